@@ -1,0 +1,77 @@
+"""Which words of a growing utterance can be trusted: LocalAgreement-2. Pure.
+
+After Macháček, Dabre, Bojar, "Turning Whisper into Real-Time Transcription System" (2023), section 2: commit the
+longest common prefix of two successive hypotheses. The newest word is held back besides, since it may be cut off.
+Words are compared without case and punctuation. When two successive hypotheses agree against what was committed,
+that is taken back. Does not know sound or time.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word as heard, without surrounding space."""
+
+    text: str
+
+    confidence: float
+    """Probability, 0..1."""
+
+
+def key(word: str) -> str:
+    """Return what makes two spellings the same word: letters, digits and inner signs, without case."""
+    kept = "".join(sign for sign in word.casefold() if not unicodedata.category(sign).startswith("P") or sign in "%&")
+    return kept or word
+
+
+class Agreement:
+    """Successive hypotheses over the same sound in; committed and tentative words out."""
+
+    def __init__(self) -> None:
+        self._previous: Sequence[Word] = ()
+        self.committed: list[Word] = []
+        """Words that are trusted."""
+        self.tentative: list[Word] = []
+        """Words of the newest hypothesis after those."""
+
+    def receive(self, hypothesis: Sequence[Word]) -> bool:
+        """Take the next hypothesis. Return True if words that were committed had to be taken back."""
+        agreed = min(_common(self._previous, hypothesis), max(0, len(hypothesis) - 1))
+        self._previous = hypothesis
+        same = _common(self.committed, hypothesis)
+        revised = same < min(len(self.committed), agreed)
+        if revised:
+            self.committed = self.committed[:same]
+        if same == len(self.committed):
+            self.committed = [*self.committed, *hypothesis[same:agreed]]
+        self.tentative = list(hypothesis[len(self.committed) :])
+        return revised
+
+    def settle(self, hypothesis: Sequence[Word]) -> bool:
+        """Take a hypothesis that is believed as it stands. Return True if committed words were taken back."""
+        same = _common(self.committed, hypothesis)
+        revised = same < len(self.committed)
+        self.committed = [*self.committed[:same], *hypothesis[same:]]
+        self.tentative = []
+        self._previous = hypothesis
+        return revised
+
+    def reopen(self) -> None:
+        """Take back the last word of a settled hypothesis: what follows decides how it is spelt, and its full stop."""
+        self.tentative = self.committed[-1:]
+        self.committed = self.committed[:-1]
+
+
+def _common(first: Sequence[Word], second: Sequence[Word]) -> int:
+    """Length of the longest common prefix."""
+    length = 0
+    for one, other in zip(first, second, strict=False):
+        if key(one.text) != key(other.text):
+            break
+        length += 1
+    return length

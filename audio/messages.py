@@ -1,0 +1,149 @@
+"""What the ears and the voice say to the rest of the house.
+
+On the hearing side positions are samples of the 16 kHz input clock; on the speaking side they are samples of the
+voice's rate on the listener's time axis. Order within a turn, whatever the timing of the decodes:
+
+    SpeechStarted (Words* | SoftEnd [SpeechResumed])* Words(final) HardEnd
+
+Exactly one `Words` with `final` set and one `HardEnd` belong to each turn; the final one may be empty (a cough).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from audio.clock import Pcm
+
+Kind = Literal["content", "hold"]
+"""Part of the reply, or a holding phrase that fills the time until there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """Somebody began to speak."""
+
+    turn: int
+    """Counts turns, from 1."""
+
+    start: int
+    """First sample of speech, dated back to its onset."""
+
+    at: int
+    """Sample at which it was noticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoftEnd:
+    """A pause that may be the end: work may start, nothing is promised."""
+
+    turn: int
+
+    last_sample: int
+    """Where speech ended (its last sample): not where it was noticed."""
+
+    at: int
+    """Sample at which it was noticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechResumed:
+    """The pause was none: what was decoded since the soft end is stale."""
+
+    turn: int
+
+    at: int
+    """Sample at which it was noticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HardEnd:
+    """The turn is over."""
+
+    turn: int
+
+    last_sample: int
+    """Where speech ended (its last sample)."""
+
+    at: int
+    """Sample at which it was decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The transcript of a turn so far, always the whole of it."""
+
+    turn: int
+
+    revision: int
+    """Grows when speech resumes after a soft end, and when words that were committed are taken back."""
+
+    committed: str
+    """Words that two successive decodes agreed on, or a decode of finished speech."""
+
+    tentative: str
+    """Words of the newest decode that may still change."""
+
+    confidence: tuple[float, ...]
+    """Probability (0..1) of each word of `committed` and then `tentative`."""
+
+    final: bool
+    """The last word on this turn: nothing is tentative any more."""
+
+
+Activity = SpeechStarted | SoftEnd | SpeechResumed | HardEnd
+EarsEvent = Activity | Words
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One synthesised clause."""
+
+    text: str
+    """The text as it was asked for: what was said of it may differ ("3" is "three")."""
+
+    samples: Pcm
+    """Its sound; empty if there was nothing to say."""
+
+    rate: int
+    """Samples per second."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipStarted:
+    """The listener begins to hear a clip."""
+
+    clip: int
+    """Its number."""
+
+    text: str
+
+    kind: Kind
+
+    at: int
+    """Sample on the listener's time axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipEnded:
+    """The listener has heard a clip, or it was cut off."""
+
+    clip: int
+    """Its number."""
+
+    text: str
+
+    kind: Kind
+
+    at: int
+    """Sample on the listener's time axis."""
+
+    played: int
+    """Samples of it that were heard."""
+
+    complete: bool
+    """Whether that is all of it."""
+
+
+PlayoutEvent = ClipStarted | ClipEnded

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from audio.agreement import Word
+from audio.decoder import Hypothesis, plausible, unloop
+
+
+def words(text: str, confidence: float = 0.9) -> tuple[Word, ...]:
+    return tuple(Word(word, confidence) for word in text.split())
+
+
+def text(heard: tuple[Word, ...] | list[Word]) -> str:
+    return " ".join(word.text for word in heard)
+
+
+@pytest.mark.parametrize(
+    ("heard", "kept"),
+    [
+        ("stop stop stop", "stop stop stop"),
+        ("no no no no no no no", "no no no"),
+        ("go on and on and on and on and on and on", "go on and on and on and"),
+        ("Hello, how are you today? Hello, how are", "Hello, how are you today?"),
+        ("one two three. One two three.", "one two three."),
+        ("what is it that is it", "what is it that is it"),
+        ("a rose is a rose", "a rose is a rose"),
+        ("", ""),
+    ],
+)
+def test_loops_are_cut_and_emphasis_is_not(heard: str, kept: str) -> None:
+    assert text(unloop(words(heard))) == kept
+
+
+@pytest.mark.parametrize(
+    ("heard", "log_prob", "no_speech", "kept"),
+    [
+        ("Stop.", -0.9, 0.5, "Stop."),
+        ("Thank you.", -0.2, 0.5, "Thank you."),
+        ("Thank you.", -0.9, 0.1, "Thank you."),
+        ("Thank you.", -0.9, 0.5, ""),
+        ("Stop.", -1.2, 0.9, ""),
+        ("Anything at all", -1.2, 0.3, "Anything at all"),
+        ("[BLANK_AUDIO]", -0.1, 0.0, ""),
+        ("(upbeat music) Hello ♪ there [door closes]", -0.1, 0.0, "Hello there"),
+    ],
+)
+def test_only_weak_evidence_drops_words(heard: str, log_prob: float, no_speech: float, kept: str) -> None:
+    assert text(plausible(Hypothesis(words(heard), log_prob, no_speech)).words) == kept

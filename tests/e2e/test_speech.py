@@ -1,0 +1,118 @@
+"""Real Whisper, real Piper: what is recorded is heard, what is spoken is understood, and noise stays cheap."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soxr
+
+from audio.agreement import key
+from audio.clock import FRAME, RATE, Sound
+from audio.ears import Ears
+from audio.messages import EarsEvent, HardEnd, SpeechStarted, Words
+from audio.options import EarsOptions, VoiceOptions
+from audio.synthesizer import Synthesizer
+from audio.transcriber import Transcriber
+from audio.vad import VoiceActivity
+from audio.wav import read_wav
+from tests.e2e.make_recordings import RECORDINGS
+
+MODELS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "descant" / "models"
+EARS = MODELS / "whisper-tiny.en"
+VOICE = MODELS / "piper-en-us-joe" / "en_US-joe-medium.onnx"
+QUESTIONS: list[dict[str, Any]] = tomllib.loads((RECORDINGS / "questions.toml").read_text(encoding="utf-8"))["question"]
+NUMBERS = {
+    "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
+    "nine": "9", "ten": "10", "twelve": "12", "forty": "40", "fifty": "50",
+}  # fmt: skip
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not (EARS.is_dir() and VOICE.is_file()), reason="the default models are not in the cache"),
+]
+
+
+def same_words(text: str) -> list[str]:
+    """Words without case, punctuation, and the question whether a number is written in digits."""
+    plain = text.replace("$", "").replace("-", " ")
+    words = [NUMBERS.get(key(word), key(word)) for word in plain.split()]
+    return [word for word in words if word not in {"dollar", "dollars"}]
+
+
+async def hear(sound: Sound, hold_open_ms: float = 0) -> list[EarsEvent]:
+    """Listen as fast as the decodes allow."""
+    options = EarsOptions()
+    events: list[EarsEvent] = []
+    padded = np.pad(sound, (RATE // 4, RATE - len(sound) % FRAME))
+    async with Ears(VoiceActivity(options), Transcriber(EARS, options), options) as ears:
+
+        async def read() -> None:
+            async for event in ears.events():
+                events.append(event)
+                if hold_open_ms and isinstance(event, SpeechStarted):
+                    ears.hold_open(hold_open_ms)
+
+        reader = asyncio.create_task(read())
+        for start in range(0, len(padded) - FRAME + 1, FRAME):
+            await ears.receive(padded[start : start + FRAME])
+            await asyncio.sleep(0)
+        await ears.close()
+        await reader
+    return events
+
+
+def finals(events: list[EarsEvent]) -> list[str]:
+    return [event.committed for event in events if isinstance(event, Words) and event.final]
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question["file"].removesuffix(".wav"))
+async def test_every_recording_is_heard_right(question: dict[str, Any]) -> None:
+    sound = np.concatenate(list(read_wav(RECORDINGS / question["file"])))
+    events = await hear(sound, hold_open_ms=1_400)
+    (heard,) = finals(events)
+    assert same_words(heard) == same_words(question["text"])
+    assert sum(isinstance(event, HardEnd) for event in events) == 1
+    confidences = next(event.confidence for event in events if isinstance(event, Words) and event.final)
+    assert len(confidences) == len(heard.split())
+    assert all(0 < confidence <= 1 for confidence in confidences)
+
+
+async def test_a_long_pause_ends_the_turn_unless_it_is_held_open() -> None:
+    sound = np.concatenate(list(read_wav(RECORDINGS / "fruit.wav")))
+    assert len(finals(await hear(sound))) == 2
+    assert len(finals(await hear(sound, hold_open_ms=1_400))) == 1
+
+
+async def test_what_the_voice_says_is_understood() -> None:
+    text = "The answer is 120 eggs, so he is happy."
+    async with Synthesizer(VOICE, VoiceOptions()) as synthesizer:
+        clip = await synthesizer.synthesize(text)
+    sound = soxr.resample(clip.samples.astype(np.float32) / 32768, clip.rate, RATE)
+    (heard,) = finals(await hear(sound))
+    assert "120 eggs" in heard
+    assert "happy" in heard
+
+
+async def test_a_lone_stop_is_never_lost() -> None:
+    async with Synthesizer(VOICE, VoiceOptions()) as synthesizer:
+        for word in ("Stop.", "Yes.", "Thank you."):
+            clip = await synthesizer.synthesize(word)
+            sound = soxr.resample(clip.samples.astype(np.float32) / 32768, clip.rate, RATE)
+            (heard,) = finals(await hear(sound))
+            assert same_words(heard) == same_words(word)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.01, 0.3])
+async def test_silence_and_noise_hold_no_words_and_no_memory(level: float) -> None:
+    noise = np.random.default_rng(0).normal(0, level, 60 * RATE).astype(np.float32).clip(-1, 1)
+    assert not [event for event in await hear(noise[: 5 * RATE]) if isinstance(event, Words) and event.committed]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert not [event for event in await hear(noise) if isinstance(event, Words) and event.committed]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000
