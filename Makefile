@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
-DEMO_QUESTION ?= tests/e2e/recordings/apples.wav
+DEMO_QUESTION ?= tests/e2e/recordings/tickets.wav
 DEMO_ANSWER ?= answer.wav
 TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en piper-en-us-joe
 PYTEST_ARGS ?=
@@ -52,7 +52,7 @@ $(VENV)/bin/python:
 $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install --quiet --upgrade --constraint constraints.txt pip
 	$(PIP) install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
-	$(PIP) install --constraint constraints.txt --editable '.[dev,voice]'
+	$(PIP) install --constraint constraints.txt --editable '.[bench,dev,voice]'
 	@touch $@
 
 clean:

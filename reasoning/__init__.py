@@ -1,0 +1,1 @@
+"""Blocks, views, engines, the asynchronous loop, and models on disk."""

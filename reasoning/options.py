@@ -1,0 +1,59 @@
+"""Settings of this room, each with its unit and reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Mode = Literal["async", "think-first", "no-think"]
+"""How thinking and speaking are ordered: at the same time, one after the other, or speaking only."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """The embedded engine."""
+
+    threads: int = 2
+    """Threads of a step; more than the machine's cores make it slower."""
+    prefill_rows: int = 8
+    """Rows of waiting text in a step that a stream waits for; keeps such a step under 1.5 ordinary ones."""
+    context: int = 8192
+    """Tokens that one view may hold; each costs 28 kB with the default model."""
+    native: Literal["auto", "off", "require"] = "auto"
+    """Compile kernels for this processor at first start: when a compiler is there, never, or fail without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopOptions:
+    """The asynchronous loop: when to think, when to speak, when to stop."""
+
+    mode: Mode = "async"
+    """`async` thinks and speaks at the same time; `think-first` and `no-think` are there to compare with."""
+    early_thinking: bool = True
+    """List the facts heard so far while the user is still talking."""
+    direct_replies: bool = True
+    """Answer small talk and plain facts at once, when a probe says that nothing has to be worked out."""
+    think_tokens: int = 320
+    """Tokens the thinker may spend on a turn before it must conclude."""
+    reply_tokens: int = 240
+    """Tokens the writer may spend on a turn before it must conclude."""
+    sentence_tokens: int = 48
+    """Tokens of one spoken sentence; a longer one is cut at its last clause."""
+    turn_s: float = 60.0
+    """Seconds after the end of the user's turn until the reply must conclude."""
+    hold_after_s: float = 1.1
+    """Seconds after the last word until a holding phrase is said, when there is nothing to say yet."""
+    hold_again_s: float = 1.6
+    """Seconds of silence inside a reply until another holding phrase is said."""
+    lead_s: float = 1.2
+    """Write the next sentence when less than this is left to play: late thoughts still change what is said."""
+    readiness_margin: float = 0.0
+    """Log-odds by which "enough to say the next thing" must exceed the model's own bias to say yes."""
+    readiness_hysteresis: float = 0.5
+    """Log-odds by which a yes makes the next yes easier, and a no the next one harder."""
+    readiness_pressure: float = 1.0
+    """Log-odds by which each second of silence lowers the bar: a listener would rather have something."""
+    grounding: bool = True
+    """Roll a sentence back when it holds a number or a name that neither the user nor the thoughts contain."""
+    history_turns: int = 8
+    """Turns that stay in the context; older ones are dropped."""

@@ -1,0 +1,121 @@
+"""The loop's judgements as small objects: ready to speak, time to fill, worth saying.
+
+Time comes in as an argument (seconds on the caller's clock). No engine, no text generation here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from reasoning.grounding import numbers, ungrounded
+
+if TYPE_CHECKING:
+    from reasoning.engine import Verdict
+    from reasoning.options import LoopOptions
+
+
+@dataclass(slots=True)
+class Readiness:
+    """Whether there is something to say, by a probe that is calibrated against its own bias.
+
+    A small instruct model says yes nearly always (arXiv 2512.10931 reports the same of a 32B one), so what counts is
+    by how much its log-odds exceed those that it gives when nothing can have been found yet.
+    """
+
+    options: LoopOptions
+    bias: float
+    """Log-odds of the same question at the start of the thoughts."""
+    _last: bool | None = None
+
+    def threshold(self, silence_s: float) -> float:
+        """Give the log-odds that a yes needs now."""
+        options = self.options
+        held = {None: 0.0, True: -options.readiness_hysteresis, False: options.readiness_hysteresis}[self._last]
+        return self.bias + options.readiness_margin + held - options.readiness_pressure * silence_s
+
+    def decide(self, verdict: Verdict, silence_s: float) -> bool:
+        """Take a verdict and say whether to speak."""
+        self._last = verdict.log_odds > self.threshold(silence_s)
+        return self._last
+
+
+HOLDING_PHRASES: Final = (
+    "Let me work that out.",
+    "One moment, I'm still working on it.",
+    "Just a little longer.",
+    "Still thinking about it.",
+)
+"""Said in this order: short, and true."""
+
+
+@dataclass(slots=True)
+class Holding:
+    """When an honest holding phrase is due: the listener waits and there is nothing to say."""
+
+    options: LoopOptions
+    waiting_since: float
+    """Second at which the listener's wait began: the end of their last word, then the end of each sound."""
+    _said: int = 0
+
+    def sounding_until(self, when: float) -> None:
+        """Note that the listener hears something until that second."""
+        self.waiting_since = max(self.waiting_since, when)
+
+    def due(self, now: float, *, begun: bool) -> str | None:
+        """Give the phrase to say now, if any; `begun` says that the reply has begun to sound."""
+        allowed = self.options.hold_again_s if begun or self._said else self.options.hold_after_s
+        if now - self.waiting_since < allowed:
+            return None
+        phrase = HOLDING_PHRASES[self._said % len(HOLDING_PHRASES)]
+        self._said += 1
+        return phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is to happen with a finished sentence."""
+
+    speak: bool
+    reason: str = ""
+    """Why not: `ungrounded: …`, `said before`, `empty`."""
+
+
+def judge(sentence: str, user: str, thoughts: str, said: str, *, grounding: bool) -> Judgement:
+    """Judge a sentence before it is spoken: it must say something new that the user or the thoughts support."""
+    if not re.search(r"\w", sentence):
+        return Judgement(speak=False, reason="empty")
+    if grounding and (strange := ungrounded(sentence, user, thoughts)):
+        return Judgement(speak=False, reason=f"ungrounded: {', '.join(strange)}")
+    if _repeats(sentence, said):
+        return Judgement(speak=False, reason="said before")
+    return Judgement(speak=True)
+
+
+_LIST_MARK: Final = re.compile(r"^\W*(?:step\s+)?\d{1,2}[.):]\s*", re.IGNORECASE)
+_ANNOUNCES: Final = re.compile(
+    r"^\W*(?:(?:let's|let us|we|i|first|next|then|now|finally|need to|have to|must|will),?\s+)*"
+    r"(?:add|calculate|check|combine|compare|compute|consider|convert|count|determine|divide|figure|find|identify|"
+    r"look|multiply|recall|start|subtract|sum|think|use|work)\b",
+    re.IGNORECASE,
+)
+"""Opens a step that says what is to be done, not what was found."""
+
+
+def finds(step: str, known: str) -> bool:
+    """Say whether a finished step of the thoughts has found something: a new number, or a plain statement."""
+    body = _LIST_MARK.sub("", step)
+    if numbers(body):
+        return not numbers(body) <= numbers(known)
+    return not _ANNOUNCES.match(body) and not body.endswith(("?", ":"))
+
+
+def _repeats(sentence: str, said: str) -> bool:
+    """Say whether an earlier sentence has the same numbers and nearly the same words."""
+    mine = set(re.findall(r"[a-z]+", sentence.lower()))
+    for other in re.split(r"(?<=[.!?])\s+", said):
+        words = set(re.findall(r"[a-z]+", other.lower()))
+        if words and numbers(sentence) <= numbers(other) and len(mine & words) >= 0.6 * len(mine):
+            return True
+    return False

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import logging
+import os
+import random
+import shutil
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+import reasoning.native
+from reasoning.attention import Run
+from reasoning.decoder import Decoder
+from reasoning.errors import NativeUnavailable
+from reasoning.gguf import open_gguf
+from reasoning.native import library as native
+from reasoning.native.library import Library, load
+from reasoning.native.linear import KINDS, NativeLinear, packed
+from reasoning.native.selftest import check, random_tensor
+from reasoning.quants import BLOCKS, GgmlType, dequantize
+from reasoning.tokenizer import Tokenizer
+from tests.reasoning.model_files import model_file
+from tests.reasoning.test_decoder import TEXT, hf_logits
+from tests.reasoning.tiny_models import LLAMA, LLAMA_LINEAR, QWEN2, QWEN2_TIED, QWEN3, Tiny, hf_from_gguf, write_tiny
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+SOURCES = Path(reasoning.native.__file__).parent
+WORST = 0.01
+
+
+@pytest.fixture(autouse=True)
+def _two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(name="library", scope="module")
+def _library() -> Library:
+    found = load("auto")
+    if found is None:
+        pytest.skip("no compiler, or a processor without AVX-512 VNNI")
+    return found
+
+
+def weights_of(
+    library: Library, kind: GgmlType, rows: int, columns: int, seed: int = 1
+) -> tuple[NativeLinear, NDArray[np.float32]]:
+    raw = random_tensor(np.random.default_rng(seed), kind, rows, columns)
+    linear = NativeLinear(library, [packed(library, raw, kind, (rows, columns))])
+    return linear, dequantize(raw, kind, (rows, columns))
+
+
+def relative_error(found: NDArray[np.floating], expected: NDArray[np.floating]) -> float:
+    return float(np.sqrt(np.square(found - expected).mean() / np.square(expected).mean()))
+
+
+def activations(rows: int, columns: int) -> NDArray[np.float32]:
+    return np.random.default_rng(rows).standard_normal((rows, columns), dtype=np.float32)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_weight_survives_interleaving(library: Library, kind: GgmlType) -> None:
+    # A row with a single number is quantised without an error, so the product shows the weights themselves.
+    for rows, columns in ((37, 256), (16, 512)) + (((3, 96),) if BLOCKS[kind][0] == 32 else ()):
+        linear, weight = weights_of(library, kind, rows, columns)
+        found = linear.multiply(np.eye(columns, dtype=np.float32), threads=2).T
+        assert np.abs(found - weight).max() <= 2e-3 * np.abs(weight).max()
+        assert relative_error(found, weight) <= 1e-3
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 65, 300])
+def test_products_are_those_of_dequantised_weights(library: Library, kind: GgmlType, rows: int) -> None:
+    linear, weight = weights_of(library, kind, 50, 768)
+    x = activations(rows, 768)
+    for threads in (1, 2, 5):
+        assert relative_error(linear.multiply(x, threads), x @ weight.T) <= WORST
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e30])
+def test_activations_of_any_size_give_finite_products(library: Library, scale: float) -> None:
+    linear, weight = weights_of(library, GgmlType.Q4_K, 32, 256)
+    x = activations(2, 256) * np.float32(scale)
+    found = linear.multiply(x, threads=1)
+    assert np.isfinite(found).all()
+    assert scale != 0 or not found.any()
+    if scale:
+        assert relative_error(found / np.float32(scale), x / np.float32(scale) @ weight.T) <= WORST
+
+
+def test_joined_layers_lie_side_by_side_with_their_biases(library: Library) -> None:
+    rng = np.random.default_rng(3)
+    parts, weights = [], []
+    for kind, rows in ((GgmlType.Q4_K, 48), (GgmlType.Q6_K, 20), (GgmlType.Q4_K, 5)):
+        raw = random_tensor(rng, kind, rows, 256)
+        parts.append(packed(library, raw, kind, (rows, 256)))
+        weights.append(dequantize(raw, kind, (rows, 256)))
+    bias = torch.from_numpy(rng.standard_normal(73, dtype=np.float32))
+    x = activations(4, 256)
+    expected = x @ np.concatenate(weights).T + bias.numpy()
+    assert relative_error(NativeLinear(library, parts, bias).multiply(x, threads=2), expected) <= WORST
+
+
+def test_rows_come_in_the_order_that_is_asked_for(library: Library) -> None:
+    raw = random_tensor(np.random.default_rng(4), GgmlType.Q8_0, 40, 64)
+    order = np.random.default_rng(5).permutation(40)
+    linear = NativeLinear(library, [packed(library, raw, GgmlType.Q8_0, (40, 64), order)])
+    x = activations(3, 64)
+    expected = x @ dequantize(raw, GgmlType.Q8_0, (40, 64))[order].T
+    assert relative_error(linear.multiply(x, threads=1), expected) <= WORST
+
+
+def test_activations_that_do_not_fit_are_refused(library: Library) -> None:
+    linear, _ = weights_of(library, GgmlType.Q8_0, 16, 64)
+    doubles: Any = activations(2, 64).astype(np.float64)
+    for x in (activations(2, 32), doubles, activations(2, 128)[:, ::2]):
+        with pytest.raises(ValueError, match="activations"):
+            linear.multiply(x, threads=1)
+    with pytest.raises(ValueError, match="bytes are not"):
+        packed(library, np.zeros(7, np.uint8), GgmlType.Q8_0, (16, 64))
+
+
+def test_the_number_of_threads_changes_no_bit(library: Library) -> None:
+    linear, _ = weights_of(library, GgmlType.Q6_K, 400, 512)
+    x = activations(11, 512)
+    once = linear.multiply(x, threads=1)
+    for threads in (2, 3, 8):
+        for _ in range(20):
+            assert np.array_equal(linear.multiply(x, threads), once)
+
+
+def test_callers_share_pools(library: Library) -> None:
+    linear, _ = weights_of(library, GgmlType.Q4_1, 320, 256)
+    x = activations(3, 256)
+    expected = linear.multiply(x, threads=1)
+    wrong: list[int] = []
+
+    def call(threads: int) -> None:
+        wrong.extend(i for i in range(300) if not np.array_equal(linear.multiply(x, threads), expected))
+
+    callers = [Thread(target=call, args=(threads,)) for threads in (2, 2, 3, 3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert not wrong
+
+
+def test_a_forked_process_has_threads_of_its_own(library: Library) -> None:
+    linear, _ = weights_of(library, GgmlType.Q8_0, 320, 256)
+    x = activations(2, 256)
+    expected = linear.multiply(x, threads=3)
+    child = os.fork()
+    if child == 0:
+        same = all(np.array_equal(linear.multiply(x, threads=3), expected) for _ in range(50))
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+# --- whole models ---
+
+
+def conversation(decoder: Decoder) -> Tensor:
+    """Logits of steps of all kinds: prefill, joint rows, rows that read each other, growth, a long tail, a crop."""
+    ids = random.Random(6).choices(range(decoder.config.vocabulary), k=400)
+    prompt, thoughts, reply = decoder.cache(), decoder.cache(), decoder.cache()
+    found = [
+        decoder.forward([Run(ids[:70], [prompt], logits=True)]),
+        decoder.forward([Run(ids[70:73], [prompt], logits=True)]),
+        decoder.forward([Run(ids[:5], [prompt, thoughts], logits=True), Run(ids[5:20], [reply], logits=True)]),
+    ]
+    for i in range(80, 150):
+        runs = [Run(ids[i : i + 1], [prompt, thoughts], logits=True)]
+        runs.append(Run(ids[i + 1 : i + 2], [prompt, thoughts, reply], logits=i % 3 == 0))
+        if i % 10 == 0:
+            runs.append(Run(ids[i : i + 9], [prompt], logits=False))
+        found.append(decoder.forward(runs))
+    thoughts.crop(33)
+    found.append(decoder.forward([Run(ids[200:203], [reply, prompt, thoughts], logits=True)]))
+    found.append(decoder.forward([Run(ids[210:400], [prompt], logits=False)]))
+    assert found[-1].shape == (0, decoder.config.vocabulary)
+    found.append(decoder.forward([Run(ids[1:2], [prompt, thoughts], logits=True)]))
+    return torch.cat(found)
+
+
+def divergence(found: Tensor, expected: Tensor) -> Tensor:
+    of, to = expected.double().log_softmax(-1), found.double().log_softmax(-1)
+    return (of.exp() * (of - to)).sum(-1)
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("kind", ["Q8_0", "Q5_0", "Q4_1", "Q4_0"])
+@pytest.mark.parametrize("tiny", [LLAMA, LLAMA_LINEAR, QWEN2, QWEN2_TIED], ids=lambda tiny: str(tiny.seed))
+def test_a_model_is_what_it_is_in_float32(tiny: Tiny, kind: str, tmp_path: Path) -> None:
+    file = open_gguf(write_tiny(tmp_path / "tiny.gguf", tiny, kind))
+    expected = conversation(Decoder(file, torch.float32))
+    found = conversation(Decoder(file, native="require"))
+    # Random weights are harder than real ones: every error reaches the logits.
+    assert divergence(found, expected).mean() <= 0.02
+    assert (found - expected).abs().mean() <= 0.05 * expected.abs().mean()
+
+
+@pytest.mark.usefixtures("library")
+def test_norms_of_heads_are_applied(tmp_path: Path) -> None:
+    tiny = Tiny(architecture="qwen3", seed=8, head_size=32)
+    file = open_gguf(write_tiny(tmp_path / "tiny.gguf", tiny, "Q8_0"))
+    expected = conversation(Decoder(file, torch.float32))
+    assert divergence(conversation(Decoder(file, native="require")), expected).mean() <= 0.02
+
+
+@pytest.mark.usefixtures("library")
+def test_the_same_steps_give_the_same_bits_with_any_number_of_threads(tmp_path: Path) -> None:
+    file = open_gguf(write_tiny(tmp_path / "tiny.gguf", QWEN2, "Q8_0"))
+    found = []
+    for threads in (1, 2, 4):
+        torch.set_num_threads(threads)
+        found.append(conversation(Decoder(file, native="require")))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+@pytest.mark.usefixtures("library")
+def test_a_kept_file_gives_the_same_model(tmp_path: Path) -> None:
+    file = open_gguf(write_tiny(tmp_path / "tiny.gguf", QWEN2, "Q4_1"))
+    first = conversation(Decoder(file, cache_dir=tmp_path, native="require"))
+    (kept,) = tmp_path.glob("*.native-*.pt")
+    written = kept.stat().st_mtime_ns
+    assert torch.equal(conversation(Decoder(file, cache_dir=tmp_path, native="require")), first)
+    assert kept.stat().st_mtime_ns == written
+
+
+@pytest.mark.usefixtures("library")
+def test_models_that_the_kernels_do_not_know_run_without_them(tmp_path: Path) -> None:
+    floats = open_gguf(write_tiny(tmp_path / "floats.gguf", LLAMA))
+    heads = open_gguf(write_tiny(tmp_path / "heads.gguf", QWEN3, "Q8_0"))
+    for file, words in ((floats, "F32"), (heads, "24")):
+        with pytest.raises(NativeUnavailable, match=words):
+            Decoder(file, native="require")
+        torch_only = conversation(Decoder(file, native="off"))
+        assert torch.equal(conversation(Decoder(file, native="auto")), torch_only)
+
+
+# --- whether there are kernels at all ---
+
+
+def test_without_a_compiler_the_engine_says_so_and_runs_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for compiler, word in (("no-such-compiler", "compiler"), ("false", "false")):
+        monkeypatch.setenv("CC", compiler)
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            assert load.__wrapped__("auto") is None
+        assert word in caplog.text
+        with pytest.raises(NativeUnavailable, match=word):
+            load.__wrapped__("require")
+    assert load("off") is None
+
+
+@pytest.mark.usefixtures("library")
+def test_a_miscompiled_library_is_found_out(tmp_path: Path) -> None:
+    compiler = shutil.which(os.environ.get("CC") or "cc")
+    assert compiler is not None
+    for source in SOURCES.glob("*.[ch]"):
+        shutil.copy(source, tmp_path)
+    place = tmp_path / "linear.c"
+    text = place.read_text()
+    assert "127 / peak" in text
+    place.write_text(text.replace("127 / peak", "120 / peak"))
+    native._compile(compiler, sorted(tmp_path.glob("*.c")), tmp_path / "broken.so")
+    with pytest.raises(NativeUnavailable, match="wrong"):
+        check(Library(tmp_path / "broken.so"))
+
+
+# --- real models ---
+
+
+def text_logits(decoder: Decoder, ids: Sequence[int]) -> Tensor:
+    cache = decoder.cache()
+    return torch.cat([decoder.forward([Run([token], [cache], logits=True)]) for token in ids])
+
+
+@pytest.mark.e2e
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("name", ["smollm2-135m", "qwen2.5-coder-0.5b"])
+def test_running_text_is_read_as_in_float32(name: str) -> None:
+    file = model_file(name)
+    ids = Tokenizer.from_gguf(file).encode(TEXT)
+    # One pass over the whole text: token by token, float32 takes minutes.
+    expected = hf_logits(hf_from_gguf(file), ids)
+    found = text_logits(Decoder(file, native="require"), ids)
+    agreement = (found.argmax(-1) == expected.argmax(-1)).double().mean()
+    print(f"{name}: {len(ids)} positions, mean KL {divergence(found, expected).mean():.5f}, top-1 {agreement:.3f}")
+    assert divergence(found, expected).mean() <= 0.01
+    assert agreement >= 0.97

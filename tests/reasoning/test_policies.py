@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reasoning.engine import Verdict
+from reasoning.options import LoopOptions
+from reasoning.policies import HOLDING_PHRASES, Holding, Readiness, finds, judge
+
+OPTIONS = LoopOptions(readiness_margin=0.5, readiness_hysteresis=0.25, readiness_pressure=2.0)
+ODDS = st.floats(-20, 20)
+
+
+@given(ODDS, st.lists(st.tuples(ODDS, st.floats(0, 10)), max_size=8), ODDS)
+def test_readiness_counts_from_the_bias(bias: float, verdicts: list[tuple[float, float]], shift: float) -> None:
+    one, other = Readiness(OPTIONS, bias), Readiness(OPTIONS, bias + shift)
+    for log_odds, silence in verdicts:
+        above = log_odds - one.threshold(silence)
+        if abs(above) < 1e-6:
+            return
+        assert one.decide(Verdict(log_odds, 1.0), silence) == (above > 0)
+        assert other.decide(Verdict(log_odds + shift, 1.0), silence) == (above > 0)
+
+
+@given(ODDS)
+def test_the_bias_itself_is_no_yes(bias: float) -> None:
+    assert not Readiness(OPTIONS, bias).decide(Verdict(bias, 1.0), 0.0)
+
+
+@given(ODDS, st.floats(0, 60), st.floats(0, 60))
+def test_silence_never_raises_the_bar(bias: float, one: float, other: float) -> None:
+    readiness = Readiness(OPTIONS, bias)
+    assert readiness.threshold(max(one, other)) <= readiness.threshold(min(one, other))
+
+
+def test_a_yes_makes_the_next_easier_and_a_no_harder() -> None:
+    readiness = Readiness(OPTIONS, 0.0)
+    fresh = readiness.threshold(0.0)
+    readiness.decide(Verdict(9.0, 1.0), 0.0)
+    assert readiness.threshold(0.0) < fresh
+    readiness.decide(Verdict(-9.0, 1.0), 0.0)
+    assert readiness.threshold(0.0) > fresh
+
+
+def test_a_holding_phrase_comes_when_the_listener_has_waited() -> None:
+    holding = Holding(OPTIONS, waiting_since=10.0)
+    wait = OPTIONS.hold_after_s
+    assert holding.due(10.0 + wait - 0.01, begun=False) is None
+    assert holding.due(10.0 + wait + 0.01, begun=False) == HOLDING_PHRASES[0]
+    holding.sounding_until(13.0)
+    assert holding.due(13.0 + OPTIONS.hold_again_s - 0.01, begun=True) is None
+    assert holding.due(13.0 + OPTIONS.hold_again_s + 0.01, begun=True) == HOLDING_PHRASES[1]
+
+
+def test_sound_that_is_over_does_not_bring_the_wait_back() -> None:
+    holding = Holding(OPTIONS, waiting_since=10.0)
+    holding.sounding_until(5.0)
+    assert holding.waiting_since == 10.0
+
+
+@given(st.lists(st.floats(0.01, 5), max_size=60))
+def test_between_two_holding_phrases_is_time(gaps: list[float]) -> None:
+    holding, now = Holding(OPTIONS, waiting_since=0.0), 0.0
+    said: list[float] = []
+    for gap in gaps:
+        now += gap
+        if holding.due(now, begun=bool(said)) is not None:
+            said.append(now)
+            holding.sounding_until(now)
+    assert all(b - a >= OPTIONS.hold_again_s - 1e-9 for a, b in pairwise(said))
+    if now >= OPTIONS.hold_after_s:
+        assert said
+
+
+@pytest.mark.parametrize("phrase", HOLDING_PHRASES)
+def test_holding_phrases_promise_nothing(phrase: str) -> None:
+    assert judge(phrase, "", "", "", grounding=True).speak
+    assert len(phrase.split()) <= 8
+
+
+@pytest.mark.parametrize("text", ["", " ", "...", "“”"])
+def test_what_has_no_word_is_not_said(text: str) -> None:
+    assert not judge(text, "", "", "", grounding=True).speak
+
+
+def test_a_sentence_needs_ground() -> None:
+    verdict = judge("It is 7.", "Is it 6?", "So it is 8.", "", grounding=True)
+    assert not verdict.speak
+    assert "7" in verdict.reason
+    assert judge("It is 7.", "Is it 6?", "So it is 8.", "", grounding=False).speak
+    assert judge("It is six.", "Is it 6?", "", "", grounding=True).speak
+    assert judge("It is eight.", "Is it 6?", "So it is 8.", "", grounding=True).speak
+
+
+def test_what_was_said_is_no_ground() -> None:
+    assert not judge("So 7 it will be, as told.", "", "", "It is 7.", grounding=True).speak
+
+
+def test_a_sentence_is_said_once() -> None:
+    said = "There are 6 rows. Each of them has 4 eggs."
+    assert not judge("There are six rows.", "6 4 24", "", said, grounding=True).speak
+    assert not judge("There are 6 rows.", "6 4 24", "", said, grounding=True).speak
+    assert judge("There are 24 rows.", "6 4 24", "", said, grounding=True).speak
+    assert judge("So the eggs fill everything.", "6 4 24", "", said, grounding=True).speak
+
+
+@pytest.mark.parametrize(
+    ("step", "found"),
+    [
+        ("6 * 4 = 24.", True),
+        ("So there are twenty-four eggs.", True),
+        ("There are 6 rows.", False),
+        ("1. There are six rows.", False),
+        ("Next, multiply the rows by the eggs.", False),
+        ("What is left?", False),
+        ("Paris lies in France.", True),
+    ],
+)
+def test_a_finding_tells_what_was_not_known(step: str, *, found: bool) -> None:
+    assert finds(step, "A box has 6 rows of 4 eggs.") == found
