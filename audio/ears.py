@@ -40,7 +40,7 @@ class Ears:
     def __init__(self, activity: VoiceActivity, transcriber: Transcriber, options: EarsOptions) -> None:
         self._activity = activity
         self._transcriber = transcriber
-        self._options = options
+        self.options: Final = options
         self._outbox: asyncio.Queue[EarsEvent | _Coming | None] = asyncio.Queue(_OUTBOX)
         self._work: asyncio.Task[Words | None] | None = None
         self._closing: asyncio.Task[Words | None] | None = None
@@ -74,7 +74,7 @@ class Ears:
         # In a pause the thread stays free for the final decode that may come.
         due = self._activity.voiced and self._activity.now >= self._next_partial
         if due and (not self._work or self._work.done()):
-            self._next_partial = self._activity.now + samples_of(self._options.partial_every_ms)
+            self._next_partial = self._activity.now + samples_of(self.options.partial_every_ms)
             self._work = self._start(self._partial(self._activity.now), "partial transcript")
             await self._outbox.put(_Coming(self._work, final=False))
 
@@ -96,10 +96,10 @@ class Ears:
     async def _handle(self, event: Activity) -> None:
         match event:
             case SpeechStarted():
-                origin = max(self._last, event.start - samples_of(self._options.preroll_ms))
+                origin = max(self._last, event.start - samples_of(self.options.preroll_ms))
                 self._transcriber.start_turn(event.turn, origin, self._activity.since(origin))
                 self._in_turn = True
-                self._next_partial = event.start + samples_of(self._options.partial_every_ms)
+                self._next_partial = event.start + samples_of(self.options.partial_every_ms)
                 await self._outbox.put(event)
             case SoftEnd():
                 if self._work:

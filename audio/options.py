@@ -27,6 +27,12 @@ class EarsOptions:
     hard_end_ms: int = 550
     """Milliseconds of silence that end a turn. Most pauses inside a sentence are shorter than that."""
 
+    statement_end_ms: int = 1050
+    """Milliseconds of silence that end a turn whose words are a statement: the question may still come."""
+
+    unfinished_end_ms: int = 1400
+    """Milliseconds of silence that end a turn whose words sound unfinished (no full stop or question mark)."""
+
     max_turn_s: float = 60.0
     """Seconds after which a turn is ended although sound goes on, so that noise cannot hold it open for ever."""
 

@@ -1,0 +1,1 @@
+"""Measures the agent: `descant bench NAME`, all in one frame."""

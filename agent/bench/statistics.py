@@ -1,0 +1,65 @@
+"""Intervals: Wilson's for a share, and the paired bootstrap for ratios of two or three modes. Knows no benchmark."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+_Z: Final = 1.959964
+RESAMPLES: Final = 10_000
+_SEED: Final = 8
+
+
+def wilson(right: int, of: int) -> tuple[float, float]:
+    """Give the 95 % interval of a share (Wilson 1927); of nothing it is 0..1."""
+    if not of:
+        return 0.0, 1.0
+    share, z2 = right / of, _Z * _Z
+    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
+    half = _Z * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def bootstrap(
+    columns: Sequence[Sequence[float]], figure: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> tuple[float, float]:
+    """Give the 95 % interval of a figure of paired samples, by resampling items (10,000 times, fixed seed).
+
+    columns: one row of values a mode, item by item. figure: takes means [..., modes] and gives the figure [...].
+    """
+    values = np.asarray(columns, np.float64)
+    if values.size == 0:
+        return math.nan, math.nan
+    random = np.random.default_rng(_SEED)
+    drawn = random.integers(0, values.shape[1], (RESAMPLES, values.shape[1]))
+    means = np.stack([row[drawn].mean(axis=1) for row in values], axis=-1)
+    figures = figure(means)
+    figures = figures[np.isfinite(figures)]
+    if not len(figures):
+        return math.nan, math.nan
+    low, high = np.percentile(figures, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def kept(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the share of a gain that is kept, of means [..., (this, nothing, everything)]."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray((means[..., 0] - means[..., 1]) / (means[..., 2] - means[..., 1]), np.float64)
+
+
+def ratio(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the ratio of two means [..., (this, that)]."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(means[..., 0] / means[..., 1], np.float64)
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """Give a percentile (0..100), None of nothing."""
+    return float(np.percentile(values, share)) if values else None

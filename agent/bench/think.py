@@ -1,0 +1,180 @@
+"""`descant bench think`: how much of the gain of thinking first is kept, at which promptness.
+
+Every item is asked in every row (a mode, or a mode with other settings). Rows of one run share the engine, the measured
+cost of its steps and the pace of the voice, so they are compared within the run. Knows no task by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from dataclasses import asdict, dataclass, replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import platformdirs
+import torch
+
+from agent.bench.baselines import Aloud, Published
+from agent.bench.metrics import Sample, measure
+from agent.bench.simulation import converse
+from agent.bench.stepped import Batch, Lane, VirtualLoop, run_virtual
+from reasoning.decoder import Decoder
+from reasoning.gguf import open_gguf
+from reasoning.loop import Loop
+from reasoning.script import Script, family_of
+from reasoning.tokenizer import Tokenizer
+from reasoning.torch_engine import TorchEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from agent.bench.simulation import MakeMind, Mind, Pace
+    from agent.bench.stepped import StepCosts
+    from agent.bench.tasks import Item
+    from agent.config import Settings
+    from reasoning.engine import EngineSession
+    from reasoning.loop import LoopEvent
+    from reasoning.options import EngineOptions, LoopOptions
+
+BenchMode = Literal["async", "think-first", "no-think", "aloud", "published"]
+MODES: Final = get_args(BenchMode)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One way to answer that is measured."""
+
+    name: str
+    mode: BenchMode
+    options: LoopOptions
+
+    def mind(self, script: Script, context: int) -> MakeMind:
+        """Give what makes this row's mind on an engine session."""
+
+        def make(session: EngineSession[Any], emit: Callable[[LoopEvent], None], clock: Callable[[], float]) -> Mind:
+            if self.mode == "aloud":
+                return Aloud(session, script, self.options, emit, clock)
+            if self.mode == "published":
+                return Published(session, script, self.options, emit, clock)
+            options = replace(self.options, mode=self.mode)
+            return Loop(session, script, options, emit, clock, context=context)
+
+        return make
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The language model of a run."""
+
+    decoder: Decoder
+    script: Script
+    options: EngineOptions
+
+
+def open_model(file: Path, options: EngineOptions) -> Model:
+    """Load the language model without a thread of its own."""
+    gguf = open_gguf(file)
+    script = Script(Tokenizer.from_gguf(gguf), family_of(gguf.value("general.name", str, file.stem)))
+    folder = platformdirs.user_cache_path("descant") / "packed"
+    torch.set_num_threads(options.threads)
+    decoder = Decoder(gguf, torch.bfloat16, cache_dir=folder, max_context=options.context, native=options.native)
+    return Model(decoder, script, options)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What all conversations of a run have in common."""
+
+    model: Model
+    settings: Settings
+    pace: Pace
+
+    async def conversation(self, engine: TorchEngine, row: Row, item: Item) -> Sample:
+        """Ask one item on an engine, on the clock of the running event loop, and measure it."""
+        script, options = self.model.script, self.model.options
+        async with engine.session() as session:
+            record = await converse(
+                session,
+                row.mind(script, options.context),
+                item.question,
+                pace=self.pace,
+                ears=self.settings.ears,
+                options=row.options,
+            )
+        return measure(row.name, item, record, self.pace, script.tokenizer.decode)
+
+    def in_real_time(self, row: Row, item: Item) -> Sample:
+        """Ask one item on the wall clock and the engine's own thread, to check the virtual clock."""
+        options = self.model.options
+        engine = TorchEngine(self.model.decoder, prefill_rows=options.prefill_rows, threads=options.threads)
+        try:
+            return asyncio.run(self.conversation(engine, row, item))
+        finally:
+            engine.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """Samples of a run on virtual clocks."""
+
+    samples: list[Sample]
+    """Row by row, each in the order of the items."""
+    wall_s: float
+    forwards: int
+    """Forward passes in all."""
+
+
+def simulate(
+    stage: Stage,
+    rows: Sequence[Row],
+    items: Sequence[Item],
+    costs: StepCosts,
+    *,
+    batch: int,
+    done: Callable[[Sample], None],
+) -> Simulated:
+    """Ask every item in every row, `batch` conversations at a time, each on a clock of its own."""
+    model = stage.model
+    shared = Batch(model.decoder, model.options.threads)
+    jobs: queue.SimpleQueue[tuple[int, Row, Item]] = queue.SimpleQueue()
+    for at, item in enumerate(items):
+        for number, row in enumerate(rows):
+            jobs.put((number * len(items) + at, row, item))
+    samples: dict[int, Sample] = {}
+    errors: list[BaseException] = []
+
+    def lane(number: int) -> None:
+        try:
+            while not errors:
+                place, row, item = jobs.get_nowait()
+                engine = Lane(model.decoder, model.options.prefill_rows)
+                clock = VirtualLoop(engine, number, shared, costs)
+                samples[place] = run_virtual(clock, stage.conversation(engine, row, item))
+                done(samples[place])
+        except queue.Empty:
+            pass
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that called
+            errors.append(error)
+        finally:
+            shared.leave()
+
+    count = min(batch, jobs.qsize())
+    shared.enter(count)
+    threads = [threading.Thread(target=lane, args=(number,), daemon=True) for number in range(count)]
+    start = perf_counter()
+    for thread in threads:
+        thread.start()
+    shared.serve()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return Simulated([samples[place] for place in sorted(samples)], perf_counter() - start, shared.forwards)
+
+
+def settings_document(settings: Settings) -> dict[str, Any]:
+    """Give the settings that decide the outcome."""
+    return {group: asdict(getattr(settings, group)) for group in ("models", "ears", "voice", "engine", "loop")}

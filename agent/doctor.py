@@ -1,0 +1,180 @@
+"""Looks at the machine and says what would keep `descant talk` from working, and how to mend it.
+
+Looks only: nothing is fetched, opened or changed. It does not know how its findings are shown.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from enum import Enum, auto
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reasoning.catalogue import CATALOGUE
+from reasoning.errors import StoreError
+from reasoning.store import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.config import ModelOptions
+    from reasoning.store import Store
+
+_NEEDED_MEMORY_GB = 3.0
+"""Resident memory of the whole agent with the default models."""
+_PYTHON = (3, 11)
+
+
+class Verdict(Enum):
+    """Whether a finding matters."""
+
+    GOOD = auto()
+    NOTE = auto()
+    """Something is missing that `talk` does without."""
+    BAD = auto()
+    """`talk` would not work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    """What was looked at."""
+    verdict: Verdict
+    """Whether it matters."""
+    found: str
+    """What was found."""
+    mend: str = ""
+    """What to do; empty when nothing is wrong."""
+
+
+def examine(options: ModelOptions, store: Store) -> list[Finding]:
+    """Look at everything, in the order in which it is best mended."""
+    return [
+        _python(),
+        _torch(),
+        _library("ctranslate2", "speech recognition", "pip install descant"),
+        _library("piper", "voice", "pip install 'descant[voice]'", distribution="piper-tts"),
+        *_devices(),
+        _memory(),
+        *_models(options, store),
+        _disk(options, store),
+    ]
+
+
+def _python() -> Finding:
+    found = f"{platform.python_version()} in {sys.prefix}"
+    if sys.version_info < _PYTHON:
+        return Finding("python", Verdict.BAD, found, "install Python 3.11 or newer")
+    return Finding("python", Verdict.GOOD, found)
+
+
+def _import(name: str) -> Any | str:  # noqa: ANN401 - a module, or why there is none
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError) as error:
+        return " ".join(str(error).split()) or type(error).__name__
+
+
+def _torch() -> Finding:
+    torch = _import("torch")
+    if isinstance(torch, str):
+        return Finding("torch", Verdict.BAD, torch, "pip install torch==2.13.0")
+    capability = torch.backends.cpu.get_cpu_capability()
+    device = "CUDA" if torch.cuda.is_available() else f"CPU, {capability}"
+    found = f"{torch.__version__}, {device}, {torch.get_num_threads()} threads"
+    if device != "CUDA" and "AVX512" not in capability:
+        return Finding(
+            "torch", Verdict.NOTE, found, "without AVX-512 replies come later; try models.llm=qwen2.5-coder-0.5b"
+        )
+    return Finding("torch", Verdict.GOOD, found)
+
+
+def _library(name: str, use: str, mend: str, *, distribution: str | None = None) -> Finding:
+    module = _import(name)
+    if isinstance(module, str):
+        return Finding(name, Verdict.BAD, f"no {use}: {module}", mend)
+    try:
+        return Finding(name, Verdict.GOOD, version(distribution or name))
+    except PackageNotFoundError:
+        return Finding(name, Verdict.GOOD, "of an unknown version")
+
+
+def _devices() -> Iterator[Finding]:
+    sounddevice = _import("sounddevice")
+    if isinstance(sounddevice, str):
+        yield Finding(
+            "audio devices",
+            Verdict.NOTE,
+            "sounddevice is missing",
+            "files work; for a microphone: pip install sounddevice",
+        )
+        return
+    try:
+        devices = list(sounddevice.query_devices())
+    except sounddevice.PortAudioError as error:
+        yield Finding("audio devices", Verdict.NOTE, str(error), "files work; for a microphone, mend the sound system")
+        return
+    for kind, channels in (("microphone", "max_input_channels"), ("loudspeaker", "max_output_channels")):
+        names = [device["name"] for device in devices if device[channels] > 0]
+        if names:
+            yield Finding(kind, Verdict.GOOD, ", ".join(names))
+        else:
+            yield Finding(kind, Verdict.NOTE, "none", "files work; connect one to talk live")
+
+
+def _memory() -> Finding:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    found = f"{total:.1f} GB, {os.cpu_count()} processors"
+    if total < _NEEDED_MEMORY_GB:
+        return Finding("memory", Verdict.NOTE, found, "the default model wants 3 GB; try models.llm=qwen2.5-coder-0.5b")
+    return Finding("memory", Verdict.GOOD, found)
+
+
+def _models(options: ModelOptions, store: Store) -> Iterator[Finding]:
+    for use, name in (("llm", options.llm), ("asr", options.asr), ("voice", options.voice)):
+        what = f"{use} {name}"
+        if name not in CATALOGUE:
+            yield _own_file(what, name)
+            continue
+        try:
+            state = store.status(name).state
+        except StoreError as error:
+            yield Finding(what, Verdict.BAD, str(error), "set models.cache_dir to a folder of yours")
+            continue
+        if state is State.VERIFIED:
+            yield Finding(what, Verdict.GOOD, state)
+        elif state is State.UNVERIFIED:
+            yield Finding(
+                what, Verdict.NOTE, state, f"it is checked at its first use; or: descant models verify {name}"
+            )
+        else:
+            yield Finding(what, Verdict.BAD, state, f"descant models pull {name}")
+
+
+def _own_file(what: str, name: str) -> Finding:
+    if what.startswith("llm") and Path(name).expanduser().is_file():
+        return Finding(what, Verdict.GOOD, "a file of yours")
+    return Finding(what, Verdict.BAD, "no such model", "descant models list")
+
+
+def _disk(options: ModelOptions, store: Store) -> Finding:
+    folder = next(path for path in (options.cache_dir, *options.cache_dir.absolute().parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    found = f"{free / 1e9:.1f} GB free in {options.cache_dir}"
+    try:
+        statuses = [store.status(name) for name in (options.llm, options.asr, options.voice) if name in CATALOGUE]
+    except StoreError:
+        return Finding("disk", Verdict.NOTE, found)
+    needed = sum(max(0, status.entry.size - status.present) for status in statuses)
+    if free < needed:
+        mend = f"{needed / 1e9:.1f} GB are still to come; free some, or set models.cache_dir"
+        return Finding("disk", Verdict.BAD, found, mend)
+    return Finding("disk", Verdict.GOOD, found)

@@ -1,0 +1,52 @@
+"""What can go wrong in the agent, in one tree.
+
+AgentError             exit code 1: the environment, or the run
+├── ConfigError        exit code 2: a setting that does not exist, or a value that is not allowed
+├── BadQuestion        exit code 2: there is nothing to answer
+├── NothingHeard       exit code 2: a recording without words
+├── TimelineError      exit code 2: a file that is not a timeline
+├── ReportError        a report or a plot of a benchmark cannot be written
+└── BenchExtraMissing  the packages that make questions and plots are not installed
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AgentError(Exception):
+    """Root of the room's errors."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(AgentError):
+    """A setting that does not exist, or a value that is not allowed."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class BadQuestion(AgentError):
+    """There is nothing to answer."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class NothingHeard(AgentError):
+    """A recording without words."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class TimelineError(AgentError):
+    """A file that is not a timeline."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ReportError(AgentError):
+    """A report or a plot of a benchmark cannot be written."""
+
+
+class BenchExtraMissing(AgentError):
+    """The packages that make questions and plots are not installed."""

@@ -1,0 +1,374 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from agent import timeline
+from agent.session import Session
+from agent.speaker import Speaker
+from agent.timeline import AudioOut, Entry, Interrupted, SpeechStopped, Thought, TurnDone, TurnEnded, turn_latencies
+from audio.agreement import Word
+from audio.clock import FRAME, RATE, Sound
+from audio.decoder import Hypothesis
+from audio.ears import Ears
+from audio.options import EarsOptions, VoiceOptions
+from audio.playout import Playout
+from audio.synthesizer import Synthesizer
+from audio.transcriber import Transcriber
+from audio.vad import VoiceActivity
+from reasoning.grounding import last_number
+from reasoning.loop import Loop
+from reasoning.options import LoopOptions
+from reasoning.policies import HOLDING_PHRASES
+from reasoning.script import Script
+from tests.audio.test_synthesizer import RATE as VOICE_RATE
+from tests.audio.test_synthesizer import Letters
+from tests.audio.test_vad import by_level
+from tests.reasoning.scripted_engine import Mind, ScriptedEngine, ScriptedSession, Words
+from tests.reasoning.test_loop import FAMILY, QUESTION, Model
+
+T = TypeVar("T")
+TICK_S = FRAME / RATE
+WORD_S = 0.1
+SAID = {0.9: QUESTION, 0.8: "And in 2 boxes?", 0.7: "", 0.6: "A box has 6 rows"}
+"""What is said at each level of sound; the third is a cough."""
+ASK, ALSO, COUGH, BEGIN = SAID
+
+
+class LevelDecoder:
+    """Hears the words that belong to a level of sound, one for each tenth of a second of it."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def decode(self, sound: Sound, *, final: bool) -> Hypothesis:  # noqa: ARG002 - both are the same to it
+        words: list[Word] = []
+        for level, text in SAID.items():
+            count = round(int((np.abs(sound - level) < 0.01).sum()) / RATE / WORD_S)
+            words += [Word(word, 0.9) for word in text.split()[:count]]
+        return Hypothesis(tuple(words), -0.1, 0.0)
+
+
+class World:
+    """A session with everything around it in virtual time."""
+
+    def __init__(self, model: Model, options: LoopOptions) -> None:
+        self.now = 0.0
+        self.entries: list[Entry] = []
+        self.sound = np.zeros(0, np.int16)
+        self.model, self.options = model, options
+        self.engine = ScriptedEngine(Mind(model.write, model.weigh, model.steps), Words())
+        self.voice = Letters()
+        self.session: Session
+        self.blocks: ScriptedSession
+        self.ears: Ears
+        self.synthesizer: Synthesizer
+
+    def emit(self, event: timeline.Event) -> None:
+        self.entries.append(Entry(self.now * 1000, event))
+
+    def of(self, kind: type[T]) -> list[T]:
+        return [entry.event for entry in self.entries if isinstance(entry.event, kind)]
+
+    def when(self, kind: type[object]) -> list[float]:
+        return [entry.t_ms for entry in self.entries if isinstance(entry.event, kind)]
+
+    async def settle(self) -> None:
+        """Let both threads and the event loop come to rest."""
+        loop = asyncio.get_running_loop()
+        for _ in range(2):
+            for _ in range(8):
+                await asyncio.sleep(0)
+            for thread in (self.ears._transcriber._thread, self.synthesizer._thread):
+                await loop.run_in_executor(thread, lambda: None)
+
+    async def tick(self, level: float) -> None:
+        self.now += TICK_S
+        frame = np.full(FRAME, level, np.float32)
+        sound = await self.session.tick(frame, self.now, int(self.now * VOICE_RATE))
+        self.sound = np.concatenate([self.sound, sound])
+        self.engine.allow(TICK_S / self.engine.step_s)
+        await self.settle()
+
+    async def hear(self, level: float, seconds: float) -> None:
+        for _ in range(round(seconds / TICK_S)):
+            await self.tick(level)
+
+    async def say(self, level: float) -> None:
+        await self.hear(level, len(SAID[level].split()) * WORD_S or 0.3)
+
+    async def wait(self, until: Callable[[], bool], *, at_most_s: float = 60.0) -> None:
+        end = self.now + at_most_s
+        while not until():
+            assert self.now < end, "it does not come"
+            await self.tick(0.0)
+
+    async def reply(self) -> None:
+        await self.wait(lambda: self.session.idle)
+
+    @property
+    def heard(self) -> list[str]:
+        return [piece.text for piece in self.of(AudioOut) if piece.kind == "content"]
+
+
+@asynccontextmanager
+async def world(model: Model | None = None, options: LoopOptions | None = None) -> AsyncIterator[World]:
+    one = World(model or Model(), options or LoopOptions())
+    ears_options = EarsOptions(partial_every_ms=100)
+    transcriber = Transcriber(Path("none"), ears_options, LevelDecoder)
+    ears = Ears(VoiceActivity(ears_options, by_level), transcriber, ears_options)
+    voice = Synthesizer(Path("none"), VoiceOptions(), lambda *_: one.voice)
+    async with one.engine.session() as blocks, ears, voice:
+        one.blocks, one.ears, one.synthesizer = blocks, ears, voice
+        holds = [await voice.synthesize(phrase) for phrase in HOLDING_PHRASES]
+        one.voice.said.clear()
+        script = Script(one.engine.tokenizer, FAMILY)
+        loop = Loop(
+            blocks,
+            script,
+            one.options,
+            lambda event: one.session.told(event),  # noqa: PLW0108 - the session is made from the loop
+            lambda: one.now,
+            context=100_000,
+        )
+        speaker = Speaker(voice, Playout(VOICE_RATE), VoiceOptions())
+        one.session = Session(ears=ears, loop=loop, speaker=speaker, holds=holds, options=one.options, emit=one.emit)
+        await one.session.open()
+        one.engine.allowance = 0.0
+        conversation = asyncio.create_task(one.session.run(), name="conversation")
+        try:
+            yield one
+        except BaseException:
+            conversation.cancel()
+            await asyncio.wait([conversation])
+            raise
+        one.engine.allowance = float("inf")
+        one.engine.allow(1)
+        await ears.close()
+        await conversation
+        assert one.engine.running == []
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_question_is_answered_after_it_has_ended_and_not_before() -> None:
+    async with world(Model(facts=["6 rows", "of 4 eggs"])) as one:
+        await one.hear(0.0, 0.5)
+        await one.say(ASK)
+        spoken_until = one.now * 1000
+        await one.reply()
+        assert [event.text for event in one.of(TurnEnded)] == [QUESTION]
+        (ended,) = one.when(TurnEnded)
+        assert not one.sound[: int(ended)].any()
+        assert one.heard
+        assert last_number(" ".join(one.heard)) == 24.0
+        thoughts = one.when(Thought)
+        assert min(thoughts) < ended
+        assert max(thoughts) > one.of(AudioOut)[0].start_ms
+        assert len(one.of(TurnDone)) == 1
+        assert abs(one.of(SpeechStopped)[-1].last_sample_ms - spoken_until) < 40
+
+
+async def test_latencies_count_from_the_last_sample_of_speech() -> None:
+    async with world() as one:
+        await one.say(ASK)
+        spoken_until = one.now * 1000
+        await one.reply()
+        (turn,) = turn_latencies(one.entries)
+        first = next(index for index, sample in enumerate(one.sound) if sample)
+        assert turn.first_sound_ms is not None
+        assert abs(turn.first_sound_ms - (first - spoken_until)) < 60
+        assert turn.reply_end_ms is not None
+        assert turn.reply_end_ms > turn.first_sound_ms
+        assert turn.reason == "complete"
+
+
+async def test_what_is_heard_is_what_the_timeline_tells() -> None:
+    async with world() as one:
+        await one.say(ASK)
+        await one.reply()
+        await one.hear(0.0, 0.5)
+        for index, sample in enumerate(one.sound):
+            inside = any(piece.start_ms <= index < piece.end_ms for piece in one.of(AudioOut))
+            assert inside or not sample, index
+
+
+async def test_private_thoughts_are_never_spoken() -> None:
+    async with world(Model(facts=["6 rows"])) as one:
+        await one.say(ASK)
+        await one.reply()
+        replies = " ".join(event.text for event in one.of(timeline.ReplyText))
+        assert len(one.voice.said) == len(one.heard)
+        assert all(text in replies for text in one.heard)
+
+
+async def test_a_slow_answer_is_held_honestly_and_then_comes() -> None:
+    options = LoopOptions()
+    async with world(Model(steps=lambda _: 4), options) as one:
+        await one.say(ASK)
+        spoken_until = one.now
+        await one.reply()
+        pieces = one.of(AudioOut)
+        assert pieces[0].kind == "hold"
+        assert pieces[0].text in HOLDING_PHRASES
+        assert abs(pieces[0].start_ms / 1000 - spoken_until - options.hold_after_s) < 0.1
+        assert pieces[-1].kind == "content"
+        assert last_number(" ".join(one.heard)) == 24.0
+        (turn,) = turn_latencies(one.entries)
+        assert turn.longest_silence_ms <= options.hold_again_s * 1000 + 100
+        assert turn.first_sound_ms is not None
+        assert turn.first_content_ms is not None
+        assert turn.first_sound_ms < turn.first_content_ms
+
+
+async def test_a_quick_answer_needs_no_holding_phrase() -> None:
+    async with world() as one:
+        one.engine.step_s = 0.005
+        await one.say(ASK)
+        await one.reply()
+        assert {piece.kind for piece in one.of(AudioOut)} == {"content"}
+
+
+async def test_a_reply_is_taken_back_when_speech_goes_on() -> None:
+    async with world(Model(facts=["6 rows"])) as one:
+        one.engine.step_s = 0.002
+        await one.say(ASK)
+        await one.hear(0.0, 0.4)
+        assert one.of(timeline.ReplyText)
+        assert one.of(AudioOut) == []
+        await one.say(ALSO)
+        await one.reply()
+        assert [event.text for event in one.of(TurnEnded)] == [f"{QUESTION} {SAID[ALSO]}"]
+        ended = one.when(TurnEnded)[0]
+        assert all(piece.start_ms >= ended - 20 for piece in one.of(AudioOut))
+        assert one.heard.count("There are 24 eggs.") <= 1
+        assert last_number(" ".join(one.heard)) == 24.0
+        assert one.session.turns == 1
+
+
+async def test_a_turn_that_sounds_unfinished_is_waited_for() -> None:
+    async with world() as one:
+        await one.say(BEGIN)
+        await one.hear(0.0, 0.9)
+        assert one.of(TurnEnded) == []
+        await one.reply()
+        assert [event.text for event in one.of(TurnEnded)] == [SAID[BEGIN]]
+
+
+async def test_an_interruption_silences_the_reply_and_is_answered() -> None:
+    async with world() as one:
+        await one.say(ASK)
+        await one.wait(lambda: len(one.heard) == 1)
+        await one.hear(0.0, 0.3)
+        began = one.now
+        await one.say(ALSO)
+        (cut,) = one.of(Interrupted)
+        silent = one.when(Interrupted)[0]
+        assert silent / 1000 - began < 0.35
+        assert not one.sound[int(silent) + 20 :].any()
+        spoken = " ".join(event.text for event in one.of(timeline.ReplyText))
+        assert cut.heard.strip()
+        assert spoken.startswith(cut.heard.strip())
+        assert cut.heard.strip() != spoken
+        await one.reply()
+        assert [event.text for event in one.of(TurnEnded)] == [QUESTION, SAID[ALSO]]
+        second = [text for name, text in one.engine.log if name.startswith("thoughts")][-1]
+        assert f"{cut.heard} —" in second
+        assert second.index(QUESTION) < second.index(f"{cut.heard} —") < second.index(SAID[ALSO])
+        assert len(one.of(TurnDone)) == 1 + (one.when(TurnDone)[0] < silent)
+
+
+async def test_a_cough_does_not_stop_the_reply() -> None:
+    replies: list[list[str]] = []
+    for level in (COUGH, 0.0):
+        async with world() as one:
+            await one.say(ASK)
+            await one.wait(lambda one=one: len(one.heard) == 1)  # type: ignore[misc]
+            await one.hear(level, 0.3)
+            await one.reply()
+            assert one.of(Interrupted) == []
+            assert len(one.of(TurnEnded)) == 1
+            replies.append(one.heard)
+    assert replies[0] == replies[1]
+
+
+async def test_words_that_begin_at_the_end_of_a_reply_are_answered() -> None:
+    for late in range(0, 16, 3):
+        async with world() as one:
+            await one.say(ASK)
+            await one.wait(lambda one=one: bool(one.of(TurnDone)))  # type: ignore[misc]
+            await one.wait(lambda one=one: one.session._speaker.lead_s < 0.3)  # type: ignore[misc]
+            await one.hear(0.0, late * TICK_S)
+            await one.say(ALSO)
+            await one.reply()
+            assert [event.text for event in one.of(TurnEnded)] == [QUESTION, SAID[ALSO]], late
+            assert len(one.of(TurnDone)) == 2
+
+
+async def test_a_second_turn_knows_what_was_heard_of_the_first() -> None:
+    async with world() as one:
+        await one.say(ASK)
+        await one.reply()
+        first = " ".join(one.heard)
+        await one.hear(0.0, 0.5)
+        await one.say(ALSO)
+        await one.reply()
+        assert one.session.turns == 2
+        second = [text for name, text in one.engine.log if name.startswith("thoughts")][-1]
+        assert f"assistant\n{first}<" in second
+
+
+async def test_a_turn_without_words_is_no_turn() -> None:
+    async with world() as one:
+        await one.say(COUGH)
+        await one.hear(0.0, 2.0)
+        assert one.session.idle
+        assert one.session.turns == 0
+        assert one.of(TurnEnded) == []
+        assert not one.sound.any()
+
+
+async def test_nothing_is_left_when_the_input_ends_at_any_moment() -> None:
+    for seconds in (0.0, 0.3, 0.8, 1.3, 1.5, 1.7, 2.0, 2.5):
+        async with world(Model(facts=["6 rows", "of 4 eggs"])) as one:
+            talk = min(seconds, 1.3)
+            await one.hear(ASK, talk)
+            await one.hear(0.0, seconds - talk)
+    # `world` looks at what is left when it closes.
+
+
+async def test_a_failure_of_the_engine_ends_the_session_with_its_cause() -> None:
+    class Broken(Exception):
+        pass
+
+    def fail(before: str) -> float:
+        raise Broken(before[:1])
+
+    caught: BaseException | None = None
+    try:
+        async with world(Model(odds=fail)) as one:
+            await one.say(ASK)
+            await one.hear(0.0, 2.0)
+    except* Broken as group:
+        caught = group
+    assert caught is not None
+
+
+async def test_fifty_interruptions_leave_nothing_behind() -> None:
+    async with world(options=LoopOptions(think_tokens=60, history_turns=4)) as one:
+        counts: list[tuple[int, int, int]] = []
+        one.engine.step_s = 0.01
+        for level in [ASK, *[ALSO, ASK] * 25]:
+            await one.say(level)
+            await one.wait(lambda: one.session._conversation.state == "answering")
+            begun = len(one.heard)
+            await one.wait(lambda begun=begun: len(one.heard) > begun)  # type: ignore[misc]
+            held = sum(len(block) for block in one.blocks.blocks.values())
+            counts.append((len(asyncio.all_tasks()), held, len(one.blocks.blocks)))
+        await one.reply()
+        assert len(one.of(Interrupted)) == 50
+        for figures in zip(*counts, strict=True):
+            assert max(figures[25:]) <= 1.1 * max(figures[:25])

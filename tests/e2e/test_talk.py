@@ -1,0 +1,139 @@
+"""The main job on real speech with real models: recorded questions in, spoken answers out, judged by ear."""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from agent import timeline
+from agent.config import Settings, load
+from agent.display import displayed
+from agent.models import Files, load_engine
+from agent.recording import Talk, converse
+from audio.decoder import WhisperDecoder
+from audio.wav import read_wav
+from reasoning.grounding import numbers
+from tests.e2e.make_recordings import RECORDINGS
+from tests.reasoning.model_files import model_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from reasoning.options import Mode
+    from reasoning.script import Script
+    from reasoning.torch_engine import TorchEngine
+
+pytestmark = pytest.mark.e2e
+QUESTIONS: dict[str, dict[str, Any]] = {
+    question["file"]: question
+    for question in tomllib.loads((RECORDINGS / "questions.toml").read_text(encoding="utf-8"))["question"]
+}
+PROBLEMS = [name for name, question in QUESTIONS.items() if question["answer"]]
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return load().settings
+
+
+@pytest.fixture(scope="module")
+def files(settings: Settings) -> Files:
+    options = settings.models
+    return Files(model_path(options.llm), model_path(options.asr).parent, model_path(options.voice).parent)
+
+
+@pytest.fixture(scope="module")
+def mind(settings: Settings, files: Files) -> Iterator[tuple[TorchEngine, Script]]:
+    engine, script = load_engine(files.llm, settings.engine)
+    yield engine, script
+    engine.close()
+
+
+class Talker:
+    """Holds conversations with recordings, one after the other, on one engine."""
+
+    def __init__(self, mind: tuple[TorchEngine, Script], files: Files, settings: Settings, folder: Path) -> None:
+        self._mind, self._files, self._settings, self._folder = mind, files, settings, folder
+        self._whisper = WhisperDecoder(files.asr, settings.ears)
+
+    def ask(self, name: str, mode: Mode = "async") -> tuple[str, list[timeline.Entry]]:
+        """Talk, and give what Whisper hears in the answer, and the timeline."""
+        answer = self._folder / f"{mode}-{name}"
+        settings = self._settings.model_copy(update={"loop": replace(self._settings.loop, mode=mode)})
+        talk = Talk(RECORDINGS / name, answer, self._folder / "timeline.jsonl", seed=0, max_seconds=90)
+        with displayed(Console(quiet=True)) as display:
+            asyncio.run(
+                converse(
+                    read_wav(talk.input_file),
+                    *self._mind,
+                    files=self._files,
+                    settings=settings,
+                    talk=talk,
+                    display=display,
+                )
+            )
+        return self._transcript(answer), timeline.read_timeline(self._folder / "timeline.jsonl")
+
+    def _transcript(self, answer: Path) -> str:
+        sound = np.concatenate(list(read_wav(answer)))
+        said = np.flatnonzero(np.abs(sound) > 0.01)
+        if not len(said):
+            return ""
+        spoken = sound[max(0, said[0] - 4_000) : said[-1] + 4_000]
+        windows = [spoken[start : start + 25 * 16_000] for start in range(0, len(spoken), 25 * 16_000)]
+        return " ".join(word.text for window in windows for word in self._whisper.decode(window, final=True).words)
+
+
+@pytest.fixture(scope="module")
+def talker(
+    mind: tuple[TorchEngine, Script], files: Files, settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Talker:
+    return Talker(mind, files, settings, tmp_path_factory.mktemp("answers"))
+
+
+def holds(transcript: str, answer: str) -> bool:
+    """Whether the answer was said; numbers in figures or words."""
+    if answer.isdigit():
+        return float(answer) in numbers(transcript)
+    return answer.lower() in transcript.lower()
+
+
+@pytest.mark.timeout(600)
+def test_async_says_what_thinking_first_finds(talker: Talker) -> None:
+    found = {name: holds(talker.ask(name, "think-first")[0], QUESTIONS[name]["answer"]) for name in PROBLEMS}
+    print("think-first finds:", found)
+    assert sum(found.values()) >= 4
+    said = {name: talker.ask(name)[0] for name in PROBLEMS if found[name]}
+    print("async says:", said)
+    assert [name for name, text in said.items() if not holds(text, QUESTIONS[name]["answer"])] == []
+
+
+def test_thinks_before_the_turn_ends_and_while_it_speaks(talker: Talker) -> None:
+    _, entries = talker.ask("tickets.wav")
+    thoughts = [entry.t_ms for entry in entries if isinstance(entry.event, timeline.Thought)]
+    ended = next(entry.t_ms for entry in entries if isinstance(entry.event, timeline.TurnEnded))
+    heard = next(entry.t_ms for entry in entries if isinstance(entry.event, timeline.AudioOut))
+    assert min(thoughts) < ended < heard < max(thoughts)
+    assert [entry.event.reason for entry in entries if isinstance(entry.event, timeline.TurnDone)] == ["complete"]
+
+
+def test_greets(talker: Talker) -> None:
+    transcript, entries = talker.ask("greeting.wav")
+    print("greeting:", transcript)
+    assert len(transcript.split()) >= 2
+    assert not numbers(transcript)
+    assert [type(entry.event) for entry in entries].count(timeline.TurnDone) == 1
+
+
+def test_waits_through_a_pause_inside_a_question(talker: Talker) -> None:
+    _, entries = talker.ask("fruit.wav")
+    ended = [entry.event.text for entry in entries if isinstance(entry.event, timeline.TurnEnded)]
+    assert len(ended) == 1
+    assert len(ended[0].split()) > len(QUESTIONS["fruit.wav"]["text"].split()) * 0.7
