@@ -1,0 +1,45 @@
+"""The audit log: one JSON object per line, only ever appended."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from robots.errors import AuditFailed
+from robots.vda5050.codec import timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+
+@contextmanager
+def audit_file(path: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
+    """Open an audit log and yield the function that appends a record, with the time of day added as `at`.
+
+    Raises:
+        AuditFailed: the file cannot be opened; from the function: a record cannot be written.
+
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise AuditFailed(f"audit log {path}: {error.strerror}; give another file or make room") from None
+
+    def append(record: Mapping[str, object]) -> None:
+        line = json.dumps({"at": timestamp(datetime.now(UTC)), **record}, ensure_ascii=False).encode() + b"\n"
+        try:
+            written = os.write(descriptor, line)
+        except OSError as error:
+            raise AuditFailed(f"audit log {path}: {error.strerror}; nothing is moved without it") from None
+        if written < len(line):
+            raise AuditFailed(f"audit log {path}: the disk is full; nothing is moved without it")
+
+    try:
+        yield append
+    finally:
+        os.close(descriptor)

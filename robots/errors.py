@@ -1,0 +1,53 @@
+"""What can go wrong with robots.
+
+    RobotError
+    ├── InvalidMessage            a payload is not what its topic promises
+    ├── LinkLost                  the broker is gone or refuses the connection
+    │   └── PublishDenied         its access list forbids a command
+    ├── AuditFailed               the audit log cannot be written
+    └── RobotInputError           what the user gave is wrong (exit code 2)
+        ├── BadMap                the site map cannot be used
+        └── BadSetting            an address, a fault or a limit cannot be used
+
+A command that the gate refuses is no error but an answer: see `robots.gate.Refused`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RobotError(Exception):
+    """Root of this room's errors."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class InvalidMessage(RobotError):
+    """A payload is not a valid message of its topic; the text names the field."""
+
+
+class LinkLost(RobotError):
+    """The broker cannot be reached, refused the connection or ended it."""
+
+
+class PublishDenied(LinkLost):
+    """The broker does not allow this client to publish on a topic."""
+
+
+class AuditFailed(RobotError):
+    """The audit log cannot be written; without it no motion is commanded."""
+
+
+class RobotInputError(RobotError):
+    """What the user gave cannot be used."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class BadMap(RobotInputError):
+    """The site map is missing, malformed or contradicts itself."""
+
+
+class BadSetting(RobotInputError):
+    """An address, a limit or a fault is not usable."""

@@ -1,0 +1,72 @@
+"""From an admitted call to what is sent: the plan of an order, or an action. Pure; the gate judges the result."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from robots.orders import Plan
+from robots.skills import GO_TO_POSE, PLACE, Call, Skill
+from robots.vda5050.messages import Action, ActionParameter, ActionScope, BlockingType, Factsheet
+
+if TYPE_CHECKING:
+    from robots.gate import Admitted
+    from robots.geometry import Point
+    from robots.site import Site
+    from robots.world import World
+
+
+def plan_of(admitted: Admitted, skill: Skill, site: Site, world: World) -> Plan | None:
+    """Return the plan of a driving or node skill; None where no way leads there inside the fence."""
+    start = world.position
+    if start is None:
+        return None
+    goal, theta = _goal(admitted.call, start, site)
+    points = site.route(start, goal)
+    if points is None:
+        return None
+    limits, facts = site.limits, world.factsheet
+    speed = limits.max_speed_m_s
+    return Plan(
+        order_id=admitted.ticket,
+        map_id=site.map,
+        points=points if math.dist(start, goal) > 0 else (start,),
+        theta=theta,
+        actions=(action_of(admitted, facts),) if skill.scope is ActionScope.NODE else (),
+        max_speed_m_s=min(speed, facts.physical_parameters.speed_max) if facts else speed,
+        base_m=limits.base_m,
+        min_interval_s=facts.protocol_limits.timing.min_order_interval if facts else 0.0,
+    )
+
+
+def action_of(admitted: Admitted, factsheet: Factsheet | None) -> Action:
+    """Return the action of a call; HARD, that is alone and standing, unless the factsheet forbids it."""
+    call = admitted.call
+    known = factsheet.protocol_features.agv_actions if factsheet else ()
+    blocking = next((a.blocking_types for a in known if a.action_type == call.skill and a.blocking_types), None)
+    return Action(
+        action_type=call.skill,
+        action_id=admitted.ticket,
+        blocking_type=BlockingType.HARD if blocking is None or BlockingType.HARD in blocking else blocking[0],
+        action_parameters=tuple(
+            ActionParameter(key=key, value=value) for key, value in call.arguments.items() if key != PLACE
+        ),
+    )
+
+
+def described(call: Call) -> str:
+    """Return a call in words."""
+    place = call.arguments.get(PLACE)
+    return f"{call.skill.replace('_', ' ')} {place}" if place else call.skill.replace("_", " ")
+
+
+def _goal(call: Call, start: Point, site: Site) -> tuple[Point, float | None]:
+    """Return where a call leads, and the heading there."""
+    arguments = call.arguments
+    if call.skill == GO_TO_POSE:
+        theta = arguments.get("theta")
+        return (float(arguments["x"]), float(arguments["y"])), None if theta is None else float(theta)
+    if PLACE not in arguments:
+        return start, None
+    place = site.places[str(arguments[PLACE])]
+    return place.point, place.theta

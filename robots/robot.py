@@ -1,0 +1,433 @@
+"""One robot under command: calls become orders, states become events, stop wins. Sans-I/O.
+
+`Robot` wires the gate, the task, the stop sequence and the world picture. It owns no socket and no clock: messages and
+monotonic seconds come in, commands leave through the gate's publisher, and `events` tells what happened in words that
+a model or a user can be given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from robots.events import Event, Happening
+from robots.gate import HARMLESS, Admitted, Gate, Latch, Question, Refused, Resumed, Source
+from robots.orders import OrderTask, Phase
+from robots.packet import WILL
+from robots.planning import action_of, described, plan_of
+from robots.skills import STOP, Call, Skill, skills_of
+from robots.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, Step, StopSequence, refuses
+from robots.vda5050.messages import (
+    ActionScope,
+    ActionStatus,
+    Connection,
+    ConnectionState,
+    EStop,
+    InstantActions,
+    Order,
+    State,
+)
+from robots.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from robots.vda5050.codec import Received
+
+QUEUE: Final = 8
+"""Tasks that may wait for the one being carried out."""
+LEASE_S: Final = 1.5
+"""The base is extended only if `renew` was called this recently, s."""
+ASK_STATE_S: Final = 1.5
+"""A driving robot that is silent this long is asked for its state, s."""
+SILENT_S: Final = 5.0
+"""A robot with a task that is silent this long, although asked, is lost, s."""
+BLOCKED_S: Final = 5.0
+"""A robot with a free base that stands this long is reported as blocked, s."""
+REPEAT_S: Final = 0.5
+"""Time between two transmissions of `stopPause` or a request, s."""
+RELEASE_TRIES: Final = 6
+"""Transmissions of `stopPause` before the user is told that the robot stays paused."""
+SETTLE_S: Final = 4.0
+"""A pause is not ended sooner after an order was sent, s: what is still on its way must arrive at a standing robot."""
+FACTSHEET_TRIES: Final = 3
+"""Some robots have no factsheet; they are asked this often."""
+ACTION_TIMEOUT_S: Final = 10.0
+"""An instant action that the robot never lists is unknown after this time, s."""
+
+
+@dataclass(slots=True)
+class _Instant:
+    """An instant action under way."""
+
+    admitted: Admitted
+    sent_at: float
+
+
+@dataclass(slots=True)
+class Robot:
+    """The commander of one robot."""
+
+    name: str
+    gate: Gate
+    new_id: Callable[[], str]
+    """Makes unique identifiers."""
+    world: World = field(default_factory=World)
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=256))
+    """Taken from the left by whoever listens."""
+    task: OrderTask | None = None
+    stopping: StopSequence | None = None
+    _call: Admitted | None = None
+    _queue: deque[Admitted] = field(default_factory=deque)
+    _instants: dict[str, _Instant] = field(default_factory=dict)
+    _lease: float = -math.inf
+    _asked_at: float = -math.inf
+    _release: tuple[str, float, int] | None = None
+    """`stopPause` under way: action id, last sent at, times sent."""
+    _moved_at: float = -math.inf
+    _blocked: bool = False
+    _refused_at: float = -math.inf
+    _ordered_at: float = -math.inf
+    _asked_facts: int = 0
+    _last_why: str = ""
+    """Why the link could not be made; said once."""
+
+    @property
+    def skills(self) -> dict[str, Skill]:
+        """What can be asked of the robot now."""
+        return skills_of(self.world.factsheet, self.gate.site)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way or waits."""
+        return self.task is None and not self._queue and not self._instants
+
+    # What comes in --------------------------------------------------------------------------------------------------
+
+    def linked(self, *, up: bool, why: str, now: float) -> None:
+        """Take in that the broker was reached or lost. After an outage nothing moves before a confirmed resume."""
+        before = self.world.linked
+        if before and up:
+            return
+        self.world.linked, self.world.denied = up, False
+        if up:
+            self._last_why, self._asked_at = "", -math.inf
+        elif before:
+            self.world.presence = None
+            self.world.forget_state()
+            self._outage(f"The connection to {self.name} is lost: {why}.", now)
+        elif why != self._last_why:
+            self._last_why = why
+            self._tell(Happening.OFFLINE, f"There is no connection to {self.name}: {why}.")
+
+    def denied(self, why: str, now: float) -> None:
+        """Take in that the broker does not let us command this robot: said once, and nothing is under way."""
+        if self.world.denied:
+            return
+        self.world.denied = True
+        self._tell(Happening.DENIED, f"{self.name} cannot be commanded: {why}.", self._call)
+        self._outage(f"{self.name} cannot be commanded.", now)
+
+    def receive(self, received: Received, now: float) -> None:
+        """Take in what the robot published."""
+        before = self.world.presence
+        if isinstance(received.message, Order | InstantActions):
+            self._overhear(received.message, now)
+            return
+        if not self.world.receive(received, now):
+            return
+        match received.message:
+            case Connection(connection_state=presence) if presence is not before:
+                self._presence(presence, now)
+            case State() as state:
+                self._state(state, now)
+            case _:
+                pass
+
+    def renew(self, now: float) -> None:
+        """Renew the lease: the agent is alive and still wants what it asked for."""
+        self._lease = now + LEASE_S
+
+    # What is asked --------------------------------------------------------------------------------------------------
+
+    def call(self, call: Call, now: float) -> Admitted | Question | Refused:
+        """Carry out a call of the model, if the gate admits it."""
+        if call.skill == STOP:
+            self.stop("the model asked for it", now)
+        elif self._foreign():
+            return Refused(f"{self.name} carries out an order of another program; a stop would cancel it")
+        if len(self._queue) >= QUEUE:
+            return Refused(f"{QUEUE} tasks wait already")
+        verdict = self.gate.admit(call, self.skills, self.world, now)
+        return self._begin(verdict, now) if isinstance(verdict, Admitted) else verdict
+
+    def answer(self, question_id: str, *, yes: bool, by: Source, now: float) -> Admitted | Resumed | Refused:
+        """Take the user's answer to a question of the gate."""
+        verdict = self.gate.answer(question_id, yes=yes, by=by, now=now)
+        if isinstance(verdict, Admitted):
+            return self._begin(verdict, now)
+        if isinstance(verdict, Resumed):
+            self._release = (self.new_id(), -math.inf, 0)
+            if self.task is not None:
+                self.task.resend_allowed()
+        return verdict
+
+    def stop(self, why: str, now: float) -> None:
+        """Stop, forget all tasks, and stay stopped until a confirmed resume."""
+        self.gate.close(Latch.STOPPED, why, now)
+        if self._call is not None or self._queue:
+            self._tell(Happening.FAILED, f"{self.name} was told to stop; its tasks are cancelled.", self._call)
+        self.task, self._call, self._release = None, None, None
+        self._queue.clear()
+        self._instants.clear()
+        self.stopping = StopSequence(STOP_STEPS, now, self.new_id)
+        self._send_stops(now)
+
+    def hold(self, why: str, now: float) -> None:
+        """Pause, keep the task, and stay paused until a confirmed resume."""
+        if self.gate.latch is Latch.STOPPED:
+            return
+        self.gate.close(Latch.HELD, why, now)
+        self._release = None
+        self.stopping = StopSequence(HOLD_STEPS, now, self.new_id)
+        self._send_stops(now)
+
+    def ask_to_resume(self, now: float) -> Question | Refused:
+        """Return the question whose yes lets the robot move again."""
+        if self.stopping is not None and self.stopping.active and self.world.online:
+            return Refused(f"{self.name} has not confirmed yet that it stopped")
+        return self.gate.ask_to_resume(now)
+
+    def tick(self, now: float) -> None:
+        """Do what is due; to be called some ten times a second."""
+        self._send_stops(now)
+        if not self.world.online:
+            return
+        self._send_requests(now)
+        if self.gate.latch is None:
+            self._send_release(now)
+        self._advance(now)
+        self._watch(now)
+
+    def _overhear(self, command: Order | InstantActions, now: float) -> None:
+        """Another program commands the robot: a stop is everybody's right; who moves it is in charge."""
+        kinds = {"order"} if isinstance(command, Order) else {action.action_type for action in command.actions}
+        wills = isinstance(command, InstantActions) and all(a.action_id.startswith(WILL) for a in command.actions)
+        if kinds <= HARMLESS or wills or self.gate.latch is Latch.STOPPED:
+            return
+        if kinds <= set(Step):
+            self.stop("another program stopped the robot", now)
+            return
+        first = self.gate.latch is None
+        self.gate.close(Latch.HELD, "another program commands the robot", now)
+        self._release = None
+        if self.task is not None:
+            self.task.lost("another program commands the robot")
+        if first:
+            self._tell(Happening.OTHER, f"Another program commands {self.name}; this one holds back.", self._call)
+
+    # How it goes on -------------------------------------------------------------------------------------------------
+
+    def _presence(self, presence: ConnectionState, now: float) -> None:
+        if presence is ConnectionState.ONLINE:
+            self._asked_at = -math.inf
+            self._tell(Happening.ONLINE, f"{self.name} is online.")
+            return
+        self.world.forget_state()
+        self._outage(f"{self.name} is offline.", now)
+
+    def _outage(self, text: str, now: float) -> None:
+        """Nothing is known any more: the task becomes unknown and waits for a person."""
+        for ticket in list(self._instants):
+            self._forget_instant(ticket, Happening.UNKNOWN, "may or may not have been done")
+        if self.task is not None:
+            self.task.lost("the connection was lost")
+            self._tell(Happening.UNKNOWN, f"{text} What became of its task is unknown.", self._call)
+        else:
+            self._tell(Happening.OFFLINE, text)
+        if self.task is not None or self.stopping is not None or self._queue:
+            self.hold("outage", now)
+
+    def _state(self, state: State, now: float) -> None:
+        if state.driving:
+            self._moved_at, self._blocked = now, False
+        if self.stopping is not None:
+            self._follow_stop(self.stopping, state)
+        if self._release is not None and self._released(self._release[0], state):
+            self._release = None
+            self._tell(Happening.RESUMED, f"{self.name} may move again.")
+        elif state.paused and self.gate.latch is None and self._release is None and self.stopping is None:
+            # By a last will, a button, or another program: it takes a person to end it.
+            self.gate.close(Latch.HELD, "the robot is paused", now)
+            self._tell(Happening.HELD, f"{self.name} is paused. It goes on only after you confirm.")
+        self._follow_instants(state)
+        if self.task is not None:
+            if state.safety_state.e_stop is not EStop.NONE and self.gate.latch is None:
+                # Some robots drive on by themselves once it is released.
+                self.hold("emergency stop at the robot", now)
+            self.task.receive(state, now)
+            self._judge(self.task, now)
+        elif self._foreign() and self.stopping is None and (self.gate.latch is Latch.STOPPED or self._release):
+            # An order that was on its way when the stop was confirmed.
+            self.stopping = StopSequence(STOP_STEPS, now, self.new_id)
+
+    def _follow_instants(self, state: State) -> None:
+        for ticket in list(self._instants):
+            status = state.action(ticket)
+            if status is ActionStatus.FINISHED:
+                self._forget_instant(ticket, Happening.DONE, "done")
+            elif status is ActionStatus.FAILED:
+                self._forget_instant(ticket, Happening.FAILED, "failed")
+
+    @staticmethod
+    def _released(action_id: str, state: State) -> bool:
+        """Whether the pause has ended, or there was none to end."""
+        ended = state.action(action_id) is ActionStatus.FINISHED
+        return ended or (refuses(state, [action_id]) and not state.paused)
+
+    def _foreign(self) -> bool:
+        """Whether the robot has an order that is not the present task's."""
+        state = self.world.state
+        ours = self.task.plan.order_id if self.task else None
+        return state is not None and bool(state.node_states) and state.order_id != ours
+
+    def _follow_stop(self, stopping: StopSequence, state: State) -> None:
+        stopping.receive(state)
+        if stopping.outcome is not Outcome.STOPPED:
+            return
+        self.stopping = None
+        if self.gate.latch is Latch.STOPPED:
+            self._tell(Happening.STOPPED, stopping.said(self.name))
+        elif self.gate.latch is Latch.HELD:
+            self._tell(Happening.HELD, f"{self.name} is paused. It goes on only after you confirm.")
+
+    def _judge(self, task: OrderTask, now: float) -> None:
+        call = self._call
+        if not task.phase.ended or call is None:
+            return
+        self.task, self._call = None, None
+        if task.phase is Phase.DONE:
+            self._tell(Happening.DONE, f"{self.name}: {described(call.call)}: done.", call)
+            return
+        dropped = f" {len(self._queue)} waiting tasks are dropped." if self._queue else ""
+        self._queue.clear()
+        self._tell(Happening.FAILED, f"{self.name}: {described(call.call)}: {task.reason}.{dropped}", call)
+        if task.needs_cancel and self.stopping is None:
+            self.stopping = StopSequence(CANCEL_STEPS, now, self.new_id)
+
+    def _begin(self, admitted: Admitted, now: float) -> Admitted | Refused:
+        call = admitted.call
+        if call.skill == STOP:
+            return admitted
+        if self.skills[call.skill].scope is ActionScope.INSTANT:
+            refused = self.gate.act(action_of(admitted, self.world.factsheet), self.world, now)
+            if refused is None:
+                self._instants[admitted.ticket] = _Instant(admitted, now)
+            return refused or admitted
+        self._queue.append(admitted)
+        self._advance(now)
+        return admitted
+
+    def _advance(self, now: float) -> None:
+        """Begin the next task, or send what the present one has due; not while a stop or a resume is under way."""
+        if self.gate.latch is not None or self._release is not None or self.stopping is not None:
+            return
+        if self.task is None and self._queue and self.world.state is not None and not self.world.state.node_states:
+            self._call = self._queue.popleft()
+            self._start(self._call, now)
+        task = self.task
+        if task is None or now < self._refused_at + REPEAT_S or self.world.unfit(now, self.gate.site.limits):
+            return
+        order = task.due(self.world.position, now, extend=now < self._lease)
+        if task.phase is Phase.UNKNOWN:
+            self._outage(f"{self.name} does not answer.", now)
+        if order is None:
+            return
+        refused = self.gate.order(order, self.world, now)
+        if refused is None:
+            task.sent(order, self.world.state, now)
+            self._moved_at = self._ordered_at = now
+        elif order.order_update_id == 0:
+            task.fail(refused.reason, cancel=task.begun)
+            self._judge(task, now)
+        else:
+            self._refused_at = now
+
+    def _start(self, admitted: Admitted, now: float) -> None:
+        skill = self.skills[admitted.call.skill]
+        plan = plan_of(admitted, skill, self.gate.site, self.world)
+        if plan is None:
+            self._call = None
+            self._queue.clear()
+            self._tell(Happening.FAILED, f"{self.name} finds no way there inside the fence.", admitted)
+            return
+        self.task = OrderTask(plan)
+        self._moved_at, self._blocked = now, False
+        self._tell(Happening.STARTED, f"{self.name} begins: {described(admitted.call)}.", admitted)
+
+    # What is sent ---------------------------------------------------------------------------------------------------
+
+    def _send_stops(self, now: float) -> None:
+        if self.stopping is None:
+            return
+        before = self.stopping.outcome
+        for send in self.stopping.due(now):
+            self.gate.stop(send.step, send.action_id, now)
+        if self.stopping.outcome is Outcome.UNCONFIRMED and before is Outcome.PENDING:
+            self._tell(Happening.UNCONFIRMED, self.stopping.said(self.name))
+
+    def _send_requests(self, now: float) -> None:
+        state = self.world.state
+        busy = self.task is not None or self.stopping is not None or (state is not None and state.driving)
+        silent = now > self.world.state_at + ASK_STATE_S
+        # The first request also proves that the broker lets us command this robot.
+        wanted = "stateRequest" if state is None or self._asked_at == -math.inf or (busy and silent) else None
+        if wanted is None and self.world.factsheet is None and self._asked_facts < FACTSHEET_TRIES:
+            wanted = "factsheetRequest"
+        if wanted is not None and now >= self._asked_at + (ASK_STATE_S if state else REPEAT_S):
+            self._asked_at = now
+            self._asked_facts += wanted == "factsheetRequest"
+            self.gate.request(wanted, self.new_id(), now)
+
+    def _send_release(self, now: float) -> None:
+        if self._release is None or self.stopping is not None or now < self._ordered_at + SETTLE_S:
+            return
+        action_id, sent_at, times = self._release
+        if now < sent_at + REPEAT_S:
+            return
+        if times >= RELEASE_TRIES:
+            self._release = None
+            self.hold("the robot does not confirm the resume", now)
+            self._tell(Happening.HELD, f"{self.name} does not confirm that it may move; it stays paused.")
+            return
+        self.gate.unpause(action_id, now)
+        self._release = (action_id, now, times + 1)
+
+    def _watch(self, now: float) -> None:
+        """Notice a robot that stands although it may drive, and instant actions that are never listed."""
+        for ticket, instant in list(self._instants.items()):
+            if now > instant.sent_at + ACTION_TIMEOUT_S:
+                self._forget_instant(ticket, Happening.UNKNOWN, "was never confirmed")
+        if (
+            self.task is not None
+            and self.gate.latch is None
+            and now > max(self.world.state_at, self._moved_at) + SILENT_S
+        ):
+            self._outage(f"{self.name} does not answer.", now)
+        state = self.world.state
+        waits = state is not None and not state.driving and any(node.released for node in state.node_states)
+        acts = state is not None and any(not a.action_status.ended for a in state.action_states)
+        if self.task is None or self.gate.latch is not None or not waits or acts or self._blocked:
+            return
+        if now > self._moved_at + BLOCKED_S:
+            self._blocked = True
+            self._tell(Happening.BLOCKED, f"{self.name} does not move; something may be in its way.", self._call)
+
+    def _forget_instant(self, ticket: str, happening: Happening, what: str) -> None:
+        admitted = self._instants.pop(ticket).admitted
+        self._tell(happening, f"{self.name}: {described(admitted.call)}: {what}.", admitted)
+
+    def _tell(self, happening: Happening, text: str, about: Admitted | None = None) -> None:
+        self.events.append(Event(happening, text, about.call.call_id if about else None))

@@ -1,0 +1,1 @@
+"""VDA 5050 as data: messages, the codec, header counters."""

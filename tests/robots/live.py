@@ -1,0 +1,171 @@
+"""What the tests with a real broker share: a simulator process, a watcher of the wire, a commander that can be
+killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiomqtt
+import yaml
+
+from robots.session import RobotSession, command_robot
+from robots.site import Site
+from robots.skills import Call
+from robots.vda5050.codec import Address
+from tests.robots.rig import HOUSE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from robots.events import Event, Happening
+    from robots.gate import Admitted, Question, Refused
+    from robots.mqtt import Broker
+    from tests.robots.mosquitto import Mosquitto
+
+ADDRESS = Address("acme", "R1")
+PATIENCE_S = 20.0
+ROOT = Path(__file__).parents[2]
+
+
+def write_map(folder: Path) -> Path:
+    path = folder / "house.yaml"
+    path.write_text(yaml.safe_dump(json.loads(HOUSE.model_dump_json(exclude={"limits": {"confirm"}})), sort_keys=False))
+    return path
+
+
+@contextmanager
+def program(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A program of this tree; ended by its pid."""
+    process = subprocess.Popen([sys.executable, "-m", *arguments], cwd=ROOT)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(5)
+
+
+@contextmanager
+def simulator(mosquitto: Mosquitto, *extra: str) -> Iterator[subprocess.Popen[bytes]]:
+    with program(
+        "robots.simulator",
+        *("--broker", f"127.0.0.1:{mosquitto.port}", "--robot", str(ADDRESS)),
+        *("--map", str(write_map(mosquitto.folder))),
+        *("--user", "robot", "--password-file", str(mosquitto.folder / "robot.password"), *extra),
+    ) as process:
+        yield process
+
+
+@dataclass
+class Message:
+    at: float
+    kind: str
+    body: dict[str, Any]
+    retained: bool
+
+
+@dataclass
+class Watcher:
+    """Sees everything on the wire."""
+
+    client: aiomqtt.Client
+    messages: list[Message] = field(default_factory=list)
+    _new: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def watch(self) -> None:
+        async for message in self.client.messages:
+            assert isinstance(message.payload, bytes)
+            kind = message.topic.value.rpartition("/")[2]
+            self.messages.append(Message(time.monotonic(), kind, json.loads(message.payload), message.retain))
+            self._new.set()
+
+    async def until(self, condition: Callable[[Message], bool], *, after: float = 0.0) -> Message:
+        """Wait for a message later than a moment."""
+        seen = 0
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                for message in self.messages[seen:]:
+                    if message.at >= after and condition(message):
+                        return message
+                seen = len(self.messages)
+                self._new.clear()
+                await self._new.wait()
+
+    def of(self, kind: str) -> list[Message]:
+        return [message for message in self.messages if message.kind == kind]
+
+    def orders(self) -> set[tuple[str, int]]:
+        return {(m.body["orderId"], m.body["orderUpdateId"]) for m in self.of("order")}
+
+
+@asynccontextmanager
+async def watching(mosquitto: Mosquitto) -> AsyncIterator[Watcher]:
+    password = (mosquitto.folder / "watcher.password").read_text().strip()
+    async with aiomqtt.Client("127.0.0.1", mosquitto.port, username="watcher", password=password) as client:
+        watcher = Watcher(client)
+        await client.subscribe("uagv/#", qos=1)
+        task = asyncio.create_task(watcher.watch())
+        try:
+            yield watcher
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@dataclass
+class Commander:
+    session: RobotSession
+    events: list[Event] = field(default_factory=list)
+    records: list[dict[str, object]] = field(default_factory=list)
+
+    async def until(self, happening: Happening) -> Event:
+        """Wait for the next event of a kind."""
+        async with asyncio.timeout(PATIENCE_S):
+            async for event in self.session.events():
+                self.events.append(event)
+                if event.happening is happening:
+                    return event
+        raise AssertionError
+
+    def call(self, skill: str, **arguments: str | float) -> Admitted | Question | Refused:
+        return self.session.call(Call(self.session.new_id(), skill, arguments, self.session.robot.gate.epoch))
+
+    async def ready(self) -> None:
+        """Wait until the robot can be commanded."""
+        world, limits = self.session.robot.world, self.session.robot.gate.site.limits
+        async with asyncio.timeout(PATIENCE_S):
+            while world.unfit(time.monotonic(), limits) or world.factsheet is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def commanding(broker: Broker, folder: Path) -> AsyncIterator[Commander]:
+    records: list[dict[str, object]] = []
+    site = Site.load(write_map(folder))
+    async with command_robot(
+        broker=broker, address=ADDRESS, site=site, audit=lambda record: records.append(dict(record))
+    ) as session:
+        yield Commander(session, records=records)
+
+
+async def main() -> None:
+    """Be a commander that drives to the kitchen until it is killed: `python -m tests.robots.live PORT FOLDER`."""
+    from tests.robots.mosquitto import Mosquitto  # noqa: PLC0415, the program alone needs it
+
+    mosquitto = Mosquitto(Path(sys.argv[2]), port=int(sys.argv[1]))
+    async with commanding(mosquitto.as_user("agent"), mosquitto.folder) as commander:
+        await commander.ready()
+        commander.call("go_to", place="kitchen")
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,408 @@
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robots.audit import audit_file
+from robots.errors import AuditFailed
+from robots.events import Happening
+from robots.gate import Admitted, Gate, Latch, Question, Refused, Resumed, Source
+from robots.geometry import inside
+from robots.simulator.body import Body
+from robots.simulator.factsheet import factsheet_of
+from robots.simulator.vehicle import Vehicle
+from robots.skills import Call, skills_of
+from robots.vda5050.messages import (
+    Action,
+    BlockingType,
+    ConnectionState,
+    Edge,
+    EStop,
+    InstantActions,
+    Node,
+    NodePosition,
+    OperatingMode,
+    Order,
+    State,
+)
+from robots.world import World
+from tests.robots.rig import HOUSE, Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from robots.site import Site
+
+ROBOTS = Path(__file__).parents[2] / "robots"
+SKILLS = skills_of(factsheet_of(Body()), HOUSE)
+STATE = Vehicle("ground", lambda: datetime(2026, 1, 1, tzinfo=UTC), Body(1.0, 1.0)).state()
+
+
+def world(state: State = STATE) -> World:
+    return World(
+        linked=True, presence=ConnectionState.ONLINE, state=state, state_at=0.0, factsheet=factsheet_of(Body())
+    )
+
+
+def gate(site: Site = HOUSE) -> Gate:
+    records: list[Mapping[str, object]] = []
+    return Gate("R1", site, records.append)
+
+
+def call(skill: str = "go_to", call_id: str = "c1", epoch: int = 1, **arguments: str | float) -> Call:
+    return Call(call_id, skill, arguments or {"place": "hall"}, epoch)
+
+
+def admitted(g: Gate, skill: str = "go_to") -> str:
+    verdict = g.admit(call(skill, "c9", g.epoch), SKILLS, world(), 1.0)
+    assert isinstance(verdict, Admitted)
+    return verdict.ticket
+
+
+def order(ticket: str, *points: tuple[float, float], speed: float | None = 0.5, released: int = 99) -> Order:
+    return Order(
+        order_id=ticket,
+        order_update_id=0,
+        nodes=tuple(
+            Node(
+                node_id=f"n{k}",
+                sequence_id=2 * k,
+                released=k <= released,
+                node_position=NodePosition(x=x, y=y, map_id="ground"),
+            )
+            for k, (x, y) in enumerate(points)
+        ),
+        edges=tuple(
+            Edge(
+                edge_id=f"e{k}",
+                sequence_id=2 * k - 1,
+                released=k <= released,
+                start_node_id=f"n{k - 1}",
+                end_node_id=f"n{k}",
+                max_speed=speed,
+            )
+            for k in range(1, len(points))
+        ),
+    )
+
+
+def reason(verdict: object) -> str:
+    assert isinstance(verdict, Refused)
+    return verdict.reason
+
+
+# Calls --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (call("fly"), "no skill 'fly'"),
+        (call("go_to", place="moon"), "must be one of"),
+        (call("go_to", room="hall"), "needs the argument 'place'"),
+        (call("go_to", place="hall", speed=9.0), "no argument 'speed'"),
+        (call("go_to_pose", x=99.0, y=1.0), "between"),
+        (call("go_to_pose", x="1", y=1.0), "must be a number"),
+        (call("wait", seconds=600.0), "between 0"),
+        (call(epoch=0), "before the last stop"),
+        (call("startPause", place="hall"), "no skill"),
+    ],
+)
+def test_a_call_outside_the_skills_is_refused_in_words_that_help(wrong: Call, words: str) -> None:
+    assert words in reason(gate().admit(wrong, SKILLS, world(), 1.0))
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (STATE.model_copy(update={"operating_mode": OperatingMode.MANUAL}), "MANUAL"),
+        (STATE.model_copy(update={"operating_mode": OperatingMode.SEMIAUTOMATIC}), "SEMIAUTOMATIC"),
+        (
+            STATE.model_copy(update={"safety_state": STATE.safety_state.model_copy(update={"e_stop": EStop.MANUAL})}),
+            "emergency stop",
+        ),
+        (
+            STATE.model_copy(update={"safety_state": STATE.safety_state.model_copy(update={"field_violation": True})}),
+            "protective field",
+        ),
+        (STATE.model_copy(update={"agv_position": None}), "does not know where"),
+        (
+            STATE.model_copy(update={"battery_state": STATE.battery_state.model_copy(update={"battery_charge": 3.0})}),
+            "battery",
+        ),
+    ],
+)
+def test_an_unfit_robot_is_not_moved(state: State, words: str) -> None:
+    assert words in reason(gate().admit(call(), SKILLS, world(state), 1.0))
+
+
+def test_link_presence_and_age_count() -> None:
+    for change, words in (
+        ({"linked": False}, "no connection"),
+        ({"denied": True}, "does not allow"),
+        ({"presence": ConnectionState.CONNECTIONBROKEN}, "not online"),
+        ({"state": None}, "not reported"),
+    ):
+        assert words in reason(gate().admit(call(), SKILLS, replace(world(), **change), 1.0))
+    assert "old" in reason(gate().admit(call(), SKILLS, world(), 40.0))
+    moving = world(STATE.model_copy(update={"driving": True}))
+    assert "old" in reason(gate().admit(call(), SKILLS, moving, 4.0))
+
+
+def test_a_call_is_carried_out_at_most_once() -> None:
+    g = gate()
+    assert isinstance(g.admit(call(), SKILLS, world(), 1.0), Admitted)
+    assert "already" in reason(g.admit(call(), SKILLS, world(), 2.0))
+
+
+def test_the_rate_is_limited_and_recovers() -> None:
+    site = HOUSE.model_copy(update={"limits": HOUSE.limits.model_copy(update={"calls_per_minute": 3})})
+    g = gate(site)
+    for k in range(3):
+        assert isinstance(g.admit(call(call_id=f"a{k}"), SKILLS, world(), 1.0), Admitted)
+    assert "a minute" in reason(g.admit(call(call_id="b"), SKILLS, world(), 2.0))
+    late = replace(world(), state_at=62.0)
+    assert isinstance(g.admit(call(call_id="c"), SKILLS, late, 62.0), Admitted)
+
+
+def test_the_allow_list_of_the_site_holds() -> None:
+    site = HOUSE.model_copy(update={"limits": HOUSE.limits.model_copy(update={"allow": frozenset({"wave"})})})
+    assert "does not allow go_to" in reason(gate(site).admit(call(), SKILLS, world(), 1.0))
+
+
+# Confirmation -------------------------------------------------------------------------------------------------------
+
+
+def asked(g: Gate) -> Question:
+    question = g.admit(call("pick", place="hall"), SKILLS, world(), 1.0)
+    assert isinstance(question, Question)
+    return question
+
+
+def test_a_listed_skill_needs_the_users_own_timely_yes() -> None:
+    g = gate()
+    question = asked(g)
+    assert "only the user" in reason(g.answer(question.question_id, yes=True, by=Source.MODEL, now=2.0))
+    assert "not open" in reason(g.answer("other", yes=True, by=Source.USER, now=2.0))
+    assert isinstance(g.answer(question.question_id, yes=True, by=Source.USER, now=2.0), Admitted)
+    assert "not open" in reason(g.answer(question.question_id, yes=True, by=Source.USER, now=2.0))
+
+
+@pytest.mark.parametrize(
+    ("yes", "now", "words"), [(False, 2.0, "said no"), (True, 99.0, "too late"), (True, 0.5, "late")]
+)
+def test_no_late_and_early_answers_admit_nothing(yes: bool, now: float, words: str) -> None:
+    g = gate()
+    assert words in reason(g.answer(asked(g).question_id, yes=yes, by=Source.USER, now=now))
+    assert g.publisher.take(3.0) is None
+
+
+def test_a_stop_closes_the_open_question() -> None:
+    g = gate()
+    question = asked(g)
+    g.close(Latch.STOPPED, "test", 1.5)
+    assert "not open" in reason(g.answer(question.question_id, yes=True, by=Source.USER, now=2.0))
+
+
+# Latch --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_latch_drops_what_waits_and_refuses_everything_but_stops() -> None:
+    g = gate()
+    ticket = admitted(g)
+    assert g.order(order(ticket, (1, 1), (1.4, 1)), world(), 1.0) is None
+    g.close(Latch.STOPPED, "test", 1.1)
+    assert g.publisher.take(1.2) is None
+    assert "stopped" in reason(g.admit(call(call_id="x", epoch=g.epoch), SKILLS, world(), 1.2))
+    assert "stopped" in reason(g.order(order(ticket, (1, 1), (1.4, 1)), world(), 1.2))
+    assert "stopped" in reason(g.unpause("u", 1.2))
+    g.stop("startPause", "s1", 1.2)
+    packet = g.publisher.take(1.2)
+    assert packet is not None
+    assert packet.expiry_s is None
+
+
+def test_after_a_resume_the_old_epoch_stays_dead() -> None:
+    g = gate()
+    ticket = admitted(g)
+    g.close(Latch.STOPPED, "test", 1.1)
+    question = g.ask_to_resume(1.2)
+    assert isinstance(question, Question)
+    assert "only the user" in reason(g.answer(question.question_id, yes=True, by=Source.MODEL, now=1.3))
+    assert g.answer(question.question_id, yes=True, by=Source.USER, now=1.3) == Resumed(Latch.STOPPED)
+    assert "before the last stop" in reason(g.admit(call(call_id="y", epoch=1), SKILLS, world(), 1.4))
+    assert "no such order" in reason(g.order(order(ticket, (1, 1), (1.4, 1)), world(), 1.4))
+    assert isinstance(g.admit(call(call_id="z", epoch=g.epoch), SKILLS, world(), 1.4), Admitted)
+
+
+def test_a_hold_never_softens_a_stop() -> None:
+    g = gate()
+    g.close(Latch.STOPPED, "test", 1.0)
+    g.close(Latch.HELD, "outage", 1.1)
+    assert g.latch is Latch.STOPPED
+
+
+# Orders -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_that_keeps_the_limits_passes() -> None:
+    g = gate()
+    assert g.order(order(admitted(g), (1, 1), (1.5, 1), (2, 1), (9, 1), released=2), world(), 1.0) is None
+    packet = g.publisher.take(1.0)
+    assert packet is not None
+    assert packet.expiry_s == 3
+
+
+@pytest.mark.parametrize(
+    ("points", "speed", "words"),
+    [
+        (((1, 1), (1.5, 1)), 0.6, "more than 0.5 m/s"),
+        (((1, 1), (1.5, 1)), None, "more than 0.5 m/s"),
+        (((1, 1), (2.5, 1)), 0.5, "released at once"),
+        (((1, 1), (1, 0.1)), 0.5, "leaves the fence"),
+        (((1, 1), (-3, 1)), 0.5, "leaves the fence"),
+    ],
+)
+def test_an_order_beyond_the_limits_is_refused(
+    points: tuple[tuple[float, float], ...], speed: float | None, words: str
+) -> None:
+    g = gate()
+    assert words in reason(g.order(order(admitted(g), *points, speed=speed), world(), 1.0))
+    assert g.publisher.take(1.0) is None
+
+
+def test_orders_nobody_admitted_and_actions_nobody_asked_for_are_refused() -> None:
+    g = gate()
+    assert "no such order" in reason(g.order(order("e1-x", (1, 1), (1.4, 1)), world(), 1.0))
+    ticket = admitted(g)
+    picked = Action(action_type="pick", action_id="p", blocking_type=BlockingType.HARD)
+    sneaky = order(ticket, (1, 1), (1.4, 1))
+    last = sneaky.nodes[1].model_copy(update={"actions": (picked,)})
+    assert "pick was not admitted" in reason(
+        g.order(sneaky.model_copy(update={"nodes": (sneaky.nodes[0], last)}), world(), 1.0)
+    )
+    wrong_map = sneaky.nodes[1].model_copy(update={"node_position": NodePosition(x=1.4, y=1, map_id="other")})
+    assert "no position on map" in reason(
+        g.order(sneaky.model_copy(update={"nodes": (sneaky.nodes[0], wrong_map)}), world(), 1.0)
+    )
+    edge = sneaky.edges[0].model_copy(update={"actions": (picked,)})
+    assert "edges" in reason(g.order(sneaky.model_copy(update={"edges": (edge,)}), world(), 1.0))
+    assert "no such action" in reason(g.act(picked, world(), 1.0))
+
+
+@given(st.lists(st.tuples(st.floats(-2, 14), st.floats(-2, 10)), min_size=1, max_size=4), st.floats(0, 2))
+def test_whatever_passes_lies_inside_the_fence_and_the_speed(points: list[tuple[float, float]], speed: float) -> None:
+    g = gate()
+    if g.order(order(admitted(g), *points, speed=speed), world(), 1.0) is None:
+        assert all(inside(p, HOUSE.fence) and not inside(p, HOUSE.keep_out[0]) for p in points)
+        assert speed <= HOUSE.limits.max_speed_m_s or len(points) == 1
+
+
+# Audit and publisher ------------------------------------------------------------------------------------------------
+
+
+def test_without_an_audit_log_nothing_moves_and_stops_still_pass() -> None:
+    def full(record: Mapping[str, object]) -> None:
+        raise AuditFailed(f"disk full at {record['event']}")
+
+    g = Gate("R1", HOUSE, full)
+    assert "disk full" in reason(g.admit(call(), SKILLS, world(), 1.0))
+    g.stop("startPause", "s", 1.0)
+    assert g.publisher.take(1.0) is not None
+
+
+def test_the_audit_file_is_only_appended_to(tmp_path: Path) -> None:
+    path = tmp_path / "log" / "audit.jsonl"
+    for event in ("one", "two"):
+        with audit_file(path) as audit:
+            audit({"event": event})
+    lines = path.read_text().splitlines()
+    assert [line.partition('"event": ')[2] for line in lines] == ['"one"}', '"two"}']
+    assert path.stat().st_mode & 0o077 == 0
+    with pytest.raises(AuditFailed, match="audit log"), audit_file(tmp_path):
+        pass
+
+
+def test_every_decision_is_recorded() -> None:
+    rig = Rig()
+    rig.run(1)
+    rig.call("go_to", place="moon")
+    rig.call("go_to", place="hall")
+    rig.run(2)
+    rig.robot.stop("test", rig.now)
+    rig.run(6)
+    rig.resume()
+    rig.run(6)
+    events = [record["event"] for record in rig.records]
+    assert [e for k, e in enumerate(events) if k == 0 or events[k - 1] != e] == [
+        *("refuse", "admit", "order", "latch", "stop", "ask", "resume", "unpause")
+    ]
+    assert rig.heard(Happening.RESUMED)
+
+
+def test_waiting_motions_expire_and_a_full_queue_refuses() -> None:
+    g = gate()
+    for k in range(16):
+        g.request("stateRequest", f"r{k}", 0.0)
+    assert "too many" in reason(g.order(order(admitted(g), (1, 1), (1.4, 1)), world(), 0.5))
+    assert g.publisher.take(10.0) is None
+    g.request("cancelOrder", "sneaked", 10.0)
+    assert g.publisher.take(10.0) is None
+    for k in range(3):
+        g.stop("startPause", f"s{k}", 10.0)
+    packet = g.publisher.take(99.0)
+    assert packet is not None
+    assert isinstance(packet.message, InstantActions)
+    assert packet.message.actions[0].action_id == "s2"
+    assert g.publisher.take(99.0) is None
+
+
+def modules_that_import(name: str) -> set[str]:
+    found = set()
+    rooms = ("agent", "audio", "reasoning", "robots")
+    for path in (path for room in rooms for path in (ROBOTS.parent / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            imported = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            imported += (
+                [f"{node.module}.{alias.name}" for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+            )
+            imported += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if any(module == name or module.startswith(name + ".") for module in imported):
+                found.add(str(path.relative_to(ROBOTS.parent)))
+    return found
+
+
+def test_only_the_gate_can_publish_a_command() -> None:
+    assert modules_that_import("robots.publisher") == {"robots/gate.py"}
+    assert modules_that_import("aiomqtt") == {"robots/mqtt.py"}
+    assert modules_that_import("paho") == {"robots/mqtt.py"}
+    assert modules_that_import("robots.mqtt") <= {
+        *("robots/link.py", "robots/session.py", "robots/simulator/process.py", "robots/simulator/__main__.py"),
+        *("agent/commands/robot.py",),
+    }
+    link = ast.parse((ROBOTS / "link.py").read_text())
+    published = [n for n in ast.walk(link) if isinstance(n, ast.Attribute) and n.attr == "publish"]
+    assert len(published) == 1
+    simulator = (ROBOTS / "simulator" / "process.py").read_text()
+    assert "Topic.ORDER" not in simulator
+    assert "Topic.INSTANT_ACTIONS" not in simulator
+
+
+def test_the_gate_knows_no_language_model_no_socket_and_no_clock() -> None:
+    for name in ("gate", "publisher", "orders", "stop", "robot", "planning", "events", "world", "skills"):
+        source = (ROBOTS / f"{name}.py").read_text()
+        imported = {
+            part
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for part in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+        }
+        assert not imported & {"time", "asyncio", "socket", "threading", "aiomqtt", "robots.mqtt", "robots.link"}, name
+        assert not any(module.startswith(("agent", "audio", "reasoning")) for module in imported), name

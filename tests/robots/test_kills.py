@@ -1,0 +1,198 @@
+"""Broker, commander and robot are killed and frozen in the middle of a drive; counted on the wire and in the robot's
+states."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from robots.events import Happening
+from robots.gate import Resumed, Source
+from tests.robots.live import Message, commanding, program, simulator, watching
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.robots.live import Commander
+    from tests.robots.mosquitto import Mosquitto
+
+pytestmark = pytest.mark.broker
+
+KEEPALIVE_S = 2.0
+NOTICED_S = 1.5 * KEEPALIVE_S
+LOOKS_S = 5.5
+"""Mosquitto 2.0 looks for silent clients only every 5 s; a dead one it notices at once."""
+BRAKING_S = 1.0
+"""From full speed to standing, and a round trip."""
+
+
+def driving(message: Message) -> bool:
+    return message.kind == "state" and message.body["driving"] and message.body["velocity"]["vx"] > 0.3
+
+
+def paused(message: Message) -> bool:
+    return message.kind == "state" and bool(message.body["paused"]) and not message.body["driving"]
+
+
+async def resume(commander: Commander) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            question = commander.session.ask_to_resume()
+            if hasattr(question, "question_id"):
+                break
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(0.05)
+    answer = commander.session.answer(question.question_id, yes=True, by=Source.USER)
+    assert isinstance(answer, Resumed)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+async def test_the_robot_pauses_when_its_commander_is_gone(mosquitto: Mosquitto, how: int) -> None:
+    async with watching(mosquitto) as watcher:
+        with (
+            simulator(mosquitto),
+            program("tests.robots.live", str(mosquitto.port), str(mosquitto.folder)) as commander,
+        ):
+            await watcher.until(driving)
+            commander.send_signal(how)
+            gone = time.monotonic()
+            will = await watcher.until(
+                lambda m: m.kind == "instantActions" and m.body["actions"][0]["actionId"].startswith("will-"),
+                after=gone,
+            )
+            standing = await watcher.until(paused, after=gone)
+        moved = [m.at - gone for m in watcher.of("state") if m.at > gone and m.body["driving"]]
+    print(
+        f"commander {signal.Signals(how).name}: will {will.at - gone:.2f} s, moved until {max(moved, default=0):.2f} s"
+    )
+    assert will.at - gone <= (NOTICED_S + LOOKS_S if how == signal.SIGSTOP else 0.5)
+    assert standing.at - will.at <= BRAKING_S
+    # However late the broker is, the robot stands at the end of its base.
+    assert max(moved, default=0) <= NOTICED_S
+    way = standing.body["agvPosition"]["x"] - 1
+    assert way < 9
+
+
+async def test_after_the_broker_was_killed_nothing_moves_before_a_confirmed_resume(mosquitto: Mosquitto) -> None:
+    with simulator(mosquitto):
+        async with commanding(mosquitto.as_user("agent"), mosquitto.folder) as commander:
+            async with watching(mosquitto) as watcher:
+                await commander.ready()
+                commander.call("go_to", place="hall")
+                await watcher.until(driving)
+                before = watcher.orders()
+                mosquitto.kill()
+            await commander.until(Happening.UNKNOWN)
+            mosquitto.start()
+            back = time.monotonic()
+            async with watching(mosquitto) as watcher:
+                await watcher.until(paused)
+                await commander.until(Happening.HELD)
+                print(f"broker back: paused again after {time.monotonic() - back:.2f} s")
+                assert watcher.orders() == set()
+                await resume(commander)
+                done = await commander.until(Happening.DONE)
+                assert not watcher.orders() & before, "an update of before the outage was sent again"
+                assert done.call_id
+                assert abs(watcher.of("state")[-1].body["agvPosition"]["x"] - 6) < 0.1
+
+
+async def test_a_frozen_broker_does_not_deliver_commands_from_the_past(mosquitto: Mosquitto) -> None:
+    with simulator(mosquitto):
+        async with (
+            watching(mosquitto) as watcher,
+            commanding(mosquitto.as_user("agent"), mosquitto.folder) as commander,
+        ):
+            await commander.ready()
+            mosquitto.kill(signal.SIGSTOP)
+            await asyncio.sleep(0.3)
+            commander.call("go_to", place="hall")
+            await commander.until(Happening.UNKNOWN)
+            mosquitto.kill(signal.SIGCONT)
+            thawed = time.monotonic()
+            await watcher.until(paused, after=thawed)
+            await commander.until(Happening.HELD)
+            await asyncio.sleep(1.0)
+            assert not [message for message in watcher.of("state") if message.at > thawed and message.body["driving"]]
+            assert watcher.of("state")[-1].body["agvPosition"]["x"] == pytest.approx(1.0, abs=0.3)
+
+
+async def test_a_robot_that_was_killed_comes_back_without_its_order_and_gets_none(mosquitto: Mosquitto) -> None:
+    async with watching(mosquitto) as watcher, commanding(mosquitto.as_user("agent"), mosquitto.folder) as commander:
+        with simulator(mosquitto) as robot:
+            await commander.ready()
+            commander.call("go_to", place="kitchen")
+            await watcher.until(driving)
+            robot.kill()
+            lost = await commander.until(Happening.UNKNOWN)
+            assert "offline" in lost.text
+            await watcher.until(lambda m: m.body.get("connectionState") == "CONNECTIONBROKEN")
+        before = len(watcher.of("order"))
+        with simulator(mosquitto):
+            failed = await commander.until(Happening.FAILED)
+            assert "forgotten" in failed.text
+            await asyncio.sleep(0.5)
+            assert len(watcher.of("order")) == before
+            assert not watcher.of("state")[-1].body["driving"]
+
+
+async def test_stop_is_on_the_wire_at_once_and_confirmed_by_the_robot(mosquitto: Mosquitto) -> None:
+    on_the_wire, standing = [], []
+    with simulator(mosquitto):
+        async with (
+            watching(mosquitto) as watcher,
+            commanding(mosquitto.as_user("agent"), mosquitto.folder) as commander,
+        ):
+            await commander.ready()
+            for _ in range(4):
+                began = time.monotonic()
+                commander.call("go_to", place="kitchen")
+                await watcher.until(driving, after=began)
+                said = time.monotonic()
+                commander.session.stop("test")
+                pause = await watcher.until(
+                    lambda m: m.kind == "instantActions" and m.body["actions"][0]["actionType"] == "startPause",
+                    after=said,
+                )
+                still = await watcher.until(lambda m: m.kind == "state" and not m.body["driving"], after=said)
+                await commander.until(Happening.STOPPED)
+                on_the_wire.append(pause.at - said)
+                standing.append(still.at - said)
+                await resume(commander)
+                await commander.until(Happening.RESUMED)
+    print(
+        f"stop on the wire {[round(1000 * t, 1) for t in on_the_wire]} ms, standing {[round(t, 2) for t in standing]} s"
+    )
+    assert max(on_the_wire) < 0.2
+    assert max(standing) < 1.5
+
+
+async def test_leaving_ends_soon_though_the_broker_does_not_answer(mosquitto: Mosquitto) -> None:
+    async with simulator_and_commander(mosquitto) as commander:
+        commander.call("go_to", place="kitchen")
+        mosquitto.kill(signal.SIGSTOP)
+        leaving = time.monotonic()
+    assert time.monotonic() - leaving < 12
+    mosquitto.kill(signal.SIGCONT)
+
+
+async def test_the_simulator_ends_when_told_though_the_broker_is_gone(mosquitto: Mosquitto) -> None:
+    with simulator(mosquitto) as robot:
+        async with watching(mosquitto) as watcher:
+            await watcher.until(lambda m: m.kind == "state")
+        mosquitto.kill()
+        robot.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(robot.wait, 10) == 0
+
+
+@asynccontextmanager
+async def simulator_and_commander(mosquitto: Mosquitto) -> AsyncIterator[Commander]:
+    with simulator(mosquitto):
+        async with commanding(mosquitto.as_user("agent"), mosquitto.folder) as commander:
+            await commander.ready()
+            yield commander
