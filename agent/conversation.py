@@ -34,10 +34,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class HoldOpen:
-    """Wait longer for more."""
+    """Wait for more as long as the end of the words asks for."""
 
-    unfinished: bool
-    """The words break off; otherwise they are a statement, and the question may still come."""
+    ending: Literal["question", "statement", "unfinished"]
+    """A question is complete; after a statement the question may still come; unfinished words break off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +114,8 @@ class Conversation:
             actions += self._taken_back()
         if text and self.state == "listening":
             self.state, self._text = "wagered", text
-            if not (words.final or text.rstrip("\"')").endswith("?")):
-                actions.append(HoldOpen(unfinished=not _sounds_finished(text)))
+            if not words.final:
+                actions.append(HoldOpen(_ending(text)))
             actions.append(Answer(text))
         return actions
 
@@ -135,6 +135,9 @@ class Conversation:
         return []
 
 
-def _sounds_finished(text: str) -> bool:
-    """Say whether a transcript ends as a sentence does; Whisper hears that from words and melody."""
-    return text.rstrip("\"')").endswith((".", "!")) and not text.endswith("...")
+def _ending(text: str) -> Literal["question", "statement", "unfinished"]:
+    """Say how a transcript ends; Whisper hears that from words and melody."""
+    bare = text.rstrip("\"')")
+    if bare.endswith("?"):
+        return "question"
+    return "statement" if bare.endswith((".", "!")) and not bare.endswith("...") else "unfinished"

@@ -24,7 +24,7 @@ from agent.session import Session
 from agent.speaker import Speaker
 from audio.clock import FRAME, RATE
 from audio.playout import Playout
-from audio.wav import WavWriter, read_wav
+from audio.wav import WavWriter, check_writable, read_wav
 from reasoning.loop import Loop
 from reasoning.policies import HOLDING_PHRASES
 
@@ -60,6 +60,7 @@ class Talk:
 async def run(settings: Settings, talk: Talk) -> None:
     """Play the recording, write what is heard, show what happens and how prompt it was."""
     recording = read_wav(talk.input_file)
+    check_writable(talk.output_file)
     console = Console()
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=True)

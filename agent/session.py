@@ -63,6 +63,7 @@ class Session:
         self._events: asyncio.Queue[heard.EarsEvent | _ReplyHeard | None] = asyncio.Queue(_QUEUE)
         self._finishing = False
         self._asked = self._unanswered = ""
+        self._direct = False
         self._sounding_until = 0.0
         self._begun = False
         self.turns = 0
@@ -118,6 +119,8 @@ class Session:
     def told(self, event: mind.LoopEvent) -> None:
         """Take an event of the loop: report it, and speak what may be spoken."""
         self._emit(timeline.event_of(event))
+        if isinstance(event, mind.Probe) and event.question == mind.NEED:
+            self._direct = not event.decision
         if isinstance(event, mind.ReplyText):
             self._speaker.say(event.text)
 
@@ -138,11 +141,11 @@ class Session:
                 await self._loop.hear(f"{self._unanswered} {text}".strip())
             case Answer(text):
                 self._speaker.begin()
+                self._direct = False
                 answer = self._loop.answer(f"{self._unanswered} {text}".strip())
                 self._answering = self._group.create_task(answer, name="reply")
-            case HoldOpen(unfinished):
-                options = self._ears.options
-                self._ears.hold_open(options.unfinished_end_ms if unfinished else options.statement_end_ms)
+            case HoldOpen(ending):
+                self._ears.hold_open(self._ears.options.end_ms(ending))
             case TakeBack():
                 await self._stop_answering()
                 self._speaker.begin()
@@ -195,6 +198,6 @@ class Session:
     def _hold(self, now_s: float) -> None:
         if self._holding is None or self._speaker.lead_s > 0 or self._answering is None or self._answering.done():
             return
-        phrase = self._holding.due(now_s, begun=self._begun)
+        phrase = self._holding.due(now_s, begun=self._begun, direct=self._direct)
         if phrase is not None:
             self._speaker.hold(next(clip for clip in self._holds if clip.text == phrase))

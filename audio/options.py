@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,12 @@ class EarsOptions:
 
     threads: int = 1
     """Threads of one Whisper decode. A second one gains little and takes its core from the language model."""
+
+    def end_ms(self, ending: Literal["question", "statement", "unfinished"]) -> int:
+        """Give the silence that ends a turn whose words end so, in ms."""
+        return {
+            "question": self.hard_end_ms, "statement": self.statement_end_ms, "unfinished": self.unfinished_end_ms
+        }[ending]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

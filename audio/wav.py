@@ -276,6 +276,17 @@ _ALAW: Final = _alaw_table()
 _DECODERS: Final = {"int": _decode_int, "float": _decode_float, "alaw": _decode_alaw, "ulaw": _decode_ulaw}
 
 
+def check_writable(path: Path | str) -> None:
+    """Refuse a place where no file can be written, before work is spent on its content. Raises CannotWrite."""
+    target = Path(path).resolve()
+    if target.is_dir():
+        raise CannotWrite(f"{path}: is a folder; name a WAV file to write")
+    if not target.parent.is_dir():
+        raise CannotWrite(f"{path}: there is no folder {target.parent}; make it, or name another file")
+    if not os.access(target.parent, os.W_OK):
+        raise CannotWrite(f"{path}: the folder {target.parent} may not be written; name another file")
+
+
 class WavWriter:
     """Write 16-bit mono sound: `with WavWriter(path, rate) as wav: wav.write(samples)`.
 

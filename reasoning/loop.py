@@ -22,7 +22,7 @@ import asyncio
 from collections import Counter
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from reasoning.engine import Sampling
 from reasoning.errors import ContextFull
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 State = Literal["listening", "thinking", "thinking_and_writing", "writing", "done"]
 _CARRIED = 3
 """Thinking budgets that the thoughts of interrupted turns may fill together, before they are dropped."""
+NEED: Final = "need to think"
+READINESS: Final = "readiness"
+"""Names of the probes."""
 _MARGIN = 64
 """Tokens of a view that are kept free for requests and questions."""
 
@@ -412,7 +415,7 @@ class Loop:
         verdict = await self._session.weigh([*self._past(), turn.input], self._script.need, self._script.yes_no)
         log_odds = verdict.log_odds - self._script.family.need_bias
         turn.tokens["probe"] += len(self._script.need)
-        self._emit(Probe("need to think", log_odds, 0.0, decision=log_odds > 0))
+        self._emit(Probe(NEED, log_odds, 0.0, decision=log_odds > 0))
         return log_odds > 0
 
     async def _speak(self, turn: _Turn) -> None:
@@ -434,7 +437,7 @@ class Loop:
             threshold = readiness.threshold(silence)
             decision = readiness.decide(verdict, silence)
             bias = readiness.bias
-            self._emit(Probe("readiness", verdict.log_odds - bias, threshold - bias, decision))
+            self._emit(Probe(READINESS, verdict.log_odds - bias, threshold - bias, decision))
             if decision and await self._say(turn, "step"):
                 await self._head_draft(turn, self._script.step_open)
         await self._conclude(turn)

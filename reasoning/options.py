@@ -44,7 +44,7 @@ class LoopOptions:
     hold_after_s: float = 1.1
     """Seconds after the last word until a holding phrase is said, when there is nothing to say yet."""
     hold_again_s: float = 1.6
-    """Seconds of silence inside a reply until another holding phrase is said."""
+    """Seconds of silence inside a reply until another holding phrase is said, and before a reply without thoughts."""
     lead_s: float = 1.2
     """Write the next sentence when less than this is left to play: late thoughts still change what is said."""
     readiness_margin: float = 0.0

@@ -63,9 +63,12 @@ class Holding:
         """Note that the listener hears something until that second."""
         self.waiting_since = max(self.waiting_since, when)
 
-    def due(self, now: float, *, begun: bool) -> str | None:
-        """Give the phrase to say now, if any; `begun` says that the reply has begun to sound."""
-        allowed = self.options.hold_again_s if begun or self._said else self.options.hold_after_s
+    def due(self, now: float, *, begun: bool, direct: bool = False) -> str | None:
+        """Give the phrase to say now, if any.
+
+        `begun`: the reply has begun to sound; `direct`: it is being said without thinking, so it will come soon.
+        """
+        allowed = self.options.hold_again_s if begun or self._said or direct else self.options.hold_after_s
         if now - self.waiting_since < allowed:
             return None
         phrase = HOLDING_PHRASES[self._said % len(HOLDING_PHRASES)]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ def answering(text: str = "what is it?") -> Conversation:
 def test_a_question() -> None:
     conversation = Conversation()
     assert told(conversation, STARTED, words(""), words("what is")) == [Hear("what is")]
-    assert told(conversation, SOFT, words("what is it?")) == [Answer("what is it?")]
+    assert told(conversation, SOFT, words("what is it?")) == [HoldOpen("question"), Answer("what is it?")]
     assert told(conversation, words("what is it?", final=True), HARD) == [Release("what is it?", 9)]
     conversation.replied()
     assert conversation.state == "idle"
@@ -43,7 +45,7 @@ def test_an_answer_is_taken_back_when_speech_resumes() -> None:
     told(conversation, STARTED, SOFT, words("what is"))
     assert told(conversation, RESUMED) == [TakeBack()]
     assert told(conversation, words("what is it?")) == [Hear("what is it?")]
-    assert told(conversation, SOFT, words("what is it?")) == [Answer("what is it?")]
+    assert told(conversation, SOFT, words("what is it?")) == [HoldOpen("question"), Answer("what is it?")]
 
 
 def test_an_answer_to_other_words_is_taken_back() -> None:
@@ -66,14 +68,14 @@ def test_a_final_transcript_without_words_takes_the_answer_back() -> None:
 @pytest.mark.parametrize("text", ["what is", "what is it...", "what is it,", "it is so.", "stop!", 'he said "no."'])
 def test_words_that_may_go_on_hold_the_turn_open(text: str) -> None:
     conversation = Conversation()
-    unfinished = text.startswith("what")
-    assert told(conversation, STARTED, SOFT, words(text)) == [HoldOpen(unfinished), Answer(text)]
+    ending: Literal["statement", "unfinished"] = "unfinished" if text.startswith("what") else "statement"
+    assert told(conversation, STARTED, SOFT, words(text)) == [HoldOpen(ending), Answer(text)]
 
 
 @pytest.mark.parametrize("text", ["what is it?", 'did he say "no?"'])
 def test_a_question_is_complete(text: str) -> None:
     conversation = Conversation()
-    assert told(conversation, STARTED, SOFT, words(text)) == [Answer(text)]
+    assert told(conversation, STARTED, SOFT, words(text)) == [HoldOpen("question"), Answer(text)]
 
 
 def test_nothing_holds_a_turn_open_after_its_final_words() -> None:
@@ -89,7 +91,7 @@ def test_words_over_a_reply_interrupt_it_and_are_heard() -> None:
 
 def test_a_word_over_a_reply_that_is_known_only_at_its_end_is_answered() -> None:
     conversation = answering()
-    assert told(conversation, STARTED, SOFT, words("stop?")) == [Interrupt(), Answer("stop?")]
+    assert told(conversation, STARTED, SOFT, words("stop?")) == [Interrupt(), HoldOpen("question"), Answer("stop?")]
     assert told(conversation, words("stop?", final=True), HARD) == [Release("stop?", 9)]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import tracemalloc
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from audio.clock import FRAME, RATE, Sound
 from audio.errors import BadAudio, CannotWrite
-from audio.wav import WavWriter, read_wav
+from audio.wav import WavWriter, check_writable, read_wav
 
 TAIL = bytes.fromhex("000000001000800000aa00389b71")
 
@@ -271,3 +272,10 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(CannotWrite, match="No space left"), WavWriter(path, RATE) as wav:
         wav.write(np.zeros(100, np.int16))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a.wav")
+    for place in (tmp_path, tmp_path / "missing" / "a.wav"):
+        with pytest.raises(CannotWrite, match=re.escape(str(place))):
+            check_writable(place)
