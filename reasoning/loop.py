@@ -22,17 +22,18 @@ import asyncio
 from collections import Counter
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from reasoning.engine import Sampling
 from reasoning.errors import ContextFull
 from reasoning.grounding import last_number, numbers, told_again
-from reasoning.policies import Readiness, finds, judge
+from reasoning.policies import Readiness, finds, judge, objection_to_step
 from reasoning.steps import Steps, sentence_end, spoken_part
 from reasoning.tokenizer import Detokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from reasoning.engine import Block, EngineSession, Verdict
     from reasoning.options import LoopOptions
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 State = Literal["listening", "thinking", "thinking_and_writing", "writing", "done"]
 _CARRIED = 3
 """Thinking budgets that the thoughts of interrupted turns may fill together, before they are dropped."""
+Kind = Literal["step", "result", "direct"]
+"""What a sentence is: a step of the thoughts, their result, or a reply without thoughts."""
 NEED: Final = "need to think"
 READINESS: Final = "readiness"
 """Names of the probes."""
@@ -425,22 +428,30 @@ class Loop:
         told = 0
         while True:
             while not turn.thought_out and (
-                turn.findings == told or self._lead_s > self._options.lead_s or self._spent(turn)
+                turn.findings == told
+                or self._lead_s > self._options.lead_s
+                or self._spent(turn)
+                or turn.thoughts.tokens[-1] in self._script.think_ends
             ):
                 self._changed.clear()
                 await self._changed.wait()
             if turn.thought_out:
                 break
             told = turn.findings
-            verdict = await self._weigh(turn)
-            silence = max(0.0, -self._lead_s)
-            threshold = readiness.threshold(silence)
-            decision = readiness.decide(verdict, silence)
-            bias = readiness.bias
-            self._emit(Probe(READINESS, verdict.log_odds - bias, threshold - bias, decision))
-            if decision and await self._say(turn, "step"):
+            async with asyncio.TaskGroup() as group:
+                # The sentence is written while the probe is weighed: a no costs some tokens, a yes no time.
+                verdict = group.create_task(self._weigh(turn), name="probe")
+                said = await self._say(turn, "step", ready=partial(self._is_ready, readiness, verdict))
+            if said:
                 await self._head_draft(turn, self._script.step_open)
         await self._conclude(turn)
+
+    async def _is_ready(self, readiness: Readiness, asked: asyncio.Task[Verdict]) -> bool:
+        verdict, silence = await asked, max(0.0, -self._lead_s)
+        threshold, bias = readiness.threshold(silence), readiness.bias
+        decision = readiness.decide(verdict, silence)
+        self._emit(Probe(READINESS, verdict.log_odds - bias, threshold - bias, decision))
+        return decision
 
     async def _conclude(self, turn: _Turn) -> None:
         """End the reply with the result of the thoughts."""
@@ -490,7 +501,7 @@ class Loop:
         turn.replies.append(draft)
         return draft
 
-    async def _say(self, turn: _Turn, kind: Literal["step", "result", "direct"]) -> bool:
+    async def _say(self, turn: _Turn, kind: Kind, *, ready: Callable[[], Awaitable[bool]] | None = None) -> bool:
         """Write one sentence at the end of the draft, judge it, and release it or take it back."""
         draft, start = turn.replies[-1], len(turn.replies[-1])
         view = self._view(turn, draft)
@@ -511,14 +522,17 @@ class Loop:
             if not ended:
                 self._emit(Retracted("".join(written).strip(), "no end"))
             return False
-        if reason := self._objection(turn, text, kind):
+        reason = self._objection(turn, text, kind)
+        if not reason and ready is not None and not await ready():
+            reason = "not ready"
+        if reason:
             await self._session.crop(draft, start)
             self._emit(Retracted(text, reason))
             return False
         self._release(turn, text)
         return True
 
-    def _objection(self, turn: _Turn, text: str, kind: Literal["step", "result", "direct"]) -> str:
+    def _objection(self, turn: _Turn, text: str, kind: Kind) -> str:
         """Say why a sentence must not be spoken; nothing when it may."""
         if kind == "direct":
             return ""
@@ -527,8 +541,8 @@ class Loop:
         if not verdict.speak:
             return verdict.reason
         result = last_number(turn.steps.text)
-        if kind == "step" and not finds(text, f"{turn.text}\n{turn.reply}"):
-            return "nothing new"
+        if kind == "step" and self._options.grounding:
+            return objection_to_step(text, turn.text, turn.steps.finished, turn.reply)
         if kind == "result" and result is not None and numbers(text) and result not in numbers(text):
             return "not the result of the thoughts"
         return ""
@@ -548,7 +562,8 @@ class Loop:
         return [*self._past(), turn.input, *thoughts, *replies]
 
     async def _weigh(self, turn: _Turn) -> Verdict:
-        said = turn.replies[:-1] if turn.replies and turn.head == len(turn.replies[-1]) else turn.replies
+        # The last block is the draft: it is still being written, or only headed.
+        said = turn.replies[:-1]
         question = self._script.readiness
         if said and said[-1].tokens[-1] in self._script.ends:
             question = question[1:]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from reasoning.grounding import numbers, ungrounded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reasoning.engine import Verdict
     from reasoning.options import LoopOptions
 
@@ -112,6 +114,21 @@ def finds(step: str, known: str) -> bool:
     if numbers(body):
         return not numbers(body) <= numbers(known)
     return not _ANNOUNCES.match(body) and not body.endswith(("?", ":"))
+
+
+def objection_to_step(sentence: str, user: str, steps: Sequence[str], said: str) -> str:
+    """Say why a sentence does not tell one finished step; nothing when it does.
+
+    The thoughts go on while it is written, so that it may join a number that was found to a question that is still
+    open. All its numbers must stand in one step, and where steps have found numbers it must tell one.
+    """
+    told = numbers(sentence)
+    found = numbers("\n".join(steps)) - numbers(user)
+    if not finds(sentence, f"{user}\n{said}") or (found and not told & found - numbers(said)):
+        return "nothing new"
+    if told and not any(told <= numbers(step) | {0.0, 1.0} for step in steps):
+        return "no single step says so"
+    return ""
 
 
 def _repeats(sentence: str, said: str) -> bool:

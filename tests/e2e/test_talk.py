@@ -110,7 +110,11 @@ def test_async_says_what_thinking_first_finds(talker: Talker) -> None:
     found = {name: holds(talker.ask(name, "think-first")[0], QUESTIONS[name]["answer"]) for name in PROBLEMS}
     print("think-first finds:", found)
     assert sum(found.values()) >= 4
-    said = {name: talker.ask(name)[0] for name in PROBLEMS if found[name]}
+    turns = {name: talker.ask(name) for name in PROBLEMS}
+    for mode_entries in turns.values():
+        for turn in timeline.turn_latencies(mode_entries[1]):
+            print(turn)
+    said = {name: text for name, (text, _) in turns.items() if found[name]}
     print("async says:", said)
     assert [name for name, text in said.items() if not holds(text, QUESTIONS[name]["answer"])] == []
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reasoning.engine import Verdict
 from reasoning.options import LoopOptions
-from reasoning.policies import HOLDING_PHRASES, Holding, Readiness, finds, judge
+from reasoning.policies import HOLDING_PHRASES, Holding, Readiness, finds, judge, objection_to_step
 
 OPTIONS = LoopOptions(readiness_margin=0.5, readiness_hysteresis=0.25, readiness_pressure=2.0)
 ODDS = st.floats(-20, 20)
@@ -121,3 +121,27 @@ def test_a_sentence_is_said_once() -> None:
 )
 def test_a_finding_tells_what_was_not_known(step: str, *, found: bool) -> None:
     assert finds(step, "A box has 6 rows of 4 eggs.") == found
+
+
+STEPS = ["12 chickens * 2 eggs per chicken = 24 eggs per day", "24 eggs per day * 5 days = 120 eggs"]
+USER = "A farmer has 12 chickens, each lays 2 eggs a day, how many eggs in 5 days?"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said", "objection"),
+    [
+        ("The chickens lay 24 eggs a day.", "", ""),
+        ("In five days he collects one hundred and twenty eggs.", "", ""),
+        ("The eggs laid in 5 days by 12 chickens are 24.", "", "no single step says so"),
+        ("The chickens lay 24 eggs a day.", "Each day they lay 24.", "nothing new"),
+        ("You multiplied the chickens by the eggs.", "", "nothing new"),
+        ("Each chicken lays 2 eggs.", "", "nothing new"),
+    ],
+)
+def test_a_spoken_step_tells_one_finished_step(sentence: str, said: str, objection: str) -> None:
+    assert objection_to_step(sentence, USER, STEPS, said) == objection
+
+
+def test_a_number_that_was_found_does_not_answer_the_open_question() -> None:
+    # Only the first step is finished: what five days make is not known yet.
+    assert objection_to_step("The eggs in 5 days are 24.", USER, STEPS[:1], "") == "no single step says so"
