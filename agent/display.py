@@ -44,11 +44,9 @@ class _Plain:
     def show(self, t_ms: float, event: Event) -> None:
         match event:
             case timeline.Thought(text):
-                self._thought += text
-                while "\n" in self._thought:
-                    line, self._thought = self._thought.split("\n", 1)
-                    if line.strip():
-                        self._say(t_ms, "thinks", line.strip())
+                self._think(t_ms, text)
+            case timeline.ThoughtDropped():
+                self._thought = ""
             case timeline.TurnEnded(text):
                 self._say(t_ms, "you", text)
             case timeline.AudioOut(text=text, kind=kind):
@@ -63,6 +61,12 @@ class _Plain:
                 self._thought = ""
             case _:
                 pass
+
+    def _think(self, t_ms: float, text: str) -> None:
+        *lines, self._thought = (self._thought + text).split("\n")
+        for line in lines:
+            if line.strip():
+                self._say(t_ms, "thinks", line.strip())
 
     def _say(self, t_ms: float, who: str, text: str) -> None:
         self._console.print(f"{t_ms / 1000:7.2f} s  {who:>6}  {text}", highlight=False, markup=False, soft_wrap=True)
@@ -95,6 +99,8 @@ class _Picture:
                 self._talk.append(Text("(interrupted)", style="yellow"))
             case timeline.Thought(text):
                 self._thoughts += text
+            case timeline.ThoughtDropped():
+                self._thoughts = self._thoughts[: self._thoughts.rfind("\n") + 1]
             case timeline.StateChanged(name):
                 self._state = name.replace("_", " ")
             case _:

@@ -69,6 +69,15 @@ class Thought:
 
 
 @dataclass(frozen=True, slots=True)
+class ThoughtDropped:
+    """The newest line of the thoughts was cropped; it goes back to the last line that ended."""
+
+    EVENT: ClassVar[str] = "thought_dropped"
+    reason: str
+    """Why, in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """A question that the loop asked the model about itself."""
 
@@ -173,6 +182,7 @@ Event = (
     | SpeechStopped
     | TurnEnded
     | Thought
+    | ThoughtDropped
     | Probe
     | StateChanged
     | ReplyText
@@ -185,6 +195,7 @@ Event = (
 )
 _OF_LOOP: Mapping[type[mind.LoopEvent], type[Event]] = {
     mind.Thought: Thought,
+    mind.ThoughtDropped: ThoughtDropped,
     mind.Probe: Probe,
     mind.StateChanged: StateChanged,
     mind.ReplyText: ReplyText,

@@ -59,6 +59,13 @@ class Thought:
 
 
 @dataclass(frozen=True, slots=True)
+class ThoughtDropped:
+    """The newest line of the thoughts was cropped."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """A question that was weighed."""
 
@@ -111,7 +118,7 @@ class TurnDone:
     """`complete`; or what ran out: `budget`, `time`, `context`; or `circling`: the thoughts repeated themselves."""
 
 
-LoopEvent = Thought | Probe | StateChanged | ReplyText | Retracted | HistoryDropped | TurnDone
+LoopEvent = Thought | ThoughtDropped | Probe | StateChanged | ReplyText | Retracted | HistoryDropped | TurnDone
 
 
 @dataclass(slots=True)
@@ -310,13 +317,14 @@ class Loop:
         if not len(block):
             await self._session.append(self._view(turn), self._script.early_open)
         turn.facts_end = len(block)
-        while turn.tokens["thinker"] < self._options.think_tokens // 2:
+        while turn.tokens["early"] < self._options.think_tokens // 2:
             heard = turn.text
             line = await self._fact(turn)
             known = "\n".join(turn.steps.finished)
             new = line is not None and told_again(line, turn.text) and judge(line, "", "", known, grounding=False).speak
             if line is None or not new:
                 await self._session.crop(block, turn.facts_end)
+                self._emit(ThoughtDropped("no fact that was heard"))
                 while turn.text == heard:
                     self._changed.clear()
                     await self._changed.wait()
@@ -324,13 +332,15 @@ class Loop:
             turn.facts_end = len(block)
             turn.facts += 1
             turn.steps.finished.append(line)
-            self._emit(Thought(f"{line}\n"))
+            self._emit(Thought("\n"))
 
     async def _fact(self, turn: _Turn) -> str | None:
         text = ""
-        async with self._stream(turn, self._view(turn), "thinker", self._script.think_ends, 40) as pieces:
+        async with self._stream(turn, self._view(turn), "early", self._script.think_ends, 40) as pieces:
             async for piece, _ in pieces:
                 text += piece
+                if shown := piece.split("\n")[0]:
+                    self._emit(Thought(shown))
                 if "\n" in text.lstrip():
                     break
         line = text.strip(" -\n")
@@ -345,6 +355,7 @@ class Loop:
             if not early.cancelled():
                 early.result()
             await self._session.crop(self._turn.thoughts, self._turn.facts_end)
+            self._emit(ThoughtDropped("the turn has ended"))
 
     async def _open_thoughts(self, turn: _Turn) -> None:
         if turn.carried:
