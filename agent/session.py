@@ -17,7 +17,7 @@ from agent import timeline
 from agent.conversation import Answer, Conversation, Hear, HoldOpen, Interrupt, Release, TakeBack
 from audio import messages as heard
 from audio.clock import RATE
-from reasoning import loop as mind
+from reasoning import events as mind
 from reasoning.policies import Holding
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from audio.clock import Pcm, Sound
     from audio.ears import Ears
     from audio.messages import Clip
+    from reasoning.loop import Loop
     from reasoning.options import LoopOptions
 
 _QUEUE: Final = 256
@@ -48,7 +49,7 @@ class Session:
         self,
         *,
         ears: Ears,
-        loop: mind.Loop,
+        loop: Loop,
         speaker: Speaker,
         holds: Sequence[Clip],
         options: LoopOptions,

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
 
 from agent.errors import TimelineError
-from reasoning import loop as mind
+from reasoning import events as mind
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,8 @@ from agent.commands.invocation import open_store
 from agent.commands.progress import shown
 from agent.errors import BadQuestion
 from agent.models import find, open_engine
-from reasoning.loop import Loop, LoopEvent, ReplyText, Thought
+from reasoning.events import LoopEvent, ReplyText, Thought
+from reasoning.loop import Loop
 
 if TYPE_CHECKING:
     from pathlib import Path

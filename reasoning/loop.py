@@ -23,10 +23,24 @@ from collections import Counter
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from reasoning.engine import Sampling
 from reasoning.errors import ContextFull
+from reasoning.events import (
+    NEED,
+    READINESS,
+    HistoryDropped,
+    LoopEvent,
+    Probe,
+    ReplyText,
+    Retracted,
+    State,
+    StateChanged,
+    Thought,
+    ThoughtDropped,
+    TurnDone,
+)
 from reasoning.grounding import last_number, numbers, told_again
 from reasoning.policies import Readiness, finds, judge, objection_to_step
 from reasoning.steps import Steps, sentence_end, spoken_part
@@ -39,86 +53,12 @@ if TYPE_CHECKING:
     from reasoning.options import LoopOptions
     from reasoning.script import Script
 
-State = Literal["listening", "thinking", "thinking_and_writing", "writing", "done"]
 _CARRIED = 3
 """Thinking budgets that the thoughts of interrupted turns may fill together, before they are dropped."""
 Kind = Literal["step", "result", "direct"]
 """What a sentence is: a step of the thoughts, their result, or a reply without thoughts."""
-NEED: Final = "need to think"
-READINESS: Final = "readiness"
-"""Names of the probes."""
 _MARGIN = 64
 """Tokens of a view that are kept free for requests and questions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Thought:
-    """Private text, as it is thought."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ThoughtDropped:
-    """The newest line of the thoughts was cropped."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A question that was weighed."""
-
-    question: str
-    log_odds: float
-    """Above the model's own bias to say yes."""
-    threshold: float
-    """What they were compared with."""
-    decision: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StateChanged:
-    """What runs now."""
-
-    name: State
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyText:
-    """Public text that may be spoken: judged, and final for the loop."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Retracted:
-    """A sentence that was written and taken back before anyone heard it."""
-
-    text: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryDropped:
-    """The oldest turns left the context, because a new one would not have fitted."""
-
-    turns: int
-
-
-@dataclass(frozen=True, slots=True)
-class TurnDone:
-    """The reply is complete."""
-
-    tokens: dict[str, int]
-    """Tokens spent by each stream."""
-    steps: int
-    """Engine steps from the end of the user's turn to the last token."""
-    reason: str
-    """`complete`; or what ran out: `budget`, `time`, `context`; or `circling`: the thoughts repeated themselves."""
-
-
-LoopEvent = Thought | ThoughtDropped | Probe | StateChanged | ReplyText | Retracted | HistoryDropped | TurnDone
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.engine import Sampling
-from reasoning.loop import Probe, ReplyText, StateChanged, Thought, TurnDone
+from reasoning.events import Probe, ReplyText, StateChanged, Thought, TurnDone
 from reasoning.steps import sentence_end
 from reasoning.tokenizer import Detokenizer
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reasoning.engine import Block, EngineSession
-    from reasoning.loop import LoopEvent
+    from reasoning.events import LoopEvent
     from reasoning.options import LoopOptions
     from reasoning.script import Script
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from audio.options import EarsOptions
     from audio.synthesizer import Synthesizer
     from reasoning.engine import Block, EngineSession, Sampling, Token, Verdict
-    from reasoning.loop import Loop, LoopEvent
+    from reasoning.events import LoopEvent
+    from reasoning.loop import Loop
     from reasoning.options import LoopOptions
 
 _FRAME_S: Final = FRAME / RATE

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from agent.bench.tasks import Item
     from agent.config import Settings
     from reasoning.engine import EngineSession
-    from reasoning.loop import LoopEvent
+    from reasoning.events import LoopEvent
     from reasoning.options import EngineOptions, LoopOptions
 
 BenchMode = Literal["async", "think-first", "no-think", "aloud", "published"]

@@ -8,10 +8,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from reasoning.grounding import last_number, numbers
-from reasoning.loop import (
+from reasoning.events import (
     HistoryDropped,
-    Loop,
     LoopEvent,
     Probe,
     ReplyText,
@@ -21,6 +19,8 @@ from reasoning.loop import (
     ThoughtDropped,
     TurnDone,
 )
+from reasoning.grounding import last_number, numbers
+from reasoning.loop import Loop
 from reasoning.options import LoopOptions, Mode
 from reasoning.script import Script, family_of
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, ScriptedSession, Words

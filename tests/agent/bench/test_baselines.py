@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from agent.bench.baselines import Aloud, Published
-from reasoning.loop import Probe, ReplyText, Thought, TurnDone
+from reasoning.events import Probe, ReplyText, Thought, TurnDone
 from reasoning.options import LoopOptions
 from reasoning.script import Script, family_of
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine
@@ -12,7 +12,7 @@ from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reasoning.loop import LoopEvent
+    from reasoning.events import LoopEvent
 
 QUESTION = "How many eggs are in 6 rows of 4?"
 STEPS = "There are 6 rows of 4 eggs. So there are 24 eggs. "

@@ -15,8 +15,8 @@ from agent.bench.stepped import Batch, Lane, StepCosts, VirtualLoop, run_virtual
 from agent.bench.tasks import Item
 from audio.options import EarsOptions
 from reasoning.decoder import Decoder
+from reasoning.events import ReplyText, Retracted, StateChanged, Thought, TurnDone
 from reasoning.gguf import open_gguf
-from reasoning.loop import ReplyText, Retracted, StateChanged, Thought, TurnDone
 from reasoning.options import LoopOptions
 from tests.reasoning.tiny_models import LLAMA, write_tiny
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reasoning.engine import EngineSession
-    from reasoning.loop import LoopEvent, State
+    from reasoning.events import LoopEvent, State
 
 PACE = Pace(synthesis_s=0.1, synthesis_letter_s=0.0, sound_s=0.0, sound_letter_s=0.1, partial_s=0.2, final_s=0.3)
 ITEM = Item("eggs", 0, "How many eggs are in 6 rows of 4?", "24", "number")
