@@ -81,7 +81,7 @@ class Talker:
         return [self._transcript(sound), *map(self._transcript, clips)], entries
 
     def answers(self, name: str, mode: Mode = "async") -> bool:
-        """Whether the right answer is heard. A voice and a small Whisper may garble a number: then it is asked again."""
+        """Whether the right answer is heard. Voice and Whisper may garble a number between them: then ask again."""
         answer = QUESTIONS[name]["answer"]
         for _ in range(2):
             transcripts, entries = self.ask(name, mode)
