@@ -1,5 +1,6 @@
 # make demo   set everything up, ask a recorded question in real time, write the spoken answer
 # make test   the test suite, in the same environment
+# make test-broker   robots over a real MQTT broker (apt-get install mosquitto)
 #
 # PYTHON=python3.12   the interpreter to build the environment with (3.11 or newer)
 # TORCH_INDEX=URL     an additional package index to take torch from
@@ -16,7 +17,7 @@ PYTEST_ARGS ?=
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test lint types models install clean
+.PHONY: demo test test-broker lint types models install clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -24,7 +25,11 @@ demo: $(STAMP)
 	$(VENV)/bin/descant talk --input $(DEMO_QUESTION) --output $(DEMO_ANSWER)
 
 test: models
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -m "not broker" $(PYTEST_ARGS)
+
+# Robots over a real Mosquitto, with kills and real time; with the independent peer after `npm ci` in its folder.
+test-broker: $(STAMP)
+	$(VENV)/bin/python -m pytest -m broker tests/robots $(PYTEST_ARGS)
 
 models: $(STAMP)
 	$(VENV)/bin/descant models pull $(TEST_MODELS)
