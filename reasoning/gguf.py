@@ -8,6 +8,7 @@ Opening reads only the header. What the metadata means, and how a tensor is deco
 from __future__ import annotations
 
 import math
+import mmap
 import struct
 from dataclasses import dataclass
 from itertools import pairwise
@@ -77,12 +78,13 @@ class GgufFile:
     """An open model file. Its bytes stay mapped as long as this object, or an array from `raw`, lives."""
 
     def __init__(
-        self, path: Path, data: NDArray[np.uint8], metadata: dict[str, Value], tensors: dict[str, TensorInfo]
+        self, path: Path, mapped: mmap.mmap, metadata: dict[str, Value], tensors: dict[str, TensorInfo]
     ) -> None:
         self.path: Final = path
         self.metadata: Final[Mapping[str, Value]] = MappingProxyType(metadata)
         self.tensors: Final[Mapping[str, TensorInfo]] = MappingProxyType(tensors)
-        self._data = data
+        self._mapped = mapped
+        self._data = np.frombuffer(mapped, np.uint8)
 
     @property
     def architecture(self) -> str:
@@ -95,6 +97,10 @@ class GgufFile:
         if info is None:
             raise BadModel(f"{self.path}: the tensor {name!r} is missing")
         return self._data[info.offset : info.offset + info.nbytes]
+
+    def give_back(self) -> None:
+        """Let go of the memory of what was read; it is read from the file again when it is needed again."""
+        self._mapped.madvise(mmap.MADV_DONTNEED)
 
     def value(self, key: str, kind: type[_Kind], default: _Kind | None = None) -> _Kind:
         """Give the scalar under `key`; `BadModel` where it is of another kind, or missing with no default."""
@@ -119,16 +125,16 @@ def open_gguf(path: str | PathLike[str]) -> GgufFile:
     """Check the header of a GGUF file and map the rest; `BadModel` for anything that is not a sound file."""
     place = Path(path)
     try:
-        size = place.stat().st_size
-        data = np.asarray(np.memmap(place, np.uint8, mode="r")) if size else np.empty(0, np.uint8)
+        with place.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise BadModel(f"{place}: cannot be opened as a model: {reason}") from error
-    header = _Header(place, data)
+    header = _Header(place, np.frombuffer(mapped, np.uint8))
     tensor_count, key_count = header.preamble()
     metadata = header.metadata(key_count)
     tensors = header.tensors(tensor_count, _alignment(header, metadata))
-    return GgufFile(place, data, metadata, tensors)
+    return GgufFile(place, mapped, metadata, tensors)
 
 
 def _alignment(header: _Header, metadata: dict[str, Value]) -> int:

@@ -226,6 +226,8 @@ class Weights:
         if len(sound) == len(names):
             return tuple(sound)
         made = make()
+        # The file and what is made of it would otherwise be in memory together: twice the model.
+        self._gguf.give_back()
         self._new.update(zip(names, made, strict=True))
         return made
 

@@ -127,7 +127,7 @@ ONE = text(b"one") + struct.pack("<II", 4, 1)
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "begins with b''"),
+        (b"", "empty file"),
         (b"RIFF" + bytes(60), "begins with b'RIFF'"),
         (header(version=1), "version.*: 1, while 2 and 3"),
         (header(version=3 << 24), "version.*: 50331648, while 2 and 3"),
