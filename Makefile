@@ -1,6 +1,12 @@
 # make demo   set everything up, ask a recorded question in real time, write the spoken answer
 # make test   the test suite, in the same environment
 # make test-broker   robots over a real MQTT broker (apt-get install mosquitto)
+# make peer   the independent robot that they are tested against, if Node.js is there (apt-get install nodejs npm)
+# make test-sound    talking live over a virtual sound card
+#                    (apt-get install pulseaudio pulseaudio-utils libportaudio2)
+# make llama-cpp   llama-cpp-python in an environment of its own, built for this processor, for `descant bench engine`
+# make test-browser   the web page in a headless Chromium (apt-get install chromium)
+# make conformance   the realtime clients, each in an environment of its own, against the server
 #
 # PYTHON=python3.12   the interpreter to build the environment with (3.11 or newer)
 # TORCH_INDEX=URL     an additional package index to take torch from
@@ -11,13 +17,16 @@ VENV ?= .venv
 TORCH_INDEX ?=
 DEMO_QUESTION ?= tests/e2e/recordings/tickets.wav
 DEMO_ANSWER ?= answer.wav
-TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en piper-en-us-joe
+TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en piper-en-us-joe smart-turn-v3.2
 PYTEST_ARGS ?=
+
+LLAMA_CPP_VENV ?= .venv-llama-cpp
+LLAMA_CPP_PYTHON ?= 0.3.36
 
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test test-broker lint types models install clean
+.PHONY: demo test test-broker peer test-sound test-browser conformance lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -25,11 +34,44 @@ demo: $(STAMP)
 	$(VENV)/bin/descant talk --input $(DEMO_QUESTION) --output $(DEMO_ANSWER)
 
 test: models
-	$(VENV)/bin/python -m pytest -m "not broker" $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -m "not broker and not sound and not browser" $(PYTEST_ARGS)
 
-# Robots over a real Mosquitto, with kills and real time; with the independent peer after `npm ci` in its folder.
+# The live conversation over a virtual sound card, in real time.
+test-sound: models
+	$(VENV)/bin/python -m pytest -m sound $(PYTEST_ARGS)
+
+# The web page in a real browser, against a scripted server and against the real one.
+test-browser: models
+	$(VENV)/bin/python -m pytest -m browser tests/agent/realtime/browser $(PYTEST_ARGS)
+
+# The clients' requirements contradict each other, so that each has an environment of its own. Every scenario is played
+# with a scripted language model, text and audio turns with CONFORMANCE_LLM, too.
+CONFORMANCE := build/conformance
+CLIENTS := openai pipecat livekit
+CONFORMANCE_LLM ?= qwen2.5-coder-1.5b
+
+$(CONFORMANCE)/%/venv/.installed: tests/conformance/requirements-%.txt
+	$(PYTHON) -m venv $(CONFORMANCE)/$*/venv
+	$(CONFORMANCE)/$*/venv/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	@touch $@
+
+conformance: models $(CLIENTS:%=$(CONFORMANCE)/%/venv/.installed)
+	$(VENV)/bin/python -m tests.conformance.run --llm $(CONFORMANCE_LLM)
+	$(VENV)/bin/python -m tests.conformance.table
+
+# One client alone: make conformance-pipecat
+conformance-%: models $(CONFORMANCE)/%/venv/.installed
+	$(VENV)/bin/python -m tests.conformance.run $* --llm $(CONFORMANCE_LLM)
+
+# Robots over a real Mosquitto, with kills and real time; against the independent peer, too, after `make peer`.
 test-broker: $(STAMP)
 	$(VENV)/bin/python -m pytest -m broker tests/robots $(PYTEST_ARGS)
+
+# The independent robot and master, which need Node.js (apt-get install nodejs npm).
+peer: tests/robots/peer/node_modules/.package-lock.json
+
+tests/robots/peer/node_modules/.package-lock.json: tests/robots/peer/package-lock.json
+	cd $(<D) && npm ci --no-audit --no-fund
 
 models: $(STAMP)
 	$(VENV)/bin/descant models pull $(TEST_MODELS)
@@ -57,9 +99,18 @@ $(VENV)/bin/python:
 $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install --quiet --upgrade --constraint constraints.txt pip
 	$(PIP) install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
-	$(PIP) install --constraint constraints.txt --editable '.[dev,voice]'
+	$(PIP) install --constraint constraints.txt --editable '.[dev,voice,desktop]'
+	@touch $@
+
+# From source: the published wheels are built for processors without AVX-512.
+llama-cpp: $(LLAMA_CPP_VENV)/.llama-cpp-python-$(LLAMA_CPP_PYTHON)
+
+$(LLAMA_CPP_VENV)/.llama-cpp-python-$(LLAMA_CPP_PYTHON): | $(VENV)/bin/python
+	$(VENV)/bin/python -m venv $(LLAMA_CPP_VENV)
+	CMAKE_ARGS="-DGGML_NATIVE=ON" $(LLAMA_CPP_VENV)/bin/python -m pip --disable-pip-version-check install \
+		--no-binary llama-cpp-python llama-cpp-python==$(LLAMA_CPP_PYTHON)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_ANSWER)
+	rm -rf $(VENV) $(LLAMA_CPP_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_ANSWER)
 	find agent audio reasoning robots tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from agent.commands import ask, bench, config, doctor, models, talk
+from agent.commands import ask, bench, config, doctor, models, robot, serve, talk
 from agent.commands.invocation import Invocation
 
 app = typer.Typer(
@@ -26,8 +26,10 @@ app = typer.Typer(
 app.add_typer(bench.app, name="bench")
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
+app.add_typer(robot.app, name="robot")
 app.command()(doctor.doctor)
 app.command()(ask.ask)
+app.command()(serve.serve)
 app.command()(talk.talk)
 
 

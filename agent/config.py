@@ -29,8 +29,11 @@ from pydantic_settings import (
 
 from agent.errors import ConfigError
 from agent.fielddocs import field_docs
-from audio.options import EarsOptions, VoiceOptions
+from agent.options import TurnOptions
+from agent.realtime.options import ServerOptions
+from audio.options import DeviceOptions, EarsOptions, VoiceOptions
 from reasoning.options import EngineOptions, LoopOptions
+from robots.options import RobotOptions
 
 _PREFIX = "DESCANT_"
 _NOT_SETTINGS = frozenset({"DESCANT_CONFIG", "DESCANT_DEBUG"})
@@ -46,11 +49,13 @@ class ModelOptions:
     """Which models, and where they are kept."""
 
     llm: str = "qwen2.5-coder-1.5b"
-    """Language model: a name of `descant models list`, or a path to a .gguf file."""
+    """Language model: a name of `descant models list`, or a path to a .gguf file or a folder of safetensors."""
     asr: str = "whisper-tiny.en"
     """Speech recognition: a name of `descant models list`."""
     voice: str = "piper-en-us-joe"
     """Voice: a name of `descant models list`."""
+    turn: str = "smart-turn-v3.2"
+    """Judge of whether a turn sounds finished; empty: words and silence alone decide."""
     cache_dir: Path = field(default_factory=_default_cache_dir)
     """Folder where models are kept; several gigabytes."""
     local_dir: Path | None = None
@@ -73,8 +78,12 @@ class Settings(BaseSettings):
     models: ModelOptions = field(default_factory=ModelOptions)
     ears: EarsOptions = field(default_factory=EarsOptions)
     voice: VoiceOptions = field(default_factory=VoiceOptions)
+    devices: DeviceOptions = field(default_factory=DeviceOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
     loop: LoopOptions = field(default_factory=LoopOptions)
+    turns: TurnOptions = field(default_factory=TurnOptions)
+    robot: RobotOptions = field(default_factory=RobotOptions)
+    server: ServerOptions = field(default_factory=ServerOptions)
 
     @classmethod
     def settings_customise_sources(

@@ -16,11 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from agent import timeline
+from reasoning.events import ReplyText, Thought
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from agent.timeline import Event, TurnLatency
+    from reasoning.events import LoopEvent
 
 _LINES: Final = 14
 """Lines of thoughts and talk that the live picture shows; it must fit 80 x 24."""
@@ -53,6 +55,8 @@ class _Plain:
                 self._say(t_ms, "holds" if kind == "hold" else "says", text)
             case timeline.ReplyRetracted(text, reason):
                 self._say(t_ms, "unsaid", f"{text} ({reason})")
+            case timeline.Robot(who, text):
+                self._say(t_ms, who, text)
             case timeline.Interrupted(heard):
                 self._say(t_ms, "cut", f"heard: {heard}")
             case timeline.TurnDone():
@@ -95,6 +99,8 @@ class _Picture:
                 self._talk.append(Text.assemble(("agent  ", "bold green"), (text, "dim" if kind == "hold" else "")))
             case timeline.ReplyRetracted(text, reason):
                 self._talk.append(Text.assemble(("unsaid ", "yellow"), (text, "strike dim"), (f" {reason}", "dim")))
+            case timeline.Robot(who, text):
+                self._talk.append(Text.assemble((f"{who:<7}", "bold magenta"), text))
             case timeline.Interrupted():
                 self._talk.append(Text("(interrupted)", style="yellow"))
             case timeline.Thought(text):
@@ -149,3 +155,23 @@ def latency_table(turns: Sequence[TurnLatency]) -> Table:
         told = turn.text if len(turn.text) <= 28 else f"{turn.text[:27]}…"
         table.add_row(told, *("-" if ms is None else f"{ms / 1000:.2f} s" for ms in figures), turn.reason)
     return table
+
+
+class Printed:
+    """Thoughts and answer in the order in which they come, each on lines of its own."""
+
+    def __init__(self, console: Console, *, thoughts: bool) -> None:
+        self._console, self._thoughts = console, thoughts
+        self._in_line = False
+
+    def show(self, event: LoopEvent) -> None:
+        """Print an event of the loop, if it is one of these."""
+        if isinstance(event, Thought) and self._thoughts:
+            text = event.text if self._in_line else event.text.lstrip()
+            self._console.print(text, style="dim", end="", soft_wrap=True)
+            self._in_line = (self._in_line or bool(text)) and not text.endswith("\n")
+        elif isinstance(event, ReplyText):
+            if self._in_line:
+                self._console.print()
+            self._in_line = False
+            self._console.print(event.text, style="bold", soft_wrap=True)

@@ -1,6 +1,7 @@
 """Looks at the machine and says what would keep `descant talk` from working, and how to mend it.
 
-Looks only: nothing is fetched, opened or changed. It does not know how its findings are shown.
+Looks only: nothing is fetched or changed. A robot is looked at where the settings name one. It does not know how its
+findings are shown.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ import os
 import platform
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.robot_access import look
 from reasoning.catalogue import CATALOGUE
 from reasoning.errors import StoreError
 from reasoning.store import State
+from robots.errors import RobotInputError
+from robots.options import RobotOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,10 +67,34 @@ def examine(options: ModelOptions, store: Store) -> list[Finding]:
         _library("ctranslate2", "speech recognition", "pip install descant"),
         _library("piper", "voice", "pip install 'descant[voice]'", distribution="piper-tts"),
         *_devices(),
+        _optional("pywebrtc_audio", "echo cancellation; wear headphones", "pywebrtc-audio"),
+        _optional("textual", "picture in the terminal; lines instead", "textual"),
         _memory(),
         *_models(options, store),
+        *_turn(options, store),
         _disk(options, store),
     ]
+
+
+async def examine_robot(options: RobotOptions) -> list[Finding]:
+    """Look at the broker and the robot, if the settings name any; takes up to ten seconds when nobody is there."""
+    usual = RobotOptions()
+    if (options.map, options.broker, options.address, options.user) == (None, usual.broker, usual.address, usual.user):
+        return []
+    try:
+        lines, fit = await look(options)
+    except RobotInputError as error:
+        return [Finding("robot", Verdict.NOTE, str(error), "see docs/robots.md, or: descant robot map")]
+    told = dict(lines)
+    broker = f"broker {options.broker}"
+    if not told["broker"].endswith(", reached"):
+        return [Finding(broker, Verdict.NOTE, "not reached", "start it, or set robot.broker, robot.user and files")]
+    found = [Finding(broker, Verdict.GOOD, "reached")]
+    if options.map is None:
+        return [*found, Finding("site map", Verdict.NOTE, "none", "nothing moves without one: set robot.map")]
+    mend = "" if fit else "descant robot state says more"
+    verdict = Verdict.GOOD if fit else Verdict.NOTE
+    return [*found, Finding(f"robot {options.address}", verdict, told["command"], mend)]
 
 
 def _python() -> Finding:
@@ -107,6 +135,11 @@ def _library(name: str, use: str, mend: str, *, distribution: str | None = None)
         return Finding(name, Verdict.GOOD, "of an unknown version")
 
 
+def _optional(name: str, use: str, distribution: str) -> Finding:
+    finding = _library(name, use, "pip install 'descant[desktop]'", distribution=distribution)
+    return finding if finding.verdict is Verdict.GOOD else replace(finding, verdict=Verdict.NOTE)
+
+
 def _devices() -> Iterator[Finding]:
     sounddevice = _import("sounddevice")
     if isinstance(sounddevice, str):
@@ -114,7 +147,7 @@ def _devices() -> Iterator[Finding]:
             "audio devices",
             Verdict.NOTE,
             "sounddevice is missing",
-            "files work; for a microphone: pip install sounddevice",
+            "files work; for a microphone: pip install 'descant[desktop]'",
         )
         return
     try:
@@ -157,6 +190,14 @@ def _models(options: ModelOptions, store: Store) -> Iterator[Finding]:
             )
         else:
             yield Finding(what, Verdict.BAD, state, f"descant models pull {name}")
+
+
+def _turn(options: ModelOptions, store: Store) -> Iterator[Finding]:
+    if options.turn in CATALOGUE:
+        state = store.status(options.turn).state
+        good = state in {State.VERIFIED, State.UNVERIFIED}
+        mend = "" if good else f"words and silence end a turn without it; or: descant models pull {options.turn}"
+        yield Finding(f"turn {options.turn}", Verdict.GOOD if good else Verdict.NOTE, state, mend)
 
 
 def _own_file(what: str, name: str) -> Finding:

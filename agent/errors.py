@@ -5,8 +5,13 @@ AgentError             exit code 1: the environment, or the run
 ├── BadQuestion        exit code 2: there is nothing to answer
 ├── NothingHeard       exit code 2: a recording without words
 ├── TimelineError      exit code 2: a file that is not a timeline
+├── TranscriptError    exit code 2: a file that a transcript cannot be written to
 ├── ReportError        a report or a plot of a benchmark cannot be written
-└── BenchExtraMissing  the packages that make questions and plots are not installed
+├── ContenderFailed    a process that a benchmark compares ended, or gave no answer
+├── ServerUnavailable  the server cannot listen there, or not without a key
+├── ServerUnreachable  a server does not answer, refuses, or ends the session
+├── RobotNotReady      the robot cannot be commanded
+└── BenchExtraMissing  what a benchmark needs beside the program is not installed
 """
 
 from __future__ import annotations
@@ -44,9 +49,31 @@ class TimelineError(AgentError):
     exit_code: ClassVar[int] = 2
 
 
+class TranscriptError(AgentError):
+    """A file that a transcript cannot be written to."""
+
+    exit_code: ClassVar[int] = 2
+
+
 class ReportError(AgentError):
     """A report or a plot of a benchmark cannot be written."""
 
 
+class ContenderFailed(AgentError):
+    """A process that a benchmark compares ended, or gave no answer."""
+
+
+class RobotNotReady(AgentError):
+    """The robot cannot be commanded."""
+
+
 class BenchExtraMissing(AgentError):
-    """The packages that make questions and plots are not installed."""
+    """What a benchmark needs beside the program is not installed."""
+
+
+class ServerUnavailable(AgentError):
+    """The server cannot listen there, or not without a key."""
+
+
+class ServerUnreachable(AgentError):
+    """A server does not answer, refuses, or ends the session."""

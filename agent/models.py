@@ -15,13 +15,18 @@ import platformdirs
 import torch
 from rich.console import Console
 
+from agent.stop_phrases import StopPhrases
 from audio.ears import Ears
 from audio.synthesizer import Synthesizer
 from audio.transcriber import Transcriber
 from audio.vad import VoiceActivity
 from reasoning.decoder import Decoder
+from reasoning.errors import ModelUnavailable
 from reasoning.gguf import open_gguf
+from reasoning.grammar import Grammars
+from reasoning.safetensors_folder import open_safetensors
 from reasoning.script import Script, family_of
+from reasoning.store import Progress
 from reasoning.tokenizer import Tokenizer
 from reasoning.torch_engine import TorchEngine
 
@@ -29,9 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from agent.config import Settings
+    from agent.config import ModelOptions, Settings
+    from reasoning.engine import Engine
+    from reasoning.model_file import ModelFile
     from reasoning.options import EngineOptions
-    from reasoning.store import Progress, Store
+    from reasoning.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +46,13 @@ class Files:
     """Where the models lie."""
 
     llm: Path
-    """A .gguf file."""
+    """A .gguf file, or a folder of safetensors."""
     asr: Path
     """A folder."""
     voice: Path
     """A folder."""
+    turn: Path | None = None
+    """The .onnx file of the judge of turns, if there is one."""
 
 
 def find(settings: Settings, store: Store, progress: Callable[[Progress], None], *, speech: bool) -> Files:
@@ -52,7 +61,20 @@ def find(settings: Settings, store: Store, progress: Callable[[Progress], None],
     llm = store.language_model(options.llm, progress)
     if not speech:
         return Files(llm, llm.parent, llm.parent)
-    return Files(llm, store.ensure(options.asr, progress), store.ensure(options.voice, progress))
+    return Files(
+        llm, store.ensure(options.asr, progress), store.ensure(options.voice, progress), _turn(options, store, progress)
+    )
+
+
+def _turn(options: ModelOptions, store: Store, progress: Callable[[Progress], None]) -> Path | None:
+    """Find the judge of turns. It is a small thing that conversations go on without."""
+    if not options.turn:
+        return None
+    try:
+        return next(store.ensure(options.turn, progress).glob("*.onnx"))
+    except ModelUnavailable as error:
+        progress(Progress(options.turn, "", "failed", 0, 0, f"{error}; words and silence end a turn meanwhile"))
+        return None
 
 
 @asynccontextmanager
@@ -68,21 +90,47 @@ async def open_engine(file: Path, options: EngineOptions) -> AsyncIterator[tuple
 
 def load_engine(file: Path, options: EngineOptions) -> tuple[TorchEngine, Script]:
     """Load the language model, and what to say to it."""
-    gguf = open_gguf(file)
-    script = Script(Tokenizer.from_gguf(gguf), family_of(gguf.value("general.name", str, file.stem)))
+    decoder, script = load_decoder(file, options)
+    grammars = Grammars(script.tokenizer)
+    engine = TorchEngine(decoder, prefill_rows=options.prefill_rows, threads=options.threads, grammars=grammars)
+    return engine, script
+
+
+def load_decoder(file: Path, options: EngineOptions, packed: Path | None = None) -> tuple[Decoder, Script]:
+    """Load the language model without a thread of its own; `packed` is the folder of its repacked weights."""
+    model, tokenizer = _opened(file)
+    script = Script(tokenizer, family_of(model.value("general.name", str, file.stem)))
     decoder = Decoder(
-        gguf,
+        model,
         torch.bfloat16,
-        cache_dir=platformdirs.user_cache_path("descant") / "packed",
+        cache_dir=packed or platformdirs.user_cache_path("descant") / "packed",
         max_context=options.context,
         native=options.native,
     )
-    return TorchEngine(decoder, prefill_rows=options.prefill_rows, threads=options.threads), script
+    return decoder, script
+
+
+def _opened(path: Path) -> tuple[ModelFile, Tokenizer]:
+    """Open a model file, or a folder of safetensors, and its vocabulary."""
+    if path.is_dir():
+        return open_safetensors(path), Tokenizer.from_json(path)
+    gguf = open_gguf(path)
+    return gguf, Tokenizer.from_gguf(gguf)
 
 
 @asynccontextmanager
-async def open_speech(files: Files, settings: Settings) -> AsyncIterator[tuple[Ears, Synthesizer]]:
-    """Load ears and voice, and free them at the end."""
-    ears = Ears(VoiceActivity(settings.ears), Transcriber(files.asr, settings.ears), settings.ears)
+async def open_speech(
+    files: Files, settings: Settings, engine: Engine | None = None
+) -> AsyncIterator[tuple[Ears, Synthesizer]]:
+    """Load ears and voice, and free them at the end; `engine` leaves the processor to the ears when they need it."""
+    phrases = StopPhrases(settings.turns.stop_phrases)
+    ears = Ears(
+        VoiceActivity(settings.ears),
+        Transcriber(files.asr, settings.ears, judge=files.turn),
+        settings.ears,
+        command=phrases.command,
+    )
+    if engine is not None:
+        ears.stops.give_way = engine.give_way
     async with ears, Synthesizer(next(files.voice.glob("*.onnx")), settings.voice) as synthesizer:
         yield ears, synthesizer

@@ -20,8 +20,11 @@ from agent.commands.progress import shown
 from agent.display import displayed, latency_table
 from agent.errors import NothingHeard
 from agent.models import find, open_engine, open_speech
+from agent.robot import Body
+from agent.robot_access import commanded, until_ready
 from agent.session import Session
 from agent.speaker import Speaker
+from agent.transcript import Transcript
 from audio.clock import FRAME, RATE
 from audio.playout import Playout
 from audio.wav import WavWriter, check_writable, read_wav
@@ -29,7 +32,7 @@ from reasoning.loop import Loop
 from reasoning.policies import HOLDING_PHRASES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from agent.config import Settings
@@ -55,6 +58,10 @@ class Talk:
     seed: int
     max_seconds: float
     """Seconds after the end of the recording until an unfinished conversation is given up."""
+    save_file: Path | None = None
+    """Where a transcript goes."""
+    robot: bool = False
+    """Whether replies may command the robot of the settings."""
 
 
 async def run(settings: Settings, talk: Talk) -> None:
@@ -86,10 +93,11 @@ async def converse(
     """Hold one conversation with a recording, in real time; give everything that happened."""
     entries: list[timeline.Entry] = []
     async with AsyncExitStack() as stack:
-        ears, synthesizer = await stack.enter_async_context(open_speech(files, settings))
+        ears, synthesizer = await stack.enter_async_context(open_speech(files, settings, engine))
         asynchronous = settings.loop.mode == "async"
         holds = [await synthesizer.synthesize(phrase) for phrase in HOLDING_PHRASES] if asynchronous else []
         log = stack.enter_context(timeline.Timeline(talk.timeline_file)) if talk.timeline_file else None
+        saved = stack.enter_context(Transcript(talk.save_file)) if talk.save_file else None
         writer = stack.enter_context(WavWriter(talk.output_file, synthesizer.rate))
         blocks = await stack.enter_async_context(engine.session())
         start = time.monotonic()
@@ -98,9 +106,15 @@ async def converse(
             t_ms = (time.monotonic() - start) * 1000
             entries.append(timeline.Entry(t_ms, event))
             display.show(t_ms, event)
-            if log is not None:
-                log.write(t_ms, event)
+            for file in (log, saved):
+                if file is not None:
+                    file.write(t_ms, event)
 
+        body = None
+        if talk.robot:
+            robot = await stack.enter_async_context(commanded(settings.robot))
+            await until_ready(robot)
+            body = Body(robot, lambda who, text: emit(timeline.Robot(who, text)))
         loop = Loop(
             blocks,
             script,
@@ -109,15 +123,34 @@ async def converse(
             lambda: time.monotonic() - start,
             context=settings.engine.context,
             seed=talk.seed,
+            tools=body.tools if body else (),
         )
         speaker = Speaker(synthesizer, Playout(synthesizer.rate), settings.voice)
-        session = Session(ears=ears, loop=loop, speaker=speaker, holds=holds, options=settings.loop, emit=emit)
+        session = Session(
+            ears=ears,
+            loop=loop,
+            speaker=speaker,
+            holds=holds,
+            options=settings.loop,
+            emit=emit,
+            turns=settings.turns,
+            on_stop=body.stop if body else None,
+            on_call=body.called if body else None,
+            on_turn=body.heard if body else None,
+        )
         await session.open()
         async with asyncio.TaskGroup() as group:
             conversation = group.create_task(session.run(), name="conversation")
+            serving = group.create_task(body.serve(session), name="robot") if body else None
             start = time.monotonic()
-            async for frame, now in _paced(recording, session, start, talk.max_seconds):
+
+            def over() -> bool:
+                return session.idle and (body is None or body.idle)
+
+            async for frame, now in _paced(recording, over, start, talk.max_seconds):
                 writer.write(await session.tick(frame, now, int(now * synthesizer.rate)))
+            if serving is not None:
+                serving.cancel()
             await ears.close()
             await conversation
         if not session.turns:
@@ -129,7 +162,7 @@ async def converse(
 
 
 async def _paced(
-    recording: WavReader, session: Session, start: float, max_seconds: float
+    recording: WavReader, over: Callable[[], bool], start: float, max_seconds: float
 ) -> AsyncIterator[tuple[Sound, float]]:
     """Yield frames on the wall clock, each with its second, until the recording is over and everything is said."""
     frames: Iterator[Sound] = iter(recording)
@@ -140,7 +173,7 @@ async def _paced(
         if frame is None:
             over_at = count * _FRAME_S if over_at is None else over_at
             waited = count * _FRAME_S - over_at
-            if (waited >= _TAIL_S and session.idle) or waited > max_seconds:
+            if (waited >= _TAIL_S and over()) or waited > max_seconds:
                 return
             frame = silence
         count += 1

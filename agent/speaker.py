@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from audio.clauses import Clauses
 from audio.ledger import Ledger
-from audio.messages import ClipStarted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from audio.clock import Pcm
-    from audio.messages import Clip, Kind
+    from audio.messages import Clip, Kind, PlayoutEvent
     from audio.options import VoiceOptions
     from audio.playout import Playout
     from audio.synthesizer import Synthesizer
@@ -38,12 +37,14 @@ class Speaker:
         self._base = 0
         self._clauses = Clauses(options)
         self._seconds: dict[int, float] = {}
+        self._cut: list[PlayoutEvent] = []
         self.generation = 0
         self.ledger = Ledger()
 
     def begin(self) -> None:
         """Begin a reply, behind the gate; what is left of the last one is dropped."""
-        self._playout.flush(self.generation)
+        self._cut += self._playout.flush(self.generation)
+        self._playout.go_on()
         self.generation += 1
         self._base, self._waiting, self._open = self._playout.played, 0, False
         self._held.clear()
@@ -67,18 +68,26 @@ class Speaker:
         for clip, kind in held:
             self._play(clip, kind)
 
+    def pause(self) -> None:
+        """Fall silent, with the reply kept."""
+        self._playout.pause()
+
+    def go_on(self) -> None:
+        """Go on where `pause` stopped."""
+        self._playout.go_on()
+
     def silence(self) -> str:
         """Stop at once; give the text of the reply that was heard."""
-        self._playout.flush(self.generation)
         heard, _ = self.ledger.cut()
         self.begin()
         return heard
 
-    def advance(self, to_sample: int) -> tuple[Pcm, Sequence[ClipStarted]]:
-        """Let time pass on the listener's axis: what is heard until then, and which clips begin."""
+    def advance(self, to_sample: int) -> tuple[Pcm, Sequence[PlayoutEvent]]:
+        """Let time pass on the listener's axis: what is heard until then, and which clips begin and end."""
         sound, events = self._playout.advance(to_sample)
         self.ledger.played(self._playout.played - self._base)
-        return sound, [event for event in events if isinstance(event, ClipStarted)]
+        cut, self._cut = self._cut, []
+        return sound, [*cut, *events]
 
     @property
     def rate(self) -> int:

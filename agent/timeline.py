@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 from agent.errors import TimelineError
 from reasoning import events as mind
@@ -137,6 +137,71 @@ class AudioOut:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioCut:
+    """A piece of speech ended at another moment than it told: it was cut off, or paused meanwhile."""
+
+    EVENT: ClassVar[str] = "audio_cut"
+    start_ms: float
+    """When its first sample was heard, in ms: the `start_ms` of its `audio_out`."""
+    end_ms: float
+    """When its last sample was heard, in ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A voice began over the reply, which waits: silent from here."""
+
+    EVENT: ClassVar[str] = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class WentOn:
+    """The voice was a cough, or a sign that somebody listens: the reply goes on where it was."""
+
+    EVENT: ClassVar[str] = "went_on"
+
+
+@dataclass(frozen=True, slots=True)
+class HardStopped:
+    """A stop phrase was heard: everything stops."""
+
+    EVENT: ClassVar[str] = "hard_stop"
+    phrase: str
+    """Which one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """The reply asks for a call of a tool."""
+
+    EVENT: ClassVar[str] = "call"
+    id: str
+    """Unique in the conversation."""
+    name: str
+    """The tool."""
+    arguments: dict[str, Any]
+    """By name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Robot:
+    """Something about a robot: what is asked of it, what the gate makes of that, what it reports."""
+
+    EVENT: ClassVar[str] = "robot"
+    who: str
+    """`calls`, `gate`, `robot` or `stop`."""
+    text: str
+    """What, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """A reply begins that no turn of the user asked for."""
+
+    EVENT: ClassVar[str] = "prompted"
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupted:
     """The user took the turn while the reply was being heard."""
 
@@ -188,6 +253,13 @@ Event = (
     | ReplyText
     | ReplyRetracted
     | AudioOut
+    | AudioCut
+    | Paused
+    | WentOn
+    | HardStopped
+    | Called
+    | Robot
+    | Prompted
     | Interrupted
     | HistoryDropped
     | TurnDone
@@ -199,6 +271,7 @@ _OF_LOOP: Mapping[type[mind.LoopEvent], type[Event]] = {
     mind.Probe: Probe,
     mind.StateChanged: StateChanged,
     mind.ReplyText: ReplyText,
+    mind.Call: Called,
     mind.Retracted: ReplyRetracted,
     mind.HistoryDropped: HistoryDropped,
     mind.TurnDone: TurnDone,
@@ -309,16 +382,21 @@ def turn_latencies(entries: Iterable[Entry]) -> list[TurnLatency]:
     turns: list[tuple[TurnEnded, float, list[AudioOut], list[TurnDone]]] = []
     spoken_until: float | None = None
     early: list[TurnDone] = []
-    waiting = False
+    waiting = prompted = False
     for entry in entries:
         match entry.event:
             case SpeechStopped(last_sample_ms=last):
                 spoken_until = last
             case TurnEnded() as ended:
                 turns.append((ended, entry.t_ms if spoken_until is None else spoken_until, [], early))
-                spoken_until, early, waiting = None, [], not early
-            case AudioOut() as piece if turns:
+                spoken_until, early, waiting, prompted = None, [], not early, False
+            case AudioOut() as piece if turns and not prompted:
                 turns[-1][2].append(piece)
+            case AudioCut(start_ms, end_ms) if turns:
+                pieces = turns[-1][2]
+                pieces[:] = [replace(piece, end_ms=end_ms) if piece.start_ms == start_ms else piece for piece in pieces]
+            case Prompted():
+                prompted = True
             case TurnDone() as done:
                 # A reply that was made on a wager can be complete before the turn it answers has ended.
                 (turns[-1][3] if waiting else early).append(done)

@@ -11,15 +11,16 @@ from rich.console import Console
 from agent import timeline
 from agent.commands.invocation import open_store
 from agent.commands.progress import shown
+from agent.display import Printed
 from agent.errors import BadQuestion
 from agent.models import find, open_engine
-from reasoning.events import LoopEvent, ReplyText, Thought
 from reasoning.loop import Loop
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.config import Settings
+    from reasoning.events import LoopEvent
 
 
 async def run(settings: Settings, text: str, timeline_file: Path | None, seed: int, *, thoughts: bool) -> None:
@@ -32,7 +33,7 @@ async def run(settings: Settings, text: str, timeline_file: Path | None, seed: i
         # Only now, so that nothing is overwritten by a question that cannot be asked.
         file = stack.enter_context(timeline.Timeline(timeline_file)) if timeline_file else None
         session = await stack.enter_async_context(engine.session())
-        printed = _Printed(Console(highlight=False, markup=False), thoughts=thoughts)
+        printed = Printed(Console(highlight=False, markup=False), thoughts=thoughts)
         start = time.monotonic()
 
         def report(event: timeline.Event) -> None:
@@ -48,22 +49,3 @@ async def run(settings: Settings, text: str, timeline_file: Path | None, seed: i
         start = time.monotonic()
         report(timeline.TurnEnded(text))
         await loop.answer(text)
-
-
-class _Printed:
-    """Thoughts and answer in the order in which they come, each on lines of its own."""
-
-    def __init__(self, console: Console, *, thoughts: bool) -> None:
-        self._console, self._thoughts = console, thoughts
-        self._in_line = False
-
-    def show(self, event: LoopEvent) -> None:
-        if isinstance(event, Thought) and self._thoughts:
-            text = event.text if self._in_line else event.text.lstrip()
-            self._console.print(text, style="dim", end="", soft_wrap=True)
-            self._in_line = (self._in_line or bool(text)) and not text.endswith("\n")
-        elif isinstance(event, ReplyText):
-            if self._in_line:
-                self._console.print()
-            self._in_line = False
-            self._console.print(event.text, style="bold", soft_wrap=True)

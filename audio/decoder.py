@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 BUCKETS_S: Final = (12, 15, 20, 30)
 """Windows that are encoded, in seconds. The last is Whisper's own."""
 
+SPOT_S: Final = 3
+"""Window of a short decode, in seconds; see audio.stop_listener."""
+
+_SPOT_TOKENS: Final = 8
+
 _TAIL_S: Final = 0.8
 """Silence that a window holds after the sound: without it the last word is lost or looped."""
 
@@ -88,7 +93,7 @@ class Hypothesis:
 
 
 class WhisperDecoder:
-    """A loaded Whisper model (CTranslate2 format). Not safe for use by two threads at once."""
+    """A loaded Whisper model (CTranslate2 format). Two threads may use it at once."""
 
     def __init__(self, model_dir: Path, options: EarsOptions) -> None:
         self._model = _load(model_dir, options.threads)
@@ -106,10 +111,14 @@ class WhisperDecoder:
             best = again if not again.doubtful or again.log_prob > best.log_prob else best
         return plausible(best)
 
-    def decode_window(self, sound: Sound, seconds: int) -> Hypothesis:
-        """Transcribe in a window of that many seconds, without second thoughts."""
+    def spot(self, sound: Sound) -> Hypothesis:
+        """Transcribe at most 2 s of sound, quickly: enough for a command of a word or two. Any thread may call it."""
+        return plausible(self.decode_window(sound, SPOT_S, most=_SPOT_TOKENS))
+
+    def decode_window(self, sound: Sound, seconds: int, most: int | None = None) -> Hypothesis:
+        """Transcribe in a window of that many seconds, without second thoughts; `most`: tokens."""
         spoken = len(sound) / RATE
-        most = int(spoken * _TOKENS_PER_S) + _TOKENS_MORE
+        most = most or int(spoken * _TOKENS_PER_S) + _TOKENS_MORE
         features = self._features(sound, seconds)
         result = self._model.model.generate(
             self._model.encode(features),
@@ -164,7 +173,7 @@ def _load(model_dir: Path, threads: int) -> WhisperModel:
             device="cpu",
             compute_type="int8",
             cpu_threads=threads,
-            num_workers=1,
+            num_workers=2,  # a short decode runs beside a long one; they share the weights
             local_files_only=True,
         )
     except (RuntimeError, ValueError, OSError) as error:

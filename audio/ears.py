@@ -7,7 +7,7 @@ belong, and whoever reads the events waits for them there. Does not know whose t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
@@ -15,8 +15,9 @@ from typing import Final, Self
 from audio.clock import RATE, Sound, samples_of
 from audio.messages import Activity, EarsEvent, HardEnd, SoftEnd, SpeechResumed, SpeechStarted, Words
 from audio.options import EarsOptions
+from audio.stop_listener import StopListener
 from audio.transcriber import Transcriber
-from audio.vad import VoiceActivity
+from audio.vad import RESUME, VoiceActivity
 
 _OUTBOX: Final = 256
 """Events that may wait to be read; then `receive` waits."""
@@ -37,10 +38,20 @@ class _Coming:
 class Ears:
     """`async with` it, `receive` frames in one task and read `events` in another."""
 
-    def __init__(self, activity: VoiceActivity, transcriber: Transcriber, options: EarsOptions) -> None:
+    def __init__(
+        self,
+        activity: VoiceActivity,
+        transcriber: Transcriber,
+        options: EarsOptions,
+        command: Callable[[str], str] = lambda _: "",
+    ) -> None:
+        """Put the parts together; `command` gives the stop phrase that a text commands, or an empty text."""
         self._activity = activity
         self._transcriber = transcriber
         self.options: Final = options
+        self.stops: Final = StopListener(transcriber.spot, command, options)
+        self.own: Callable[[Words], bool] = lambda _: False
+        """Tells whether words are the agent's own, come back as an echo: they are told as if none had been heard."""
         self._outbox: asyncio.Queue[EarsEvent | _Coming | None] = asyncio.Queue(_OUTBOX)
         self._work: asyncio.Task[Words | None] | None = None
         self._closing: asyncio.Task[Words | None] | None = None
@@ -58,6 +69,7 @@ class Ears:
     ) -> None:
         for task in self._tasks:
             task.cancel()
+        await self.stops.close()
         await self._transcriber.__aexit__(kind, error, trace)
 
     def hold_open(self, milliseconds: float) -> None:
@@ -71,6 +83,10 @@ class Ears:
             self._transcriber.feed(frame)
         for event in happened:
             await self._handle(event)
+        self.stops.hear(frame, self._activity.now)
+        start = self.stops.due(self._activity.now)
+        if start is not None:
+            self.stops.listen(self._activity.since(start), start, self._activity.now)
         # In a pause the thread stays free for the final decode that may come.
         due = self._activity.voiced and self._activity.now >= self._next_partial
         if due and (not self._work or self._work.done()):
@@ -90,6 +106,8 @@ class Ears:
                 continue
             await asyncio.wait((item.task,))
             words = None if item.task.cancelled() else item.task.result()
+            if words and self.own(words):
+                words = replace(words, committed="", tentative="", confidence=())
             if words and (item.final or words.committed or words.tentative):
                 yield replace(words, final=item.final)
 
@@ -99,9 +117,11 @@ class Ears:
                 origin = max(self._last, event.start - samples_of(self.options.preroll_ms))
                 self._transcriber.start_turn(event.turn, origin, self._activity.since(origin))
                 self._in_turn = True
+                self.stops.began(event.turn, event.start, event.at)
                 self._next_partial = event.start + samples_of(self.options.partial_every_ms)
                 await self._outbox.put(event)
             case SoftEnd():
+                self.stops.paused()
                 if self._work:
                     self._work.cancel()
                 await self._outbox.put(event)
@@ -111,6 +131,7 @@ class Ears:
                 if self._closing:
                     self._closing.cancel()
                 self._transcriber.resume()
+                self.stops.began(event.turn, event.at - RESUME, event.at)
                 await self._outbox.put(event)
             case HardEnd():
                 self._in_turn = False

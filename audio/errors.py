@@ -4,6 +4,7 @@ AudioError
 ├── BadAudio            the sound file handed in cannot be used          exit 2
 ├── CannotWrite         the sound file asked for cannot be written       exit 1
 ├── EarsUnavailable     the speech recognition model cannot be loaded    exit 1
+├── NoDevice            microphone or loudspeaker cannot be used         exit 1
 └── VoiceUnavailable    the voice or its engine cannot be loaded         exit 1
 """
 
@@ -30,6 +31,10 @@ class CannotWrite(AudioError):
 
 class EarsUnavailable(AudioError):
     """Speech recognition cannot start."""
+
+
+class NoDevice(AudioError):
+    """There is no microphone or loudspeaker that can be used."""
 
 
 class VoiceUnavailable(AudioError):

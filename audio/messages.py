@@ -91,6 +91,22 @@ class Words:
     final: bool
     """The last word on this turn: nothing is tentative any more."""
 
+    complete: float | None = None
+    """Probability (0..1) that the turn sounds finished; None where that was not judged. Decodes of pauses have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopHeard:
+    """A command to stop, heard in a short decode ahead of any transcript."""
+
+    turn: int
+
+    phrase: str
+    """Which one."""
+
+    at: int
+    """Sample up to which sound was heard."""
+
 
 Activity = SpeechStarted | SoftEnd | SpeechResumed | HardEnd
 EarsEvent = Activity | Words

@@ -34,20 +34,43 @@ class EarsOptions:
     unfinished_end_ms: int = 1400
     """Milliseconds of silence that end a turn whose words sound unfinished (no full stop or question mark)."""
 
+    eagerness: Literal["low", "medium", "high"] = "medium"
+    """How soon silence ends a turn. Low waits half as long again; high waits three quarters as long, and lets melody
+    alone shorten the wait."""
+
     max_turn_s: float = 60.0
     """Seconds after which a turn is ended although sound goes on, so that noise cannot hold it open for ever."""
 
     partial_every_ms: int = 500
     """Milliseconds between partial transcripts; more when one decode takes longer than that divided by 1.3."""
 
+    stop_every_ms: int = 120
+    """Milliseconds between two short decodes that look for a stop phrase, while there is something to stop."""
+
+    stop_confidence: float = 0.1
+    """Least probability (0..1) of each word that a short decode hears for it to count as a stop."""
+
+    stop_yield_ms: int = 1500
+    """Milliseconds after the onset of speech during which the language model leaves the processor to those decodes."""
+
     threads: int = 1
     """Threads of one Whisper decode. A second one gains little and takes its core from the language model."""
 
-    def end_ms(self, ending: Literal["question", "statement", "unfinished"]) -> int:
-        """Give the silence that ends a turn whose words end so, in ms."""
-        return {
-            "question": self.hard_end_ms, "statement": self.statement_end_ms, "unfinished": self.unfinished_end_ms
-        }[ending]  # fmt: skip
+    def end_ms(self, ending: Literal["question", "statement", "unfinished"], complete: float | None = None) -> int:
+        """Give the silence that ends a turn whose words end so, in ms.
+
+        complete: probability that the turn sounds finished, where that was judged. Melody that contradicts the words
+        moves the wait by one step; between, the words decide.
+        """
+        waits = (self.hard_end_ms, self.statement_end_ms, self.unfinished_end_ms)
+        step = ("question", "statement", "unfinished").index(ending)
+        if complete is not None:
+            # The melody of many questions sounds open to the judge, that of a statement in the middle sounds closed.
+            open_below = 0.1 if step == 0 else 0.5
+            closed_from = 0.9 if step == 2 or self.eagerness == "high" else 2.0
+            step += (complete < open_below) - (complete >= closed_from)
+        wait = waits[max(0, min(step, 2))]
+        return round(wait * {"low": 1.5, "medium": 1.0, "high": 0.75}[self.eagerness])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +94,29 @@ class VoiceOptions:
 
     sentence_ms: int = 240
     """Milliseconds of silence kept after a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOptions:
+    """Microphone and loudspeaker."""
+
+    input: str = ""
+    """Microphone: its name or a part of it, as `descant doctor` shows it; empty is the system's default."""
+
+    output: str = ""
+    """Loudspeaker: the same."""
+
+    headphones: bool = False
+    """You wear headphones: the microphone does not hear the agent, and no echo is cancelled."""
+
+    warmup_ms: int = 1000
+    """Milliseconds of its own sound that the echo canceller needs to know the room; until then the agent does not
+    listen while it speaks. After that it can be interrupted at any time."""
+
+    lead_ms: int = 240
+    """Milliseconds that are handed to the device ahead of being heard, so that a busy moment is not a gap. An
+    interruption takes them back."""
+
+    latency_ms: int = 60
+    """Milliseconds of buffer in the sound system itself; more where sound crackles. Below about 50, a busy machine
+    serves the device too late now and then, and each time the echo comes later than the canceller expects."""

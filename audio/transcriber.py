@@ -1,4 +1,4 @@
-"""Sound of a turn in, `Words` out: one thread that decodes, and the bookkeeping around it.
+"""Sound of a turn in, `Words` out: a thread that decodes, one for short decodes, and the bookkeeping around them.
 
 Partials go by agreement of successive decodes; a final decode is believed as it stands. What is longer than a
 window is cut at a pause, and what lies before the cut is settled. One decode runs at a time; a final one waits for
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -20,6 +21,7 @@ import numpy as np
 from audio.agreement import Agreement, Word
 from audio.clock import RATE, Sound, samples_of
 from audio.decoder import Hypothesis, WhisperDecoder
+from audio.end_of_turn import EndOfTurn
 from audio.messages import Words
 from audio.options import EarsOptions
 
@@ -46,6 +48,10 @@ class Decoder(Protocol):
 
     def decode(self, sound: Sound, *, final: bool) -> Hypothesis:
         """Transcribe at most 30 s."""
+        ...
+
+    def spot(self, sound: Sound) -> Hypothesis:
+        """Transcribe at most 2 s, quickly; may run beside `decode`, in another thread."""
         ...
 
 
@@ -87,10 +93,14 @@ class Transcriber:
         model_dir: Path,
         options: EarsOptions,
         load: Callable[[Path, EarsOptions], Decoder] = WhisperDecoder,
+        judge: Path | None = None,
     ) -> None:
+        """`judge` is the model that tells by ear whether a turn is finished; without it, nobody tells."""
         self._model_dir = model_dir
         self._options = options
         self._load = load
+        self._judge_file = judge
+        self._judge: EndOfTurn | None = None
         self._turn = _Turn(0, 0, np.zeros(0, np.float32))
         self.last_decode_s = 0.0
         """Seconds that the newest decode took."""
@@ -98,10 +108,17 @@ class Transcriber:
     async def __aenter__(self) -> Self:
         self._busy = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ears")
+        # Nothing else runs where stop phrases are listened for: they wait for nobody.
+        self._spotter = ThreadPoolExecutor(1, thread_name_prefix="ears-stop")
+        self._judging = ThreadPoolExecutor(1, thread_name_prefix="ears-judge")
         try:
             self._decoder = await self._run(lambda: self._load(self._model_dir, self._options))
+            if self._judge_file is not None:
+                judge = self._judge_file
+                self._judge = await self._run(lambda: EndOfTurn(judge))
         except BaseException:
-            self._thread.shutdown(wait=False)
+            for thread in (self._thread, self._spotter, self._judging):
+                thread.shutdown(wait=False)
             raise
         return self
 
@@ -111,7 +128,8 @@ class Transcriber:
         try:
             await self._run(lambda: None)
         finally:
-            self._thread.shutdown(wait=False, cancel_futures=True)
+            for thread in (self._thread, self._spotter, self._judging):
+                thread.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -151,9 +169,21 @@ class Transcriber:
         async with self._busy:
             await self._settle_long(turn)
             sound = turn.sound()[: max(0, end + _AFTER_SPEECH - turn.origin)]
-            heard = await self._decode(sound, final=True) if len(sound) else Hypothesis((), 0.0, 1.0)
+            if not len(sound):
+                return turn.words(final=True)
+            complete, heard = await asyncio.gather(self._complete(sound), self._decode(sound, final=True))
             turn.revision += turn.agreement.settle(heard.words)
-            return turn.words(final=True)
+            return replace(turn.words(final=True), complete=complete)
+
+    async def _complete(self, sound: Sound) -> float | None:
+        """Judge by ear whether the turn is finished, beside its final decode."""
+        if self._judge is None:
+            return None
+        return await asyncio.get_running_loop().run_in_executor(self._judging, self._judge.complete, sound)
+
+    async def spot(self, sound: Sound) -> Hypothesis:
+        """Decode a short stretch at once, beside whatever else is being decoded."""
+        return await asyncio.get_running_loop().run_in_executor(self._spotter, self._decoder.spot, sound)
 
     async def _settle_long(self, turn: _Turn) -> None:
         while len(sound := turn.sound()) > _WINDOW:

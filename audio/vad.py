@@ -23,7 +23,7 @@ CHUNK: Final = 512
 _BLOCK: Final = 128
 """Samples of one energy reading: 8 ms."""
 
-_RESUME: Final = 2 * CHUNK
+RESUME: Final = 2 * CHUNK
 """Samples of speech that end a pause. One chunk may be a click."""
 
 _BEFORE: Final = samples_of(96)
@@ -154,7 +154,7 @@ class VoiceActivity:
         return [SoftEnd(self._turn, self._last, self._now)]
 
     def _judge_paused(self, probability: float) -> list[Activity]:
-        if self._grew(probability, _RESUME):
+        if self._grew(probability, RESUME):
             self._state = _State.SPEAKING
             self._voiced = self._last = self._judged
             return [SpeechResumed(self._turn, self._now)]

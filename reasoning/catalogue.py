@@ -23,6 +23,7 @@ class Use(StrEnum):
     LLM = "llm"
     ASR = "asr"
     VOICE = "voice"
+    TURN = "turn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,28 @@ _ENTRIES = (
                 "en_US-joe-medium.onnx.json",
                 4_794,
                 "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33",
+            ),
+        ),
+    ),
+    ModelEntry(
+        name="smart-turn-v3.2",
+        use=Use.TURN,
+        licence="BSD-2-Clause",
+        about="Smart Turn v3.2; judges by ear whether you have finished",
+        files=(
+            ModelFile(
+                "smart-turn-v3.2-cpu.onnx",
+                8_679_182,
+                "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
+                (
+                    HubFile("pipecat-ai/smart-turn-v3", "smart-turn-v3.2-cpu.onnx"),
+                    _whole(
+                        "pipecat-ai",
+                        "1.14.0",
+                        "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx",
+                        8_679_182,
+                    ),
+                ),
             ),
         ),
     ),

@@ -30,6 +30,7 @@ _SYSTEM: Final = "DescantSystemSentinel"
 _USER: Final = "DescantUserSentinel"
 _ASSISTANT: Final = "DescantAssistantSentinel"
 _NEXT_USER: Final = "DescantFollowingSentinel"
+_TOOL: Final = "DescantToolSentinel"
 _ROLES: Final = {_SYSTEM: "system", _USER: "user", _ASSISTANT: "assistant", _NEXT_USER: "second user"}
 
 
@@ -43,6 +44,15 @@ class ChatCut:
     user_close: str
     assistant_open: str
     assistant_close: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsCut:
+    """What a template writes around the tools, between the system message and its close."""
+
+    before: str
+    between: str
+    after: str
 
 
 class ChatTemplate:
@@ -60,11 +70,18 @@ class ChatTemplate:
             raise BadModel(f"{where} cannot be read: {_one_line(error)}") from error
         self._names = {"bos_token": bos_token, "eos_token": eos_token}
 
-    def render(self, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool = False) -> str:
+    def render(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        add_generation_prompt: bool = False,
+        tools: Sequence[object] = (),
+    ) -> str:
         """Give the text of a conversation of `{"role": …, "content": …}`; `BadModel` where the template fails."""
         parts = self._template.generate(
             messages=[dict(message) for message in messages],
             add_generation_prompt=add_generation_prompt,
+            **({"tools": list(tools)} if tools else {}),
             **self._names,
         )
         try:
@@ -103,6 +120,22 @@ class ChatTemplate:
         if rebuilt != (system_open, to_user, to_assistant, back, end):
             raise BadModel(f"{self._where} writes the same kind of turn in several ways, so it cannot be cut")
         return cut
+
+    def cut_tools(self) -> ToolsCut | None:
+        """Find what stands around the JSON of tools that follow the system message; None where nothing does."""
+        messages = [_message("system", _SYSTEM), _message("user", _USER)]
+        # Two at least, so that what stands between them shows. A string is its own JSON, in quotes.
+        try:
+            text = self.render(messages, tools=[_TOOL, _TOOL])
+        except BadModel:
+            return None
+        close = self.cut()
+        end = f"{close.system_close}{close.user_open}{_USER}"
+        head, system, rest = text.partition(_SYSTEM)
+        parts = rest.partition(end)[0].split(f'"{_TOOL}"')
+        if not system or head != close.system_open or end not in rest or len(parts) != 3:
+            return None
+        return ToolsCut(*parts)
 
     def _split(self, text: str, *sentinels: str) -> list[str]:
         """Cut the text at each sentinel, which must stand in it exactly once and in this order."""

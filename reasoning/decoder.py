@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from reasoning.gguf import GgufFile
+    from reasoning.model_file import ModelFile
     from reasoning.native.linear import NativeLinear
 
 ARCHITECTURES: Final = ("llama", "qwen2", "qwen3")
@@ -57,7 +57,7 @@ class DecoderConfig:
     """Positions are divided by this (linear scaling); 1 is none."""
 
     @classmethod
-    def from_gguf(cls, gguf: GgufFile) -> DecoderConfig:
+    def from_gguf(cls, gguf: ModelFile) -> DecoderConfig:
         """Read the shape from metadata; `BadModel` names what is not supported."""
         arch = gguf.architecture
         if arch not in ARCHITECTURES:
@@ -93,22 +93,32 @@ class DecoderConfig:
         return config
 
 
-def _check(config: DecoderConfig, gguf: GgufFile) -> None:
+def _check(config: DecoderConfig, gguf: ModelFile) -> None:
     """Hold the tensors to the shape before gigabytes are read."""
     rotary = gguf.value(f"{config.architecture}.rope.dimension_count", int, config.head_size)
     facts = {
-        "block_count": 1 <= config.layers <= 1024,
-        "attention.head_count_kv": config.kv_heads > 0 and config.heads % max(1, config.kv_heads) == 0,
-        "attention.key_length": config.head_size % 2 == 0 and 2 <= config.head_size <= 1024,
-        "context_length": config.context > 0,
-        "attention.layer_norm_rms_epsilon": 0 < config.norm_epsilon < 1,
-        "rope.freq_base": math.isfinite(config.rope_base) and config.rope_base > 1,
-        "rope.scaling.factor": math.isfinite(config.rope_scale) and config.rope_scale >= 1,
-        "rope.dimension_count (partial rotation)": rotary == config.head_size,
-    }
-    for what, holds in facts.items():
+        "block_count": (config.layers, 1 <= config.layers <= 1024, "1 to 1024"),
+        "attention.head_count_kv": (
+            config.kv_heads,
+            config.kv_heads > 0 and config.heads % max(1, config.kv_heads) == 0,
+            f"a divisor of the {config.heads} heads",
+        ),
+        "attention.key_length (head size)": (
+            config.head_size,
+            config.head_size % 2 == 0 and 2 <= config.head_size <= 1024,
+            "even numbers from 2 to 1024",
+        ),
+        "context_length": (config.context, config.context > 0, "1 and more"),
+        "attention.layer_norm_rms_epsilon": (config.norm_epsilon, 0 < config.norm_epsilon < 1, "between 0 and 1"),
+        "rope.freq_base": (config.rope_base, math.isfinite(config.rope_base) and config.rope_base > 1, "above 1"),
+        "rope.scaling.factor": (
+            config.rope_scale, math.isfinite(config.rope_scale) and config.rope_scale >= 1, "1 and more"
+        ),
+        "rope.dimension_count (partial rotation)": (rotary, rotary == config.head_size, f"{config.head_size}"),
+    }  # fmt: skip
+    for what, (found, holds, supported) in facts.items():
         if not holds:
-            raise BadModel(f"{gguf.path}: {config.architecture}.{what} has a value that is not supported ({config})")
+            raise BadModel(f"{gguf.path}: {config.architecture}.{what} is {found}; supported: {supported}")
     required, optional = _shapes(config)
     for name in required:
         if name not in gguf.tensors:
@@ -180,7 +190,7 @@ class Decoder:
 
     def __init__(
         self,
-        gguf: GgufFile,
+        gguf: ModelFile,
         dtype: torch.dtype = torch.bfloat16,
         device: torch.device | None = None,
         cache_dir: Path | None = None,
@@ -266,7 +276,7 @@ class Decoder:
         return torch.rms_norm(x, (x.shape[-1],), weight, self.config.norm_epsilon)
 
 
-def _kernels(gguf: GgufFile, config: DecoderConfig, use: Use) -> Library | None:
+def _kernels(gguf: ModelFile, config: DecoderConfig, use: Use) -> Library | None:
     """Give the C kernels, if there are any and they know this model's formats."""
     library = load(use)
     unknown = sorted(
@@ -282,7 +292,7 @@ def _kernels(gguf: GgufFile, config: DecoderConfig, use: Use) -> Library | None:
     return None
 
 
-def _rope_factors(gguf: GgufFile) -> Tensor | None:
+def _rope_factors(gguf: ModelFile) -> Tensor | None:
     """Read what divides each rotary frequency, in full precision: it is multiplied by positions."""
     info = gguf.tensors.get("rope_freqs.weight")
     if info is None:

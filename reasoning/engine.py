@@ -35,6 +35,29 @@ B = TypeVar("B", bound=Block)
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """A passage of fixed text around JSON. In the fixed text a special token stands by its name."""
+
+    begin: str
+    schema: str
+    """JSON schema, as JSON; written with one space after each colon and comma."""
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What a stream may write: passages of these forms, then one of the tokens that end it."""
+
+    forms: tuple[Form, ...]
+    separator: str = ""
+    """Fixed text between two passages."""
+    at_most: int = 1
+    """Passages that may be written."""
+    trigger: tuple[int, ...] = ()
+    """Tokens after which the grammar holds, once; empty: it holds from the first token."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is chosen. The default is greedy and reproducible."""
 
@@ -58,6 +81,8 @@ class Sampling:
     """Tokens that `repetition_penalty` looks back."""
     seed: int = 0
     """Seed of the stream's own random generator."""
+    grammar: Grammar | None = None
+    """What may be written; the stream is refused with `BadTool` where the engine cannot hold it to this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +130,13 @@ class EngineSession(Protocol[B]):
         """Write the view's last block token by token.
 
         An unread stream computes at most one token ahead, then pauses. After `aclose` the block holds exactly the
-        tokens that were delivered. Raises `BlockBusy` and `ContextFull` as `append` does.
+        tokens that were delivered. Raises `BlockBusy` and `ContextFull` as `append` does, and `BadTool` for a grammar
+        that cannot be used, before anything is written.
         """
+        ...
+
+    async def prepare(self, grammar: Grammar) -> None:
+        """Get a grammar ready, so that no stream waits for it; `BadTool` where it cannot be used."""
         ...
 
     async def weigh(self, view: Sequence[B], question: Sequence[int], choices: Sequence[frozenset[int]]) -> Verdict:
@@ -124,6 +154,10 @@ class Engine(Protocol):
     @property
     def live_views(self) -> bool:
         """True: a running stream sees earlier blocks grow. False: it re-submits itself when they do."""
+        ...
+
+    def give_way(self, seconds: float) -> None:
+        """Leave this machine's processor to others for so long; never blocks. An engine elsewhere ignores it."""
         ...
 
     def session(self) -> AbstractAsyncContextManager[EngineSession[Any]]:

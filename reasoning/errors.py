@@ -2,6 +2,7 @@
 
 ReasoningError                exit code 1: the environment, or the run
 ├── BadModel                  exit code 2: a model file that is broken, or of a kind that is not supported
+├── BadTool                   exit code 2: a tool whose name, schema or grammar cannot be used
 ├── BlockBusy                 a block that a stream writes was to be written by another
 ├── ContextFull               a view would hold more tokens than the model reads
 ├── EngineFailed              a step could not be computed (out of memory, or the engine is closed)
@@ -28,6 +29,12 @@ class ReasoningError(Exception):
 
 class BadModel(ReasoningError):
     """A model file that is broken, or of a kind that is not supported."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class BadTool(ReasoningError):
+    """A tool whose name, schema or grammar cannot be used."""
 
     exit_code: ClassVar[int] = 2
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 State = Literal["listening", "thinking", "thinking_and_writing", "writing", "done"]
 NEED: Final = "need to think"
 READINESS: Final = "readiness"
+ACT: Final = "act"
 """Names of the probes."""
 
 
@@ -52,6 +54,18 @@ class ReplyText:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """The writer calls a tool. Until the user's turn has ended for good, `Loop.take_back` takes it back too."""
+
+    id: str
+    """Unique in this loop."""
+    name: str
+    """The tool."""
+    arguments: Mapping[str, Any]
+    """They match the tool's schema."""
+
+
+@dataclass(frozen=True, slots=True)
 class Retracted:
     """A sentence that was written and taken back before anyone heard it."""
 
@@ -78,4 +92,4 @@ class TurnDone:
     """`complete`; or what ran out: `budget`, `time`, `context`; or `circling`: the thoughts repeated themselves."""
 
 
-LoopEvent = Thought | ThoughtDropped | Probe | StateChanged | ReplyText | Retracted | HistoryDropped | TurnDone
+LoopEvent = Thought | ThoughtDropped | Probe | StateChanged | ReplyText | Call | Retracted | HistoryDropped | TurnDone

@@ -47,12 +47,26 @@ class LoopOptions:
     """Seconds of silence inside a reply until another holding phrase is said, and before a reply without thoughts."""
     lead_s: float = 1.2
     """Write the next sentence when less than this is left to play: late thoughts still change what is said."""
+    readout: bool = True
+    """Say a finished step as it stands where it is a plain calculation; else the writer tells it."""
+    readiness: bool = True
+    """Ask, before a sentence of the writer about a step is released, whether it is new to the listener."""
     readiness_margin: float = 0.0
     """Log-odds by which "enough to say the next thing" must exceed the model's own bias to say yes."""
     readiness_hysteresis: float = 0.5
     """Log-odds by which a yes makes the next yes easier, and a no the next one harder."""
     readiness_pressure: float = 1.0
     """Log-odds by which each second of silence lowers the bar: a listener would rather have something."""
+    act_margin: float = 0.4
+    """Log-odds that a reply must have to begin with a call of a tool, before anything is called."""
+    forced_name: float = -1.75
+    """Log-probability below which a tool was not the model's own choice, so that nothing is called."""
+    forced_value: float = -3.0
+    """The same for a value: one that the model did not expect stands for one that the schema forbids."""
+    calls: int = 8
+    """Calls of one turn."""
+    call_tokens: int = 256
+    """Tokens of all calls of a turn; where they do not suffice, nothing is called."""
     grounding: bool = True
     """Roll a sentence back when it holds a number or a name that neither the user nor the thoughts contain."""
     history_turns: int = 8

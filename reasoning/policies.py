@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from reasoning.grounding import numbers, ungrounded
+from reasoning.grounding import last_number, numbers, ungrounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reasoning.engine import Verdict
     from reasoning.options import LoopOptions
+
+
+Kind = Literal["step", "result", "direct"]
+"""What a sentence is: a step of the thoughts, their result, or a reply without thoughts."""
 
 
 @dataclass(slots=True)
@@ -128,6 +132,14 @@ def objection_to_step(sentence: str, user: str, steps: Sequence[str], said: str)
         return "nothing new"
     if told and not any(told <= numbers(step) | {0.0, 1.0} for step in steps):
         return "no single step says so"
+    return ""
+
+
+def objection_to_result(sentence: str, thoughts: str) -> str:
+    """Say why a sentence does not tell the result of the thoughts; nothing when it does, or they have none."""
+    result = last_number(thoughts)
+    if result is not None and numbers(sentence) and result not in numbers(sentence):
+        return "not the result of the thoughts"
     return ""
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from reasoning.gguf import GgufFile
+    from reasoning.model_file import ModelFile
 
 
 @dataclass(eq=False, slots=True)
@@ -60,7 +60,7 @@ class _Layer:
 class Reference:
     """The same models as `reasoning.decoder`, in float32 on the processor."""
 
-    def __init__(self, gguf: GgufFile) -> None:
+    def __init__(self, gguf: ModelFile) -> None:
         self.config = DecoderConfig.from_gguf(gguf)
         weights = Weights(gguf, torch.float32, torch.device("cpu"), None)
         self._embed = weights.rows("token_embd.weight")

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from reasoning.engine import Sampling
+    from reasoning.grammar import Matcher
 
 
 class Sampler:
     """One stream's rules with its own random generator."""
 
-    def __init__(self, rules: Sampling, device: torch.device) -> None:
-        self._rules = rules
+    def __init__(self, rules: Sampling, device: torch.device, matcher: Matcher | None = None) -> None:
+        """Take the rules, and the place in their grammar where they have one."""
+        self._rules, self._matcher = rules, matcher
         self._ban = torch.tensor(sorted(rules.ban), dtype=torch.long, device=device)
         self._random = torch.Generator(device=device).manual_seed(rules.seed)
 
@@ -33,7 +35,11 @@ class Sampler:
             adjusted = adjusted.index_fill(0, self._ban, -torch.inf)
         if self._rules.repetition_penalty != 1.0:
             adjusted = self._without_repetition(adjusted, recent)
+        if self._matcher is not None and self._matcher.active:
+            adjusted = self._matcher.restrict(adjusted)
         chosen = adjusted.argmax() if self._rules.temperature <= 0 else self._drawn(adjusted)
+        if self._matcher is not None:
+            self._matcher.take(int(chosen))
         return int(chosen), float(logits[chosen] - normal)
 
     def _without_repetition(self, logits: Tensor, recent: Sequence[int]) -> Tensor:

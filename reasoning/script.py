@@ -10,14 +10,44 @@ Knows templates and wording. Does not know when anything is said.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from reasoning.errors import BadModel
+from reasoning.calls import Tool, grammar_of
+from reasoning.chat_template import ToolsCut
+from reasoning.errors import BadModel, BadTool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reasoning.calls import Written
+    from reasoning.engine import Grammar
     from reasoning.tokenizer import Tokenizer
+
+
+_TOOLS: Final = ToolsCut(
+    before="\n\nYou can call functions. Each is described here by one line of JSON:\n",
+    between="\n",
+    after='\nTo call one, write {"name": its name, "arguments": an object with its arguments}.',
+)
+_CALLING: Final = """
+If it takes several function calls, write all of them in order, one on each line. If no function does what the user \
+asks, call cannot. Examples with other functions:
+User: Turn on the lamp.
+{"name": "turn_on", "arguments": {"device": "lamp"}}
+User: Find the book, then put it into the bag.
+{"name": "find", "arguments": {"thing": "book"}}
+{"name": "put_into", "arguments": {"container": "bag"}}
+User: Mail this letter to Paul.
+{"name": "write_address", "arguments": {"person": "Paul"}}
+{"name": "send", "arguments": {}}
+User: Iron my shirt.
+{"name": "cannot", "arguments": {}}"""
+_DECLINE: Final = Tool(
+    "cannot",
+    "Say that no other function does what is asked.",
+    {"type": "object", "properties": {}, "additionalProperties": False},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +87,33 @@ class Family:
     """Answers that mean no."""
     think_end: str = ""
     """Ends the thoughts of a model that was trained to think; empty where the end of the message does."""
+    tools: ToolsCut = _TOOLS
+    """Lists the tools, where the model's template does not."""
+    calling: str = _CALLING
+    """Follows the list of tools, and shows how to call several, and none."""
+    decline: Tool = _DECLINE
+    """Listed with the tools: a call of it says that nothing can be called."""
+    call_begin: str = ""
+    """Stands before the JSON of a call."""
+    call_end: str = ""
+    """Stands after it."""
+    call_starts: tuple[str, ...] = ("<tool_call>", '{"', "{", "{\n", '{{"', "{{", "```", "[")
+    """Ways in which the model begins a call, if it is free to."""
+    act_request: str = "Now do what I asked for."
+    """Asks for calls, after thoughts."""
+    need_bias_with_tools: float = 0.4
+    """As `need_bias`, with tools in the prompt and words that ask for none of them."""
+    acted_request: str = (
+        "You are beginning to do this now, none of it is done yet:\n{calls}\n"
+        "Tell me in one short spoken sentence what you are doing. Begin with: I am"
+    )
+    """Asks what to say after calls; `{calls}` is a line for each."""
+    acted: str = "I'm on it."
+    """Said where the writer has no answer to that."""
+    declined: str = "I'm sorry, I can't do that."
+    """Said where nothing can be called."""
+    note_request: str = "\n(Tell me this news in one short sentence.)"
+    """Follows notes that came without the user's words."""
 
 
 _INSTRUCT: Final = Family(
@@ -64,10 +121,12 @@ _INSTRUCT: Final = Family(
     system=(
         "You are a helpful voice assistant. You speak in short, plain sentences, without lists, symbols or markup."
     ),
-    think_request="\n(First think it through privately, in short steps. Do the arithmetic one step at a time.)",
+    think_request=(
+        "\n(First work it out privately. Write one short calculation per line, nothing else. End with the answer.)"
+    ),
     early_open="What I have heard so far:\n-",
-    work_open="Step by step, a calculation in each step:\n1.",
-    resume_open="Now I was told something more. With that, step by step:\n-",
+    work_open="Working, one short calculation per line:\n",
+    resume_open="Now I was told something more. With that, one short calculation per line:\n",
     answer_request="\n(Answer at once, in one short sentence.)",
     step_request="Read the last finished step above aloud to me, in plain spoken words.",
     result_request="Now tell me your final answer in one short spoken sentence.",
@@ -105,7 +164,7 @@ class Script:
 
     def __init__(self, tokenizer: Tokenizer, family: Family, system: str | None = None) -> None:
         self.tokenizer, self.family = tokenizer, family
-        pieces = tokenizer.pieces(family.system if system is None else system)
+        pieces = self._pieces = tokenizer.pieces(family.system if system is None else system)
         words, tags = tokenizer.encode, tokenizer.encode_template
         answer = [*pieces.user_close, *pieces.assistant_open]
         self.prompt: list[int] = [*pieces.prompt, *pieces.user_open]
@@ -120,6 +179,10 @@ class Script:
         """Goes on with thoughts that were interrupted by new words."""
         self.answer_open = [*words(family.answer_request), *answer]
         """Opens a reply without thoughts."""
+        self.note_open = [*words(family.note_request), *answer]
+        """Opens a reply to notes that came without the user's words."""
+        self.act_open = self._request(pieces.user_open, family.act_request, answer)
+        """Asks for calls, after thoughts."""
         self.step_open = self._request(pieces.user_open, family.step_request, answer)
         self.result_open = self._request(pieces.user_open, family.result_request, answer)
         self.need = [*words(family.need_question), *answer]
@@ -140,6 +203,58 @@ class Script:
         self.bans = frozenset(tokenizer.special.values()) - self.think_ends
         """Control tokens that no stream may write."""
         self.yes_no = (self._single(family.yes), self._single(family.no))
+
+    def prompt_with(self, tools: Sequence[Tool]) -> list[int]:
+        """Give the head of the conversation with these tools in its system message, as the model's template has it."""
+        if not tools:
+            return self.prompt
+        template = self.tokenizer.template
+        cut = (template.cut_tools() if template is not None else None) or self.family.tools
+        words, tags = self.tokenizer.encode, self.tokenizer.encode_template
+        listed: list[int] = []
+        for number, tool in enumerate([*tools, self.family.decline]):
+            listed += [*(tags(cut.between) if number else []), *words(tool.described())]
+        pieces = self._pieces
+        told = [*tags(cut.before), *listed, *tags(cut.after), *words(self.family.calling)]
+        return [*pieces.system, *told, *pieces.system_close, *pieces.user_open]
+
+    def call_grammar(self, tools: Sequence[Tool], at_most: int) -> Grammar:
+        """Give the grammar of calls of these tools, or of the one that declines; `BadTool` for one of its name."""
+        family = self.family
+        if any(tool.name == family.decline.name for tool in tools):
+            raise BadTool(f"no tool may be called {family.decline.name!r}: a call of that says that nothing is called")
+        return grammar_of([*tools, family.decline], begin=family.call_begin, end=family.call_end, at_most=at_most)
+
+    def acted_open(self, calls: Sequence[Written]) -> list[int]:
+        """Ask what to say after these calls."""
+        lines = "\n".join(call.text() for call in calls)
+        return self._request(
+            self._pieces.user_open, self.family.acted_request.replace("{calls}", lines), self.heard_open
+        )
+
+    def calls_made(self, calls: Sequence[Written], *, after_text: bool) -> list[int]:
+        """Give calls as they stand in the history, behind what was heard."""
+        family, tokens = self.family, self.tokenizer
+        return [
+            token
+            for number, call in enumerate(calls)
+            for token in (
+                *(tokens.encode("\n") if number or after_text else []),
+                *tokens.encode_template(family.call_begin),
+                *tokens.encode(call.text()),
+                *tokens.encode_template(family.call_end),
+            )
+        ]
+
+    @cached_property
+    def call_starts(self) -> frozenset[int]:
+        """Tokens that begin a call, when the model is free to write what it likes."""
+        return frozenset(self.tokenizer.encode_template(text)[0] for text in self.family.call_starts)
+
+    @cached_property
+    def call_or_words(self) -> tuple[frozenset[int], frozenset[int]]:
+        """The tokens that begin a call, and all others."""
+        return self.call_starts, frozenset(range(self.tokenizer.vocab_size)) - self.call_starts
 
     def _request(self, user_open: Sequence[int], request: str, answer: Sequence[int]) -> list[int]:
         return [*user_open, *self.tokenizer.encode(request), *answer]

@@ -147,18 +147,23 @@ class Store:
         return folder / entry.files[0].name if whole else None
 
     def language_model(self, model: str, progress: Callable[[Progress], None] = _silent) -> Path:
-        """Return the GGUF file of a language model: a name of the catalogue, or a path to a .gguf file.
+        """Return the file of a language model: a name of the catalogue, a path to a .gguf file, or to a folder.
+
+        A folder holds config.json, *.safetensors and tokenizer.json.
 
         Raises:
-            BadModel: there is no file at that path.
+            BadModel: there is nothing of that kind at that path.
             UnknownModel: no such name, or the name of another kind of model.
             StoreError: as for `ensure`.
 
         """
         if model.endswith(".gguf") or os.sep in model:
             path = Path(model).expanduser()
-            if not path.is_file():
-                raise BadModel(f"there is no model file '{model}'; give a .gguf file or a name of the catalogue.")
+            if not path.is_file() and not (path / "config.json").is_file():
+                raise BadModel(
+                    f"there is no model file '{model}'; give a .gguf file, a folder with config.json and "
+                    "*.safetensors, or a name of the catalogue."
+                )
             return path
         entry = find(model, self._catalogue)
         if entry.use is not Use.LLM:

@@ -91,12 +91,18 @@ _BYTE_OF: Final = _byte_of_characters()
 class ChatPieces:
     """A chat template cut at its contents: `prompt`, then for each turn an opening, the content and a close."""
 
-    prompt: list[int]
-    """Everything before the first user turn: the system message, closed."""
+    system: list[int]
+    """The system message, still open."""
+    system_close: list[int]
     user_open: list[int]
     user_close: list[int]
     assistant_open: list[int]
     assistant_close: list[int]
+
+    @property
+    def prompt(self) -> list[int]:
+        """Everything before the first user turn: the system message, closed."""
+        return [*self.system, *self.system_close]
 
 
 class Tokenizer:
@@ -172,7 +178,8 @@ class Tokenizer:
         cut = self.template.cut()
         encode = self.encode_template
         return ChatPieces(
-            prompt=encode(cut.system_open) + self.encode(system) + encode(cut.system_close),
+            system=encode(cut.system_open) + self.encode(system),
+            system_close=encode(cut.system_close),
             user_open=encode(cut.user_open),
             user_close=encode(cut.user_close),
             assistant_open=encode(cut.assistant_open),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from reasoning.engine import Sampling, Token, Verdict
-from reasoning.errors import EngineFailed, ReasoningError
+from reasoning.errors import BadTool, EngineFailed, ReasoningError
 from reasoning.sampling import Sampler, weigh_choices
 from reasoning.schedule import Job, Schedule, Step, TorchBlock
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from reasoning.cache import BlockCache
     from reasoning.decoder import Decoder
+    from reasoning.engine import Grammar
+    from reasoning.grammar import Grammars, Matcher
 
 
 class TorchEngine:
@@ -39,15 +42,21 @@ class TorchEngine:
 
     live_views: Final = True
 
-    def __init__(self, decoder: Decoder, *, prefill_rows: int = 8, threads: int | None = None) -> None:
-        """Start the worker. `prefill_rows`: rows of waiting text in a step that streams wait for."""
-        self._decoder, self._threads = decoder, threads
+    def __init__(
+        self, decoder: Decoder, *, prefill_rows: int = 8, threads: int | None = None, grammars: Grammars | None = None
+    ) -> None:
+        """Start the worker. `prefill_rows`: rows of waiting text in a step that streams wait for.
+
+        `grammars`: those of the decoder's vocabulary; without them, streams with a grammar are refused.
+        """
+        self._decoder, self._threads, self._grammars = decoder, threads, grammars
         self._schedule = Schedule(
             prefill_rows=prefill_rows, context=decoder.context, vocabulary=decoder.config.vocabulary
         )
         self._changed = threading.Condition()
         self._commands: deque[Callable[[], None]] = deque()
         self._closed = self._stopped = False
+        self._rest_until = 0.0
         self.steps = 0
         self._worker = threading.Thread(target=self._work, name="torch-engine", daemon=True)
         self._worker.start()
@@ -67,6 +76,10 @@ class TorchEngine:
             yield session
         finally:
             await session.aclose()
+
+    def give_way(self, seconds: float) -> None:
+        """Compute no step for so long: somebody else needs the processor at once. Never blocks."""
+        self._rest_until = max(self._rest_until, time.monotonic() + seconds)
 
     # --- what sessions ask for; called in an event loop ---
 
@@ -110,6 +123,12 @@ class TorchEngine:
     def end(self, job: Job, error: ReasoningError | None) -> None:
         """Forget a job, on the worker, and tell who waits for it."""
         self._schedule.end(job, error)
+
+    async def matcher(self, grammar: Grammar) -> Matcher:
+        """Compile a grammar, or take a compiled one; `BadTool` where it cannot be used."""
+        if self._grammars is None:
+            raise BadTool("this engine was made without grammars, so no stream can be held to one")
+        return await asyncio.to_thread(self._grammars.matcher, grammar)
 
     def new_cache(self) -> BlockCache:
         """Make an empty cache."""
@@ -160,6 +179,10 @@ class TorchEngine:
                     self._commands.popleft()()
                 if self._closed:
                     return None
+                rest = self._rest_until - time.monotonic()
+                if rest > 0:
+                    self._changed.wait(rest)
+                    continue
                 step = self._schedule.next_step()
                 if step.runs:
                     return step
@@ -174,6 +197,8 @@ class TorchEngine:
                 seen = {block.name: block.cache.length for block in job.view}
                 try:
                     goes_on = job.on_logits(logits[row], self.steps, seen)
+                except EngineFailed as error:
+                    self.end(job, error)
                 except (RuntimeError, IndexError) as error:
                     self.end(job, EngineFailed(f"no token could be chosen: {error}"))
                 else:
@@ -220,7 +245,8 @@ class TorchSession:
         """Write the view's last block token by token; see `EngineSession.generate`."""
         if not view[-1].ids:
             raise ValueError(f"block {view[-1].name!r} is empty: append what the stream begins with first")
-        stream = _Stream(self._engine, view, rules)
+        matcher = None if rules.grammar is None else await self._engine.matcher(rules.grammar)
+        stream = _Stream(self._engine, view, rules, matcher)
         self._streams.add(stream)
         try:
             while (token := await stream.next()) is not None:
@@ -230,6 +256,10 @@ class TorchSession:
                 await stream.aclose()
             finally:
                 self._streams.discard(stream)
+
+    async def prepare(self, grammar: Grammar) -> None:
+        """Get a grammar ready; see `EngineSession.prepare`."""
+        await self._engine.matcher(grammar)
 
     async def weigh(
         self, view: Sequence[TorchBlock], question: Sequence[int], choices: Sequence[frozenset[int]]
@@ -286,10 +316,12 @@ class TorchSession:
 class _Stream:
     """The reading end of one running stream."""
 
-    def __init__(self, engine: TorchEngine, view: Sequence[TorchBlock], rules: Sampling) -> None:
+    def __init__(
+        self, engine: TorchEngine, view: Sequence[TorchBlock], rules: Sampling, matcher: Matcher | None
+    ) -> None:
         self._engine, self._rules = engine, rules
         self._loop = asyncio.get_running_loop()
-        self._sampler = Sampler(rules, engine.device)
+        self._sampler = Sampler(rules, engine.device, matcher)
         self._ready: deque[Token] = deque()
         self._arrived = asyncio.Event()
         self._ended = False

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reasoning.gguf import GgufFile
+    from reasoning.model_file import ModelFile
     from reasoning.native.library import Library
 
 FOUR_BIT: Final = frozenset({GgmlType.Q4_K, GgmlType.Q4_1, GgmlType.Q4_0})
@@ -103,7 +103,7 @@ class Weights:
 
     def __init__(
         self,
-        gguf: GgufFile,
+        gguf: ModelFile,
         dtype: torch.dtype,
         device: torch.device,
         cache_dir: Path | None,

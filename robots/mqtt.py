@@ -211,7 +211,7 @@ class Connection:
 
 @asynccontextmanager
 async def connect(
-    broker: Broker, *, identifier: str, will: LastWill, newest_only: bool = False
+    broker: Broker, *, identifier: str, will: LastWill | None = None, newest_only: bool = False
 ) -> AsyncIterator[Connection]:
     """Open a connection: MQTT 5, clean start, no session afterwards.
 
@@ -231,7 +231,7 @@ async def connect(
         protocol=ProtocolVersion.V5,
         clean_start=True,
         keepalive=broker.keepalive_s,
-        will=Will(will.topic, will.payload, qos=1, retain=will.retain),
+        will=Will(will.topic, will.payload, qos=1, retain=will.retain) if will else None,
         tls_context=broker.tls(),
         timeout=ANSWER_S,
         queue_type=NewestPerTopic if newest_only else None,
@@ -245,7 +245,7 @@ async def connect(
         try:
             yield connection
         finally:
-            if connection.leaves_will:
+            if will is not None and connection.leaves_will:
                 client.leave_with_will()
 
 

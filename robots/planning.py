@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from robots.orders import Plan
+from robots.site import HERE
 from robots.skills import GO_TO_POSE, PLACE, Call, Skill
 from robots.vda5050.messages import Action, ActionParameter, ActionScope, BlockingType, Factsheet
 
@@ -56,8 +57,8 @@ def action_of(admitted: Admitted, factsheet: Factsheet | None) -> Action:
 
 def described(call: Call) -> str:
     """Return a call in words."""
-    place = call.arguments.get(PLACE)
-    return f"{call.skill.replace('_', ' ')} {place}" if place else call.skill.replace("_", " ")
+    place = call.arguments.get(PLACE, HERE)
+    return f"{call.skill.replace('_', ' ')} {place}" if place != HERE else call.skill.replace("_", " ")
 
 
 def _goal(call: Call, start: Point, site: Site) -> tuple[Point, float | None]:
@@ -66,7 +67,7 @@ def _goal(call: Call, start: Point, site: Site) -> tuple[Point, float | None]:
     if call.skill == GO_TO_POSE:
         theta = arguments.get("theta")
         return (float(arguments["x"]), float(arguments["y"])), None if theta is None else float(theta)
-    if PLACE not in arguments:
+    if arguments.get(PLACE, HERE) == HERE:
         return start, None
     place = site.places[str(arguments[PLACE])]
     return place.point, place.theta

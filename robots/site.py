@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Metres = Annotated[float, Field(allow_inf_nan=False)]
 Polygon = Annotated[tuple[tuple[Metres, Metres], ...], Field(min_length=3, max_length=256)]
+HERE: Final = "here"
+"""Where the robot stands; the name of no place."""
+
 PlaceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9 _-]{0,39}$")]
 
 
@@ -87,6 +90,8 @@ class Site(_Section):
 
     @model_validator(mode="after")
     def _places_lie_inside(self) -> Site:
+        if HERE in self.places:
+            raise ValueError(f"no place can be called {HERE!r}: that is where the robot stands")
         for name, place in self.places.items():
             if not self.clear(place.point, place.point):
                 raise ValueError(

@@ -1,7 +1,8 @@
 """What the language model may ask of a robot: skills made from the factsheet and the site map, as plain data.
 
 A `Skill` carries a JSON schema for its arguments; `call_schema` is the schema of one call, made for constrained
-decoding. Whether a call is carried out is decided by `robots.gate`, not here.
+decoding. `offered` gives the skills as a model is shown them: with little left to choose, and with `carry`, which
+`parts` takes apart into what the gate knows. Whether a call is carried out is decided by `robots.gate`, not here.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from robots.errors import RobotInputError
+from robots.site import HERE
 from robots.untrusted import plain
 from robots.vda5050.messages import ActionScope, AgvAction, Factsheet, ParameterDefinition, ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from robots.site import Site
 
@@ -47,7 +49,15 @@ OWN_SKILLS: Final = frozenset({STOP, GO_TO, GO_TO_POSE})
 """Skills that every driving robot has; a factsheet cannot redefine them."""
 
 PLACE: Final = "place"
-"""The argument that says where a node action happens; left out, it happens where the robot stands."""
+"""The argument that says where a node action happens; `HERE`, or left out: where the robot stands."""
+
+CARRY: Final = "carry"
+_FROM: Final = "from"
+_TO: Final = "to"
+_PICK: Final = "pick"
+_DROP: Final = "drop"
+"""Both are predefined actions (6.8.2)."""
+_CARRY_TOLD: Final = "Take or bring a load somewhere: pick it up at one place, drive, and put it down at the other one."
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _TYPES: Final = {
@@ -97,11 +107,13 @@ def skills_of(factsheet: Factsheet | None, site: Site) -> dict[str, Skill]:
     pose = {
         "x": {"type": "number", "minimum": min(xs), "maximum": max(xs), "description": "metres"},
         "y": {"type": "number", "minimum": min(ys), "maximum": max(ys), "description": "metres"},
-        "theta": {"type": "number", "minimum": -math.pi, "maximum": math.pi, "description": "radians"},
+        "theta": {"type": "number", "minimum": -3.14, "maximum": 3.14, "description": "heading, radians"},
     }
     found = {
         GO_TO: Skill(GO_TO, "Drive to a named place.", _object({PLACE: _place(site)}, [PLACE])),
-        GO_TO_POSE: Skill(GO_TO_POSE, "Drive to a position on the map.", _object(pose, ["x", "y"])),
+        GO_TO_POSE: Skill(
+            GO_TO_POSE, "Drive to a position that is given by the numbers x and y.", _object(pose, ["x", "y"])
+        ),
         STOP: Skill(STOP, "Stop at once and stay stopped.", _object({}, [])),
     }
     for action in factsheet.protocol_features.agv_actions if factsheet else ():
@@ -109,6 +121,50 @@ def skills_of(factsheet: Factsheet | None, site: Site) -> dict[str, Skill]:
         if skill is not None and skill.name not in found:
             found[skill.name] = skill
     return found
+
+
+def offered(skills: Mapping[str, Skill], site: Site) -> dict[str, Skill]:
+    """Return the skills as a model is shown them; `parts` leads back to what was given.
+
+    Every place is to be named, and optional texts are left out: a small model fills in whatever it may, with anything.
+    """
+    shown = {name: replace(skill, parameters=_form(skill.parameters)) for name, skill in skills.items()}
+    loads = [shown[name] for name in (_PICK, _DROP) if name in shown]
+    if CARRY in shown or [skill.parameters["required"] for skill in loads] != 2 * [[PLACE]]:
+        return shown
+    way = {_FROM: _place(site, here=True), _TO: _place(site)}
+    return {**shown, CARRY: Skill(CARRY, _CARRY_TOLD, _object(way, [_FROM, _TO]))}
+
+
+def parts(
+    call: Call, skills: Mapping[str, Skill], new_id: Callable[[], str], previous: Call | None = None
+) -> list[Call]:
+    """Return the calls that a model's call stands for, in order.
+
+    `previous` is the model's call right before it, for the same request: a load that was just picked up is not picked
+    up again to be carried, nor is one put down again where it was carried to.
+    """
+    if CARRY in skills:
+        return [call]
+    if previous is not None and (previous.skill, call.skill) == (CARRY, _DROP):
+        return [] if call.arguments.get(PLACE, HERE) in {HERE, previous.arguments.get(_TO)} else [call]
+    if call.skill != CARRY or not {_FROM, _TO} <= call.arguments.keys():
+        return [call]
+    origin = call.arguments[_FROM]
+    way = [(_PICK, origin), (_DROP, call.arguments[_TO])]
+    if previous is not None and previous.skill == _PICK and origin in {HERE, previous.arguments.get(PLACE, HERE)}:
+        del way[0]
+    return [Call(new_id(), skill, {PLACE: place}, call.epoch) for skill, place in way]
+
+
+def _form(parameters: Schema) -> Schema:
+    required, every = parameters["required"], parameters["properties"]
+    kept = {
+        name: schema
+        for name, schema in every.items()
+        if name in required or name == PLACE or schema["type"] != "string"
+    }
+    return _object(kept, [name for name in kept if name in required or name == PLACE])
 
 
 def call_schema(skills: Mapping[str, Skill]) -> Schema:
@@ -203,7 +259,7 @@ def _from_action(action: AgvAction, site: Site) -> Skill | None:
         if not parameter.is_optional:
             required.append(parameter.key)
     if scope is ActionScope.NODE:
-        properties[PLACE] = _place(site)
+        properties[PLACE] = _place(site, here=True)
     name = action.action_type
     return Skill(name, plain(action.action_description) or name, _object(properties, required), scope)
 
@@ -220,8 +276,8 @@ def _parameter(action: str, parameter: ParameterDefinition, site: Site) -> Schem
     return schema
 
 
-def _place(site: Site) -> Schema:
-    return {"type": "string", "enum": sorted(site.places)}
+def _place(site: Site, *, here: bool = False) -> Schema:
+    return {"type": "string", "enum": [*([HERE] if here else []), *sorted(site.places)]}
 
 
 def _object(properties: dict[str, Any], required: list[str]) -> Schema:

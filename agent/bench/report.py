@@ -11,6 +11,7 @@ import math
 import os
 import platform
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -125,7 +126,7 @@ def machine() -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
-        "read_gb_s": round(_read_speed() / 1e9, 1),
+        "read_gb_s": round(read_speed() / 1e9, 1),
     }
 
 
@@ -138,15 +139,16 @@ def _cpu() -> str:
     return next(named, platform.processor() or platform.machine())
 
 
-def _read_speed() -> float:
-    """Give bytes per second that one core reads from memory, the best of three."""
-    block = np.ones(_READ_BYTES // 8, np.int64)
+def read_speed(threads: int = 1, repeats: int = 3) -> float:
+    """Give bytes per second that so many threads together read from memory, the best of some times."""
+    blocks = [np.ones(_READ_BYTES // 8, np.int64) for _ in range(threads)]
     best = math.inf
-    for _ in range(3):
-        start = perf_counter()
-        block.max()
-        best = min(best, perf_counter() - start)
-    return _READ_BYTES / best
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(repeats):
+            start = perf_counter()
+            list(pool.map(np.max, blocks))
+            best = min(best, perf_counter() - start)
+    return threads * _READ_BYTES / best
 
 
 def _commit() -> str:

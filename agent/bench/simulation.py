@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from audio.ears import Ears
     from audio.options import EarsOptions
     from audio.synthesizer import Synthesizer
-    from reasoning.engine import Block, EngineSession, Sampling, Token, Verdict
+    from reasoning.engine import Block, EngineSession, Grammar, Sampling, Token, Verdict
     from reasoning.events import LoopEvent
     from reasoning.loop import Loop
     from reasoning.options import LoopOptions
@@ -116,11 +116,20 @@ class MakeMind(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _NoStops:
+    """Stands where ears listen for stop phrases: a question on paper holds none."""
+
+    wanted: bool = False
+    on_stop: Callable[[str], None] | None = None
+
+
 class TimedEars:
     """Ears that hear one question, word for word, when they would have heard it spoken."""
 
     def __init__(self, question: str, pace: Pace, options: EarsOptions) -> None:
-        self._question, self._pace, self._options = question, pace, options
+        self._question, self._pace, self.options = question, pace, options
+        self.stops = _NoStops()
         self.spoken_s = pace.sound(question)
         """Seconds that the question takes; it begins with the first frame."""
         self.answered_s = self.spoken_s + options.soft_end_ms / 1000 + pace.final_s
@@ -139,12 +148,15 @@ class TimedEars:
     async def receive(self, frame: Sound) -> None:
         """Take a frame; nothing is in it."""
 
+    def hold_open(self, milliseconds: float) -> None:
+        """Wait longer for more: the question is known to be over."""
+
     async def close(self) -> None:
         """Hear no more."""
         self._closed.set()
 
     def _script(self) -> Sequence[tuple[float, heard.EarsEvent]]:
-        options, end, question = self._options, self.spoken_s, self._question
+        options, end, question = self.options, self.spoken_s, self._question
         script: list[tuple[float, heard.EarsEvent]] = [(0.1, heard.SpeechStarted(1, 0, 0))]
         every = max(options.partial_every_ms / 1000, 1.3 * self._pace.partial_s)
         when, committed = 2 * every, ""
@@ -239,6 +251,9 @@ class _Watched:
                 yield token
         finally:
             await stream.aclose()
+
+    async def prepare(self, grammar: Grammar) -> None:
+        await self._session.prepare(grammar)
 
     async def weigh(self, view: Sequence[Block], question: Sequence[int], choices: Sequence[frozenset[int]]) -> Verdict:
         return await self._session.weigh(view, question, choices)

@@ -13,18 +13,14 @@ from dataclasses import asdict, dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-import platformdirs
 import torch
 
 from agent.bench.baselines import Aloud, Published
 from agent.bench.metrics import Sample, measure
 from agent.bench.simulation import converse
 from agent.bench.stepped import Batch, Lane, VirtualLoop, run_virtual
-from reasoning.decoder import Decoder
-from reasoning.gguf import open_gguf
+from agent.models import load_decoder
 from reasoning.loop import Loop
-from reasoning.script import Script, family_of
-from reasoning.tokenizer import Tokenizer
 from reasoning.torch_engine import TorchEngine
 
 if TYPE_CHECKING:
@@ -35,9 +31,11 @@ if TYPE_CHECKING:
     from agent.bench.stepped import StepCosts
     from agent.bench.tasks import Item
     from agent.config import Settings
+    from reasoning.decoder import Decoder
     from reasoning.engine import EngineSession
     from reasoning.events import LoopEvent
     from reasoning.options import EngineOptions, LoopOptions
+    from reasoning.script import Script
 
 BenchMode = Literal["async", "think-first", "no-think", "aloud", "published"]
 MODES: Final = get_args(BenchMode)
@@ -76,11 +74,8 @@ class Model:
 
 def open_model(file: Path, options: EngineOptions) -> Model:
     """Load the language model without a thread of its own."""
-    gguf = open_gguf(file)
-    script = Script(Tokenizer.from_gguf(gguf), family_of(gguf.value("general.name", str, file.stem)))
-    folder = platformdirs.user_cache_path("descant") / "packed"
     torch.set_num_threads(options.threads)
-    decoder = Decoder(gguf, torch.bfloat16, cache_dir=folder, max_context=options.context, native=options.native)
+    decoder, script = load_decoder(file, options)
     return Model(decoder, script, options)
 
 

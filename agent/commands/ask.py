@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.commands.options import Mode, Model, Seed, TimelineFile
+from agent.commands.invocation import no_models_here, server_key
+from agent.commands.options import Mode, Model, Seed, Server, ServerKey, TimelineFile
 
 if TYPE_CHECKING:
     from agent.commands.invocation import Invocation
@@ -21,9 +22,17 @@ def ask(
     timeline: TimelineFile = None,
     seed: Seed = 0,
     thoughts: Annotated[bool, typer.Option(help="Show the private thoughts, dimmed.")] = True,
+    server: Server = None,
+    api_key_file: ServerKey = None,
 ) -> None:
     """Ask a typed question; the answer appears as it is written."""
     invocation: Invocation = context.obj
+    if server is not None:
+        from agent import remote  # noqa: PLC0415 - websockets are slow to import, `--help` must be quick
+
+        no_models_here(mode, model)
+        asyncio.run(remote.ask(server, server_key(api_key_file), text, timeline, thoughts=thoughts))
+        return
     settings = invocation.load({"loop.mode": mode, "models.llm": model}).settings
     from agent.typed import run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
 

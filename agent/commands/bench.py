@@ -12,11 +12,72 @@ from agent.commands.options import Model
 if TYPE_CHECKING:
     from agent.commands.invocation import Invocation
 
-app = typer.Typer(no_args_is_help=True, help="Benchmarks: think.", rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, help="Benchmarks: engine, latency, server, think.", rich_markup_mode=None)
 
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures and samples.")]
 PlotFile = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw the figure (PNG, SVG or PDF).")]
 Quick = Annotated[bool, typer.Option("--quick", help="One item of each task: shows that it runs, proves nothing.")]
+
+
+@app.command()
+def engine(
+    context: typer.Context,
+    model: Model = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of a step.")] = None,
+    against: Annotated[str | None, typer.Option("--vs", metavar="llama.cpp", help="Measure it side by side.")] = None,
+    llama_cpp_python: Annotated[
+        Path, typer.Option("--llama-cpp-python", metavar="FILE", help="The Python that has llama-cpp-python.")
+    ] = Path(".venv-llama-cpp/bin/python"),
+    contexts: Annotated[
+        str | None, typer.Option("--contexts", metavar="A,B", help="Tokens read by a step. [256,1024,3072]")
+    ] = None,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Rounds that count.")] = 7,
+    loads: Annotated[int, typer.Option("--loads", min=1, help="Cold and warm loads that are timed.")] = 7,
+    json_file: JsonFile = None,
+    plot: PlotFile = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One round, short contexts: shows that it runs.")] = False,
+) -> None:
+    """Measure steps, prefill, loading and memory of the embedded engine against memory speed and llama.cpp."""
+    invocation: Invocation = context.obj
+    from agent.bench.engine_command import Options, run  # noqa: PLC0415 - torch is slow to import
+
+    options = Options(against, llama_cpp_python, contexts, repeats, loads, quick, json_file, plot)
+    run(invocation, {"models.llm": model, "engine.threads": threads}, options)
+
+
+@app.command()
+def latency(
+    context: typer.Context,
+    count: Annotated[int, typer.Option("--n", min=1, help="Spoken exchanges.")] = 48,
+    model: Model = None,
+    json_file: JsonFile = None,
+    plot: PlotFile = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Three exchanges: shows that it runs, proves nothing.")
+    ] = False,
+) -> None:
+    """Hold spoken exchanges through the whole live path in real time: promptness, barge-in, false cut-offs, words."""
+    invocation: Invocation = context.obj
+    from agent.bench.latency_command import Options, run  # noqa: PLC0415 - torch is slow to import
+
+    run(invocation, {"models.llm": model}, Options(3 if quick else count, json_file, plot))
+
+
+@app.command()
+def server(
+    context: typer.Context,
+    most: Annotated[int, typer.Option("--most", min=1, help="Conversations at once, at most.")] = 6,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="Questions in each conversation.")] = 4,
+    model: Model = None,
+    json_file: JsonFile = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One conversation, one question: shows that it runs.")] = False,
+) -> None:
+    """Hold more and more spoken conversations at once with a real server, until answers come too late."""
+    invocation: Invocation = context.obj
+    from agent.bench.server import Options, run  # noqa: PLC0415 - torch is slow to import
+
+    options = Options(1 if quick else most, 1 if quick else turns, json_file)
+    run(invocation, {"models.llm": model}, options)
 
 
 @app.command()
@@ -57,6 +118,40 @@ def think(
         batch=batch,
         real=real,
         costs=costs,
+        json_file=json_file,
+        plot=plot,
+    )
+    run(invocation, {"models.llm": model}, wanted)
+
+
+@app.command()
+def robot(
+    context: typer.Context,
+    stops: Annotated[int, typer.Option("--stops", min=1, help="Spoken stops.")] = 32,
+    news: Annotated[int, typer.Option("--news", min=0, help="Events of the robot to react to.")] = 4,
+    tasks: Annotated[bool, typer.Option("--tasks", help="Typed tasks instead: what does the robot get done?")] = False,
+    split: Annotated[str, typer.Option("--split", metavar="test|develop", help="test is for reporting only.")] = "test",
+    phrasing: Annotated[
+        list[int] | None, typer.Option("--phrasing", min=1, help="Only this phrasing of each task; repeatable.")
+    ] = None,
+    model: Model = None,
+    json_file: JsonFile = None,
+    plot: PlotFile = None,
+    quick: Quick = False,
+) -> None:
+    """Measure a spoken stop through real ears and a real broker while the engine is busy; or run typed tasks."""
+    invocation: Invocation = context.obj
+    if split not in {"test", "develop"}:
+        raise typer.BadParameter("write --split test or --split develop.")
+    from agent.bench.robot import Wanted, run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
+
+    chosen = (0,) if quick else tuple(number - 1 for number in phrasing) if phrasing else None
+    wanted = Wanted(
+        stops=3 if quick else stops,
+        news=1 if quick else news,
+        tasks=tasks,
+        split="test" if split == "test" else "develop",
+        phrasings=chosen,
         json_file=json_file,
         plot=plot,
     )

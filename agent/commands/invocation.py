@@ -47,3 +47,19 @@ def open_store(options: ModelOptions) -> Store:
     from reasoning.store import Store  # noqa: PLC0415 - see above
 
     return Store(options.cache_dir, offline=options.offline, local_dir=options.local_dir)
+
+
+def server_key(file: Path | None) -> str | None:
+    """Read the key of a server from its file. Raises ServerUnavailable."""
+    from agent.realtime.keys import read_key  # noqa: PLC0415 - see above
+
+    return None if file is None else read_key(file)
+
+
+def no_models_here(mode: str | None, model: str | None) -> None:
+    """Refuse options of models that are the server's. Raises ConfigError."""
+    from agent.errors import ConfigError  # noqa: PLC0415 - see above
+
+    if mode is not None or model is not None:
+        given = "--mode" if mode is not None else "--model"
+        raise ConfigError(f"{given} is the server's to choose: give it to `descant serve`, and leave it out here.")

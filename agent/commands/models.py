@@ -34,7 +34,8 @@ def list_models(context: typer.Context) -> None:
         table.add_row(name, entry.use, f"{entry.size / 1e6:,.0f}", entry.licence, state, entry.about)
     console = Console()
     console.print(table)
-    console.print(f"in use: {options.llm}, {options.asr}, {options.voice}; cache: {options.cache_dir}", soft_wrap=True)
+    used = ", ".join(name for name in (options.llm, options.asr, options.voice, options.turn) if name)
+    console.print(f"in use: {used}; cache: {options.cache_dir}", soft_wrap=True)
 
 
 @app.command()
@@ -51,6 +52,7 @@ def pull(context: typer.Context, names: Names = None) -> None:
         if not names:
             own = store.language_model(options.llm, progress) if options.llm not in CATALOGUE else None
             names = [*([] if own else [options.llm]), options.asr, options.voice]
+            names += [options.turn] if options.turn else []
         folders = {name: store.ensure(name, progress) for name in names}
     for name, folder in folders.items():
         typer.echo(f"{name}: verified, in {folder}")

@@ -1,4 +1,4 @@
-"""Options that `ask` and `talk` share."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -11,8 +11,23 @@ Mode = Annotated[
     str | None,
     typer.Option("--mode", metavar="async|think-first|no-think", help="How thinking and speaking are ordered."),
 ]
-Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Language model: a name, or a .gguf file.")]
+Model = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="Language model: a name, a .gguf file or a folder.")
+]
 TimelineFile = Annotated[
     Path | None, typer.Option("--timeline", metavar="FILE", help="Write what happened when, as JSON lines.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of all sampling.")]
+Broker = Annotated[str | None, typer.Option("--broker", metavar="HOST:PORT", help="MQTT broker of the robot.")]
+RobotAddress = Annotated[str | None, typer.Option("--robot", metavar="MANUFACTURER/SERIAL", help="The robot.")]
+SiteMap = Annotated[Path | None, typer.Option("--map", metavar="FILE", help="Site map (YAML): places and limits.")]
+Server = Annotated[
+    str | None, typer.Option("--server", metavar="URL", help="Let a Realtime server think, as http://127.0.0.1:8765.")
+]
+ServerKey = Annotated[
+    Path | None, typer.Option("--api-key-file", metavar="FILE", help="File whose first line is that server's key.")
+]
+SaveFile = Annotated[
+    Path | None,
+    typer.Option("--save", metavar="FILE", help="Write what was said, as text. Nothing is saved otherwise."),
+]

@@ -57,19 +57,33 @@ class _View:
         return (x - self._left) * PIXELS_PER_METRE + BORDER_PX, (self._top - y) * PIXELS_PER_METRE + BORDER_PX
 
 
+def check_drawing(path: Path) -> None:
+    """Say before a run that it cannot be drawn, rather than after it.
+
+    Raises:
+        BadSetting: another file type, no such folder, or Pillow is not installed.
+
+    """
+    if path.suffix not in {".png", ".gif"}:
+        raise BadSetting(f"drawing {path}: the name must end in .png or .gif")
+    if not path.absolute().parent.is_dir():
+        raise BadSetting(f"drawing {path}: there is no folder {path.parent}")
+    try:
+        import PIL.ImageDraw  # noqa: F401, PLC0415, an optional dependency
+    except ImportError:
+        raise BadSetting("drawing a run needs Pillow: pip install 'descant[drawing]'") from None
+
+
 def draw_run(site: Site, trail: Sequence[TrailPoint], path: Path) -> None:
     """Draw a run into a file: `.png` shows the whole way, `.gif` the robot moving along it.
 
     Raises:
-        BadSetting: another file type, Pillow is not installed, or the file cannot be written.
+        BadSetting: as `check_drawing`, or the file cannot be written.
 
     """
-    try:
-        from PIL import Image, ImageDraw  # noqa: PLC0415, an optional dependency
-    except ImportError:
-        raise BadSetting("drawing a run needs Pillow: pip install pillow") from None
-    if path.suffix not in {".png", ".gif"}:
-        raise BadSetting(f"drawing {path}: the name must end in .png or .gif")
+    check_drawing(path)
+    from PIL import Image, ImageDraw  # noqa: PLC0415, an optional dependency
+
     view = _View(site)
     scale = max((point.speed for point in trail), default=1.0) or 1.0
 

@@ -44,12 +44,12 @@ _NOW: Final = (ActionScope.INSTANT,)
 _LOAD: Final = (_parameter("loadType", ValueType.STRING, "What to carry.", optional=True),)
 
 ABILITIES: Final = {
-    "pick": Ability(3.0, _HERE, "Take up a load.", _LOAD, interruptible=False),
-    "drop": Ability(2.0, _HERE, "Put down the load.", _LOAD, interruptible=False),
+    "pick": Ability(3.0, _HERE, "Pick up, get or fetch a load.", _LOAD, interruptible=False),
+    "drop": Ability(2.0, _HERE, "Put down or unload the load.", _LOAD, interruptible=False),
     "wait": Ability(0.0, _HERE, "Wait.", (_parameter("seconds", ValueType.FLOAT, "How long, seconds."),)),
     "dock": Ability(2.0, _HERE, "Dock to the charger and charge."),
     "look": Ability(1.0, _NOW, "Turn the camera.", (_parameter("angle", ValueType.FLOAT, "Radians to the left."),)),
-    "wave": Ability(1.5, _NOW, "Wave with the arm."),
+    "wave": Ability(1.5, _NOW, "Wave with the arm, as a greeting."),
 }
 """By action type. The duration of `wait` is its argument."""
 

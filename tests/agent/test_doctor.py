@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.config import ModelOptions
-from agent.doctor import Finding, Verdict, examine
+from agent.doctor import Finding, Verdict, examine, examine_robot
 from reasoning.catalogue import CATALOGUE, find
 from reasoning.store import Store
+from robots.options import RobotOptions
 
 if TYPE_CHECKING:
     import pytest
@@ -23,6 +25,20 @@ def put_in_cache(folder: Path, name: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as out:
             out.truncate(file.size)
+
+
+async def test_a_robot_is_looked_at_only_where_one_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert await examine_robot(RobotOptions()) == []
+    (tmp_path / "bad.yaml").write_text("map: m")
+    (bad,) = await examine_robot(RobotOptions(map=tmp_path / "bad.yaml"))
+    assert bad.verdict is Verdict.NOTE
+    assert "bad.yaml" in bad.found
+    monkeypatch.setattr("agent.robot_access.READY_S", 0.1)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        broker = f"127.0.0.1:{nobody.getsockname()[1]}"
+        (found,) = await examine_robot(RobotOptions(broker=broker))
+    assert (found.what, found.verdict, found.found) == (f"broker {broker}", Verdict.NOTE, "not reached")
 
 
 def test_missing_models_are_wrong_and_the_command_that_mends_them_is_named(tmp_path: Path) -> None:

@@ -7,11 +7,22 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import pytest
 
 from agent import timeline
 from agent.session import Session
 from agent.speaker import Speaker
-from agent.timeline import AudioOut, Entry, Interrupted, SpeechStopped, Thought, TurnDone, TurnEnded, turn_latencies
+from agent.timeline import (
+    AudioCut,
+    AudioOut,
+    Entry,
+    Interrupted,
+    SpeechStopped,
+    Thought,
+    TurnDone,
+    TurnEnded,
+    turn_latencies,
+)
 from audio.agreement import Word
 from audio.clock import FRAME, RATE, Sound
 from audio.decoder import Hypothesis
@@ -21,6 +32,7 @@ from audio.playout import Playout
 from audio.synthesizer import Synthesizer
 from audio.transcriber import Transcriber
 from audio.vad import VoiceActivity
+from reasoning.events import Call, ReplyText
 from reasoning.grounding import last_number
 from reasoning.loop import Loop
 from reasoning.options import LoopOptions
@@ -29,15 +41,23 @@ from reasoning.script import Script
 from tests.audio.test_synthesizer import RATE as VOICE_RATE
 from tests.audio.test_synthesizer import Letters
 from tests.audio.test_vad import by_level
-from tests.reasoning.scripted_engine import Mind, ScriptedEngine, ScriptedSession, Words
-from tests.reasoning.test_loop import FAMILY, QUESTION, Model
+from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, ScriptedSession, Words
+from tests.reasoning.test_loop import FAMILY, QUESTION, Model, last_request
 
 T = TypeVar("T")
 TICK_S = FRAME / RATE
 WORD_S = 0.1
-SAID = {0.9: QUESTION, 0.8: "And in 2 boxes?", 0.7: "", 0.6: "A box has 6 rows"}
+SAID = {
+    0.9: QUESTION,
+    0.8: "And in 2 boxes?",
+    0.7: "",
+    0.6: "A box has 6 rows",
+    0.65: "Mm-hm. Okay.",
+    0.75: "Stop!",
+    0.85: "No, it has 7 rows.",
+}
 """What is said at each level of sound; the third is a cough."""
-ASK, ALSO, COUGH, BEGIN = SAID
+ASK, ALSO, COUGH, BEGIN, LISTENS, STOP, CORRECT = SAID
 
 
 class LevelDecoder:
@@ -52,12 +72,17 @@ class LevelDecoder:
             words += [Word(word, 0.9) for word in text.split()[:count]]
         return Hypothesis(tuple(words), -0.1, 0.0)
 
+    def spot(self, sound: Sound) -> Hypothesis:
+        return self.decode(sound, final=False)
+
 
 class World:
     """A session with everything around it in virtual time."""
 
     def __init__(self, model: Model, options: LoopOptions) -> None:
         self.now = 0.0
+        self.stops: list[str] = []
+        self.calls: list[Call] = []
         self.entries: list[Entry] = []
         self.sound = np.zeros(0, np.int16)
         self.model, self.options = model, options
@@ -83,7 +108,11 @@ class World:
         for _ in range(2):
             for _ in range(8):
                 await asyncio.sleep(0)
-            for thread in (self.ears._transcriber._thread, self.synthesizer._thread):
+            for thread in (
+                self.ears._transcriber._thread,
+                self.ears._transcriber._spotter,
+                self.synthesizer._thread,
+            ):
                 await loop.run_in_executor(thread, lambda: None)
 
     async def tick(self, level: float) -> None:
@@ -116,7 +145,9 @@ class World:
 
 
 @asynccontextmanager
-async def world(model: Model | None = None, options: LoopOptions | None = None) -> AsyncIterator[World]:
+async def world(
+    model: Model | None = None, options: LoopOptions | None = None, *, listens_for_stops: bool = False
+) -> AsyncIterator[World]:
     one = World(model or Model(), options or LoopOptions())
     ears_options = EarsOptions(partial_every_ms=100)
     transcriber = Transcriber(Path("none"), ears_options, LevelDecoder)
@@ -136,7 +167,16 @@ async def world(model: Model | None = None, options: LoopOptions | None = None) 
             context=100_000,
         )
         speaker = Speaker(voice, Playout(VOICE_RATE), VoiceOptions())
-        one.session = Session(ears=ears, loop=loop, speaker=speaker, holds=holds, options=one.options, emit=one.emit)
+        one.session = Session(
+            ears=ears,
+            loop=loop,
+            speaker=speaker,
+            holds=holds,
+            options=one.options,
+            emit=one.emit,
+            on_stop=one.stops.append if listens_for_stops else None,
+            on_call=one.calls.append,
+        )
         await one.session.open()
         one.engine.allowance = 0.0
         conversation = asyncio.create_task(one.session.run(), name="conversation")
@@ -281,18 +321,172 @@ async def test_an_interruption_silences_the_reply_and_is_answered() -> None:
         assert len(one.of(TurnDone)) == 1 + (one.when(TurnDone)[0] < silent)
 
 
-async def test_a_cough_does_not_stop_the_reply() -> None:
+async def until_heard(one: World, pieces: int = 1) -> None:
+    await one.wait(lambda: len(one.heard) >= pieces)
+    await one.hear(0.0, 0.3)
+
+
+@pytest.mark.parametrize("level", [COUGH, LISTENS])
+async def test_a_cough_or_a_listeners_sign_pauses_the_reply_and_it_goes_on_where_it_was(level: float) -> None:
     replies: list[list[str]] = []
-    for level in (COUGH, 0.0):
+    sounds: list[int] = []
+    for over in (level, 0.0):
         async with world() as one:
             await one.say(ASK)
-            await one.wait(lambda one=one: len(one.heard) == 1)  # type: ignore[misc]
-            await one.hear(level, 0.3)
+            await until_heard(one)
+            began = one.now
+            await one.hear(over, 0.3)
             await one.reply()
             assert one.of(Interrupted) == []
             assert len(one.of(TurnEnded)) == 1
             replies.append(one.heard)
+            sounds.append(int(np.count_nonzero(one.sound)))
+            if over:
+                (paused,), (went_on,) = one.when(timeline.Paused), one.when(timeline.WentOn)
+                assert paused / 1000 - began < 0.2
+                assert not one.sound[int(paused) + 20 : int(went_on)].any()
+                assert went_on - paused < 1500
     assert replies[0] == replies[1]
+    assert sounds[0] == sounds[1], "a sample was lost or said twice"
+
+
+async def test_a_reply_that_was_cut_or_paused_tells_when_it_really_ended() -> None:
+    for level in (COUGH, ALSO):
+        async with world() as one:
+            await one.say(ASK)
+            await until_heard(one)
+            await one.say(level)
+            until = one.now
+            assert one.of(AudioCut) or level == COUGH
+            await one.reply()
+            cut = one.of(AudioCut)[0]
+            said = next(piece for piece in one.of(AudioOut) if piece.start_ms == cut.start_ms)
+            if level == ALSO:
+                assert cut.end_ms < said.end_ms
+                assert cut.end_ms < until * 1000
+                assert not one.sound[int(cut.end_ms) + 20 : int(until * 1000)].any()
+            else:
+                assert cut.end_ms > said.end_ms
+            last = int(np.flatnonzero(one.sound[: int(cut.end_ms) + 1])[-1])
+            # A clip that was heard to its end has the pause after its sentence in it.
+            assert 0 <= cut.end_ms - last < (25 if level == ALSO else 300)
+
+
+@pytest.mark.parametrize("after_s", [0.02, 0.1, 0.3, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2, 2.8, 3.5])
+async def test_words_silence_the_agent_whatever_it_is_doing(after_s: float) -> None:
+    async with world(Model(facts=["6 rows"], steps=lambda _: 2)) as one:
+        await one.say(ASK)
+        await one.hear(0.0, after_s)
+        began = one.now
+        await one.say(ALSO)
+        silent_from = int((began + 0.25) * VOICE_RATE)
+        assert not one.sound[silent_from:].any()
+        await one.reply()
+        assert SAID[ALSO] in one.of(TurnEnded)[-1].text
+        assert last_number(" ".join(one.heard)) == 24.0
+        assert 1 <= one.session.turns <= 2
+
+
+async def test_going_on_at_once_is_the_same_turn() -> None:
+    async with world() as one:
+        one.engine.step_s = 0.005
+        await one.say(ASK)
+        await one.wait(lambda: bool(one.of(AudioOut)))
+        await one.say(ALSO)
+        await one.reply()
+        assert [event.text for event in one.of(TurnEnded)] == [QUESTION, f"{QUESTION} {SAID[ALSO]}"]
+
+
+@pytest.mark.parametrize("when", ["idle", "while it speaks", "while it thinks"])
+async def test_a_stop_phrase_stops_everything_and_is_not_answered(when: str) -> None:
+    async with world(Model(steps=lambda _: 3), listens_for_stops=True) as one:
+        if when != "idle":
+            await one.say(ASK)
+            await one.wait(lambda: bool(one.heard) if when == "while it speaks" else bool(one.of(TurnEnded)))
+            await one.hear(0.0, 0.1)
+        began = one.now
+        await one.hear(STOP, 0.3)
+        await one.reply()
+        assert one.stops == ["stop"]
+        (stopped,) = one.when(timeline.HardStopped)
+        assert stopped / 1000 - began < 0.5
+        assert not one.sound[int(stopped) + 20 :].any()
+        assert len(one.of(TurnEnded)) == (when != "idle")
+
+
+async def test_a_key_cuts_the_reply() -> None:
+    async with world() as one:
+        await one.say(ASK)
+        await until_heard(one)
+        one.session.interrupt()
+        at = len(one.sound)
+        await one.reply()
+        assert len(one.of(Interrupted)) == 1
+        assert not one.sound[at:].any()
+        await one.say(ALSO)
+        await one.reply()
+        assert one.session.turns == 2
+
+
+class News(Model):
+    """Tells a note."""
+
+    def write(self, before: str, name: str) -> str:
+        if last_request(before).endswith(FAMILY.note_request):
+            return f"I have arrived.{END}"
+        return super().write(before, name)
+
+
+async def test_a_note_is_answered_unprompted_once_nobody_has_the_turn() -> None:
+    async with world(News()) as one:
+        await one.say(ASK)
+        await one.hear(COUGH, 0.2)
+        assert not one.session.idle
+        await one.reply()
+        await one.session.note("[robot] arrived", unprompted=True)
+        await one.reply()
+        assert len(one.of(timeline.Prompted)) == 1
+        assert one.heard[-1] == "I have arrived."
+        await one.session.note("[robot] battery low")
+        await one.hear(0.0, 1.0)
+        assert len(one.of(timeline.Prompted)) == 1
+        assert one.session.idle
+        assert one.session.turns == 1
+
+
+async def test_a_note_waits_for_the_user() -> None:
+    async with world(News()) as one:
+        await one.hear(COUGH, 0.3)
+        await one.session.note("[robot] arrived", unprompted=True)
+        await one.hear(COUGH, 0.3)
+        assert one.of(timeline.Prompted) == []
+        await one.reply()
+        assert one.heard == ["I have arrived."]
+
+
+async def test_a_call_waits_until_the_turn_has_ended_and_dies_with_its_reply() -> None:
+    def ask_for(one: World, number: int) -> None:
+        one.session.told(Call(str(number), "go", {}))
+
+    async with world() as one:
+        await one.say(ASK)
+        await one.wait(lambda: one.session._conversation.state == "wagered")
+        await one.tick(0.0)
+        ask_for(one, 1)
+        assert one.calls == []
+        await one.say(ALSO)
+        await one.wait(lambda: one.session._conversation.state == "wagered")
+        await one.tick(0.0)
+        ask_for(one, 2)
+        await one.wait(lambda: bool(one.of(TurnEnded)))
+        assert [call.id for call in one.calls] == ["2"]
+        await until_heard(one)
+        one.session.interrupt()
+        ask_for(one, 3)
+        one.session.told(ReplyText("This is too late."))
+        await one.reply()
+        assert [call.id for call in one.calls] == ["2"]
+        assert "This is too late." not in one.heard
 
 
 async def test_words_that_begin_at_the_end_of_a_reply_are_answered() -> None:
@@ -355,20 +549,3 @@ async def test_a_failure_of_the_engine_ends_the_session_with_its_cause() -> None
     except* Broken as group:
         caught = group
     assert caught is not None
-
-
-async def test_fifty_interruptions_leave_nothing_behind() -> None:
-    async with world(options=LoopOptions(think_tokens=60, history_turns=4)) as one:
-        counts: list[tuple[int, int, int]] = []
-        one.engine.step_s = 0.01
-        for level in [ASK, *[ALSO, ASK] * 25]:
-            await one.say(level)
-            await one.wait(lambda: one.session._conversation.state == "answering")
-            begun = len(one.heard)
-            await one.wait(lambda begun=begun: len(one.heard) > begun)  # type: ignore[misc]
-            held = sum(len(block) for block in one.blocks.blocks.values())
-            counts.append((len(asyncio.all_tasks()), held, len(one.blocks.blocks)))
-        await one.reply()
-        assert len(one.of(Interrupted)) == 50
-        for figures in zip(*counts, strict=True):
-            assert max(figures[25:]) <= 1.1 * max(figures[:25])

@@ -32,10 +32,10 @@ class Mouth:
 
     def listen(self, samples: int) -> None:
         self.now += samples
-        sound, started = self.speaker.advance(self.now)
+        sound, events = self.speaker.advance(self.now)
         assert len(sound) == samples
         self.sound = np.concatenate([self.sound, sound])
-        self.started += started
+        self.started += [event for event in events if isinstance(event, ClipStarted)]
 
     async def quiet(self) -> None:
         """Let the voice say all that it was given."""

@@ -14,10 +14,12 @@ from agent.errors import TimelineError
 from agent.fielddocs import field_docs
 from agent.timeline import (
     EVENTS,
+    AudioCut,
     AudioOut,
     Entry,
     Event,
     Probe,
+    Prompted,
     SpeechStarted,
     SpeechStopped,
     StateChanged,
@@ -32,12 +34,17 @@ from agent.timeline import (
 
 TIMES = st.floats(0, 1e7).map(lambda t_ms: round(t_ms, 3))
 
+JSON = st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.lists(st.booleans()))
+
 
 def events() -> st.SearchStrategy[Event]:
     kinds: list[st.SearchStrategy[Event]] = []
     for kind in EVENTS.values():
         hints = {name: hint for name, hint in typing.get_type_hints(kind).items() if name != "EVENT"}
-        given = {name: TIMES if hint is float else st.from_type(hint) for name, hint in hints.items()}
+        given = {
+            name: TIMES if hint is float else JSON if name == "arguments" else st.from_type(hint)
+            for name, hint in hints.items()
+        }
         kinds.append(st.builds(kind, **given))
     return st.one_of(kinds)
 
@@ -163,3 +170,16 @@ def test_a_turn_without_sound_has_no_latencies() -> None:
     (turn,) = turn_latencies([Entry(10, AudioOut(0, 5, "stray", "hold")), Entry(20, TurnEnded("x"))])
     assert (turn.first_sound_ms, turn.first_content_ms, turn.reply_end_ms) == (None, None, None)
     assert turn.longest_silence_ms == 0
+
+
+def test_a_piece_that_was_cut_or_paused_ends_when_it_did_and_news_belong_to_no_turn() -> None:
+    entries = [
+        Entry(0, TurnEnded("x")),
+        Entry(1000, AudioOut(1000, 9000, "a long piece", "content")),
+        Entry(2000, AudioCut(1000, 2000)),
+        Entry(3000, AudioOut(3000, 3500, "more", "content")),
+        Entry(4000, Prompted()),
+        Entry(5000, AudioOut(5000, 5500, "I have arrived.", "content")),
+    ]
+    (turn,) = turn_latencies(entries)
+    assert (turn.longest_silence_ms, turn.reply_end_ms) == (1000, 3500)

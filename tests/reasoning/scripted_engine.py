@@ -18,8 +18,8 @@ import tokenizers
 from tokenizers import models
 
 from reasoning.chat_template import ChatTemplate
-from reasoning.engine import Sampling, Token, Verdict
-from reasoning.errors import BlockBusy, ContextFull
+from reasoning.engine import Grammar, Sampling, Token, Verdict
+from reasoning.errors import BadTool, BlockBusy, ContextFull
 from reasoning.tokenizer import Tokenizer
 
 TEMPLATE: Final = (
@@ -83,6 +83,8 @@ class Mind:
     """(text of the view with the question) -> log-odds of yes."""
     steps: Callable[[str], int] = lambda _: 1
     """Name of a block (`question`: a verdict) -> steps that one token of it takes."""
+    log_prob: Callable[[str], float] = lambda _: -0.1
+    """Text of a token -> how sure the model is of it."""
 
 
 @dataclass
@@ -133,6 +135,9 @@ class ScriptedEngine:
         self.now += self.step_s
         self.on_step(self.steps)
         coming.set_result(None)
+
+    def give_way(self, seconds: float) -> None:
+        """Use no processor anyway."""
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[ScriptedSession]:
@@ -195,7 +200,7 @@ class ScriptedSession:
                 assert token not in rules.ban, f"{engine.tokenizer.shown([token])} is banned"
                 written.append(token)
                 block.ids.append(token)
-                yield Token(token, -0.1, self._lengths(view), step)
+                yield Token(token, engine.mind.log_prob(engine.tokenizer.shown([token])), self._lengths(view), step)
                 if token in rules.stop:
                     return
         finally:
@@ -204,6 +209,11 @@ class ScriptedSession:
                 block.writer = None
             # A real engine takes a moment to end a stream, and whoever waits may be cancelled in it.
             await asyncio.sleep(0)
+
+    async def prepare(self, grammar: Grammar) -> None:
+        """Refuse what a real engine refuses: a schema that is not to be used."""
+        if any('"not"' in form.schema for form in grammar.forms):
+            raise BadTool("a tool's schema cannot be used: Unimplemented keys")
 
     async def weigh(
         self, view: Sequence[WordBlock], question: Sequence[int], choices: Sequence[frozenset[int]]

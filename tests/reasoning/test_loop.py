@@ -141,7 +141,7 @@ async def rig(
     events: list[LoopEvent] = []
     async with engine.session() as session:
         script = Script(engine.tokenizer, FAMILY)
-        options = options or LoopOptions(mode=mode)
+        options = options or LoopOptions(readout=False, mode=mode)
         loop = Loop(session, script, options, events.append, engine.clock, context=context)
         await loop.open()
         yield Rig(loop, engine, session, script, events)
@@ -204,7 +204,7 @@ async def test_a_fact_that_is_half_written_at_the_end_of_the_turn_is_cropped() -
 
 
 async def test_early_thinking_is_a_switch() -> None:
-    async with rig(Model(facts=["6 rows"]), LoopOptions(early_thinking=False)) as one:
+    async with rig(Model(facts=["6 rows"]), LoopOptions(readout=False, early_thinking=False)) as one:
         await one.loop.hear(QUESTION)
         await one.settle()
         assert one.thought == ""
@@ -314,7 +314,7 @@ async def test_spelled_numbers_count_as_their_value() -> None:
 
 async def test_grounding_is_a_switch() -> None:
     model = Model(step=lambda _: f"It costs 99 dollars.{END}")
-    async with rig(model, LoopOptions(grounding=False)) as one:
+    async with rig(model, LoopOptions(readout=False, grounding=False)) as one:
         await one.loop.answer(QUESTION)
         assert "It costs 99 dollars." in one.said
 
@@ -366,7 +366,9 @@ async def test_no_view_closes_a_message_twice() -> None:
 @pytest.mark.parametrize("result", ["There are 24 eggs.", "There are 99 eggs.", ""])
 @pytest.mark.parametrize("tokens", [1, 9, 20, 31, 33])
 async def test_the_end_of_the_thinking_budget_ends_with_a_whole_sentence(mode: Mode, result: str, tokens: int) -> None:
-    async with rig(Model(result=lambda _: result + END), LoopOptions(mode=mode, think_tokens=tokens)) as one:
+    async with rig(
+        Model(result=lambda _: result + END), LoopOptions(readout=False, mode=mode, think_tokens=tokens)
+    ) as one:
         await one.loop.answer(QUESTION)
         assert [event.reason for event in one.of(TurnDone)] == ["budget"]
         assert one.events[-1] == one.of(TurnDone)[0]
@@ -382,7 +384,7 @@ async def test_the_end_of_the_reply_budget_ends_with_a_whole_sentence(mode: Mode
     words = ("red", "blue", "green", "tall", "small", "round", "cold", "warm")
     endless = " ".join(f"It is {word} and also good {word}ness." for word in words)
     model = Model(step=lambda _: endless, result=lambda _: endless, at_once=endless)
-    async with rig(model, LoopOptions(mode=mode, reply_tokens=12)) as one:
+    async with rig(model, LoopOptions(readout=False, mode=mode, reply_tokens=12)) as one:
         await one.loop.answer(QUESTION)
         assert len(one.of(TurnDone)) == 1
         assert all(sentence.endswith(".") for sentence in one.said)
@@ -394,7 +396,7 @@ async def test_the_end_of_the_reply_budget_ends_with_a_whole_sentence(mode: Mode
 async def test_a_sentence_without_end_is_cut_where_it_can_be_heard(mode: Mode) -> None:
     endless = "there are rows, " * 200
     model = Model(step=lambda _: endless, result=lambda _: endless, at_once=endless)
-    async with rig(model, LoopOptions(mode=mode)) as one:
+    async with rig(model, LoopOptions(readout=False, mode=mode)) as one:
         await one.loop.answer(QUESTION)
         assert one.said
         for sentence in one.said:
@@ -405,7 +407,9 @@ async def test_a_sentence_without_end_is_cut_where_it_can_be_heard(mode: Mode) -
 @pytest.mark.parametrize("mode", ["async", "think-first"])
 async def test_the_end_of_the_time_ends_with_a_whole_sentence(mode: Mode) -> None:
     endless = THOUGHTS + "\n".join(f"It is {n} more." for n in range(1000))
-    async with rig(Model(thoughts=endless), LoopOptions(mode=mode, turn_s=3.0, think_tokens=5000)) as one:
+    async with rig(
+        Model(thoughts=endless), LoopOptions(readout=False, mode=mode, turn_s=3.0, think_tokens=5000)
+    ) as one:
         began = one.engine.now
         await one.loop.answer(QUESTION)
         assert [event.reason for event in one.of(TurnDone)] == ["time"]
@@ -418,7 +422,7 @@ async def test_the_end_of_the_time_ends_with_a_whole_sentence(mode: Mode) -> Non
 @pytest.mark.parametrize("context", [175, 190, 210, 230, 250, 270, 290])
 async def test_the_end_of_the_context_ends_the_turn(mode: Mode, context: int) -> None:
     thoughts = THOUGHTS + "\n".join(f"It is {n} more." for n in range(1000))
-    async with rig(Model(thoughts=thoughts), LoopOptions(mode=mode), context=context) as one:
+    async with rig(Model(thoughts=thoughts), LoopOptions(readout=False, mode=mode), context=context) as one:
         await one.loop.answer(QUESTION)
         assert len(one.of(TurnDone)) == 1
         assert all(sentence.endswith(".") for sentence in one.said)
@@ -724,3 +728,32 @@ async def test_blocks_that_nobody_needs_hold_nothing() -> None:
             await one.turn()
         full = {name for name, block in one.session.blocks.items() if len(block)}
         assert len(full) <= 3
+
+
+# --- reading out ---
+
+
+@pytest.mark.parametrize("mode", ["async", "think-first"])
+async def test_what_can_be_said_as_it_stands_costs_no_token_of_the_writer(mode: Mode) -> None:
+    model = Model(thoughts=f"6 * 4 = 24\n24 - 3 = 21\nAnswer: 21 eggs{END}")
+    async with rig(model, LoopOptions(mode=mode)) as one:
+        one.loop.playing(0.0)
+        await one.turn()
+        steps = ["6 times 4 is 24.", "24 minus 3 is 21."]
+        assert one.said == (steps if mode == "async" else ["The answer is 21 eggs."])
+        assert one.of(TurnDone)[0].tokens.get("writer", 0) == 0
+
+
+async def test_what_was_read_out_is_not_told_again_by_the_writer() -> None:
+    model = Model(thoughts=f"6 * 4 = 24\nThe rest is easy\n{END}")
+    async with rig(model, LoopOptions()) as one:
+        await one.turn()
+        assert one.said == ["6 times 4 is 24."]
+
+
+async def test_what_cannot_be_read_out_is_told_by_the_writer() -> None:
+    model = Model(thoughts=f"(6 - 2) * 4 = (4) * 4 = 4x\nSixteen and 8 together: 24\n{END}")
+    async with rig(model, LoopOptions()) as one:
+        await one.turn()
+        assert one.said[-1] == "There are 24 eggs."
+        assert one.of(TurnDone)[0].tokens["writer"] > 0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import aiomqtt
 import yaml
 
+from robots.gate import Question, Resumed, Source
 from robots.session import RobotSession, command_robot
 from robots.site import Site
 from robots.skills import Call
@@ -26,13 +27,20 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from robots.events import Event, Happening
-    from robots.gate import Admitted, Question, Refused
+    from robots.gate import Admitted, Refused
     from robots.mqtt import Broker
     from tests.robots.mosquitto import Mosquitto
 
 ADDRESS = Address("acme", "R1")
 PATIENCE_S = 20.0
 ROOT = Path(__file__).parents[2]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that nobody tells of."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 def write_map(folder: Path) -> Path:
@@ -54,12 +62,13 @@ def program(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextmanager
-def simulator(mosquitto: Mosquitto, *extra: str) -> Iterator[subprocess.Popen[bytes]]:
+def simulator(mosquitto: Mosquitto, *extra: str, dialect: str = "2.1") -> Iterator[subprocess.Popen[bytes]]:
     with program(
-        "robots.simulator",
-        *("--broker", f"127.0.0.1:{mosquitto.port}", "--robot", str(ADDRESS)),
-        *("--map", str(write_map(mosquitto.folder))),
-        *("--user", "robot", "--password-file", str(mosquitto.folder / "robot.password"), *extra),
+        "tests.robots.descant",
+        *("--set", "robot.user=robot", "--set", f"robot.password_file={mosquitto.folder / 'robot.password'}"),
+        *("--set", f"robot.dialect={dialect}"),
+        *("robot", "simulate", "--broker", f"127.0.0.1:{mosquitto.port}", "--robot", str(ADDRESS)),
+        *("--map", str(write_map(mosquitto.folder)), *extra),
     ) as process:
         yield process
 
@@ -141,9 +150,30 @@ class Commander:
     async def ready(self) -> None:
         """Wait until the robot can be commanded."""
         world, limits = self.session.robot.world, self.session.robot.gate.site.limits
-        async with asyncio.timeout(PATIENCE_S):
-            while world.unfit(time.monotonic(), limits) or world.factsheet is None:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await until(lambda: world.unfit(time.monotonic(), limits) is None and world.factsheet is not None)
+
+    async def round_trip(self, watcher: Watcher) -> None:
+        """Wait until the robot has answered a question: it has by then taken in all that was sent before."""
+        action_id = self.session.new_id()
+        self.session.robot.gate.request("stateRequest", action_id, time.monotonic())
+        await watcher.until(
+            lambda m: m.kind == "state" and any(a["actionId"] == action_id for a in m.body["actionStates"])
+        )
+
+    async def resume(self) -> None:
+        """Let the robot move again, as a user does who is asked and says yes."""
+        asked: list[Question] = []
+
+        def ask() -> bool:
+            question = self.session.ask_to_resume()
+            if isinstance(question, Question):
+                asked.append(question)
+            return bool(asked)
+
+        await until(ask)
+        await until(lambda: time.monotonic() > asked[0].asked_at)
+        answer = self.session.answer(asked[0].question_id, yes=True, by=Source.USER)
+        assert isinstance(answer, Resumed), answer
 
 
 @asynccontextmanager

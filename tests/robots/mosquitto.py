@@ -9,12 +9,9 @@ import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from robots.mqtt import Broker
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PROGRAM = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 PASSWORDS = {"agent": "s3cret", "robot": "s3cret2", "watcher": "s3cret3"}
@@ -107,6 +104,11 @@ use_identity_as_username true
         self.process.send_signal(number)
         if number in {signal.SIGKILL, signal.SIGTERM}:
             self.process.wait(5)
+
+    def frozen(self) -> bool:
+        """Whether a SIGSTOP has taken effect."""
+        assert self.process is not None
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import math
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -61,6 +59,7 @@ from robots.vda5050.messages import (
     Visualization,
     wrap_angle,
 )
+from robots.vda5050.official import SHA256, schema, schema_text
 
 if TYPE_CHECKING:
     from random import Random
@@ -70,36 +69,22 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 ADDRESS = Address("acme", "R1")
 CODEC = DIALECTS["2.1"]
 
-OFFICIAL = {
-    "connection": "aa991bc8c5a15115a3cb46cbbc2a87bef208cef436268a06feed663a949c30f1",
-    "factsheet": "386e3f20be0fa29132e8b3bc1e90991e7e5cf496aae7f3fb744cb072174a8bfc",
-    "instantActions": "79b9d71ce31f5bce167d470e0e12a83c28f28f20580148b4dae28cedeb78a355",
-    "order": "18fedf85ecf7bc22baf7da71b74d08d699d65b8c6a5f0ccde8bc8d84e1406796",
-    "state": "26e41279414d7acfeac6ea9b6438b484b0930ee0e9059cf953168d141da8473b",
-    "visualization": "9930b0fca1743ab2e4b9e2a66dad0f366bd4d8b18550f896adce34db3357ebff",
-}
-"""SHA-256 of the files in json_schemas/ of the specification's tag 2.1.0."""
-
 
 @cache
 def official(name: str) -> Draft202012Validator:
-    """The official schema, out of the package vda5050-sdk, which carries it unchanged."""
-    spec = importlib.util.find_spec("vda5050")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("needs the official schemas: pip install vda5050-sdk")
-    path = Path(spec.submodule_search_locations[0]) / "validation" / "schemas" / f"{name}.json"
-    text = path.read_bytes()
-    assert hashlib.sha256(text).hexdigest() == OFFICIAL[name]
-    schema = json.loads(text)
-    if name == "state":
-        # The document (6.11) has PAUSED, the schema forgets it; the document wins.
-        schema["properties"]["actionStates"]["items"]["properties"]["actionStatus"]["enum"].append("PAUSED")
-    if name == "factsheet":
-        # The schema compares the whole array with single values; the document (6.15) means its items.
-        actions = schema["properties"]["protocolFeatures"]["properties"]["agvActions"]
-        blocking = actions["items"]["properties"]["blockingTypes"]
-        blocking["items"] = {"enum": blocking.pop("enum")}
-    return Draft202012Validator(schema)
+    return Draft202012Validator(schema(name))
+
+
+@pytest.mark.parametrize("name", SHA256)
+def test_the_official_schemas_are_kept_as_they_were_published(name: str) -> None:
+    assert hashlib.sha256(schema_text(name)).hexdigest() == SHA256[name]
+
+
+def test_the_published_schema_refuses_a_paused_action_and_the_corrected_one_does_not() -> None:
+    action = {"actionId": "a", "actionStatus": "PAUSED"}
+    published = json.loads(schema_text("state"))["properties"]["actionStates"]
+    assert not Draft202012Validator(published).is_valid([action])
+    assert Draft202012Validator(schema("state")["properties"]["actionStates"]).is_valid([action])
 
 
 def made(kind: type[M], **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[M]:

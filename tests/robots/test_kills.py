@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from robots.events import Happening
-from robots.gate import Resumed, Source
-from tests.robots.live import Message, commanding, program, simulator, watching
+from tests.robots.live import Message, commanding, program, simulator, until, watching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,18 +36,6 @@ def driving(message: Message) -> bool:
 
 def paused(message: Message) -> bool:
     return message.kind == "state" and bool(message.body["paused"]) and not message.body["driving"]
-
-
-async def resume(commander: Commander) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            question = commander.session.ask_to_resume()
-            if hasattr(question, "question_id"):
-                break
-            await asyncio.sleep(0.1)
-    await asyncio.sleep(0.05)
-    answer = commander.session.answer(question.question_id, yes=True, by=Source.USER)
-    assert isinstance(answer, Resumed)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
@@ -95,7 +82,7 @@ async def test_after_the_broker_was_killed_nothing_moves_before_a_confirmed_resu
                 await commander.until(Happening.HELD)
                 print(f"broker back: paused again after {time.monotonic() - back:.2f} s")
                 assert watcher.orders() == set()
-                await resume(commander)
+                await commander.resume()
                 done = await commander.until(Happening.DONE)
                 assert not watcher.orders() & before, "an update of before the outage was sent again"
                 assert done.call_id
@@ -110,14 +97,14 @@ async def test_a_frozen_broker_does_not_deliver_commands_from_the_past(mosquitto
         ):
             await commander.ready()
             mosquitto.kill(signal.SIGSTOP)
-            await asyncio.sleep(0.3)
+            await until(mosquitto.frozen)
             commander.call("go_to", place="hall")
             await commander.until(Happening.UNKNOWN)
             mosquitto.kill(signal.SIGCONT)
             thawed = time.monotonic()
             await watcher.until(paused, after=thawed)
             await commander.until(Happening.HELD)
-            await asyncio.sleep(1.0)
+            await commander.round_trip(watcher)
             assert not [message for message in watcher.of("state") if message.at > thawed and message.body["driving"]]
             assert watcher.of("state")[-1].body["agvPosition"]["x"] == pytest.approx(1.0, abs=0.3)
 
@@ -136,7 +123,7 @@ async def test_a_robot_that_was_killed_comes_back_without_its_order_and_gets_non
         with simulator(mosquitto):
             failed = await commander.until(Happening.FAILED)
             assert "forgotten" in failed.text
-            await asyncio.sleep(0.5)
+            await commander.round_trip(watcher)
             assert len(watcher.of("order")) == before
             assert not watcher.of("state")[-1].body["driving"]
 
@@ -163,7 +150,7 @@ async def test_stop_is_on_the_wire_at_once_and_confirmed_by_the_robot(mosquitto:
                 await commander.until(Happening.STOPPED)
                 on_the_wire.append(pause.at - said)
                 standing.append(still.at - said)
-                await resume(commander)
+                await commander.resume()
                 await commander.until(Happening.RESUMED)
     print(
         f"stop on the wire {[round(1000 * t, 1) for t in on_the_wire]} ms, standing {[round(t, 2) for t in standing]} s"

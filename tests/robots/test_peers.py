@@ -17,10 +17,9 @@ from robots.events import Happening
 from robots.gate import Admitted
 from robots.session import command_robot
 from robots.vda5050.codec import DIALECTS
-from tests.robots.live import ADDRESS, Commander, simulator, watching
+from tests.robots.live import ADDRESS, Commander, Message, simulator, until, watching
 from tests.robots.mosquitto import PASSWORDS
 from tests.robots.rig import HOUSE
-from tests.robots.test_kills import resume
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,9 +64,11 @@ async def commanding_the_peer(mosquitto: Mosquitto) -> AsyncIterator[Commander]:
 
 
 async def fit(commander: Commander) -> None:
-    async with asyncio.timeout(20):
-        while commander.session.robot.world.unfit(time.monotonic(), HOUSE.limits):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    await until(lambda: commander.session.robot.world.unfit(time.monotonic(), HOUSE.limits) is None)
+
+
+def moving(message: Message) -> bool:
+    return message.kind == "state" and bool(message.body["driving"])
 
 
 async def test_an_independent_robot_drives_stops_and_resumes_under_our_command(mosquitto: Mosquitto) -> None:
@@ -84,8 +85,9 @@ async def test_an_independent_robot_drives_stops_and_resumes_under_our_command(m
         updates = {m.body["orderUpdateId"] for m in watcher.of("state") if m.body["orderId"]}
         assert len(updates) >= 3, "the base was extended by stitched updates"
 
+        began = time.monotonic()
         commander.call("go_to", place="home")
-        await asyncio.sleep(1.5)
+        await watcher.until(moving, after=began)
         said = time.monotonic()
         commander.session.stop("test")
         stopped = await commander.until(Happening.STOPPED)
@@ -94,7 +96,7 @@ async def test_an_independent_robot_drives_stops_and_resumes_under_our_command(m
             lambda m: m.kind == "state" and not m.body["driving"] and not m.body["nodeStates"], after=said
         )
 
-        await resume(commander)
+        await commander.resume()
         await commander.until(Happening.RESUMED)
         assert isinstance(commander.call("go_to", place="home"), Admitted)
         await commander.until(Happening.DONE)
@@ -103,10 +105,14 @@ async def test_an_independent_robot_drives_stops_and_resumes_under_our_command(m
 
 
 async def test_an_independent_robot_that_is_paused_already_confirms_a_stop(mosquitto: Mosquitto) -> None:
-    async with node("robot.js", mosquitto, "robot"), commanding_the_peer(mosquitto) as commander:
+    async with (
+        node("robot.js", mosquitto, "robot"),
+        watching(mosquitto) as watcher,
+        commanding_the_peer(mosquitto) as commander,
+    ):
         await fit(commander)
         commander.call("go_to", place="hall")
-        await asyncio.sleep(1.5)
+        await watcher.until(moving)
         commander.session.hold("test")
         await commander.until(Happening.HELD)
         commander.session.stop("test")
@@ -115,7 +121,7 @@ async def test_an_independent_robot_that_is_paused_already_confirms_a_stop(mosqu
 
 async def test_our_robot_obeys_an_independent_master(mosquitto: Mosquitto) -> None:
     said: list[dict[str, Any]] = []
-    with simulator(mosquitto, "--dialect", DIALECT, "--start", "home"):
+    with simulator(mosquitto, "--start", "home", dialect=DIALECT):
         async with watching(mosquitto) as watcher:
             await watcher.until(lambda m: m.kind == "state")
             async with node("master.js", mosquitto, "watcher") as master:

@@ -15,7 +15,7 @@ from robots.geometry import divide, inside, path_length, point_to_segment, segme
 from robots.simulator.body import Body
 from robots.simulator.factsheet import factsheet_of
 from robots.site import Site
-from robots.skills import CONTROL_ACTIONS, BadCall, call_schema, read_call, skills_of
+from robots.skills import CONTROL_ACTIONS, BadCall, Call, call_schema, offered, parts, read_call, skills_of
 from robots.vda5050.messages import ActionScope, AgvAction, ParameterDefinition, ProtocolFeatures, ValueType
 from tests.robots.rig import HOUSE
 
@@ -70,6 +70,7 @@ def test_routes_go_around_keep_out_areas() -> None:
         ("fence: [[0,0],[1,0],[1,1]]", "map: Field required"),
         ("map: m\nfence: [[0,0],[9,0]]\nplaces: {a: {x: 1, y: 1}}", "fence"),
         ("map: m\nfence: [[0,0],[9,0],[9,9]]\nplaces: {a: {x: 99, y: 1}}", "place 'a' lies outside"),
+        ("map: m\nfence: [[0,0],[9,0],[9,9]]\nplaces: {here: {x: 5, y: 1}}", "'here'"),
         ("map: m\nfence: [[0,0],[9,0],[9,9]]\nplaces: {A!: {x: 5, y: 1}}", "places"),
         ("map: m\nfence: [[0,0],[9,0],[9,9]]\nplaces: {a: {x: .nan, y: 1}}", "x"),
         ("map: m\nfence: [[0,0],[9,0],[9,9]]\nplaces: {a: {x: 5, y: 1}}\nspeed: 3", "speed"),
@@ -118,12 +119,46 @@ def test_a_factsheet_cannot_smuggle_in_names_texts_or_the_protocols_own_actions(
     assert len(skills["talk"].description) <= 200
 
 
+def test_a_model_is_shown_skills_that_leave_little_to_choose() -> None:
+    shown = offered(SKILLS, HOUSE)
+    assert shown["pick"].parameters["required"] == ["place"]
+    assert "loadType" not in shown["pick"].parameters["properties"]
+    assert shown["wait"].parameters["required"] == ["seconds", "place"]
+    assert shown["go_to_pose"].parameters["required"] == ["x", "y"]
+    assert "here" in shown["carry"].parameters["properties"]["from"]["enum"]
+    assert "carry" not in offered({name: skill for name, skill in SKILLS.items() if name != "drop"}, HOUSE)
+
+
+def test_carrying_is_picking_up_and_putting_down_and_every_other_call_is_itself() -> None:
+    numbers = iter("ab")
+    carry = Call("c", "carry", {"from": "here", "to": "hall"}, 3)
+    assert parts(carry, SKILLS, lambda: next(numbers)) == [
+        Call("a", "pick", {"place": "here"}, 3),
+        Call("b", "drop", {"place": "hall"}, 3),
+    ]
+    wave = Call("c", "wave", {}, 3)
+    assert parts(wave, SKILLS, str) == [wave]
+
+
+def test_what_was_just_picked_up_or_put_down_is_not_again() -> None:
+    carry = Call("c", "carry", {"from": "here", "to": "hall"}, 3)
+    pick, drop, elsewhere = (
+        Call("p", "pick", {"place": "here"}, 3),
+        Call("d", "drop", {"place": "hall"}, 3),
+        Call("e", "drop", {"place": "desk"}, 3),
+    )
+    assert [part.skill for part in parts(carry, SKILLS, str, pick)] == ["drop"]
+    assert parts(drop, SKILLS, str, carry) == []
+    assert parts(elsewhere, SKILLS, str, carry) == [elsewhere]
+    assert parts(drop, SKILLS, str, pick) == [drop]
+
+
 calls = st.fixed_dictionaries(
     {
         "skill": st.sampled_from([*SKILLS, "fly"]),
         "arguments": st.dictionaries(
             st.sampled_from(["place", "x", "y", "theta", "seconds", "angle", "loadType", "z"]),
-            st.sampled_from(["hall", "moon", 1, 1.5, -400, True, None, [], "x" * 65, 1e9]),
+            st.sampled_from(["hall", "here", "moon", 1, 1.5, -400, True, None, [], "x" * 65, 1e9]),
             max_size=3,
         ),
     }

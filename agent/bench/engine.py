@@ -1,0 +1,180 @@
+"""`descant bench engine`: what a step of the engine costs, side by side with llama.cpp on the same file.
+
+    compiled    the embedded engine with its own C kernels
+    eager       the same engine on torch alone
+    llama.cpp   llama-cpp-python, when asked for
+
+Each is a process of its own. Rounds go case by case, and in each case from contender to contender, in turn first: a
+slow minute of the machine hits all alike. The first round warms up and is not kept. Knows no pipe and no table.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+import platformdirs
+
+from agent.bench.engine_contenders import KernelsUnavailable, contender, embedded, llama_cpp
+from agent.bench.report import read_speed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from agent.bench.engine_cases import Case, Course
+    from agent.bench.engine_contenders import Contender
+
+COMPILED: Final = "compiled"
+EAGER: Final = "eager"
+LLAMA_CPP: Final = "llama.cpp"
+_NATIVE: Final = {COMPILED: "require", EAGER: "off"}
+_QUESTIONS: Final = (
+    "One ticket costs nine dollars. I buy four of them and pay with a fifty. How much do I get back?",
+    "A train leaves at twenty past three and takes two hours and fifty minutes. When does it arrive?",
+    "There are twelve boxes with eight eggs each, and seven eggs break. How many are whole?",
+)
+"""Turns in which the share of probes is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be measured."""
+
+    model: Path
+    threads: int
+    course: Course
+    contenders: Sequence[str]
+    llama_cpp_python: Path
+    loads: int
+    """Loads of each kind that are timed."""
+    turns: int
+    """Questions that are answered to count probes."""
+
+
+@dataclass(slots=True)
+class Measured:
+    """Samples, and what they can be compared with."""
+
+    seconds: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    """By contender and case: a sample for each round."""
+    loads: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    """By contender: `cold_s` and `warm_s`, to the first token; `start_s`, until libraries are imported."""
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By contender: bytes of weights, bytes of cache for a token, tokens of a probe, …"""
+    peaks: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By contender: bytes resident at most, with one conversation and with all."""
+    turns: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    read_bytes_s: list[float] = field(default_factory=list)
+    """Bytes per second that the threads together read, before, between and after."""
+
+    def median(self, name: str, case: Case) -> float | None:
+        """Give the median of a contender's samples of a case; None where it was not run."""
+        samples = self.seconds.get(name, {}).get(case.key)
+        return median(samples) if samples else None
+
+    @property
+    def bandwidth(self) -> float:
+        """Bytes per second that memory gives: the best that was seen."""
+        return max(self.read_bytes_s)
+
+
+async def measure(wanted: Wanted, told: Callable[[str], None]) -> Measured:
+    """Run the whole benchmark; `told` is given a line for each part.
+
+    Raises:
+        ContenderFailed: a process failed.
+        BenchExtraMissing: llama.cpp is asked for and not there.
+
+    """
+    measured = Measured()
+    measured.read_bytes_s.append(read_speed(wanted.threads))
+    cache = platformdirs.user_cache_path("descant")
+    cache.mkdir(parents=True, exist_ok=True)
+    # Beside the real cache: a folder for temporary files may lie in memory.
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=cache) as place:
+        folders = {name: Path(place) / name for name in wanted.contenders}
+        for number in range(wanted.loads):
+            told(f"loading, {number + 1} of {wanted.loads}")
+            for name, folder in list(folders.items()):
+                try:
+                    await _load_twice(wanted, name, folder, measured)
+                except KernelsUnavailable as error:
+                    told(f"left out: {error}")
+                    del folders[name], measured.loads[name]
+        await _run(wanted, folders, measured, told)
+    measured.read_bytes_s.append(read_speed(wanted.threads))
+    return measured
+
+
+def command_of(name: str, wanted: Wanted) -> list[str]:
+    """Give the command line of a contender."""
+    return llama_cpp(wanted.llama_cpp_python) if name == LLAMA_CPP else embedded()
+
+
+async def _load(one: Contender, wanted: Wanted, folder: Path) -> dict[str, Any]:
+    return await one.ask(
+        do="load",
+        model=str(wanted.model.absolute()),
+        threads=wanted.threads,
+        packed=str(folder),
+        native=_NATIVE.get(one.name, ""),
+    )
+
+
+async def _load_twice(wanted: Wanted, name: str, folder: Path, measured: Measured) -> None:
+    """Load into an empty folder, then from what lies in it; llama.cpp keeps nothing, so it has warm loads only."""
+    loads = measured.loads.setdefault(name, {})
+    kinds = ("warm_s",) if name == LLAMA_CPP else ("cold_s", "warm_s")
+    for kind in kinds:
+        if kind == "cold_s":
+            shutil.rmtree(folder, ignore_errors=True)
+        async with contender(name, command_of(name, wanted)) as one:
+            facts = await _load(one, wanted, folder)
+            loads.setdefault(kind, []).append(facts["load_s"] + facts["first_token_s"])
+            loads.setdefault("start_s", []).append(one.start_s)
+
+
+async def _run(wanted: Wanted, folders: dict[str, Path], measured: Measured, told: Callable[[str], None]) -> None:
+    course = wanted.course
+    async with AsyncExitStack() as stack:
+        running: list[Contender] = []
+        for name, folder in folders.items():
+            one = await stack.enter_async_context(contender(name, command_of(name, wanted)))
+            measured.facts[name] = await _load(one, wanted, folder)
+            if name == LLAMA_CPP:
+                measured.facts[name] |= await one.ask(do="choose")
+            running.append(one)
+        for number in range(course.repeats + 1):
+            told(f"round {number} of {course.repeats}" if number else "warming up")
+            await _round(course.alone(), course, running, measured, number)
+            if not number:
+                for one in running:
+                    measured.peaks[one.name] = {"one_conversation": await one.peak_bytes()}
+            await _round(course.together(), course, running, measured, number)
+            measured.read_bytes_s.append(read_speed(wanted.threads))
+        for question in _QUESTIONS[: wanted.turns]:
+            told("answering a question")
+            for one in running:
+                if one.name != LLAMA_CPP:
+                    measured.turns.setdefault(one.name, []).append(await one.ask(do="turn", question=question))
+        for one in running:
+            measured.peaks[one.name]["all"] = await one.peak_bytes()
+
+
+async def _round(
+    cases: Iterator[Case], course: Course, running: Sequence[Contender], measured: Measured, number: int
+) -> None:
+    """Let every contender meet every case once; another one begins in each round."""
+    first = number % len(running)
+    for case in cases:
+        for one in [*running[first:], *running[:first]]:
+            if one.name == LLAMA_CPP and not course.of_llama_cpp(case):
+                continue
+            taken = await one.run(case)
+            if number:
+                measured.seconds.setdefault(one.name, {}).setdefault(case.key, []).append(taken)

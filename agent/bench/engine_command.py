@@ -1,0 +1,105 @@
+"""What `descant bench engine` does with its options: settings to a course, a run, a report, tables, a plot."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from agent.bench.engine import COMPILED, EAGER, LLAMA_CPP, Wanted, command_of, measure
+from agent.bench.engine_cases import CONTEXTS, Course
+from agent.bench.engine_figures import Figures
+from agent.bench.engine_show import draw, show
+from agent.bench.plots import require
+from agent.bench.report import Report
+from agent.commands.invocation import open_store
+from agent.commands.progress import shown
+from agent.errors import BadQuestion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.commands.invocation import Invocation
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for."""
+
+    against: str | None
+    """`llama.cpp`, or nothing."""
+    llama_cpp_python: Path
+    contexts: str | None
+    """Numbers with commas between."""
+    repeats: int
+    """Rounds that count."""
+    loads: int
+    """Loads of each kind."""
+    quick: bool
+    json_file: Path | None
+    plot: Path | None
+
+
+def run(invocation: Invocation, overrides: Mapping[str, object], options: Options) -> None:
+    """Run the benchmark and tell its outcome."""
+    console, progress_console = Console(), Console(stderr=True)
+    settings = invocation.load(overrides).settings
+    if options.plot:
+        require()
+    course = _course(options)
+    with shown() as progress:
+        file = open_store(settings.models).language_model(settings.models.llm, progress)
+    wanted = Wanted(
+        model=file,
+        threads=settings.engine.threads,
+        course=course,
+        contenders=_contenders(options),
+        llama_cpp_python=options.llama_cpp_python,
+        loads=1 if options.quick else options.loads,
+        turns=1 if options.quick else 3,
+    )
+    for name in wanted.contenders:
+        command_of(name, wanted)
+    start = perf_counter()
+
+    def tell(line: str) -> None:
+        progress_console.print(f"{perf_counter() - start:4.0f} s  {line}", highlight=False)
+
+    figures = Figures(asyncio.run(measure(wanted, tell)), course, settings.engine.threads)
+    described = {
+        "models": asdict(settings.models),
+        "engine": asdict(settings.engine),
+        "course": asdict(course),
+        "contenders": wanted.contenders,
+        "quick": options.quick,
+    }
+    results = {**figures.document(), "wall_s": perf_counter() - start}
+    report = Report("engine", described, results, figures.targets())
+    if options.json_file:
+        report.write(options.json_file)
+    if options.plot:
+        draw(figures, options.plot)
+    show(figures, console)
+    report.show_targets(console)
+
+
+def _contenders(options: Options) -> list[str]:
+    if options.against not in (None, LLAMA_CPP):
+        raise BadQuestion(f"--vs {options.against}: there is only {LLAMA_CPP} to compare with.")
+    return [COMPILED, EAGER, *([LLAMA_CPP] if options.against else [])]
+
+
+def _course(options: Options) -> Course:
+    if options.quick:
+        return Course(contexts=CONTEXTS[:2], steps=4, repeats=1)
+    if options.contexts is None:
+        return Course(repeats=options.repeats)
+    try:
+        contexts = tuple(sorted({int(each) for each in options.contexts.split(",")}))
+    except ValueError as error:
+        raise BadQuestion(f"--contexts {options.contexts}: write it as numbers with commas, as in 256,1024.") from error
+    return Course(contexts=contexts, repeats=options.repeats)

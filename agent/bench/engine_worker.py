@@ -1,0 +1,320 @@
+"""The process in which `descant bench engine` measures the embedded engine: one JSON line in, one out.
+
+    {"do": "load", "model": …, "packed": …, "threads": …, "native": …}   -> seconds, bytes, steps that probes need
+    {"do": "run", "case": {…}}     -> {"s": seconds of a step, or of a prefill}
+    {"do": "turn", "question": …}  -> a turn of the loop, spoken at the usual pace: its seconds and its probes
+    {"do": "memory"}               -> {"peak_bytes": …}
+
+A process of its own, so that its peak memory is its own. Runs the engine as a conversation does: its worker thread,
+its schedule, its sampler. Knows no other contender, and nothing about targets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import resource
+import sys
+from contextlib import aclosing
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from agent.bench.engine_cases import SMALLEST_CONTEXT, Case
+from agent.bench.simulation import Pace
+from agent.models import load_decoder
+from reasoning.engine import Sampling
+from reasoning.errors import ReasoningError
+from reasoning.events import Probe, ReplyText, TurnDone
+from reasoning.loop import Loop
+from reasoning.options import EngineOptions, LoopOptions
+from reasoning.torch_engine import TorchEngine, TorchSession
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from reasoning.engine import Token
+    from reasoning.events import LoopEvent
+    from reasoning.schedule import TorchBlock
+
+_WARM_STEPS: Final = 2
+"""Steps of a burst that are not timed: other processes have had the caches, and streams join one after the other."""
+_PROBES: Final = 2
+"""Questions weighed in a row while a probe is measured."""
+_TAIL: Final = {"prompt": 64, "input": 40, "thoughts": 96, "said": 40, "draft": 16}
+"""Tokens of the blocks of a conversation without history, which are `SMALLEST_CONTEXT` together."""
+_TURN: Final = (48, 80)
+"""Tokens of what a user said and heard in an earlier turn."""
+_TURNS: Final = 6
+"""Earlier turns of that size; what a longer context holds beyond them lies in blocks of `_LONG`."""
+_LONG: Final = 512
+_FRAME_S: Final = 0.02
+"""Seconds after which the loop learns again how much is left to hear."""
+
+
+def history_sizes(context: int) -> list[int]:
+    """Give the lengths of the blocks between prompt and input, so that a writer reads `context` tokens."""
+    left = context - SMALLEST_CONTEXT
+    sizes: list[int] = []
+    while left:
+        usual = _TURN[len(sizes) % 2] if len(sizes) < 2 * _TURNS else _LONG
+        sizes.append(min(usual, left))
+        left -= sizes[-1]
+    return sizes
+
+
+class Conversation:
+    """One session's blocks, laid out as the loop lays them out."""
+
+    def __init__(self, session: TorchSession, vocabulary: int) -> None:
+        self.session, self._draw, self._vocabulary = session, random.Random(1), vocabulary
+
+    def tokens(self, count: int) -> list[int]:
+        """Give tokens: which ones changes no time."""
+        return self._draw.choices(range(self._vocabulary), k=count)
+
+    async def past(self, context: int) -> list[TorchBlock]:
+        """Give prompt and history, written when they are first asked for."""
+        view = [await self._block([], "prompt", _TAIL["prompt"])]
+        for number, size in enumerate(history_sizes(context)):
+            view.append(await self._block(view, f"history{number}-{size}", size))
+        return view
+
+    async def thinker(self, context: int) -> list[TorchBlock]:
+        """Give the thinker's view: prompt, history, input, thoughts."""
+        view = await self.past(context)
+        for name in ("input", "thoughts"):
+            view.append(await self._block(view, name, _TAIL[name]))
+        return view
+
+    async def writer(self, context: int) -> list[TorchBlock]:
+        """Give the writer's view, `context` tokens: the thinker's, what was said, and the draft."""
+        view = await self.thinker(context)
+        for name in ("said", "draft"):
+            view.append(await self._block(view, name, _TAIL[name]))
+        return view
+
+    async def _block(self, view: Sequence[TorchBlock], name: str, size: int) -> TorchBlock:
+        # Blocks keep their keys at positions of their own, so one block serves views of every length.
+        block = self.session.block(name)
+        if not len(block):
+            await self.session.append([*view, block], self.tokens(size))
+        return block
+
+
+def copy_block(source: TorchBlock, target: TorchBlock) -> None:
+    """Give a block the tokens and the cache of another: reading them anew for each session would take minutes."""
+    target.cache.reserve(source.cache.length)
+    count = source.cache.keys.shape[2]
+    target.cache.keys[:, :, :count] = source.cache.keys
+    target.cache.values[:, :, :count] = source.cache.values
+    target.cache.length = source.cache.length
+    target.ids, target.delivered = list(source.tokens), len(source)
+
+
+class Bench:
+    """The engine, its conversations, and the ways to time them."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self.options = EngineOptions(threads=request["threads"], native=request["native"])
+        start = perf_counter()
+        torch.set_num_threads(self.options.threads)
+        packed = Path(request["packed"])
+        self.decoder, self.script = load_decoder(Path(request["model"]), self.options, packed)
+        self.engine = TorchEngine(self.decoder, prefill_rows=self.options.prefill_rows, threads=self.options.threads)
+        self.load_s = perf_counter() - start
+        self.packed_bytes = sum(file.stat().st_size for file in packed.glob("*.pt"))
+        self._conversations: list[Conversation] = []
+
+    async def loaded(self) -> dict[str, Any]:
+        """Compute one token, so that weights that are only mapped are counted, and describe the model."""
+        start = perf_counter()
+        async with self.engine.session() as session:
+            await session.weigh([], self.script.prompt[:1], self.script.yes_no)
+        config = self.decoder.config
+        return {
+            "load_s": self.load_s,
+            "first_token_s": perf_counter() - start,
+            "weight_bytes": self.packed_bytes,
+            "token_bytes": config.layers * config.kv_heads * config.head_size * 2 * self.decoder.dtype.itemsize,
+            "probe_tokens": len(self.script.readiness),
+            "probe_steps": -(-len(self.script.readiness) // self.options.prefill_rows),
+        }
+
+    async def run(self, case: Case) -> float:
+        """Time one case once, in seconds."""
+        while len(self._conversations) < case.sessions:
+            self._conversations.append(Conversation(TorchSession(self.engine), self.decoder.config.vocabulary))
+        match case.kind:
+            case "prefill":
+                return await self._prefill(case)
+            case "probe":
+                return await self._probe(case)
+            case _:
+                return await self._decode(case)
+
+    async def turn(self, question: str) -> dict[str, Any]:
+        """Answer a question while a listener hears the reply at the usual pace; count what was weighed."""
+        pace, probes, spent, heard_until = Pace(), 0, 0, perf_counter()
+
+        def emit(event: LoopEvent) -> None:
+            nonlocal probes, spent, heard_until
+            match event:
+                case Probe():
+                    probes += 1
+                case ReplyText(text):
+                    heard_until = max(heard_until, perf_counter() + pace.synthesis(text)) + pace.sound(text)
+                case TurnDone(tokens):
+                    spent = tokens.get("probe", 0)
+
+        async def listen(loop: Loop) -> None:
+            while True:
+                loop.playing(heard_until - perf_counter())
+                await asyncio.sleep(_FRAME_S)
+
+        async with self.engine.session() as session:
+            loop = Loop(session, self.script, LoopOptions(), emit, perf_counter, context=self.options.context)
+            await loop.open()
+            listener = asyncio.create_task(listen(loop), name="listener")
+            start = perf_counter()
+            try:
+                await loop.answer(question)
+            finally:
+                listener.cancel()
+                await loop.close()
+            return {"turn_s": perf_counter() - start, "probes": probes, "probe_tokens": spent}
+
+    async def _decode(self, case: Case) -> float:
+        """Give seconds of a step that carries a row of every stream."""
+        arrivals: dict[int, list[float]] = {}
+        views = [view for number in range(case.sessions) for view in await self._views(number, case)]
+        lengths = [len(view[-1]) for _, view in views]
+
+        async def read(session: TorchSession, view: list[TorchBlock]) -> None:
+            rules = Sampling(max_tokens=_WARM_STEPS + case.steps + 2)
+            async with aclosing(session.generate(view, rules)) as stream:
+                async for token in stream:
+                    arrivals.setdefault(token.step, []).append(perf_counter())
+
+        async with asyncio.TaskGroup() as group:
+            for session, view in views:
+                group.create_task(read(session, view))
+        for (session, view), length in zip(views, lengths, strict=True):
+            await session.crop(view[-1], length)
+        whole = sorted(step for step, at in arrivals.items() if len(at) == case.rows)[_WARM_STEPS - 1 :]
+        whole = whole[: case.steps + 1]
+        return (max(arrivals[whole[-1]]) - max(arrivals[whole[0]])) / (whole[-1] - whole[0])
+
+    async def _views(self, number: int, case: Case) -> list[tuple[TorchSession, list[TorchBlock]]]:
+        """Give the views of one conversation's streams; those behind the first hold copies of its caches."""
+        conversation = self._conversations[number]
+        first = await self._conversations[0].writer(case.context)
+        if number:
+            await self.engine.between_steps(lambda: self._copy(first, conversation.session))
+        writer = await conversation.writer(case.context)
+        found = [(conversation.session, writer)]
+        return found if case.streams == 1 else [*found, (conversation.session, writer[:-2])]
+
+    @staticmethod
+    def _copy(blocks: Sequence[TorchBlock], session: TorchSession) -> None:
+        for block in blocks:
+            if not len(session.block(block.name)):
+                copy_block(block, session.block(block.name))
+
+    async def _probe(self, case: Case) -> float:
+        """Give seconds of a step of thinker and writer while questions are weighed beside them."""
+        arrivals: dict[int, float] = {}
+        progress = asyncio.Condition()
+        views = await self._views(0, case)
+        session, writer = views[0]
+        lengths = [len(view[-1]) for _, view in views]
+
+        async def read(stream: AsyncGenerator[Token]) -> None:
+            async with aclosing(stream):
+                async for token in stream:
+                    arrivals[token.step] = perf_counter()
+                    async with progress:
+                        progress.notify_all()
+
+        streams = [session.generate(view, Sampling(max_tokens=512)) for _, view in views]
+        tasks = [asyncio.create_task(read(stream)) for stream in streams]
+        try:
+            async with progress:
+                await progress.wait_for(lambda: len(arrivals) > _WARM_STEPS)
+            first = max(arrivals)
+            for _ in range(_PROBES):
+                verdict = await session.weigh(writer[:-1], self.script.readiness, self.script.yes_no)
+            async with progress:
+                # A reader that was late has its streams leave out a step, which may be the deciding one.
+                await progress.wait_for(lambda: max(arrivals) >= verdict.step)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            for (_, view), length in zip(views, lengths, strict=True):
+                await session.crop(view[-1], length)
+        last = min(step for step in arrivals if step >= verdict.step)
+        return (arrivals[last] - arrivals[first]) / (last - first)
+
+    async def _prefill(self, case: Case) -> float:
+        """Give seconds until new text can be read by others."""
+        conversation = self._conversations[0]
+        block = conversation.session.block("prefill")
+        view = [*await conversation.past(case.context - SMALLEST_CONTEXT + _TAIL["prompt"]), block]
+        # The last token of appended text is left to its first reader.
+        tokens = conversation.tokens(case.tokens + 1)
+        start = perf_counter()
+        await conversation.session.append(view, tokens)
+        taken = perf_counter() - start
+        await conversation.session.crop(block, 0)
+        return taken
+
+
+def peak_bytes() -> int:
+    """Give the most memory that this process had resident."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        # Elsewhere the operating system counts what was there before this program was loaded, too.
+        scale = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+async def _answer(request: dict[str, Any], bench: Bench | None) -> tuple[dict[str, Any], Bench | None]:
+    match request["do"]:
+        case "load":
+            bench = await asyncio.to_thread(Bench, request)
+            return await bench.loaded(), bench
+        case "memory":
+            return {"peak_bytes": peak_bytes()}, bench
+        case "run" if bench is not None:
+            return {"s": await bench.run(Case(**request["case"]))}, bench
+        case "turn" if bench is not None:
+            return await bench.turn(request["question"]), bench
+        case unknown:
+            return {"error": f"cannot do {unknown!r} now"}, bench
+
+
+async def _serve() -> None:
+    # Libraries may print; only answers may reach the parent.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    bench: Bench | None = None
+    print(json.dumps({"ready": True}), file=answers, flush=True)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        try:
+            answer, bench = await _answer(json.loads(line), bench)
+        except ReasoningError as error:
+            answer = {"error": str(error), "kind": type(error).__name__}
+        print(json.dumps(answer), file=answers, flush=True)
+    if bench is not None:
+        await asyncio.to_thread(bench.engine.close)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

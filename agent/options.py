@@ -1,0 +1,42 @@
+"""What a user may want to tune about taking turns, with units and reasons. Holds no behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOptions:
+    """Taking turns: what interrupts a reply, what stops everything, what is waited for."""
+
+    hush: bool = True
+    """Pause the reply as soon as a voice begins over it; it goes on when that was no more than a cough."""
+
+    hush_ms: int = 1500
+    """Milliseconds that a paused reply waits for words; then it goes on, and only words can stop it. Longer than a
+    cough and its transcript take."""
+
+    grace_ms: int = 1500
+    """Milliseconds after the user's last word in which going on is still the same turn. By then at most a few words
+    of the reply were heard."""
+
+    long_silence_s: float = 0.0
+    """Seconds of silence after which the agent may speak of its own accord; 0 is never."""
+
+    doubtful_below: float = 0.2
+    """Confidence (0..1) under which a word is marked as doubtful, "(?)", for the thinker, which may ask back. Measured
+    in noise at 10, 5 and 0 dB: one right word in 160 lies under it, and one wrong word in four; at 0.35 it is one right
+    word in twenty, and every second wrong one (tests/e2e/measure_windows.py)."""
+
+    stop_phrases: tuple[str, ...] = (
+        *("stop", "halt", "freeze", "be quiet", "shut up"),
+        *("stopp", "anhalten", "arrête", "arrêtez", "para", "alto", "fermati", "ferma"),
+    )
+    """Said as a command of their own, they cut everything at once: speech and robots. Several languages; whole words,
+    compared without case and punctuation."""
+
+    backchannels: tuple[str, ...] = (
+        *("mm", "mhm", "mm-hm", "mm-hmm", "hm", "hmm", "uh-huh", "aha", "ah", "oh", "uh", "um", "huh", "yeah", "yep"),
+        *("ok", "okay", "right", "sure", "i see", "got it", "go on"),
+    )
+    """Listeners say them without wanting the turn: over a reply they do not stop it, unless it ends in a question."""

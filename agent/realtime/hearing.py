@@ -1,0 +1,271 @@
+"""One client's ears: by voice activity, or by hand (push-to-talk).
+
+By voice activity the ears say when a turn begins and ends. By hand everything appended since the last commit is one
+turn; it is transcribed while it grows, so that the thoughts can begin before the button is let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from agent.realtime.fields import SemanticVad, ServerVad
+from agent.realtime.sound import Incoming
+from audio.clock import FRAME, RATE, Sound, samples_of
+from audio.ears import Ears
+from audio.errors import AudioError
+from audio.messages import EarsEvent, HardEnd
+from audio.transcriber import Transcriber
+from audio.vad import VoiceActivity
+
+if TYPE_CHECKING:
+    from agent.realtime.fields import SessionFields
+    from audio.decoder import Hypothesis
+    from audio.options import EarsOptions
+    from audio.transcriber import Decoder
+
+_NOWHERE: Final = Path()
+"""Where the model lies does not matter: it is loaded."""
+
+_RECENT: Final = 60 * RATE // FRAME
+"""Frames that are kept for a commit by hand."""
+
+_EAGERNESS: Final = {"low": 1.8, "medium": 1.0, "auto": 1.0, "high": 0.6}
+"""Silences that end a turn, in parts of the configured ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Words of a turn that is ended by hand, so far."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Words of an item; None: they could not be made out."""
+
+    item_id: str
+    text: str | None
+    seconds: float
+
+
+Heard = EarsEvent | Partial | Decoded
+
+
+class SharedDecoder:
+    """One loaded model for the transcribers of all clients; one decode at a time."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder, self._free = decoder, threading.Lock()
+
+    def decode(self, sound: Sound, *, final: bool) -> Hypothesis:
+        """Transcribe at most 30 s."""
+        with self._free:
+            return self._decoder.decode(sound, final=final)
+
+    def spot(self, sound: Sound) -> Hypothesis:
+        """Transcribe at most 2 s, quickly."""
+        with self._free:
+            return self._decoder.spot(sound)
+
+
+class Hearing:
+    """`async with` it, `configure` it, then feed it; `tell` is called with what is heard."""
+
+    def __init__(
+        self,
+        decoder: SharedDecoder,
+        options: EarsOptions,
+        tell: Callable[[Heard], None],
+        activity: Callable[[EarsOptions], VoiceActivity] = VoiceActivity,
+    ) -> None:
+        self._decoder, self._options, self._tell, self._activity = decoder, options, tell, activity
+        self._session: SessionFields | None = None
+        self._incoming: Incoming
+        self._ears: Ears | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._transcriber = self._new_transcriber(options)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._taken = 0
+        """Samples of the input clock."""
+        self.offset = 0
+        """Where the clock of the ears began on the input clock, in samples."""
+        self._turn = 0
+        self._in_turn = False
+        self._turn_start = 0
+        self._partial: asyncio.Task[None] | None = None
+        self._next_partial = 0
+        self._rest = np.zeros(0, np.float32)
+        self._recent: deque[Sound] = deque(maxlen=_RECENT)
+        """What voice activity has heard since the last turn, should the client commit it by hand."""
+
+    async def __aenter__(self) -> Hearing:  # noqa: PYI034 - final in all but name
+        await self._transcriber.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._close_ears()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._transcriber.__aexit__(None, None, None)
+
+    async def configure(self, session: SessionFields) -> None:
+        """Take the settings of the session; ears whose settings did not change go on."""
+        before, self._session = self._session, session
+        new = session.audio.input
+        if before is None or before.audio.input.format != new.format:
+            self._incoming = Incoming(new.format)
+        if before is None or before.audio.input.turn_detection != new.turn_detection:
+            await self._open_ears()
+
+    async def feed(self, sound: bytes) -> None:
+        """Take the next bytes; waits while the ears are behind."""
+        samples = np.concatenate((self._rest, self._incoming.receive(sound)))
+        if self._ears is None:
+            self._rest = samples[:0]
+            self._grow(samples)
+            return
+        whole = len(samples) // FRAME * FRAME
+        self._rest = samples[whole:]
+        for start in range(0, whole, FRAME):
+            self._taken += FRAME
+            self._recent.append(samples[start : start + FRAME])
+            await self._ears.receive(samples[start : start + FRAME])
+            if start % (50 * FRAME) == 0:
+                # A long append must not keep the other sessions waiting.
+                await asyncio.sleep(0)
+
+    async def end_turn(self, item_id: str) -> None:
+        """Transcribe what was fed since the last turn as this item."""
+        if self._ears is not None:
+            # Whoever commits by hand while voice activity listens ends the turn for it, too.
+            sound = np.concatenate([np.zeros(0, np.float32), *self._recent])
+            await self._open_ears()
+            self._start(self._decode(item_id, sound))
+            return
+        seconds = (self._taken - self._turn_start) / RATE
+        words = self._transcriber.final(self._taken)
+        self._in_turn = False
+
+        async def decode() -> None:
+            try:
+                self._tell(Decoded(item_id, (await words).committed, seconds))
+            except AudioError:
+                self._tell(Decoded(item_id, None, seconds))
+
+        self._start(decode())
+
+    async def forget(self) -> None:
+        """Drop what was fed since the last turn."""
+        self._in_turn = False
+        if self._ears is not None:
+            await self._open_ears()
+
+    async def transcribe(self, item_id: str, sound: bytes) -> None:
+        """Transcribe sound that a client brought as an item."""
+        self._start(self._decode(item_id, Incoming(self._incoming.form).receive(sound)))
+
+    async def _decode(self, item_id: str, sound: Sound) -> None:
+        seconds = len(sound) / RATE
+        try:
+            async with self._new_transcriber(self._options) as transcriber:
+                transcriber.start_turn(0, 0, sound)
+                words = await transcriber.final(len(sound))
+            self._tell(Decoded(item_id, words.committed, seconds))
+        except AudioError:
+            self._tell(Decoded(item_id, None, seconds))
+
+    def hold_open(self, milliseconds: float) -> None:
+        """Let this turn end only after that much silence, if its end is judged by its words."""
+        detection = None if self._session is None else self._session.audio.input.turn_detection
+        if self._ears is not None and isinstance(detection, SemanticVad):
+            self._ears.hold_open(milliseconds)
+
+    @property
+    def options(self) -> EarsOptions:
+        """The settings that hold now."""
+        return self._options if self._ears is None else self._ears.options
+
+    def _grow(self, samples: Sound) -> None:
+        if not self._in_turn:
+            self._turn += 1
+            self._in_turn, self._turn_start = True, self._taken
+            self._transcriber.start_turn(self._turn, self._taken, samples)
+            self._next_partial = self._taken + samples_of(self._options.partial_every_ms)
+        else:
+            self._transcriber.feed(samples)
+        self._taken += len(samples)
+        if self._taken >= self._next_partial and (self._partial is None or self._partial.done()):
+            self._next_partial = self._taken + samples_of(self._options.partial_every_ms)
+            self._partial = self._start(self._hear_partial(self._turn))
+
+    async def _hear_partial(self, turn: int) -> None:
+        words = await self._transcriber.partial()
+        if words is not None and self._in_turn and turn == self._turn and words.committed:
+            self._tell(Partial(words.committed))
+
+    async def _open_ears(self) -> None:
+        await self._close_ears()
+        assert self._session is not None  # noqa: S101 - configure has run
+        detection = self._session.audio.input.turn_detection
+        self._recent.clear()
+        self._in_turn, self._rest, self.offset = False, np.zeros(0, np.float32), self._taken
+        if detection is None:
+            return
+        options = ears_options(self._options, detection)
+        self._ears = await Ears(self._activity(options), self._new_transcriber(options), options).__aenter__()
+        self._reader = asyncio.create_task(self._read(self._ears), name="ears")
+
+    async def _close_ears(self) -> None:
+        ears, self._ears = self._ears, None
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+            self._reader = None
+        if ears is not None:
+            await ears.__aexit__(None, None, None)
+
+    async def _read(self, ears: Ears) -> None:
+        async for event in ears.events():
+            if isinstance(event, HardEnd):
+                self._recent.clear()
+            self._tell(event)
+
+    def _new_transcriber(self, options: EarsOptions) -> Transcriber:
+        return Transcriber(_NOWHERE, options, lambda *_: self._decoder)
+
+    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name="transcript")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def ears_options(options: EarsOptions, detection: ServerVad | SemanticVad) -> EarsOptions:
+    """Translate the protocol's turn detection."""
+    if isinstance(detection, ServerVad):
+        return replace(
+            options,
+            speech_on=detection.threshold,
+            speech_off=max(0.0, min(options.speech_off, detection.threshold - 0.15)),
+            preroll_ms=detection.prefix_padding_ms,
+            soft_end_ms=min(options.soft_end_ms, detection.silence_duration_ms),
+            hard_end_ms=detection.silence_duration_ms,
+        )
+    part = _EAGERNESS[detection.eagerness]
+    return replace(
+        options,
+        hard_end_ms=round(options.hard_end_ms * part),
+        statement_end_ms=round(options.statement_end_ms * part),
+        unfinished_end_ms=round(options.unfinished_end_ms * part),
+    )

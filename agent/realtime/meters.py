@@ -1,0 +1,34 @@
+"""Figures for Prometheus. Each server has a registry of its own; no figure holds anything that a user said."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+
+
+class Meters:
+    """What is counted."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.sessions = Gauge("descant_sessions", "Sessions that are open.", registry=registry)
+        self.opened = Counter("descant_sessions_opened", "Sessions that were opened.", registry=registry)
+        self.refused = Counter("descant_refused", "Connections that were refused.", ["reason"], registry=registry)
+        self.closed = Counter("descant_closed", "Sessions that ended, by close code.", ["code"], registry=registry)
+        self.events = Counter("descant_client_events", "Events that clients sent.", registry=registry)
+        self.mistakes = Counter("descant_errors_sent", "Error events that were sent.", ["code"], registry=registry)
+        self.responses = Counter("descant_responses", "Responses that ended.", ["status"], registry=registry)
+        self.first_audio = Histogram(
+            "descant_first_audio_seconds",
+            "From the start of a response to its first sound.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def text(self) -> bytes:
+        """Write all figures in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,205 @@
+"""One line of thought for a conversation that the client owns: brought to whatever the item list says it should be.
+
+A loop keeps what was said in its cache, turn by turn. A client may rewrite that at any time (delete, truncate, replay
+a conversation, change the instructions). As long as the list only grows, the loop goes on and nothing is computed
+twice; otherwise the loop is made anew and told the turns. Knows no items, only text.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from agent.realtime.messages import Turn
+from agent.realtime.wire import tools_of
+from reasoning.loop import Loop
+from reasoning.script import Script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agent.realtime.messages import Brief
+    from agent.realtime.robot import Rider
+    from reasoning.calls import Tool
+    from reasoning.engine import Engine
+    from reasoning.events import LoopEvent
+    from reasoning.options import LoopOptions
+
+_EFFORTS: Final = {"low": 0.5, "medium": 1.0, "high": 1.5, "xhigh": 2.0}
+"""Thinking budgets in parts of the configured one; minimal does not think."""
+_NOTHING: Final = "Hello."
+"""Stands for the user's words where the assistant is to speak first."""
+_MORE: Final = "Go on."
+"""Stands for them where it is to speak again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brains:
+    """What all minds of a server share."""
+
+    engine: Engine
+    script: Script
+    options: LoopOptions
+    context: int
+    """Tokens that a view may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Temper:
+    """What needs another loop when it changes."""
+
+    instructions: str
+    effort: str
+    max_output_tokens: int | None
+
+
+class Mind:
+    """`async with` it; then `hear`, `answer` and `take_back` for one turn after the other."""
+
+    def __init__(
+        self,
+        brains: Brains,
+        tell: Callable[[LoopEvent], None],
+        clock: Callable[[], float],
+        robot: Rider | None = None,
+    ) -> None:
+        """Make it; the skills of `robot` stand beside the client's functions, which take precedence."""
+        self._brains, self._tell, self._clock, self._robot = brains, tell, clock, robot
+        self._stack = AsyncExitStack()
+        self._loop: Loop | None = None
+        self._temper: _Temper | None = None
+        self._tools: tuple[Tool, ...] = ()
+        self._known: list[Turn] | None = []
+        """Turns that the loop has in its history; None: it was cut off while they were written."""
+        self._open = ""
+        """Words of the turn that the loop is in."""
+        self._answered = self._cut = False
+
+    async def __aenter__(self) -> Mind:  # noqa: PYI034 - final in all but name
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._drop()
+
+    async def ready(self, brief: Brief) -> None:
+        """Get to the end of the conversation so far: what can be computed before anybody speaks, is."""
+        await self._prepare(brief)
+
+    async def hear(self, brief: Brief) -> None:
+        """Take the words of the turn so far."""
+        loop = await self._prepare(brief)
+        self._open = brief.text
+        await loop.hear(brief.text)
+
+    async def answer(self, brief: Brief) -> None:
+        """Reply. Cancel it to interrupt."""
+        loop = await self._prepare(brief)
+        self._open, self._answered, self._cut = brief.text, True, True
+        unprompted = "" if loop.notes_waiting else _MORE if brief.turns else _NOTHING
+        await loop.answer(brief.text or unprompted)
+        self._cut = False
+
+    async def note(self, text: str) -> None:
+        """Take in a text while replying."""
+        if self._loop is not None:
+            self._open = f"{self._open}\n{text}"
+            await self._loop.note(text)
+
+    @property
+    def notes_waiting(self) -> bool:
+        """Whether something was noted that the reply could not take up any more."""
+        return self._loop is not None and self._loop.notes_waiting
+
+    def playing(self, lead_s: float) -> None:
+        """Pass on how much reply is left to hear."""
+        if self._loop is not None:
+            self._loop.playing(lead_s)
+
+    def tokens(self, brief: Brief) -> int:
+        """Count the tokens of what a reply is made from."""
+        encode = self._brains.script.tokenizer.encode
+        texts = [brief.instructions, brief.text, *(text for turn in brief.turns for text in (turn.user, turn.reply))]
+        return sum(len(encode(text)) for text in texts if text)
+
+    async def _prepare(self, brief: Brief) -> Loop:
+        """Bring the loop to where this brief begins."""
+        temper = _Temper(brief.instructions, brief.effort, brief.max_output_tokens)
+        turns = list(brief.turns)
+        loop = self._loop
+        if loop is None or temper != self._temper or not await self._follow(loop, turns, brief.text):
+            loop = await self._renew(temper, turns)
+        tools = self._all_tools(brief)
+        if tools != self._tools:
+            await loop.set_tools(tools)
+            self._tools = tools
+        return loop
+
+    def _all_tools(self, brief: Brief) -> tuple[Tool, ...]:
+        own = tools_of(brief.tools)
+        names = {tool.name for tool in own}
+        skills = () if self._robot is None else self._robot.tools
+        return (*own, *(skill for skill in skills if skill.name not in names))
+
+    async def _follow(self, loop: Loop, turns: list[Turn], text: str) -> bool:
+        """Go on with the loop that is there, if these turns follow from it."""
+        known, self._known = self._known, None
+        if known is None:
+            return False
+        if turns == known:
+            if self._answered and text.startswith(self._open):
+                # Nothing of the reply was heard: it is still the same turn.
+                await loop.take_back()
+            elif self._answered:
+                return False
+        elif self._answered and turns[:-1] == known and turns[-1].user == self._open:
+            await loop.finish(turns[-1].reply, interrupted=self._cut)
+            self._open = ""
+        else:
+            return False
+        self._known, self._answered = turns, False
+        return True
+
+    async def _renew(self, temper: _Temper, turns: Sequence[Turn]) -> Loop:
+        await self._drop()
+        brains = self._brains
+        session = await self._stack.enter_async_context(brains.engine.session())
+        self._loop = loop = Loop(
+            session,
+            _script(brains.script, temper.instructions),
+            _options(brains.options, temper),
+            self._tell,
+            self._clock,
+            context=brains.context,
+        )
+        await loop.open()
+        for turn in turns[-brains.options.history_turns :]:
+            await loop.hear(turn.user or _NOTHING)
+            await loop.finish(turn.reply)
+        self._temper, self._known, self._tools = temper, list(turns), ()
+        self._open, self._answered = "", False
+        return loop
+
+    async def _drop(self) -> None:
+        self._known = None
+        loop, self._loop = self._loop, None
+        stack, self._stack = self._stack, AsyncExitStack()
+        try:
+            if loop is not None:
+                await loop.close()
+        finally:
+            await stack.aclose()
+
+
+def _script(script: Script, instructions: str) -> Script:
+    if not instructions.strip():
+        return script
+    return Script(script.tokenizer, script.family, f"{script.family.system}\n\n{instructions.strip()}")
+
+
+def _options(options: LoopOptions, temper: _Temper) -> LoopOptions:
+    if temper.max_output_tokens is not None:
+        options = replace(options, reply_tokens=min(options.reply_tokens, temper.max_output_tokens))
+    if temper.effort == "minimal":
+        return replace(options, mode="no-think")
+    return replace(options, think_tokens=round(options.think_tokens * _EFFORTS[temper.effort]))

@@ -1,0 +1,271 @@
+"""A robot as the hands of a conversation: calls of the mind become orders, what the robot reports becomes words.
+
+    mind's call -> gate -> order               robot's event -> note in the input block, some with a turn of its own
+    stop phrase or key -> stop path            what the robot's state says of a stop -> spoken, past any model
+    user's "resume" -> question -> user's "yes" -> resume
+
+The model can ask for skills and can stop. It cannot resume, confirm or answer the gate: only words that the user
+said or typed do. Works with any `Mind`; knows neither sound nor MQTT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final, Protocol
+
+from audio.agreement import key
+from reasoning.calls import Tool
+from robots.events import Happening
+from robots.gate import Admitted, Question, Refused, Resumed, Source
+from robots.robot import QUEUE
+from robots.skills import STOP, Call, offered, parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agent.session import Session
+    from reasoning import events as mind
+    from robots.events import Event
+    from robots.session import RobotSession
+    from robots.site import Site
+    from robots.skills import Skill
+
+RESUME: Final = frozenset(
+    {
+        *("resume", "continue", "carry on", "go on", "keep going", "you may move", "you may move again", "move again"),
+        *("you can move again", "resume the robot", "robot resume", "unpause", "resume driving"),
+    }
+)
+"""Words of the user that ask for an end of a stop or a pause; they lead to a question, not to motion."""
+YES: Final = frozenset({"yes", "yeah", "yep", "sure", "do it", "go ahead", "confirmed", "i confirm", "correct"})
+NO: Final = frozenset({"no", "nope", "don't", "do not", "cancel", "never mind", "no way"})
+_POLITE: Final = frozenset({"please", "ok", "okay", "now", "thanks", "well", "robot"})
+
+_SAID: Final = frozenset(
+    {
+        *(Happening.STOPPED, Happening.UNCONFIRMED, Happening.RESUMED, Happening.HELD),
+        *(Happening.UNKNOWN, Happening.DENIED, Happening.OTHER),
+    }
+)
+"""Said in the words of the robot's state, past any model."""
+_TOLD: Final = frozenset({Happening.DONE, Happening.FAILED, Happening.BLOCKED})
+"""The mind is told, and replies though nobody asked."""
+
+
+_UNDONE: Final = frozenset({Happening.FAILED, Happening.UNKNOWN, Happening.UNCONFIRMED, Happening.DENIED})
+
+
+class Mind(Protocol):
+    """What a conversation offers to a robot."""
+
+    def note(self, text: str, *, unprompted: bool) -> None:
+        """Tell the mind; `unprompted`: it replies as soon as nobody has the turn."""
+        ...
+
+    def announce(self, text: str) -> None:
+        """Say these very words to the user."""
+        ...
+
+
+class Hands:
+    """One robot under command of one conversation."""
+
+    def __init__(self, robot: RobotSession, mind: Mind, show: Callable[[str, str], None]) -> None:
+        """`show` is told who (`robot`, `calls`, `gate`, `stop`) and what, for the screen and the timeline."""
+        self._robot, self._mind, self._show = robot, mind, show
+        self._epoch = robot.robot.gate.epoch
+        self._question: Question | None = None
+        self._previous: Call | None = None
+        """What the mind called last in this turn."""
+        self._held: deque[Call] = deque()
+        """Calls behind one that waits for the user's yes: they keep their order."""
+        self.undone = 0
+        """Calls that were refused, and tasks that failed or whose outcome is unknown."""
+
+    @property
+    def tools(self) -> list[Tool]:
+        """What the mind may call now."""
+        return tools_of(self._robot.robot.skills, self._robot.robot.gate.site)
+
+    @property
+    def question(self) -> Question | None:
+        """What waits for the user's yes."""
+        return self._question
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way, nothing is being stopped, and no question waits."""
+        return self._robot.robot.idle and self._robot.robot.stopping is None and self._question is None
+
+    # --- what the user does ---
+
+    def stop(self, why: str) -> None:
+        """Stop the robot at once: a stop phrase was heard, or a key was pressed."""
+        self._question = None
+        self._held.clear()
+        self._show("stop", why)
+        self._robot.stop(why)
+
+    def heard(self, text: str) -> bool:
+        """Take a whole turn of the user; True where it was an answer or a resume, and no reply is needed.
+
+        What the mind calls from here on was asked for after any stop that came before.
+        """
+        self._epoch, self._previous = self._robot.robot.gate.epoch, None
+        words = _bare(text)
+        if self._question is not None and words in YES | NO:
+            question, self._question = self._question, None
+            self._answer(question, yes=words in YES)
+            return True
+        # Other words: the user is past the question, and what waited behind it with him.
+        self._question = None
+        self._held.clear()
+        if words in RESUME and self._robot.robot.gate.latch is not None:
+            self._ask(self._robot.ask_to_resume())
+            return True
+        return False
+
+    def _answer(self, question: Question, *, yes: bool) -> None:
+        verdict = self._robot.answer(question.question_id, yes=yes, by=Source.USER)
+        match verdict:
+            case Refused(reason):
+                self._held.clear()
+                self._show("gate", f"refused: {reason}")
+                self._mind.announce("All right, it stays as it is." if not yes else f"That is not possible: {reason}.")
+            case Admitted() | Resumed():
+                self._show("gate", "confirmed by the user")
+                self._mind.announce("All right.")
+                while self._held and self._question is None:
+                    self._carry_out(self._held.popleft())
+
+    def _ask(self, verdict: Question | Refused) -> None:
+        match verdict:
+            case Question(text=text):
+                self._question = verdict
+                self._show("gate", f"asks: {text}")
+                self._mind.announce(text)
+            case Refused(reason):
+                self._show("gate", f"refused: {reason}")
+                self._mind.announce(f"Not now: {reason}.")
+
+    # --- what the mind does ---
+
+    def called(self, call: mind.Call) -> None:
+        """Carry out a call of the mind, if the gate lets it pass; a stop at once, others in their order."""
+        self._show("calls", f"{call.name}({_listed(call.arguments)})")
+        if call.name == STOP:
+            self._question = None
+            self._held.clear()
+        # The mind counts its calls by conversation; the gate remembers them for good.
+        asked = Call(self._robot.new_id(), call.name, dict(call.arguments), self._epoch)
+        previous, self._previous = self._previous, asked
+        for part in parts(asked, self._robot.robot.skills, self._robot.new_id, previous):
+            if self._question is not None and len(self._held) < QUEUE:
+                self._held.append(part)
+            elif not self._carry_out(part):
+                return
+
+    def _carry_out(self, call: Call) -> bool:
+        """Put a call to the gate; False where it is refused."""
+        verdict = self._robot.call(call)
+        match verdict:
+            case Question():
+                self._ask(verdict)
+            case Refused(reason):
+                self.undone += 1
+                self._show("gate", f"refused: {reason}")
+                self._mind.note(f"[robot] {call.skill} was refused: {reason}.", unprompted=True)
+            case Admitted():
+                self._show("gate", "admitted")
+        return not isinstance(verdict, Refused)
+
+    # --- what the robot does ---
+
+    async def follow(self) -> None:
+        """Tell what happens to the robot, for ever."""
+        async for event in self._robot.events():
+            self.happened(event)
+
+    def happened(self, event: Event) -> None:
+        """Tell one event."""
+        self._show("robot", event.text)
+        self.undone += event.happening in _UNDONE
+        stopping = self._robot.robot.gate.latch is not None
+        if event.happening in _SAID:
+            self._mind.announce(event.text)
+        unprompted = event.happening in _TOLD and not stopping
+        self._mind.note(f"[robot] {event.text}", unprompted=unprompted)
+
+    def unfit(self) -> str | None:
+        """Return why the robot cannot be commanded now; None: it can."""
+        robot = self._robot.robot
+        return robot.world.unfit(time.monotonic(), robot.gate.site.limits)
+
+
+class Body:
+    """A robot and a spoken conversation, wired by the conversation's own hooks.
+
+    `heard`, `called` and `stop` are its `on_turn`, `on_call` and `on_stop`. What is told before `serve` waits.
+    """
+
+    def __init__(self, robot: RobotSession, show: Callable[[str, str], None]) -> None:
+        self._hands = Hands(robot, self, show)
+        self._notes: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
+        self._session: Session | None = None
+        self.heard, self.called = self._hands.heard, self._hands.called
+
+    @property
+    def tools(self) -> list[Tool]:
+        """What the mind may call now."""
+        return self._hands.tools
+
+    @property
+    def idle(self) -> bool:
+        """Whether the robot has nothing to do, and nothing about it is left to tell or to ask."""
+        return self._hands.idle and self._notes.empty()
+
+    def stop(self, phrase: str) -> None:
+        """Stop the robot: the user said so."""
+        self._hands.stop(f"the user said {phrase!r}")
+
+    def pressed(self) -> None:
+        """Stop the robot: a key was pressed."""
+        self._hands.stop("a key was pressed")
+
+    def note(self, text: str, *, unprompted: bool) -> None:
+        """Tell the conversation; it may be busy, so that this waits in line."""
+        self._notes.put_nowait((text, unprompted))
+
+    def announce(self, text: str) -> None:
+        """Have it spoken."""
+        if self._session is not None:
+            self._session.announce(text)
+
+    async def serve(self, session: Session) -> None:
+        """Tell the conversation what happens to the robot, for ever."""
+        self._session = session
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hands.follow(), name="robot events")
+            while True:
+                text, unprompted = await self._notes.get()
+                await session.note(text, unprompted=unprompted)
+
+
+def tools_of(skills: Mapping[str, Skill], site: Site) -> list[Tool]:
+    """Give the mind's tools for a robot's skills."""
+    places = frozenset(site.places)
+    shown = offered(skills, site).values()
+    return [Tool(skill.name, skill.description, skill.parameters, places) for skill in shown]
+
+
+def _bare(text: str) -> str:
+    """Return words without case, punctuation and politeness."""
+    words = [key(word) for word in re.sub(r"[.,!?;:]", " ", text).split()]
+    return " ".join(word for word in words if word not in _POLITE)
+
+
+def _listed(arguments: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())

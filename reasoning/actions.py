@@ -1,0 +1,134 @@
+"""The part of the loop that calls tools: decides whether a reply is a call, writes calls, and knows when to decline.
+
+The decision is the model's own habit: with tools in its prompt, a chat model opens its reply with a call where one is
+due, and with words where none is. So the weight of such an opening is asked for, before anything is written. The calls
+are then decoded under the grammar of the tools, all of them before the first is made: a request is done as a whole or
+not at all. Where they leave out something that the user named, the model is made to go on with a further call. It is
+declined by the tool that says so, where something is still left out or was made up, and where the grammar had to force
+the model to a tool or a value that it did not want, such as a place that is not on the list. Then the reply says so.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from reasoning.calls import read_call
+from reasoning.events import ACT, Call, Probe, Retracted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from reasoning.calls import Tool, Written
+    from reasoning.context import Context
+    from reasoning.engine import Block
+    from reasoning.events import LoopEvent
+    from reasoning.streams import Piece, Streams
+    from reasoning.turn import Turn
+
+_WORD: Final = re.compile(r"\w")
+_NAME: Final = re.compile(r'\{"name": "[^"]*$')
+"""Ends a text inside the name of a tool."""
+_NEGATED: Final = re.compile(r"\b(not|never|no|without|except|instead|rather than)\b|n['’]t\b", re.IGNORECASE)
+"""Words with which a user names what is not to be done."""
+_TRIES: Final = 2
+"""How often the model is made to go on."""
+
+
+class Actions:
+    """Writes the calls of a turn."""
+
+    def __init__(self, context: Context, streams: Streams, emit: Callable[[LoopEvent], None]) -> None:
+        self._context, self._streams, self._emit = context, streams, emit
+        self._session, self._script, self._options = context.session, context.script, context.options
+        self._made = 0
+
+    async def wanted(self, turn: Turn, view: Sequence[Block], head: Sequence[int]) -> bool:
+        """Ask whether a reply that is headed so begins with a call."""
+        if not self._context.tools:
+            return False
+        verdict = await self._session.weigh(view, head, self._script.call_or_words)
+        turn.tokens["probe"] += len(head)
+        decision = verdict.log_odds > self._options.act_margin
+        self._emit(Probe(ACT, verdict.log_odds, self._options.act_margin, decision))
+        return decision
+
+    async def write(self, turn: Turn, draft: Block) -> bool:
+        """Write calls at the end of the draft and report them; False, and nothing called, where they are declined."""
+        text = ""
+        calls: list[Written] = []
+        try:
+            for _ in range(1 + _TRIES):
+                text, reason = await self._passage(turn, draft, text)
+                calls = [] if reason else [read_call(self._bare(line), self._listed) for line in text.split("\n")]
+                if any(call.name == self._script.family.decline.name for call in calls):
+                    reason = "declined"
+                if made_up := self._made_up(turn, calls):
+                    reason = f"nobody named {', '.join(sorted(made_up))}"
+                left_out = self._left_out(turn.text, calls)
+                if reason or not left_out:
+                    break
+                reason = f"leaves out {', '.join(sorted(left_out))}"
+        except ValueError as error:
+            reason = str(error)
+        if reason:
+            self._emit(Retracted(text, reason))
+            return False
+        for call in calls:
+            turn.calls.append(call)
+            self._made += 1
+            self._emit(Call(f"call{self._made}", call.name, call.arguments))
+        return True
+
+    async def _passage(self, turn: Turn, draft: Block, before: str) -> tuple[str, str]:
+        """Write calls, behind those that stand there; give them all, and why they cannot be made, if so."""
+        view, limit = self._context.view(turn, draft), self._options.call_tokens
+        if before:
+            await self._session.crop(draft, len(draft) - (draft.tokens[-1] in self._script.ends))
+            await self._session.append(view, self._script.tokenizer.encode("\n"))
+        text = f"{before}\n" if before else ""
+        grammar = self._script.call_grammar(self._context.tools, self._options.calls)
+        async with self._streams.run(turn, view, "writer", self._script.ends, limit, grammar=grammar) as pieces:
+            async for piece in pieces:
+                if self._forced(text, piece):
+                    return text, "no tool does this"
+                text += piece.text
+        return text, ""
+
+    def _left_out(self, asked: str, calls: Sequence[Written]) -> set[str]:
+        """Give what the user named and no call has. Who says what is not to be done may name more than that."""
+        if _NEGATED.search(asked):
+            return set()
+        return {value for value in self._named - _values(calls) if _names(asked, value)}
+
+    def _made_up(self, turn: Turn, calls: Sequence[Written]) -> set[str]:
+        """Give what the calls have and nobody named, now or in the turns that are remembered."""
+        told = f"{self._context.told}\n{turn.input_text}"
+        return {value for value in self._named & _values(calls) if not _names(told, value)}
+
+    @property
+    def _named(self) -> set[str]:
+        return {value for tool in self._context.tools for value in tool.named}
+
+    @property
+    def _listed(self) -> list[Tool]:
+        return [*self._context.tools, self._script.family.decline]
+
+    def _forced(self, before: str, piece: Piece) -> bool:
+        """Say whether the grammar forced the model to this word. Signs do not count: it may lay out JSON its way."""
+        if not _WORD.search(piece.text):
+            return False
+        bar = self._options.forced_name if _NAME.search(before) else self._options.forced_value
+        return piece.log_prob < bar
+
+    def _bare(self, line: str) -> str:
+        family = self._script.family
+        return line.removeprefix(family.call_begin).removesuffix(family.call_end)
+
+
+def _values(calls: Sequence[Written]) -> set[str]:
+    return {value for call in calls for value in call.arguments.values() if isinstance(value, str)}
+
+
+def _names(text: str, value: str) -> bool:
+    return re.search(rf"\b{re.escape(value)}\b", text, re.IGNORECASE) is not None

@@ -1,0 +1,67 @@
+"""One turn of the loop, as far as it has come: what was heard, thought, called and said. Data only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reasoning.steps import Steps
+
+if TYPE_CHECKING:
+    from reasoning.calls import Written
+    from reasoning.engine import Block
+
+
+@dataclass(slots=True)
+class Turn:
+    """A turn, from its first word until it is history."""
+
+    number: int
+    input: Block
+    thoughts: Block
+    text: str = ""
+    """The user's words."""
+    before: list[str] = field(default_factory=list)
+    """Notes from outside that came before the first word."""
+    after: list[str] = field(default_factory=list)
+    """Notes that came since."""
+    steps: Steps = field(default_factory=Steps)
+    facts_end: int = 0
+    """Length of the thoughts up to the last fact that is kept."""
+    facts: int = 0
+    """How many of the finished steps are those facts."""
+    carried: bool = False
+    """The thoughts come from a turn that was interrupted."""
+    findings: list[str] = field(default_factory=list)
+    """Steps that found something."""
+    thinking: bool = False
+    thought_out: bool = False
+    replies: list[Block] = field(default_factory=list)
+    """A block for each sentence, and the draft that is headed for the next one."""
+    head: int = 0
+    """Length of the draft's head."""
+    said: list[str] = field(default_factory=list)
+    calls: list[Written] = field(default_factory=list)
+    tokens: Counter[str] = field(default_factory=Counter)
+    first_step: int = 0
+    last_step: int = 0
+    reason: str = "complete"
+    deadline: float = float("inf")
+    sealed: bool = False
+    """What is thought is thought: notes that come now are for the next turn."""
+
+    @property
+    def input_text(self) -> str:
+        """What the input block holds: the user's words, and the notes around them, a line each."""
+        return "\n".join(line for line in [*self.before, self.text, *self.after] if line)
+
+    @property
+    def known(self) -> str:
+        """What may be repeated in speech without being thought: the input, and the calls that were made."""
+        return "\n".join([self.input_text, *(call.text() for call in self.calls)])
+
+    @property
+    def reply(self) -> str:
+        """What was said."""
+        return " ".join(self.said)

@@ -1,0 +1,199 @@
+"""A house without models: a mind that follows a script, ears that hear levels, a voice of square waves."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from agent.realtime.dialogue import House
+from agent.realtime.hearing import SharedDecoder
+from agent.realtime.keys import Keys
+from agent.realtime.mind import Brains
+from agent.realtime.options import ServerOptions
+from agent.realtime.robot import Garage
+from agent.realtime.server import RealtimeServer
+from audio.agreement import Word
+from audio.clock import RATE, Sound
+from audio.decoder import Hypothesis
+from audio.options import EarsOptions, VoiceOptions
+from audio.synthesizer import Synthesizer
+from audio.vad import VoiceActivity
+from reasoning.options import LoopOptions
+from reasoning.policies import HOLDING_PHRASES
+from reasoning.script import Script, family_of
+from tests.agent.realtime.openai_types import check
+from tests.audio.test_synthesizer import Letters
+from tests.audio.test_vad import by_level
+from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, Words
+
+FAMILY: Final = family_of("any")
+QUESTION: Final = "What is 3 times 8?"
+PRIVATE: Final = "zebra crossing"
+THOUGHTS: Final = f"The {PRIVATE} is private.\nThe product of 3 and 8 is 24.\n"
+SAID: Final = {0.9: QUESTION, 0.8: "And half of that?", 0.7: ""}
+"""What is said at each level of sound; the last is a cough."""
+
+
+class LevelDecoder:
+    """Hears the words that belong to a level of sound, one for each tenth of a second of it."""
+
+    def decode(self, sound: Sound, *, final: bool) -> Hypothesis:  # noqa: ARG002 - both are the same to it
+        words: list[Word] = []
+        for level, text in SAID.items():
+            count = round(int((np.abs(sound - level) < 0.03).sum()) / RATE * 10)
+            words += [Word(word, 0.9) for word in text.split()[:count]]
+        return Hypothesis(tuple(words), -0.1, 0.0)
+
+    def spot(self, sound: Sound) -> Hypothesis:
+        return self.decode(sound, final=True)
+
+
+@dataclass
+class Script24:
+    """Writes by role; `replies` may look at the whole view."""
+
+    thoughts: str = THOUGHTS + END
+    at_once: Callable[[str], str] = lambda _: f"Hello to you.{END}"
+    result: str = f"It is 24.{END}"
+    small_talk: bool = False
+
+    def weigh(self, before: str) -> float:
+        if FAMILY.need_question in before[-200:]:
+            return -20.0 if self.small_talk else 20.0
+        return 3.0 if "24" in before.rpartition(FAMILY.work_open)[2] else -3.0
+
+    def write(self, before: str, name: str) -> str:
+        last = before[-400:]
+        if name.startswith("thoughts"):
+            return self.thoughts if before.rfind(FAMILY.early_open) <= before.rfind(FAMILY.work_open) else END
+        if FAMILY.result_request in last:
+            return self.result
+        if FAMILY.step_request in last:
+            return f"The product of 3 and 8 is 24.{END}"
+        return self.at_once(before)
+
+
+@dataclass
+class FakeHouse:
+    script: Script24 = field(default_factory=Script24)
+    loop: LoopOptions = field(default_factory=lambda: LoopOptions(hold_after_s=60, hold_again_s=60))
+    voice: Letters = field(default_factory=Letters)
+    garage: Garage | None = None
+    engine: ScriptedEngine = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.engine = ScriptedEngine(Mind(self.script.write, self.script.weigh), Words())
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[House]:
+        brains = Brains(self.engine, Script(self.engine.tokenizer, FAMILY), self.loop, 100_000)
+        async with Synthesizer(Path("none"), VoiceOptions(), lambda *_: self.voice) as synthesizer:
+            holds = [await synthesizer.synthesize(phrase) for phrase in HOLDING_PHRASES]
+            self.voice.said.clear()
+            yield House(
+                brains,
+                SharedDecoder(LevelDecoder()),
+                synthesizer,
+                tuple(holds),
+                EarsOptions(partial_every_ms=100),
+                VoiceOptions(),
+                lambda options: VoiceActivity(options, by_level),
+                self.garage,
+            )
+
+
+class Client:
+    """A client that checks everything it gets."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.events: list[dict[str, Any]] = []
+
+    async def send(self, kind: str, **content: object) -> None:
+        await self.socket.send(json.dumps({"type": kind, **content}))
+
+    async def next(self) -> dict[str, Any]:
+        event: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), 20))
+        check(event)
+        self.events.append(event)
+        return event
+
+    async def until(self, kind: str) -> dict[str, Any]:
+        while (event := await self.next())["type"] != kind:
+            pass
+        return event
+
+    async def configure(self, **session: object) -> dict[str, Any]:
+        await self.send("session.update", session={"type": "realtime", **session})
+        return await self.until("session.updated")
+
+    async def write(self, text: str) -> None:
+        content = [{"type": "input_text", "text": text}]
+        await self.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+
+    async def ask(self, text: str, **response: object) -> dict[str, Any]:
+        await self.write(text)
+        await self.send("response.create", **({"response": response} if response else {}))
+        return (await self.until("response.done"))["response"]  # type: ignore[no-any-return]
+
+    async def sound(self, level: float, seconds: float) -> None:
+        pcm = np.full(round(24_000 * seconds), round(level * 32768), "<i2").tobytes()
+        for start in range(0, len(pcm), 9600):
+            await self.send("input_audio_buffer.append", audio=base64.b64encode(pcm[start : start + 9600]).decode())
+
+    async def close_code(self) -> int | None:
+        """Read until the server closes; give its code."""
+        with suppress(ConnectionClosed):
+            while True:
+                await self.next()
+        return self.socket.close_code
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["type"] == kind]
+
+    @property
+    def types(self) -> list[str]:
+        return [event["type"] for event in self.events]
+
+
+@dataclass
+class Served:
+    server: RealtimeServer
+    port: int
+    house: FakeHouse
+
+    def url(self, query: str = "model=any") -> str:
+        return f"ws://127.0.0.1:{self.port}/v1/realtime?{query}"
+
+    @asynccontextmanager
+    async def client(self, query: str = "model=any", key: str | None = None) -> AsyncIterator[Client]:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        async with connect(self.url(query), additional_headers=headers, max_size=None, compression=None) as socket:
+            client = Client(socket)
+            await client.until("session.created")
+            yield client
+
+
+@asynccontextmanager
+async def served(
+    house: FakeHouse | None = None, options: ServerOptions | None = None, key: str | None = None
+) -> AsyncIterator[Served]:
+    house, options = house or FakeHouse(), options or ServerOptions(drain_s=1.0)
+    async with house.open() as opened:
+        server = RealtimeServer(opened, options, Keys(key, most=10), model="smollm2-135m", voice="joe")
+        async with server.listening("127.0.0.1", 0) as port:
+            yield Served(server, port, house)
+
+
+def transcript(events: Sequence[dict[str, Any]]) -> str:
+    return "".join(event["delta"] for event in events if event["type"].endswith(("transcript.delta", "text.delta")))

@@ -1,0 +1,121 @@
+"""The server's robot in the conversation of a client, over a real websocket and without a broker."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent.realtime.robot import Garage
+from reasoning.calls import Written
+from robots.events import Event, Happening
+from robots.gate import Latch
+from tests.agent.realtime.fakes import FakeHouse, Script24, served
+from tests.agent.standing_robot import orders, standing_robot
+from tests.reasoning.scripted_engine import END
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from robots.session import RobotSession
+
+GO = "Go to the kitchen."
+
+
+class Caller(Script24):
+    """Calls for `GO`, and otherwise talks."""
+
+    def weigh(self, before: str) -> float:
+        return 3.0 if asked(before) == GO else -20.0
+
+    def write(self, before: str, name: str) -> str:
+        if asked(before) == GO and not name.startswith("thoughts"):
+            return Written("go_to", {"place": "kitchen"}).text() + END
+        return f"I see.{END}"
+
+
+def asked(before: str) -> str:
+    return before.rpartition("<|im_start|>user\n")[2].partition(END)[0]
+
+
+@pytest.fixture
+async def robot() -> RobotSession:
+    return standing_robot()
+
+
+@pytest.fixture
+async def house(robot: RobotSession) -> AsyncIterator[FakeHouse]:
+    garage = Garage(robot)
+    running = asyncio.create_task(garage.run())
+    yield FakeHouse(Caller(), garage=garage)
+    running.cancel()
+
+
+async def test_a_clients_words_become_an_order_and_the_client_is_not_asked_to_call(
+    house: FakeHouse, robot: RobotSession
+) -> None:
+    async with served(house) as one, one.client("model=any&extensions=robot") as client:
+        await client.configure(output_modalities=["text"])
+        done = await client.ask(GO)
+        assert [item["type"] for item in done["output"]] == ["message"]
+        (order,) = orders(robot)
+        assert len(order.nodes) > 1
+
+
+async def test_stop_stops_without_a_reply_and_resume_needs_a_yes(house: FakeHouse, robot: RobotSession) -> None:
+    async with served(house) as one, one.client() as client:
+        await client.configure(output_modalities=["text"])
+        done = await client.ask("Stop!")
+        assert robot.robot.gate.latch is Latch.STOPPED
+        assert done["status"] == "completed"
+        assert not done["output"]
+
+
+async def test_only_one_client_has_the_robot_but_everybody_can_stop_it(house: FakeHouse, robot: RobotSession) -> None:
+    async with served(house) as one, one.client(), one.client() as second:
+        await second.configure(output_modalities=["text"])
+        await second.ask(GO)
+        assert orders(robot) == []
+        await second.ask("Stop the robot.")
+        assert robot.robot.gate.latch is Latch.STOPPED
+
+
+async def test_news_is_an_item_and_leads_to_a_response_of_its_own(house: FakeHouse, robot: RobotSession) -> None:
+    async with served(house) as one, one.client() as client:
+        await client.configure(output_modalities=["text"])
+        robot.robot.events.append(Event(Happening.DONE, "R1 has arrived at kitchen."))
+        robot._pass_on()
+        item = (await client.until("conversation.item.added"))["item"]
+        assert item["content"][0]["text"] == "[robot] R1 has arrived at kitchen."
+        assert (await client.until("response.done"))["response"]["output"][0]["content"][0]["text"] == "I see."
+
+
+async def test_what_the_robots_state_says_of_a_stop_is_said_word_by_word(house: FakeHouse, robot: RobotSession) -> None:
+    async with served(house) as one, one.client() as client:
+        await client.configure(output_modalities=["text"])
+        robot.robot.events.append(Event(Happening.STOPPED, "R1 has stopped."))
+        robot._pass_on()
+        done = (await client.until("response.done"))["response"]
+        assert done["output"][0]["content"][0]["text"] == "R1 has stopped."
+
+
+async def test_a_robot_whose_client_is_gone_is_paused(house: FakeHouse, robot: RobotSession) -> None:
+    held = asyncio.Event()
+    hold = robot.hold
+
+    def held_by(why: str) -> None:
+        hold(why)
+        held.set()
+
+    robot.hold = held_by  # type: ignore[method-assign]
+    async with served(house) as one:
+        async with one.client() as client:
+            await client.configure(output_modalities=["text"])
+            await client.ask(GO)
+            assert not robot.robot.idle
+        async with one.client():
+            pass
+        async with asyncio.timeout(10):
+            await held.wait()
+        assert robot.robot.gate.latch is Latch.HELD

@@ -1,0 +1,49 @@
+"""A robot that stands ready, under a commander without a broker: its packets wait to be taken."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from datetime import UTC, datetime
+
+from robots.gate import Gate
+from robots.link import Link
+from robots.mqtt import Broker
+from robots.robot import Robot
+from robots.session import RobotSession
+from robots.simulator.body import Body
+from robots.simulator.factsheet import factsheet_of
+from robots.simulator.vehicle import Vehicle
+from robots.vda5050.codec import Vda5050
+from robots.vda5050.messages import ConnectionState, Order
+from robots.world import World
+from tests.robots.rig import ADDRESS, HOUSE
+
+
+def standing_robot() -> RobotSession:
+    names = itertools.count()
+
+    def new_id() -> str:
+        return f"id{next(names)}"
+
+    gate = Gate("R1", HOUSE, lambda _: None)
+    robot = Robot("R1", gate, new_id)
+    body = Body(1.0, 1.0)
+    robot.world = World(
+        linked=True,
+        presence=ConnectionState.ONLINE,
+        state=Vehicle("ground", lambda: datetime(2026, 1, 1, tzinfo=UTC), body).state(),
+        state_at=time.monotonic(),
+        factsheet=factsheet_of(body),
+    )
+    robot.renew(time.monotonic())
+    return RobotSession(robot, Link(Broker(), ADDRESS, Vda5050(), gate.publisher, time.monotonic, new_id))
+
+
+def orders(session: RobotSession) -> list[Order]:
+    """What waits to be sent to the robot, taken out."""
+    found = []
+    while (packet := session.robot.gate.publisher.take(time.monotonic())) is not None:
+        if isinstance(packet.message, Order):
+            found.append(packet.message)
+    return found

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from audio.agreement import Word
+from audio.clock import FRAME, RATE, Sound, samples_of
+from audio.decoder import Hypothesis
+from audio.messages import StopHeard
+from audio.options import EarsOptions
+from audio.stop_listener import StopListener
+
+OPTIONS = EarsOptions()
+
+
+def command(text: str) -> str:
+    return "stop" if text.lower().startswith("stop") else ""
+
+
+class Script:
+    """Hears what it is told to hear, and remembers how long the sound was."""
+
+    def __init__(self, *texts: str, confidence: float = 0.9) -> None:
+        self.texts, self.confidence = list(texts), confidence
+        self.lengths: list[int] = []
+
+    async def __call__(self, sound: Sound) -> Hypothesis:
+        self.lengths.append(len(sound))
+        text = self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
+        return Hypothesis(tuple(Word(word, self.confidence) for word in text.split()), -0.2, 0.0)
+
+
+async def speak(
+    script: Script, *, until_ms: int, wanted: bool = True, each: Callable[[StopListener, int], None] = lambda *_: None
+) -> tuple[StopListener, list[StopHeard]]:
+    """Speech from the first sample on; every decode is complete before the next frame."""
+    listener, heard = StopListener(script, command, OPTIONS), list[StopHeard]()
+    listener.on_stop, listener.wanted = heard.append, wanted
+    listener.began(1, 0, 0)
+    for now in range(FRAME, samples_of(until_ms), FRAME):
+        each(listener, now)
+        start = listener.due(now)
+        if start is not None:
+            listener.listen(np.zeros(now - start, np.float32), start, now)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+    await listener.close()
+    return listener, heard
+
+
+async def test_a_stop_is_told_once_for_each_breath_at_the_first_decode_that_hears_it() -> None:
+    script = Script("sto", "Stop.")
+    _, heard = await speak(script, until_ms=1000)
+    assert [(stop.turn, stop.phrase) for stop in heard] == [(1, "stop")]
+    assert heard[0].at <= samples_of(240 + OPTIONS.stop_every_ms + 40)
+    assert len(script.lengths) == 2
+
+
+async def test_nothing_is_decoded_while_there_is_nothing_to_stop() -> None:
+    script = Script("Stop.")
+    _, heard = await speak(script, until_ms=1000, wanted=False)
+    assert not script.lengths
+    assert not heard
+
+
+async def test_a_word_that_is_hardly_believed_is_no_stop() -> None:
+    _, heard = await speak(Script("Stop.", confidence=OPTIONS.stop_confidence / 2), until_ms=1000)
+    assert not heard
+
+
+async def test_the_first_clause_of_a_window_that_begins_amid_speech_does_not_count() -> None:
+    def after_two_seconds(text: str) -> Script:
+        return Script(*["so I said"] * 17, text)
+
+    _, heard = await speak(after_two_seconds("stop is at the corner"), until_ms=4000)
+    assert not heard
+    _, heard = await speak(after_two_seconds("at the corner. Stop!"), until_ms=4000)
+    assert [stop.phrase for stop in heard] == ["stop"]
+
+
+async def test_at_most_two_seconds_are_heard_at_a_time_and_not_more_often_than_asked() -> None:
+    script = Script("so")
+    await speak(script, until_ms=5000)
+    assert max(script.lengths) == 2 * RATE
+    assert len(script.lengths) <= 5000 / OPTIONS.stop_every_ms
+
+
+async def test_the_model_leaves_the_processor_from_the_onset_on_but_not_for_ever() -> None:
+    asked: list[float] = []
+    times: list[int] = []
+
+    def note(listener: StopListener, now: int) -> None:
+        def given(seconds: float) -> None:
+            asked.append(seconds)
+            times.append(now)
+
+        listener.give_way = given
+
+    await speak(Script("so"), until_ms=5000, each=note)
+    assert asked
+    assert max(times) <= samples_of(OPTIONS.stop_yield_ms)
+    gaps = np.diff(times) / RATE
+    assert max(gaps) <= min(asked), "it computes again between two decodes"
+
+
+async def test_a_louder_voice_over_another_one_is_listened_to_from_its_own_beginning() -> None:
+    rng = np.random.default_rng(0)
+
+    def voices(listener: StopListener, now: int) -> None:
+        loud = 0.3 if now > samples_of(1500) else 0.03
+        listener.hear(rng.normal(0, loud, FRAME).astype(np.float32), now)
+
+    script = Script("so")
+    await speak(script, until_ms=1900, each=voices)
+    assert max(script.lengths) > RATE
+    assert script.lengths[-1] < RATE / 1.5
+
+
+@pytest.mark.parametrize("level", [0.03, 0.3])
+async def test_a_steady_voice_is_one_voice(level: float) -> None:
+    rng = np.random.default_rng(0)
+    script = Script("so")
+    await speak(
+        script,
+        until_ms=1900,
+        each=lambda listener, now: listener.hear(rng.normal(0, level, FRAME).astype(np.float32), now),
+    )
+    assert script.lengths == sorted(script.lengths)

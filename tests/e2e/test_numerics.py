@@ -1,0 +1,110 @@
+"""The engine against float32, on real models: what it would say next, and how it decides.
+
+The reference has nothing of the engine's but the reader of files. It reads whole texts at once, as it takes seconds a
+token otherwise; the engine reads them as it reads a conversation, row by row.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from reasoning.attention import Run
+from reasoning.decoder import Decoder
+from reasoning.reference import Reference, ReferenceBlock
+from reasoning.sampling import weigh_choices
+from reasoning.tokenizer import Tokenizer
+from tests.e2e import probe_states
+from tests.e2e.running_text import TEXTS
+from tests.reasoning.model_files import model_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from reasoning.native.library import Use
+
+pytestmark = pytest.mark.e2e
+
+POSITIONS = 1000
+MODELS = ("smollm2-135m", "qwen2.5-coder-1.5b")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(name="reference", scope="module", params=MODELS)
+def _reference(request: pytest.FixtureRequest) -> tuple[str, Reference, list[list[int]], list[Tensor]]:
+    """Name, reference, texts as tokens, and float32 logits at each of their positions."""
+    file = model_file(request.param)
+    tokenizer = Tokenizer.from_gguf(file)
+    texts = [tokenizer.encode(text)[: POSITIONS // len(TEXTS)] for text in TEXTS]
+    assert sum(map(len, texts)) == POSITIONS
+    reference = Reference(file)
+    return request.param, reference, texts, [reference.step([(ids, [ReferenceBlock()])])[0] for ids in texts]
+
+
+def read_together(decoder: Decoder, texts: Sequence[Sequence[int]]) -> list[Tensor]:
+    """Logits at every position of texts that are read token by token, in the same steps."""
+    caches = [decoder.cache() for _ in texts]
+    steps = [
+        decoder.forward([Run([token], [cache], logits=True) for token, cache in zip(tokens, caches, strict=True)])
+        for tokens in zip(*texts, strict=True)
+    ]
+    return list(torch.stack(steps).unbind(1))
+
+
+@pytest.mark.parametrize("native", ["auto", "off"])
+def test_running_text_is_read_as_in_float32(
+    reference: tuple[str, Reference, list[list[int]], list[Tensor]], native: Use
+) -> None:
+    name, _, texts, expected = reference
+    found = read_together(Decoder(model_file(name), native=native), texts)
+    divergence = agreement = 0.0
+    for exact, read in zip(expected, found, strict=True):
+        # A text at a time: all logits of the larger model in float64 are more than a gigabyte.
+        of, to = exact.log_softmax(-1), read.log_softmax(-1)
+        divergence += float((of.exp() * (of - to)).sum(-1).double().sum()) / POSITIONS
+        agreement += float((of.argmax(-1) == to.argmax(-1)).sum()) / POSITIONS
+    print(f"{name}, native={native}: mean KL {divergence:.5f} nat, top-1 {agreement:.3f}")
+    assert divergence <= 0.01
+    assert agreement >= 0.97
+
+
+def test_probes_decide_as_in_float32() -> None:
+    file = model_file(probe_states.MODEL)
+    tokenizer, decoder = Tokenizer.from_gguf(file), Decoder(file)
+    problems = probe_states.recorded()
+    weighed = probe_states.weigh(decoder, tokenizer, problems)
+    recorded = [problem.log_odds for problem in problems]
+    pairs = list(zip(chain.from_iterable(recorded), chain.from_iterable(weighed), strict=True))
+    same = sum((of > 0) == (to > 0) for of, to in pairs)
+    yes = sum(of > 0 for of, _ in pairs)
+    worst = max(abs(of - to) for of, to in pairs)
+    close = sum(abs(of) < worst for of, _ in pairs)
+    print(f"{same} of {len(pairs)} decided alike, {yes} yes, largest difference {worst:.3f}, {close} nearer to a tie")
+    assert len(pairs) == 200
+    # A question that is always answered alike would be decided alike by any engine.
+    assert 20 <= yes <= 180
+    assert same >= 0.98 * len(pairs)
+
+
+def test_what_was_recorded_is_what_the_reference_says(
+    reference: tuple[str, Reference, list[list[int]], list[Tensor]],
+) -> None:
+    name, slow, _, _ = reference
+    if name != probe_states.MODEL:
+        pytest.skip("recorded with the larger model")
+    tokenizer = Tokenizer.from_gguf(model_file(name))
+    problem = probe_states.recorded()[0]
+    whole = [*probe_states.head(tokenizer, problem), *tokenizer.encode(problem.thoughts)]
+    asked = tokenizer.encode_template(probe_states.ASKED[problem.asked])
+    (logits,) = slow.step([([*whole, *asked], [ReferenceBlock()])])
+    log_odds, _ = weigh_choices(logits[-1], probe_states.choices(tokenizer))
+    assert log_odds == pytest.approx(problem.log_odds[-1], abs=1e-2)
