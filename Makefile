@@ -5,6 +5,7 @@
 # make test-sound    talking live over a virtual sound card
 #                    (apt-get install pulseaudio pulseaudio-utils libportaudio2)
 # make llama-cpp   llama-cpp-python in an environment of its own, built for this processor, for `descant bench engine`
+# make test-leaks   attempts to make the real model tell what is private
 # make test-browser   the web page in a headless Chromium (apt-get install chromium)
 # make conformance   the realtime clients, each in an environment of its own, against the server
 #
@@ -26,7 +27,7 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test test-broker peer test-sound test-browser conformance lint types models install llama-cpp clean
+.PHONY: demo test test-broker peer test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -34,11 +35,15 @@ demo: $(STAMP)
 	$(VENV)/bin/descant talk --input $(DEMO_QUESTION) --output $(DEMO_ANSWER)
 
 test: models
-	$(VENV)/bin/python -m pytest -m "not broker and not sound and not browser" $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -m "not broker and not sound and not browser and not leaks" $(PYTEST_ARGS)
 
 # The live conversation over a virtual sound card, in real time.
 test-sound: models
 	$(VENV)/bin/python -m pytest -m sound $(PYTEST_ARGS)
+
+# A hundred attempts to make the real model tell its thoughts, its instructions or another user's words.
+test-leaks: models
+	$(VENV)/bin/python -m pytest -m leaks -s $(PYTEST_ARGS)
 
 # The web page in a real browser, against a scripted server and against the real one.
 test-browser: models

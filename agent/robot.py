@@ -258,7 +258,9 @@ def tools_of(skills: Mapping[str, Skill], site: Site) -> list[Tool]:
     """Give the mind's tools for a robot's skills."""
     places = frozenset(site.places)
     shown = offered(skills, site).values()
-    return [Tool(skill.name, skill.description, skill.parameters, places) for skill in shown]
+    return [
+        Tool(skill.name, skill.description, skill.parameters, named=places, alone=skill.name == STOP) for skill in shown
+    ]
 
 
 def _bare(text: str) -> str:

@@ -22,6 +22,8 @@ _POLITE: Final = frozenset(
 """Words around a command that do not change it."""
 _NOT: Final = frozenset({"dont", "not", "never", "doesnt", "wont", "didnt", "cant", "non"})
 """A command with one of these before it is another one."""
+_NAMING: Final = frozenset({"the", "a", "an", "next", "last", "first", "every", "another", "bus", "full"})
+"""Right before the word, these make a noun of it: "the next stop"."""
 _OTHERS: Final = 2
 """Other words that a clause may hold beside the phrase: "the robot stop"."""
 _SHORT: Final = 4
@@ -56,7 +58,8 @@ class StopPhrases:
                     continue
                 before = [word for word in words[:start] if word not in _POLITE]
                 others = [word for word in (*before, *words[start + len(phrase) :]) if word not in _POLITE]
-                if not _NOT.intersection(before) and (not before or len(others) <= _OTHERS):
+                named = bool(before) and before[-1] in _NAMING
+                if not _NOT.intersection(before) and not named and (not before or len(others) <= _OTHERS):
                     return written
         return ""
 

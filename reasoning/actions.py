@@ -47,7 +47,7 @@ class Actions:
         """Ask whether a reply that is headed so begins with a call."""
         if not self._context.tools:
             return False
-        verdict = await self._session.weigh(view, head, self._script.call_or_words)
+        verdict = await self._session.weigh(view, head, self._call_or_words)
         turn.tokens["probe"] += len(head)
         decision = verdict.log_odds > self._options.act_margin
         self._emit(Probe(ACT, verdict.log_odds, self._options.act_margin, decision))
@@ -63,6 +63,8 @@ class Actions:
                 calls = [] if reason else [read_call(self._bare(line), self._listed) for line in text.split("\n")]
                 if any(call.name == self._script.family.decline.name for call in calls):
                     reason = "declined"
+                if any(call.name in self._alone for call in calls) and len(calls) > 1:
+                    reason = "calls what stands alone beside others"
                 if made_up := self._made_up(turn, calls):
                     reason = f"nobody named {', '.join(sorted(made_up))}"
                 left_out = self._left_out(turn.text, calls)
@@ -105,6 +107,17 @@ class Actions:
         """Give what the calls have and nobody named, now or in the turns that are remembered."""
         told = f"{self._context.told}\n{turn.input_text}"
         return {value for value in self._named & _values(calls) if not _names(told, value)}
+
+    @property
+    def _call_or_words(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Tokens that begin a call, and all others. Some models begin it by the bare name, which no sentence does."""
+        encode = self._script.tokenizer.encode
+        starts = self._script.call_starts | {encode(tool.name)[0] for tool in self._listed}
+        return starts, self._script.call_or_words[1] - starts
+
+    @property
+    def _alone(self) -> set[str]:
+        return {tool.name for tool in self._context.tools if tool.alone}
 
     @property
     def _named(self) -> set[str]:

@@ -15,6 +15,7 @@ from agent.bench.robot_rig import rig
 from agent.robot_typed import Talk, Typed
 from robots.simulator.run import EXAMPLE_MAP
 from robots.site import Site
+from robots.skills import CONTROL_ACTIONS
 from robots.vda5050.messages import ActionStatus, InstantActions, Order, State
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ Outcome = Literal["done", "refused", "wrong"]
 SPEED: Final = 4.0
 """Simulated seconds per second."""
 _NEAR_M: Final = 0.3
+_UNDER_WAY: Final = frozenset({ActionStatus.INITIALIZING, ActionStatus.RUNNING, ActionStatus.PAUSED})
+"""An action that waits says nothing of where the robot is: it may stand on its way to it."""
 _OPENLY: Final = re.compile(
     r"\?|\b(can ?not|can't|could not|couldn't|unable|sorry|no such|don't know|do not know|not possible|refused?)\b",
     re.IGNORECASE,
@@ -134,11 +137,15 @@ def happenings(messages: Iterable[Message], start: str, truth: Sequence[str]) ->
             case Order(nodes=nodes):
                 kinds |= {action.action_id: action.action_type for node in nodes for action in node.actions}
             case InstantActions(actions=actions):
-                kinds |= {action.action_id: action.action_type for action in actions if action.action_id[:1] == "e"}
+                kinds |= {
+                    action.action_id: action.action_type
+                    for action in actions
+                    if action.action_type not in CONTROL_ACTIONS
+                }
             case State() as state:
                 moved |= state.driving
                 spot = _spot(state, spots)
-                acts = any(not action.action_status.ended for action in state.action_states)
+                acts = any(action.action_status in _UNDER_WAY for action in state.action_states)
                 if not state.driving and spot != here and (not state.node_states or acts):
                     here = spot
                     told.append(spot)

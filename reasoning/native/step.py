@@ -2,6 +2,12 @@
 
 Lays out, in the structures of step.c, the model once and each step's rows, blocks and readers. The layout of a
 block's cache is the kernels' own (see attention.h), so a cache that was written here is read here only.
+
+Where the milliseconds of a joint step go (default model, 2 cores with AVX-512 VNNI, short context; 53-55 ms, and 52-53
+with a single row): products with 4-bit weights 55 %, with 6-bit weights (the output head, half of the down
+projections) 30 %, attention 8 %, threads that wait for each other 6 %. One gigabyte of weights crosses the memory bus
+in every step, 36-40 ms at the 25-28 GB/s that plain reading reaches here, so a second row is nearly free, and what
+remains to be won is the distance to the bus. Huge pages might help there; the machine measured gave none.
 """
 
 from __future__ import annotations

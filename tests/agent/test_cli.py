@@ -146,6 +146,8 @@ def test_an_interrupt_inside_a_command_gives_130() -> None:
 
     @app.command()
     def wait() -> None:
+        # A shell starts what runs in the background with this signal ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(SystemExit) as stopped:

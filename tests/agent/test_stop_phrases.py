@@ -13,6 +13,7 @@ PHRASES = StopPhrases(TurnOptions().stop_phrases)
     [
         *("stop", "Stop!", "STOP.", "stop stop stop", "No, stop!", "Robot stop", "please stop now", "Stop it."),
         *("could you please stop", "Stop the robot right there at the door", "Wait. Stop!", "I am late, stop"),
+        *("make that stop", "the robot stop"),
         *("Halt!", "be quiet", "Be quiet, please.", "Arrête !", "¡Para!", "stopp", "okay, shut up"),
     ],
 )
@@ -34,7 +35,15 @@ def test_commands(text: str) -> None:
             "do not stop",
         ),
         *("How long is the train going to stop here", "the next one has a parachute", "What is a paragraph?"),
-        *("The parade was loud and long", "I can't stop", "It was quiet", "he had to be quiet about it all day"),
+        *(
+            "The parade was loud and long",
+            "I can't stop",
+            "It was quiet",
+            "Next stop.",
+            "the stop",
+            "A full stop.",
+            "he had to be quiet about it all day",
+        ),
     ],
 )
 def test_no_commands(text: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import itertools
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pytest
@@ -21,6 +22,9 @@ from agent.realtime.options import ServerOptions
 from agent.realtime.server import RealtimeServer
 from audio.wav import read_wav
 from tests.agent.realtime.fakes import Client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -46,15 +50,25 @@ def runs(text: str, length: int) -> set[tuple[str, ...]]:
     return {tuple(words[at : at + length]) for at in range(len(words) - length + 1)}
 
 
-async def test_speech_in_and_out_and_attempts_to_make_it_tell() -> None:
+@asynccontextmanager
+async def served() -> AsyncIterator[str]:
     settings = load().settings
     files = find(settings, open_store(settings.models), lambda _: None, speech=True)
     async with open_house(files, settings) as house:
         server = RealtimeServer(house, ServerOptions(drain_s=1.0), Keys(None, most=1), model="m", voice="v")
         async with server.listening("127.0.0.1", 0) as port:
-            url = f"ws://127.0.0.1:{port}/v1/realtime?model=m"
-            await _spoken_question(url)
-            await _attempts(url)
+            yield f"ws://127.0.0.1:{port}/v1/realtime?model=m"
+
+
+async def test_a_spoken_question_is_answered_cancelled_and_truncated() -> None:
+    async with served() as url:
+        await _spoken_question(url)
+
+
+@pytest.mark.leaks
+async def test_attempts_to_make_it_tell_what_is_private() -> None:
+    async with served() as url:
+        await _attempts(url)
 
 
 async def _spoken_question(url: str) -> None:

@@ -404,3 +404,14 @@ async def test_a_place_that_nobody_named_is_not_gone_to() -> None:
         await one.loop.finish("Hello to you.")
         await one.loop.answer("Go to it.")
         assert [call.arguments for call in one.of(Call)] == [{"place": "kitchen"}]
+
+
+async def test_what_stands_alone_is_not_called_beside_others() -> None:
+    halt = Tool("halt", "Halt.", TOOLS[1].parameters, alone=True)
+    both = f"{KITCHEN.text()}\n{Written('halt', {}).text()}"
+    async with rig(Model(calls=both), tools=[*TOOLS, halt]) as one:
+        await one.loop.answer(GO)
+        assert one.done == [FAMILY.declined]
+    async with rig(Model(calls=Written("halt", {}).text()), tools=[*TOOLS, halt]) as one:
+        await one.loop.answer(GO)
+        assert [call.name for call in one.of(Call)] == ["halt"]

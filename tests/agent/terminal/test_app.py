@@ -116,6 +116,18 @@ async def test_keys_move_the_controls() -> None:
         assert controls.ended.is_set()
 
 
+@pytest.mark.parametrize("key", ["s", "escape"])
+async def test_where_there_is_a_robot_a_key_stops_it(key: str) -> None:
+    async with shown() as (app, pilot):
+        stopped: list[bool] = []
+        app._controls.stop = lambda: stopped.append(True)
+        await pilot.press(key)
+        assert not stopped
+        app._controls.robot = True
+        await pilot.press(key)
+        assert stopped == [True]
+
+
 async def test_ctrl_c_ends_in_order() -> None:
     async with shown() as (app, pilot):
         await pilot.press("ctrl+c")
