@@ -2,12 +2,13 @@
 
 One turn, in `async` mode:
 
-    hear(words) ...         input grows; the thinker lists the facts heard so far, nothing else
+    hear(words) ...         input grows; with `early_thinking` the thinker lists the facts heard so far, nothing else
     note(text)              what comes from outside (a call's result, a robot's news) stands in the input at once
-    answer(final words)     thinker: goes on from the facts, step by step, until it concludes
-                            writer:  whenever a step is finished and little is left to play, a probe decides whether
-                                     there is something new; if so one sentence is written about it, judged, released
-                            at last: one request for the result, so that what is spoken ends with what was thought
+    answer(final words)     thinker: works in short lines until it concludes
+                            reply:   whenever a step is finished and little is left to play, a plain calculation is
+                                     read out as it stands; about any other step the writer writes one sentence, which
+                                     is judged, and released if a probe finds something new in it
+                            at last: the result, so that what is spoken ends with what was thought
                             with tools: a reply may call them instead, before it says anything (see `actions`)
     finish(heard)           what the user heard becomes history; on an interruption the thoughts stay
 

@@ -29,8 +29,8 @@ class LoopOptions:
 
     mode: Mode = "async"
     """`async` thinks and speaks at the same time; `think-first` and `no-think` are there to compare with."""
-    early_thinking: bool = True
-    """List the facts heard so far while the user is still talking."""
+    early_thinking: bool = False
+    """List the facts heard so far while the user is still talking: it saves a step, and at times misleads the rest."""
     direct_replies: bool = True
     """Answer small talk and plain facts at once, when a probe says that nothing has to be worked out."""
     think_tokens: int = 320

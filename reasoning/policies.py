@@ -126,6 +126,8 @@ def objection_to_step(sentence: str, user: str, steps: Sequence[str], said: str)
     The thoughts go on while it is written, so that it may join a number that was found to a question that is still
     open. All its numbers must stand in one step, and where steps have found numbers it must tell one.
     """
+    if re.search(r"\bsteps?\b", sentence, re.IGNORECASE) and not re.search(r"\bsteps?\b", user, re.IGNORECASE):
+        return "about the working, not of it"
     told = numbers(sentence)
     found = numbers("\n".join(steps)) - numbers(user)
     if not finds(sentence, f"{user}\n{said}") or (found and not told & found - numbers(said)):

@@ -141,7 +141,7 @@ async def rig(
     events: list[LoopEvent] = []
     async with engine.session() as session:
         script = Script(engine.tokenizer, FAMILY)
-        options = options or LoopOptions(readout=False, mode=mode)
+        options = options or LoopOptions(readout=False, early_thinking=True, mode=mode)
         loop = Loop(session, script, options, events.append, engine.clock, context=context)
         await loop.open()
         yield Rig(loop, engine, session, script, events)
@@ -314,7 +314,7 @@ async def test_spelled_numbers_count_as_their_value() -> None:
 
 async def test_grounding_is_a_switch() -> None:
     model = Model(step=lambda _: f"It costs 99 dollars.{END}")
-    async with rig(model, LoopOptions(readout=False, grounding=False)) as one:
+    async with rig(model, LoopOptions(readout=False, early_thinking=True, grounding=False)) as one:
         await one.loop.answer(QUESTION)
         assert "It costs 99 dollars." in one.said
 
@@ -367,7 +367,8 @@ async def test_no_view_closes_a_message_twice() -> None:
 @pytest.mark.parametrize("tokens", [1, 9, 20, 31, 33])
 async def test_the_end_of_the_thinking_budget_ends_with_a_whole_sentence(mode: Mode, result: str, tokens: int) -> None:
     async with rig(
-        Model(result=lambda _: result + END), LoopOptions(readout=False, mode=mode, think_tokens=tokens)
+        Model(result=lambda _: result + END),
+        LoopOptions(readout=False, early_thinking=True, mode=mode, think_tokens=tokens),
     ) as one:
         await one.loop.answer(QUESTION)
         assert [event.reason for event in one.of(TurnDone)] == ["budget"]
@@ -384,7 +385,7 @@ async def test_the_end_of_the_reply_budget_ends_with_a_whole_sentence(mode: Mode
     words = ("red", "blue", "green", "tall", "small", "round", "cold", "warm")
     endless = " ".join(f"It is {word} and also good {word}ness." for word in words)
     model = Model(step=lambda _: endless, result=lambda _: endless, at_once=endless)
-    async with rig(model, LoopOptions(readout=False, mode=mode, reply_tokens=12)) as one:
+    async with rig(model, LoopOptions(readout=False, early_thinking=True, mode=mode, reply_tokens=12)) as one:
         await one.loop.answer(QUESTION)
         assert len(one.of(TurnDone)) == 1
         assert all(sentence.endswith(".") for sentence in one.said)
@@ -396,7 +397,7 @@ async def test_the_end_of_the_reply_budget_ends_with_a_whole_sentence(mode: Mode
 async def test_a_sentence_without_end_is_cut_where_it_can_be_heard(mode: Mode) -> None:
     endless = "there are rows, " * 200
     model = Model(step=lambda _: endless, result=lambda _: endless, at_once=endless)
-    async with rig(model, LoopOptions(readout=False, mode=mode)) as one:
+    async with rig(model, LoopOptions(readout=False, early_thinking=True, mode=mode)) as one:
         await one.loop.answer(QUESTION)
         assert one.said
         for sentence in one.said:
@@ -408,7 +409,8 @@ async def test_a_sentence_without_end_is_cut_where_it_can_be_heard(mode: Mode) -
 async def test_the_end_of_the_time_ends_with_a_whole_sentence(mode: Mode) -> None:
     endless = THOUGHTS + "\n".join(f"It is {n} more." for n in range(1000))
     async with rig(
-        Model(thoughts=endless), LoopOptions(readout=False, mode=mode, turn_s=3.0, think_tokens=5000)
+        Model(thoughts=endless),
+        LoopOptions(readout=False, early_thinking=True, mode=mode, turn_s=3.0, think_tokens=5000),
     ) as one:
         began = one.engine.now
         await one.loop.answer(QUESTION)
@@ -422,7 +424,9 @@ async def test_the_end_of_the_time_ends_with_a_whole_sentence(mode: Mode) -> Non
 @pytest.mark.parametrize("context", [175, 190, 210, 230, 250, 270, 290])
 async def test_the_end_of_the_context_ends_the_turn(mode: Mode, context: int) -> None:
     thoughts = THOUGHTS + "\n".join(f"It is {n} more." for n in range(1000))
-    async with rig(Model(thoughts=thoughts), LoopOptions(readout=False, mode=mode), context=context) as one:
+    async with rig(
+        Model(thoughts=thoughts), LoopOptions(readout=False, early_thinking=True, mode=mode), context=context
+    ) as one:
         await one.loop.answer(QUESTION)
         assert len(one.of(TurnDone)) == 1
         assert all(sentence.endswith(".") for sentence in one.said)

@@ -145,3 +145,9 @@ def test_a_spoken_step_tells_one_finished_step(sentence: str, said: str, objecti
 def test_a_number_that_was_found_does_not_answer_the_open_question() -> None:
     # Only the first step is finished: what five days make is not known yet.
     assert objection_to_step("The eggs in 5 days are 24.", USER, STEPS[:1], "") == "no single step says so"
+
+
+def test_a_sentence_about_the_working_is_not_spoken() -> None:
+    steps = ["Wednesday plus 3 days is Saturday."]
+    assert objection_to_step("The last finished step is Saturday, 3 days on.", "What day is it in 10 days?", steps, "")
+    assert not objection_to_step("3 days on it is Saturday.", "What day is it in 10 days?", steps, "")
