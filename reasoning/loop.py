@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from reasoning.script import Script
     from reasoning.turn import Turn
 
+_ANSWER_TOKENS = 16
+"""Tokens in which thoughts that were cut off name their answer."""
 _CARRIED = 3
 """Thinking budgets that the thoughts of interrupted turns may fill together, before they are dropped."""
 
@@ -223,13 +225,29 @@ class Loop:
                 if self._clock() > turn.deadline:
                     turn.reason = "time"
                     break
+        if not ended:
+            turn.reason = "budget" if turn.reason == "complete" else turn.reason
+            ended = await self._force_answer(turn, view)
+        turn.steps.finish()
         if ended:
-            turn.steps.finish()
             await self._reopen(turn.thoughts)
-        elif turn.reason == "complete":
-            turn.reason = "budget"
         turn.thinking, turn.thought_out, turn.sealed = False, True, True
         self._changed.set()
+
+    async def _force_answer(self, turn: Turn, view: Sequence[Block]) -> bool:
+        """Have thoughts that were cut off name the best answer they have; say whether that ended them."""
+        opening = self._script.family.force_answer
+        await self._session.append(view, self._script.tokenizer.encode(opening))
+        turn.steps.rest = opening.lstrip()
+        self._emit(Thought(opening))
+        async with self._streams.run(turn, view, "thinker", self._script.think_ends, _ANSWER_TOKENS) as pieces:
+            async for piece in pieces:
+                if piece.token in self._script.think_ends:
+                    return True
+                self._emit(Thought(piece.text))
+                if turn.steps.receive(piece.text):
+                    break
+        return False
 
     def _note_findings(self, turn: Turn, steps: Sequence[str]) -> None:
         for step in steps:
@@ -337,7 +355,7 @@ class Loop:
         result = last_number(turn.steps.text)
         if turn.said and result is not None and last_number(turn.said[-1]) == result:
             return
-        if self._options.readout and turn.reason == "complete" and turn.steps.finished:
+        if self._options.readout and turn.steps.finished:
             last = readout(turn.steps.finished[-1])
             if last is not None and not self._objection(turn, last, "result"):
                 self._release(turn, last)
@@ -354,6 +372,7 @@ class Loop:
     def _say_last_step(self, turn: Turn) -> None:
         """Say the thoughts' last step itself, grounded by nature; without any, that there is no answer."""
         last = turn.steps.finished[-1] if turn.steps.finished else self._script.family.no_answer
+        last = readout(last) or last
         if last not in turn.said:
             self._release(turn, last)
 
@@ -443,7 +462,7 @@ class Loop:
         """Say why a sentence must not be spoken; nothing when it may."""
         if kind == "direct":
             return ""
-        thoughts = turn.steps.text + turn.steps.rest
+        thoughts = f"{turn.steps.text}\n{turn.steps.rest}"
         grounding = self._options.grounding
         verdict = judge(text, turn.known, thoughts, turn.reply, grounding=grounding)
         if not verdict.speak:

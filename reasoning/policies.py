@@ -48,12 +48,12 @@ class Readiness:
 
 
 HOLDING_PHRASES: Final = (
+    "Well,",
     "Let me work that out.",
     "One moment, I'm still working on it.",
     "Just a little longer.",
-    "Still thinking about it.",
 )
-"""Said in this order: short, and true."""
+"""Said in this order: short, and true. The first is the shortest: what is found meanwhile waits for its end."""
 
 
 @dataclass(slots=True)
@@ -120,6 +120,10 @@ def finds(step: str, known: str) -> bool:
     return not _ANNOUNCES.match(body) and not body.endswith(("?", ":"))
 
 
+_CLAIM: Final = re.compile(r"\b(?:answer|result|conclusion)\b", re.IGNORECASE)
+"""Calls something the end of the working."""
+
+
 def objection_to_step(sentence: str, user: str, steps: Sequence[str], said: str) -> str:
     """Say why a sentence does not tell one finished step; nothing when it does.
 
@@ -128,6 +132,8 @@ def objection_to_step(sentence: str, user: str, steps: Sequence[str], said: str)
     """
     if re.search(r"\bsteps?\b", sentence, re.IGNORECASE) and not re.search(r"\bsteps?\b", user, re.IGNORECASE):
         return "about the working, not of it"
+    if _CLAIM.search(sentence) and not _CLAIM.search(steps[-1] if steps else ""):
+        return "calls a step the answer"
     told = numbers(sentence)
     found = numbers("\n".join(steps)) - numbers(user)
     if not finds(sentence, f"{user}\n{said}") or (found and not told & found - numbers(said)):

@@ -79,6 +79,8 @@ class Family:
     kinds: with the default model small talk gives -0.8 to 0.7, problems 1.2 to 2.3."""
     readiness_question: str
     """Asks whether there is something new to tell."""
+    force_answer: str = "\nAnswer:"
+    """Goes on with thoughts that do not come to an end: they name the best answer they have."""
     no_answer: str = "I'm sorry, I could not work that out."
     """Said when neither the writer nor the thoughts have an answer."""
     yes: tuple[str, ...] = ("Yes", "yes", " Yes", " yes")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent import timeline
 from agent.bench.scoring import right, stated
+from reasoning.events import NEED
 from reasoning.grounding import ungrounded
 
 if TYPE_CHECKING:
@@ -103,6 +104,9 @@ def measure(row: str, item: Item, record: Record, pace: Pace, decode: Callable[[
         for entry in record.entries
         if isinstance(probe := entry.event, timeline.Probe)
     ]
+    if any(question == NEED and not decision for _, question, _, _, decision in sample.probes):
+        # The reply came without thoughts: what had been begun of them was dropped, and nobody has read it.
+        sample.thoughts = ""
     sample.timeline = [((out.start_ms - zero_ms) / 1000, out.kind, out.text) for out in pieces]
     for event in events:
         if isinstance(event, timeline.TurnDone):

@@ -151,3 +151,12 @@ def test_a_sentence_about_the_working_is_not_spoken() -> None:
     steps = ["Wednesday plus 3 days is Saturday."]
     assert objection_to_step("The last finished step is Saturday, 3 days on.", "What day is it in 10 days?", steps, "")
     assert not objection_to_step("3 days on it is Saturday.", "What day is it in 10 days?", steps, "")
+
+
+def test_a_step_is_not_called_the_answer() -> None:
+    steps = ["84 - 12 = 72"]
+    assert (
+        objection_to_step("The answer is 72.", "What is 84 minus 12 minus 92?", steps, "") == "calls a step the answer"
+    )
+    assert not objection_to_step("84 minus 12 is 72.", "What is 84 minus 12 minus 92?", steps, "")
+    assert not objection_to_step("The answer is 72.", "What is 84 minus 12?", ["Answer: 72"], "")
