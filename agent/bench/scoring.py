@@ -46,7 +46,7 @@ _HOURS: Final = re.compile(
 )
 _CALLED: Final = re.compile(
     r"\b(?:answer|result|total|sum|difference|product|remainder|duration|multiple|divisor)\b[^.;]*?"
-    r"(?:\bis|\bare|\bwas|\bequals?|\bcomes to|\bof|=|:)\s*(?:\w+\s+){0,3}?$",
+    r"(?:\bis|\bare|\bwas|\bequals?|\bcomes to|\bof|=|:(?!\d))\s*(?:\w+\s+){0,3}?$",
     re.IGNORECASE,
 )
 _IS: Final = re.compile(

@@ -57,6 +57,7 @@ def test_the_last_stated_number_counts(text: str, value: str | None) -> None:
         ("Half an hour.", "30"),
         ("It lasted 45 minutes.", "45"),
         ("It departed at 9:35.", "575"),
+        ("The duration between 9:35 and 11:55 is -2:20.", "140"),
         ("One hour.", "60"),
         ("No idea.", None),
     ],
