@@ -83,7 +83,7 @@ class Probe:
 
     EVENT: ClassVar[str] = "probe"
     question: str
-    """Which question: `need to think` or `readiness`."""
+    """Which question, such as `need to think`."""
     log_odds: float
     """Natural logarithm of the odds of yes, after calibration."""
     threshold: float

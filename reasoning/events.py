@@ -8,7 +8,6 @@ from typing import Any, Final, Literal
 
 State = Literal["listening", "thinking", "thinking_and_writing", "writing", "done"]
 NEED: Final = "need to think"
-READINESS: Final = "readiness"
 ACT: Final = "act"
 """Names of the probes."""
 

@@ -1,4 +1,4 @@
-"""The asynchronous loop: listen, think, ask whether there is something to say, write - all at the same time.
+"""The asynchronous loop: listen, think, write what was found - all at the same time.
 
 One turn, in `async` mode:
 
@@ -7,13 +7,13 @@ One turn, in `async` mode:
     answer(final words)     thinker: works in short lines until it concludes
                             reply:   whenever a step is finished and little is left to play, a plain calculation is
                                      read out as it stands; about any other step the writer writes one sentence, which
-                                     is judged, and released if a probe finds something new in it
+                                     is judged, and released if it tells something new that the thoughts support
                             at last: the result, so that what is spoken ends with what was thought
                             with tools: a reply may call them instead, before it says anything (see `actions`)
     finish(heard)           what the user heard becomes history; on an interruption the thoughts stay
 
 Views, by block: thinker [history, input, thoughts]; writer [history, input, thoughts, said ..., draft]; probe
-[history, input, thoughts, said ..., question]. Each sentence has a block of its own, headed by the request that it
+[history, input, question]. Each sentence has a block of its own, headed by the request that it
 answers; the head is written into the cache early, so that a sentence costs only its own tokens when it is wanted.
 
 Written against `Engine`. Knows no audio: the caller says how much is left to play. Time comes from the caller's clock.
@@ -22,7 +22,6 @@ Written against `Engine`. Knows no audio: the caller says how much is left to pl
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reasoning.actions import Actions
@@ -31,7 +30,6 @@ from reasoning.early import EarlyFacts
 from reasoning.errors import ContextFull
 from reasoning.events import (
     NEED,
-    READINESS,
     HistoryDropped,
     LoopEvent,
     Probe,
@@ -43,16 +41,16 @@ from reasoning.events import (
     TurnDone,
 )
 from reasoning.grounding import last_number
-from reasoning.policies import Readiness, finds, judge, objection_to_result, objection_to_step
+from reasoning.policies import finds, judge, objection_to_result, objection_to_step
 from reasoning.readout import readout
 from reasoning.steps import Steps, sentence_end, spoken_part
 from reasoning.streams import Streams
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from reasoning.calls import Tool
-    from reasoning.engine import Block, EngineSession, Verdict
+    from reasoning.engine import Block, EngineSession
     from reasoning.options import LoopOptions
     from reasoning.policies import Kind
     from reasoning.script import Script
@@ -302,9 +300,6 @@ class Loop:
 
     async def _speak(self, turn: Turn) -> None:
         """While thoughts go on: say finished steps when there is room. When they have ended: say the result."""
-        readiness = None
-        if self._options.readiness:
-            readiness = Readiness(self._options, bias=(await self._weigh(turn)).log_odds)
         await self._context.head_draft(turn, self._script.step_open)
         told = 0
         while True:
@@ -319,7 +314,7 @@ class Loop:
             if turn.thought_out:
                 break
             told = len(turn.findings)
-            if await self._read_out(turn) or await self._tell_step(turn, readiness):
+            if await self._read_out(turn) or await self._say(turn, "step"):
                 await self._context.head_draft(turn, self._script.step_open)
         await self._conclude(turn)
 
@@ -333,22 +328,6 @@ class Loop:
         draft = turn.replies[-1]
         await self._session.append(self._context.view(turn, draft), self._script.tokenizer.encode(text))
         return True
-
-    async def _tell_step(self, turn: Turn, readiness: Readiness | None) -> bool:
-        """Have the writer tell the last finished step in its words."""
-        if readiness is None:
-            return await self._say(turn, "step")
-        async with asyncio.TaskGroup() as group:
-            # The sentence is written while the probe is weighed: a no costs some tokens, a yes no time.
-            verdict = group.create_task(self._weigh(turn), name="probe")
-            return await self._say(turn, "step", ready=partial(self._is_ready, readiness, verdict))
-
-    async def _is_ready(self, readiness: Readiness, asked: asyncio.Task[Verdict]) -> bool:
-        verdict, silence = await asked, max(0.0, -self._lead_s)
-        threshold, bias = readiness.threshold(silence), readiness.bias
-        decision = readiness.decide(verdict, silence)
-        self._emit(Probe(READINESS, verdict.log_odds - bias, threshold - bias, decision))
-        return decision
 
     async def _conclude(self, turn: Turn) -> None:
         """End the reply with the result of the thoughts."""
@@ -424,7 +403,7 @@ class Loop:
 
     # --- sentences ---
 
-    async def _say(self, turn: Turn, kind: Kind, *, ready: Callable[[], Awaitable[bool]] | None = None) -> bool:
+    async def _say(self, turn: Turn, kind: Kind) -> bool:
         """Write one sentence at the end of the draft, judge it, and release it or take it back."""
         draft, start = turn.replies[-1], len(turn.replies[-1])
         view = self._context.view(turn, draft)
@@ -448,10 +427,7 @@ class Loop:
             if not ended:
                 self._emit(Retracted("".join(written).strip(), "no end"))
             return False
-        reason = self._objection(turn, text, kind)
-        if not reason and ready is not None and not await ready():
-            reason = "not ready"
-        if reason:
+        if reason := self._objection(turn, text, kind):
             await self._session.crop(draft, start)
             self._emit(Retracted(text, reason))
             return False
@@ -477,15 +453,6 @@ class Loop:
 
     def _spent(self, turn: Turn) -> bool:
         return turn.tokens["writer"] >= self._options.reply_tokens
-
-    async def _weigh(self, turn: Turn) -> Verdict:
-        # The last block is the draft: it is still being written, or only headed.
-        said = turn.replies[:-1]
-        question = self._script.readiness
-        if said and said[-1].tokens[-1] in self._script.ends:
-            question = question[1:]
-        turn.tokens["probe"] += len(question)
-        return await self._session.weigh([*self._context.view(turn), *said], question, self._script.yes_no)
 
     # --- state ---
 

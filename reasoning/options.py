@@ -49,14 +49,6 @@ class LoopOptions:
     """Write the next sentence when less than this is left to play: late thoughts still change what is said."""
     readout: bool = True
     """Say a finished step as it stands where it is a plain calculation; else the writer tells it."""
-    readiness: bool = True
-    """Ask, before a sentence of the writer about a step is released, whether it is new to the listener."""
-    readiness_margin: float = 0.0
-    """Log-odds by which "enough to say the next thing" must exceed the model's own bias to say yes."""
-    readiness_hysteresis: float = 0.5
-    """Log-odds by which a yes makes the next yes easier, and a no the next one harder."""
-    readiness_pressure: float = 1.0
-    """Log-odds by which each second of silence lowers the bar: a listener would rather have something."""
     act_margin: float = 0.4
     """Log-odds that a reply must have to begin with a call of a tool, before anything is called."""
     forced_name: float = -1.75

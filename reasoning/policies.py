@@ -1,4 +1,4 @@
-"""The loop's judgements as small objects: ready to speak, time to fill, worth saying.
+"""The loop's judgements as small objects: time to fill, worth saying.
 
 Time comes in as an argument (seconds on the caller's clock). No engine, no text generation here.
 """
@@ -14,37 +14,11 @@ from reasoning.grounding import last_number, numbers, ungrounded
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reasoning.engine import Verdict
     from reasoning.options import LoopOptions
 
 
 Kind = Literal["step", "result", "direct"]
 """What a sentence is: a step of the thoughts, their result, or a reply without thoughts."""
-
-
-@dataclass(slots=True)
-class Readiness:
-    """Whether there is something to say, by a probe that is calibrated against its own bias.
-
-    A small instruct model says yes nearly always (arXiv 2512.10931 reports the same of a 32B one), so what counts is
-    by how much its log-odds exceed those that it gives when nothing can have been found yet.
-    """
-
-    options: LoopOptions
-    bias: float
-    """Log-odds of the same question at the start of the thoughts."""
-    _last: bool | None = None
-
-    def threshold(self, silence_s: float) -> float:
-        """Give the log-odds that a yes needs now."""
-        options = self.options
-        held = {None: 0.0, True: -options.readiness_hysteresis, False: options.readiness_hysteresis}[self._last]
-        return self.bias + options.readiness_margin + held - options.readiness_pressure * silence_s
-
-    def decide(self, verdict: Verdict, silence_s: float) -> bool:
-        """Take a verdict and say whether to speak."""
-        self._last = verdict.log_odds > self.threshold(silence_s)
-        return self._last
 
 
 HOLDING_PHRASES: Final = (

@@ -77,8 +77,6 @@ class Family:
     need_bias: float
     """Log-odds of yes at which the need question divides small talk from problems, measured on questions of both
     kinds: with the default model small talk gives -0.8 to 0.7, problems 1.2 to 2.3."""
-    readiness_question: str
-    """Asks whether there is something new to tell."""
     force_answer: str = "\nAnswer:"
     """Goes on with thoughts that do not come to an end: they name the best answer they have."""
     no_answer: str = "I'm sorry, I could not work that out."
@@ -134,7 +132,6 @@ _INSTRUCT: Final = Family(
     result_request="Now tell me your final answer in one short spoken sentence.",
     need_question="\n\n(Before you answer: do you have to compute something? Answer only yes or no.)",
     need_bias=0.95,
-    readiness_question="Has the working above found anything new that I have not been told yet? Answer yes or no.",
 )
 _THINKING: Final = Family(
     marks=("qwen3",),
@@ -148,7 +145,6 @@ _THINKING: Final = Family(
     result_request=_INSTRUCT.result_request + " /no_think",
     need_question=_INSTRUCT.need_question + " /no_think",
     need_bias=0.0,
-    readiness_question=_INSTRUCT.readiness_question + " /no_think",
     think_end="</think>",
 )
 FAMILIES: Final = (_THINKING, _INSTRUCT)
@@ -188,9 +184,6 @@ class Script:
         self.step_open = self._request(pieces.user_open, family.step_request, answer)
         self.result_open = self._request(pieces.user_open, family.result_request, answer)
         self.need = [*words(family.need_question), *answer]
-        self.readiness = [
-            *pieces.assistant_close, *self._request(pieces.user_open, family.readiness_question, answer)
-        ]  # fmt: skip
         self.close = list(pieces.assistant_close)
         """Closes a message of the model that did not close itself."""
         self.think_close = tags(f"{family.think_end}\n\n") if family.think_end else []

@@ -141,8 +141,8 @@ class Bench:
             "first_token_s": perf_counter() - start,
             "weight_bytes": self.packed_bytes,
             "token_bytes": config.layers * config.kv_heads * config.head_size * 2 * self.decoder.dtype.itemsize,
-            "probe_tokens": len(self.script.readiness),
-            "probe_steps": -(-len(self.script.readiness) // self.options.prefill_rows),
+            "probe_tokens": len(self.script.need),
+            "probe_steps": -(-len(self.script.need) // self.options.prefill_rows),
         }
 
     async def run(self, case: Case) -> float:
@@ -247,7 +247,7 @@ class Bench:
                 await progress.wait_for(lambda: len(arrivals) > _WARM_STEPS)
             first = max(arrivals)
             for _ in range(_PROBES):
-                verdict = await session.weigh(writer[:-1], self.script.readiness, self.script.yes_no)
+                verdict = await session.weigh(writer[:-1], self.script.need, self.script.yes_no)
             async with progress:
                 # A reader that was late has its streams leave out a step, which may be the deciding one.
                 await progress.wait_for(lambda: max(arrivals) >= verdict.step)

@@ -19,7 +19,7 @@ TURN: list[Event] = [
     timeline.StateChanged("thinking_and_writing"),
     timeline.Thought("12 times 7"),
     timeline.Thought(" is 84.\nSo"),
-    timeline.Probe("readiness", 1.0, 0.5, decision=True),
+    timeline.Probe("need to think", 1.0, 0.5, decision=True),
     timeline.ReplyRetracted("It is [bold]99.", "ungrounded: 99"),
     timeline.AudioOut(2000.0, 2500.0, "One moment.", "hold"),
     timeline.AudioOut(2500.0, 3500.0, "It is 84.", "content"),

@@ -538,14 +538,14 @@ async def test_a_failure_of_the_engine_ends_the_session_with_its_cause() -> None
     class Broken(Exception):
         pass
 
-    def fail(before: str) -> float:
+    def fail(before: str) -> str:
         raise Broken(before[:1])
 
     caught: BaseException | None = None
     try:
-        async with world(Model(odds=fail)) as one:
+        async with world(Model(step=fail)) as one:
             await one.say(ASK)
-            await one.hear(0.0, 2.0)
+            await one.hear(0.0, 4.0)
     except* Broken as group:
         caught = group
     assert caught is not None

@@ -129,7 +129,7 @@ def test_latencies_count_from_the_last_sample_of_speech() -> None:
         Entry(1500, SpeechStarted()),
         Entry(3300, SpeechStopped(last_sample_ms=3000)),
         Entry(3550, TurnEnded("how many apples")),
-        Entry(3600, Probe("readiness", -1.0, 0.0, decision=False)),
+        Entry(3600, Probe("need to think", -1.0, 0.0, decision=False)),
         Entry(4100, AudioOut(4100, 4600, "Let me see.", "hold")),
         Entry(5000, AudioOut(5000, 6000, "You have", "content")),
         Entry(6000, Thought("12")),

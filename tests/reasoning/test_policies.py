@@ -6,43 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning.engine import Verdict
 from reasoning.options import LoopOptions
-from reasoning.policies import HOLDING_PHRASES, Holding, Readiness, finds, judge, objection_to_step
+from reasoning.policies import HOLDING_PHRASES, Holding, finds, judge, objection_to_step
 
-OPTIONS = LoopOptions(readiness_margin=0.5, readiness_hysteresis=0.25, readiness_pressure=2.0)
-ODDS = st.floats(-20, 20)
-
-
-@given(ODDS, st.lists(st.tuples(ODDS, st.floats(0, 10)), max_size=8), ODDS)
-def test_readiness_counts_from_the_bias(bias: float, verdicts: list[tuple[float, float]], shift: float) -> None:
-    one, other = Readiness(OPTIONS, bias), Readiness(OPTIONS, bias + shift)
-    for log_odds, silence in verdicts:
-        above = log_odds - one.threshold(silence)
-        if abs(above) < 1e-6:
-            return
-        assert one.decide(Verdict(log_odds, 1.0), silence) == (above > 0)
-        assert other.decide(Verdict(log_odds + shift, 1.0), silence) == (above > 0)
-
-
-@given(ODDS)
-def test_the_bias_itself_is_no_yes(bias: float) -> None:
-    assert not Readiness(OPTIONS, bias).decide(Verdict(bias, 1.0), 0.0)
-
-
-@given(ODDS, st.floats(0, 60), st.floats(0, 60))
-def test_silence_never_raises_the_bar(bias: float, one: float, other: float) -> None:
-    readiness = Readiness(OPTIONS, bias)
-    assert readiness.threshold(max(one, other)) <= readiness.threshold(min(one, other))
-
-
-def test_a_yes_makes_the_next_easier_and_a_no_harder() -> None:
-    readiness = Readiness(OPTIONS, 0.0)
-    fresh = readiness.threshold(0.0)
-    readiness.decide(Verdict(9.0, 1.0), 0.0)
-    assert readiness.threshold(0.0) < fresh
-    readiness.decide(Verdict(-9.0, 1.0), 0.0)
-    assert readiness.threshold(0.0) > fresh
+OPTIONS = LoopOptions()
 
 
 def test_a_holding_phrase_comes_when_the_listener_has_waited() -> None:

@@ -29,8 +29,7 @@ def conversation(script: Script, question: str, heard: str) -> list[int]:
         *script.heard_open, *words(heard), *script.heard_close,
         *words(question), *script.think_open, *words("It is so."), *script.think_close, *script.close,
         *script.step_open, *words("So."), *script.close,
-        *script.result_open, *words("Yes."),
-        *script.readiness,
+        *script.result_open,
     ]  # fmt: skip
 
 
@@ -40,7 +39,7 @@ def test_messages_alternate_and_each_is_closed(family: Family) -> None:
     text = shown(script.tokenizer, conversation(script, "Why?", "So."))
     messages = text.split("<|im_start|>")
     assert messages[0] == ""
-    assert [message.partition("\n")[0] for message in messages[1:]] == ["system"] + ["user", "assistant"] * 5
+    assert [message.partition("\n")[0] for message in messages[1:]] == ["system"] + ["user", "assistant"] * 4
     assert all(message.count(END) == 1 for message in messages[1:-1])
     assert all(message.endswith(f"{END}\n") for message in messages[1:-1])
     assert messages[-1] == "assistant\n"
