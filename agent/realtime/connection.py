@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
+from websockets.protocol import State
 
 from agent.realtime.fields import Refused
 from agent.realtime.limits import Bucket
@@ -85,8 +86,8 @@ class Connection:
 
     @property
     def ending(self) -> bool:
-        """Whether it is over, though its parts may still be on their way out."""
-        return self._over.done()
+        """Whether it is over, though its parts may still be on their way out: its place is free."""
+        return self._over.done() or self._socket.state is not State.OPEN
 
     def drain(self) -> None:
         """End it because the server stops."""

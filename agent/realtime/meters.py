@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 
 
 class Meters:
-    """What is counted."""
+    """What is counted; `sessions` tells how many are open."""
 
-    def __init__(self) -> None:
+    def __init__(self, sessions: Callable[[], int]) -> None:
         self._registry = registry = CollectorRegistry()
-        self.sessions = Gauge("descant_sessions", "Sessions that are open.", registry=registry)
+        Gauge("descant_sessions", "Sessions that are open.", registry=registry).set_function(sessions)
         self.opened = Counter("descant_sessions_opened", "Sessions that were opened.", registry=registry)
         self.refused = Counter("descant_refused", "Connections that were refused.", ["reason"], registry=registry)
         self.closed = Counter("descant_closed", "Sessions that ended, by close code.", ["code"], registry=registry)

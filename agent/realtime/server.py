@@ -48,8 +48,8 @@ class RealtimeServer:
     def __init__(self, house: House, options: ServerOptions, keys: Keys, *, model: str, voice: str) -> None:
         self._house, self._options, self._keys = house, options, keys
         self._model, self._voice = model, voice
-        self.meters = Meters()
         self._connections: dict[Connection, Dialogue] = {}
+        self.meters = Meters(self._held)
         self._draining = False
 
     @asynccontextmanager
@@ -175,16 +175,17 @@ class RealtimeServer:
         dialogue = Dialogue(self._house, protocol, connection.send, time.monotonic)
         self._connections[connection] = dialogue
         self.meters.opened.inc()
-        self.meters.sessions.set(len(self._connections))
         try:
             await connection.serve(dialogue)
         finally:
             del self._connections[connection]
-            self.meters.sessions.set(len(self._connections))
+
+    def _held(self) -> int:
+        """Count the sessions that hold a place; whoever has left holds none, though it may still be cleared away."""
+        return sum(not connection.ending for connection in self._connections)
 
     def _check_room(self) -> None:
-        held = sum(not connection.ending for connection in self._connections)
-        if held >= self._options.max_sessions or self._draining:
+        if self._held() >= self._options.max_sessions or self._draining:
             raise Refused(
                 f"All {self._options.max_sessions} sessions of this server are in use; try again later.",
                 code="session_limit_reached",

@@ -23,7 +23,7 @@ from agent.realtime.options import ServerOptions
 from agent.realtime.robot import Garage
 from agent.realtime.server import RealtimeServer
 from audio.agreement import Word
-from audio.clock import RATE, Sound
+from audio.clock import RATE, Pcm, Sound
 from audio.decoder import Hypothesis
 from audio.options import EarsOptions, VoiceOptions
 from audio.synthesizer import Synthesizer
@@ -56,6 +56,16 @@ class LevelDecoder:
 
     def spot(self, sound: Sound) -> Hypothesis:
         return self.decode(sound, final=True)
+
+
+class Halting(Letters):
+    """A voice that says the first clause and waits with every other one until `may_go` is set: replies that last."""
+
+    def speak(self, text: str) -> Pcm:
+        said = super().speak(text)
+        if text not in HOLDING_PHRASES:
+            self.may_go.clear()
+        return said
 
 
 @dataclass
@@ -178,7 +188,10 @@ class Served:
     @asynccontextmanager
     async def client(self, query: str = "model=any", key: str | None = None) -> AsyncIterator[Client]:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        async with connect(self.url(query), additional_headers=headers, max_size=None, compression=None) as socket:
+        # With a bounded queue a client that has stopped reading would wait for its own close to be answered.
+        async with connect(
+            self.url(query), additional_headers=headers, max_size=None, max_queue=None, compression=None
+        ) as socket:
             client = Client(socket)
             await client.until("session.created")
             yield client

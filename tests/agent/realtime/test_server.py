@@ -16,7 +16,7 @@ from agent.errors import ServerUnavailable
 from agent.realtime.keys import Keys
 from agent.realtime.options import ServerOptions
 from agent.realtime.server import RealtimeServer
-from tests.agent.realtime.fakes import PRIVATE, QUESTION, Client, FakeHouse, Script24, served, transcript
+from tests.agent.realtime.fakes import PRIVATE, QUESTION, Client, FakeHouse, Halting, Script24, served, transcript
 
 KEY = "0123456789abcdef"
 
@@ -84,7 +84,7 @@ async def test_push_to_talk_in_a_law() -> None:
 
 
 async def test_a_voice_over_the_reply_cuts_it_at_once_and_what_was_heard_stays() -> None:
-    house = FakeHouse(Script24(small_talk=True, at_once=lambda _: "One two three four five. " * 20))
+    house = FakeHouse(Script24(small_talk=True, at_once=lambda _: "One two three four five. " * 20), voice=Halting())
     async with served(house) as one, one.client() as client:
         await client.write("Hello.")
         await client.send("response.create")
@@ -92,6 +92,8 @@ async def test_a_voice_over_the_reply_cuts_it_at_once_and_what_was_heard_stays()
         await client.sound(0.9, 0.5)
         await client.until("input_audio_buffer.speech_started")
         at = len(client.events)
+        # The clause that was in the making is finished, and must not be heard.
+        house.voice.may_go.set()
         done = (await client.until("response.done"))["response"]
         assert done["status"] == "cancelled"
         assert done["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
@@ -105,7 +107,7 @@ async def test_a_voice_over_the_reply_cuts_it_at_once_and_what_was_heard_stays()
 
 
 async def test_with_semantic_turns_a_cough_over_the_reply_is_nothing_and_words_cut_it() -> None:
-    house = FakeHouse(Script24(small_talk=True, at_once=lambda _: "One two three four five. " * 40))
+    house = FakeHouse(Script24(small_talk=True, at_once=lambda _: "One two three four five. " * 40), voice=Halting())
     async with served(house) as one, one.client() as client:
         await client.configure(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
         await client.sound(0.8, 0.4)
@@ -116,6 +118,7 @@ async def test_with_semantic_turns_a_cough_over_the_reply_is_nothing_and_words_c
         await client.sound(0.9, 0.5)
         await client.sound(0.0, 2.0)
         await client.until("input_audio_buffer.speech_started")
+        house.voice.may_go.set()
         await client.until("input_audio_buffer.speech_stopped")
         assert len(client.of("input_audio_buffer.speech_started")) == 2
         assert client.of("response.done")[0]["response"]["status"] == "cancelled"
@@ -262,7 +265,7 @@ async def test_a_slow_reader_is_dropped_and_the_others_are_not() -> None:
     house = FakeHouse(Script24(small_talk=True, at_once=lambda _: "Many words are spoken here. " * 40))
     options = ServerOptions(outbox_mb=1, drain_s=0.1)
     async with served(house, options) as one, one.client() as other:
-        async with connect(one.url(), max_queue=1) as lazy:
+        async with connect(one.url(), max_queue=1, close_timeout=0.1) as lazy:
             for _ in range(60):
                 content = [{"type": "input_text", "text": "x" * 60_000}]
                 item = {"type": "message", "role": "user", "content": content}
