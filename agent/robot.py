@@ -227,6 +227,11 @@ class Body:
         """Whether the robot has nothing to do, and nothing about it is left to tell or to ask."""
         return self._hands.idle and self._notes.empty()
 
+    @property
+    def question(self) -> Question | None:
+        """What waits for the user's yes."""
+        return self._hands.question
+
     def stop(self, phrase: str) -> None:
         """Stop the robot: the user said so."""
         self._hands.stop(f"the user said {phrase!r}")

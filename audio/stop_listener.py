@@ -9,8 +9,11 @@ idle (phrases recognised; mean time of a decode):
 | recognised | 49 | 60 | 59 | 61 | 59 | 60 |
 | ms | 37 | 50 | 71 | 121 | 114 | 141 |
 
-So 2 s of sound are heard in a window of 3 s, 8 tokens at most. Whoever makes the listener says what is a command; it
-knows no phrases, and not what becomes of a stop.
+So 2 s of sound are heard in a window of 3 s, 8 tokens at most. Half a word may sound like a stop ("it sto|pped" as
+"it's stop"), and the next decode, which hears more of it, knows better: so two in a row must hear a command, unless
+speech pauses behind the first. Confidences say nothing here: real stops have 0.1 to 0.6 as well.
+
+Whoever makes the listener says what is a command; it knows no phrases, and not what becomes of a stop.
 """
 
 from __future__ import annotations
@@ -74,6 +77,8 @@ class StopListener:
         self._onset: int | None = None
         self._next = 0
         self._heard = False
+        self._suspect: StopHeard | None = None
+        """What the newest decode heard, and no other one yet."""
         self._task: asyncio.Task[None] | None = None
         self._levels: deque[tuple[int, float]] = deque()
         """Where a frame ended, and how loud it was."""
@@ -90,14 +95,16 @@ class StopListener:
 
     def began(self, turn: int, onset: int, now: int) -> None:
         """Speech began, or went on after a pause, at that sample."""
-        self._turn, self._onset, self._heard = turn, max(0, onset - _LEAD), False
+        self._turn, self._onset, self._heard, self._suspect = turn, max(0, onset - _LEAD), False, None
         self._next = onset + _SHORTEST
         if self.wanted:
             self._yield_for(now)
 
     def paused(self) -> None:
-        """Speech ended, for now or for good."""
+        """Speech ended, for now or for good: what was heard last was heard whole."""
         self._onset = None
+        if self._suspect is not None:
+            self._tell(self._suspect)
 
     def due(self, now: int) -> int | None:
         """Return the sample from which to listen now; None: not now."""
@@ -116,6 +123,11 @@ class StopListener:
             self._judge(sound, self._turn, now, whole=start == self._onset), name="stop phrase"
         )
 
+    async def judged(self) -> None:
+        """Wait until what is being decoded has been judged."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
     async def close(self) -> None:
         """End what runs."""
         if self._task is not None:
@@ -128,12 +140,20 @@ class StopListener:
         # The first clause of a window that begins amid speech may be the rest of one: "the next | stop is mine".
         told = text if whole else "".join(_CLAUSE.split(text, maxsplit=1)[1:]).strip()
         phrase = self._command(told)
-        if not phrase or turn != self._turn or self._heard:
+        if turn != self._turn or self._heard:
             return
-        if min(word.confidence for word in heard.words) < self._options.stop_confidence:
+        if not phrase or min(word.confidence for word in heard.words) < self._options.stop_confidence:
+            self._suspect = None
             return
-        self._heard = True
-        self.on_stop(StopHeard(turn, phrase, now))
+        stop, again = StopHeard(turn, phrase, now), self._suspect is not None
+        if again or self._onset is None:
+            self._tell(stop)
+        else:
+            self._suspect = stop
+
+    def _tell(self, stop: StopHeard) -> None:
+        self._heard, self._suspect = True, None
+        self.on_stop(stop)
 
     def _yield_for(self, now: int) -> None:
         if self._onset is not None and now - self._onset < self._options.stop_yield_ms * RATE / 1000:

@@ -1,25 +1,28 @@
 """`descant bench robot`: how soon a spoken stop stops a robot, how soon its news is spoken, and what it gets done.
 
-Everything is real but the robot, which is simulated in a process of its own: ears, voice, engine, broker.
+Everything is real but the robot, which is simulated in a process of its own: ears, voice, engine, broker. And how often
+ordinary speech is taken for a stop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
-from agent.bench import robot_plot, robot_tasks
+from agent.bench import false_stops, robot_plot, robot_tasks
 from agent.bench.plots import require
 from agent.bench.report import Report, Target
 from agent.bench.robot_gate import commands_per_second
 from agent.bench.robot_news import reactions
 from agent.bench.robot_rig import rig
-from agent.bench.robot_stop import CONDITIONS, Models, Trial, measure, with_stage
+from agent.bench.robot_stage import Models, with_stage
+from agent.bench.robot_stop import CONDITIONS, Trial, measure
 from agent.bench.statistics import percentile, wilson
 from agent.commands.invocation import open_store
 from agent.commands.progress import shown
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from agent.bench.robot_stop import Stage
+    from agent.bench.robot_stage import Stage
     from agent.commands.invocation import Invocation
     from agent.config import Settings
     from agent.models import Files
@@ -40,6 +43,7 @@ STANDING_MS: Final = 2000.0
 """Half a second more than a robot at full speed needs to brake, and a round trip."""
 REACTION_S: Final = 3.0
 TASKS_DONE: Final = 0.8
+FALSE_STOPS_PER_HOUR: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,9 @@ class Wanted:
     news: int
     """Events of the robot to react to."""
     tasks: bool
-    """Whether the typed tasks are run, and nothing else."""
+    """Whether the spoken tasks are run, and nothing else."""
+    ordinary: float
+    """Minutes of ordinary speech to listen to, and nothing else; 0: none."""
     split: robot_tasks.Split
     phrasings: tuple[int, ...] | None
     """Numbers of the phrasings; None: all."""
@@ -80,6 +86,8 @@ def run(invocation: Invocation, overrides: Mapping[str, object], wanted: Wanted)
 async def _measured(
     settings: Settings, files: Files, wanted: Wanted, console: Console
 ) -> tuple[dict[str, Any], list[Target]]:
+    if wanted.ordinary:
+        return await _ordinary(settings, files, wanted.ordinary, console)
     async with open_engine(files.llm, settings.engine) as (engine, script):
         models = Models(engine, script, files, settings)
         if wanted.tasks:
@@ -119,22 +127,45 @@ async def _stops(models: Models, wanted: Wanted, console: Console) -> tuple[dict
 
 async def _tasks(models: Models, wanted: Wanted, console: Console) -> tuple[dict[str, Any], list[Target]]:
     samples = []
-    table = Table("task", "request", "happened", "outcome", box=None)
+    table = Table("task", "request", "heard", "happened", "outcome", box=None)
     for item in robot_tasks.items(wanted.split, wanted.phrasings):
-        sample = await robot_tasks.carry_out(item, models.engine, models.script, models.settings)
+        sample = await robot_tasks.carry_out(item, models)
         samples.append(sample)
-        table.add_row(sample.task, sample.request, ", ".join(sample.happened) or "nothing", sample.outcome)
+        told = (sample.task, sample.request, " / ".join(sample.heard), ", ".join(sample.happened) or "nothing")
+        table.add_row(*told, sample.outcome)
     console.print(table)
-    done = sum(sample.outcome == "done" for sample in samples)
-    failed = [sample for sample in samples if sample.outcome != "done"]
-    openly = sum(sample.outcome == "refused" for sample in failed) / len(failed) if failed else 1.0
+    counts = Counter(sample.outcome for sample in samples)
+    done, failed = counts["done"], len(samples) - counts["done"]
     low, high = wilson(done, len(samples))
-    console.print(f"done {done} of {len(samples)} (95 % interval {100 * low:.0f} to {100 * high:.0f} %)")
-    results = {"split": wanted.split, "samples": [asdict(sample) for sample in samples]}
+    console.print(
+        f"{wanted.split} phrasings: done {done} of {len(samples)} "
+        f"(95 % interval {100 * low:.0f} to {100 * high:.0f} %), "
+        f"asked or refused {counts['refused']}, wrong {counts['wrong']}"
+    )
+    results = {"split": wanted.split, "counts": counts, "samples": [asdict(sample) for sample in samples]}
+    if wanted.split != "test":
+        # What may be tuned on proves nothing.
+        return results, []
     return results, [
         Target("tasks_done", done / len(samples), at_least=TASKS_DONE),
-        Target("failures_that_ask_or_refuse", openly, at_least=1.0),
+        Target("failures_that_ask_or_refuse", counts["refused"] / failed if failed else 1.0, at_least=1.0),
     ]
+
+
+async def _ordinary(
+    settings: Settings, files: Files, minutes: float, console: Console
+) -> tuple[dict[str, Any], list[Target]]:
+    with console.status(f"listening to {minutes:g} minutes of ordinary speech"):
+        listened = await false_stops.listen(files, settings, minutes)
+    table = Table("voice", "minutes", box=None)
+    for voice, seconds in listened.seconds.items():
+        table.add_row(voice, f"{seconds / 60:.1f}")
+    console.print(table)
+    for stop in listened.stops:
+        console.print(f"{stop.by} heard {stop.phrase!r} ({stop.voice}): {stop.text}", markup=False)
+    rate = len(listened.stops) / listened.hours
+    console.print(f"false stops: {len(listened.stops)} in {60 * listened.hours:.1f} minutes of speech")
+    return asdict(listened), [Target("false_stops_per_hour_of_speech", rate, at_most=FALSE_STOPS_PER_HOUR)]
 
 
 def _show(trials: Sequence[Trial], heard: Sequence[float | None], gate: float, console: Console) -> None:

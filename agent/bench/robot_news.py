@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from agent.bench.robot_stop import until
+from agent.bench.robot_stage import until
 from robots.skills import GO_TO_POSE, Call
 from robots.vda5050.messages import State
 
 if TYPE_CHECKING:
-    from agent.bench.robot_stop import Stage
+    from agent.bench.robot_stage import Stage
     from robots.vda5050.messages import Message
 
 _PATIENCE_S: Final = 15.0

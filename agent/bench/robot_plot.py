@@ -26,7 +26,7 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
 
     trials = results.get("trials")
     if not trials:
-        raise ReportError(f"{path}: there is nothing to draw; run the benchmark without --tasks.")
+        raise ReportError(f"{path}: there is nothing to draw; run the benchmark without --tasks or --ordinary.")
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     for row, condition in enumerate(CONDITIONS):

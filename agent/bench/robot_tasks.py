@@ -1,18 +1,21 @@
-"""Typed requests to the simulated robot, judged by where it stood and what it finished; see `robot_tasks.toml`.
+"""Spoken requests to the simulated robot, judged by where it stood and what it finished; see `robot_tasks.toml`.
 
 A request that is not done has either failed openly (nothing wrong was done, and the reply asks or refuses) or wrongly.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files as package_files
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agent.bench.robot_rig import rig
-from agent.robot_typed import Talk, Typed
+from agent.bench.robot_stage import until, with_stage
+from agent.bench.voices import PIPER, spoken
 from robots.simulator.run import EXAMPLE_MAP
 from robots.site import Site
 from robots.skills import CONTROL_ACTIONS
@@ -21,15 +24,24 @@ from robots.vda5050.messages import ActionStatus, InstantActions, Order, State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from agent.config import Settings
-    from reasoning.script import Script
-    from reasoning.torch_engine import TorchEngine
-    from robots.vda5050.messages import Message
+    from agent.bench.robot_stage import Models, Stage
+    from audio.synthesizer import Synthesizer
+    from robots.gate import Question
+    from robots.vda5050.messages import Action, Message
 
 Split = Literal["test", "develop"]
 Outcome = Literal["done", "refused", "wrong"]
 SPEED: Final = 4.0
 """Simulated seconds per second."""
+_PATIENCE_S: Final = 120.0
+"""A request that keeps the robot busy for longer is given up, s."""
+_TURN_S: Final = 15.0
+"""How long the ears may take for a turn, s."""
+_QUIET_S: Final = 1.0
+"""When nobody has had anything to say or do for so long, the request is over, s."""
+_LOOKS_S: Final = 0.05
+_YES: Final = "Yes."
+"""What the user answers to each question of the gate."""
 _NEAR_M: Final = 0.3
 _UNDER_WAY: Final = frozenset({ActionStatus.INITIALIZING, ActionStatus.RUNNING, ActionStatus.PAUSED})
 """An action that waits says nothing of where the robot is: it may stand on its way to it."""
@@ -56,31 +68,13 @@ class Sample:
 
     task: str
     request: str
+    heard: tuple[str, ...]
+    """What the ears made of it, and of the user's yes."""
     happened: tuple[str, ...]
     calls: tuple[str, ...]
-    replies: tuple[str, ...]
+    gate: tuple[str, ...]
+    said: str
     outcome: Outcome
-
-
-@dataclass(slots=True)
-class Screen:
-    """Keeps what would be shown."""
-
-    lines: list[tuple[str, str]] = field(default_factory=list)
-
-    def show(self, who: str, text: str) -> None:
-        """Keep who did what."""
-        self.lines.append((who, text))
-
-    def think(self, text: str) -> None:
-        """Thoughts are not judged."""
-
-    def end_thoughts(self) -> None:
-        """Nor is their end."""
-
-    def of(self, who: str) -> tuple[str, ...]:
-        """Give what somebody did."""
-        return tuple(text for name, text in self.lines if name == who)
 
 
 def items(split: Split, phrasings: Sequence[int] | None = None) -> list[Item]:
@@ -88,34 +82,63 @@ def items(split: Split, phrasings: Sequence[int] | None = None) -> list[Item]:
     text = package_files("agent.bench").joinpath("robot_tasks.toml").read_text(encoding="utf-8")
     tasks = tomllib.loads(text)["task"]
     numbers = range(max(len(task[split]) for task in tasks)) if phrasings is None else phrasings
-    return [
-        Item(task["name"], task[split][number], task["start"], tuple(task["truth"]))
-        for number in numbers
-        for task in tasks
-        if number < len(task[split])
-    ]
+    return [_item(task, task[split][number]) for number in numbers for task in tasks if number < len(task[split])]
 
 
-async def carry_out(item: Item, engine: TorchEngine, script: Script, settings: Settings) -> Sample:
-    """Ask a fresh robot for something, wait until it has nothing to do, and judge."""
-    screen = Screen()
+def _item(task: dict[str, Any], phrasing: str | dict[str, Any]) -> Item:
+    given: dict[str, Any] = {"say": phrasing} if isinstance(phrasing, str) else phrasing
+    truth = tuple(step.format_map(given) for step in task["truth"])
+    return Item(task["name"], given["say"], task["start"], truth)
+
+
+async def carry_out(item: Item, models: Models) -> Sample:
+    """Ask a fresh robot for something by voice, wait until it has nothing to do, and judge."""
+
+    async def ask(stage: Stage, synthesizer: Synthesizer) -> Sample:
+        ended = await _converse(stage, synthesizer, item.request)
+        happened = happenings([seen.message for seen in stage.rig.wire.seen], item.start, item.truth)
+        gate = _of(stage, "gate")
+        said = " ".join(sound.text for _, sound in stage.sounds)
+        outcome = judge(item.truth, happened, _without_questions(said, gate)) if ended else "wrong"
+        heard = tuple(stage.turns)
+        return Sample(item.task, item.request, heard, happened, _of(stage, "calls"), gate, said, outcome)
+
     async with rig(speed=SPEED, start=item.start) as stands:
-        talk = Talk(stands.robot, screen, Typed((item.request,), listen=False, confirmed=True, thoughts=False, seed=0))
-        await talk.hold(engine, script, settings)
-        happened = happenings([seen.message for seen in stands.wire.seen], item.start, item.truth)
-    return Sample(
-        item.task,
-        item.request,
-        happened,
-        screen.of("calls"),
-        screen.of("says"),
-        judge(item.truth, happened, screen.of("says")),
-    )
+        return await with_stage(stands, models, ask, busy=False)
 
 
-def judge(truth: Sequence[str], happened: Sequence[str], replies: Iterable[str]) -> Outcome:
+async def _converse(stage: Stage, synthesizer: Synthesizer, request: str) -> bool:
+    """Say the request, and yes to each question of the gate; False where it does not come to an end."""
+    stage.microphone.say(await spoken(synthesizer, PIPER, request))
+    yes = await spoken(synthesizer, PIPER, _YES)
+    await until(lambda: bool(stage.turns), _TURN_S)
+    ends = time.monotonic() + _PATIENCE_S
+    answered: Question | None = None
+    quiet = 0.0
+    while quiet < _QUIET_S and time.monotonic() < ends:
+        await asyncio.sleep(_LOOKS_S)
+        question = stage.body.question
+        if question is not None and question is not answered and stage.session.idle:
+            answered = question
+            stage.microphone.say(yes)
+        quiet = quiet + _LOOKS_S if stage.session.idle and stage.body.idle else 0.0
+    return quiet >= _QUIET_S
+
+
+def _of(stage: Stage, who: str) -> tuple[str, ...]:
+    return tuple(text for name, text in stage.shown if name == who)
+
+
+def _without_questions(said: str, gate: Iterable[str]) -> str:
+    """Leave out what the gate asks by itself: it is part of doing, not of failing."""
+    for text in gate:
+        said = said.replace(text.removeprefix("asks: "), "")
+    return said
+
+
+def judge(truth: Sequence[str], happened: Sequence[str], said: str) -> Outcome:
     """Compare what happened with what was to happen."""
-    openly = any(_OPENLY.search(reply) for reply in replies)
+    openly = _OPENLY.search(said) is not None
     if list(happened) == list(truth):
         return "done" if truth or openly else "wrong"
     right_so_far = list(happened) == list(truth[: len(happened)])
@@ -135,10 +158,10 @@ def happenings(messages: Iterable[Message], start: str, truth: Sequence[str]) ->
     for message in messages:
         match message:
             case Order(nodes=nodes):
-                kinds |= {action.action_id: action.action_type for node in nodes for action in node.actions}
+                kinds |= {action.action_id: _described(action) for node in nodes for action in node.actions}
             case InstantActions(actions=actions):
                 kinds |= {
-                    action.action_id: action.action_type
+                    action.action_id: _described(action)
                     for action in actions
                     if action.action_type not in CONTROL_ACTIONS
                 }
@@ -157,6 +180,12 @@ def happenings(messages: Iterable[Message], start: str, truth: Sequence[str]) ->
             case _:
                 pass
     return tuple(told) if told or not moved else ("moved",)
+
+
+def _described(action: Action) -> str:
+    """Give an action with its numbers: "wait 5"."""
+    numbers = [f"{float(p.value):g}" for p in action.action_parameters or () if isinstance(p.value, int | float)]
+    return " ".join((action.action_type, *numbers))
 
 
 def _spot(state: State, spots: dict[str, tuple[float, float]]) -> str:

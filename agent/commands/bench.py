@@ -129,7 +129,11 @@ def robot(
     context: typer.Context,
     stops: Annotated[int, typer.Option("--stops", min=1, help="Spoken stops.")] = 32,
     news: Annotated[int, typer.Option("--news", min=0, help="Events of the robot to react to.")] = 4,
-    tasks: Annotated[bool, typer.Option("--tasks", help="Typed tasks instead: what does the robot get done?")] = False,
+    tasks: Annotated[bool, typer.Option("--tasks", help="Spoken tasks instead: what does the robot get done?")] = False,
+    ordinary: Annotated[
+        float,
+        typer.Option("--ordinary", metavar="MINUTES", help="Instead: how often is ordinary speech taken for a stop?"),
+    ] = 0.0,
     split: Annotated[str, typer.Option("--split", metavar="test|develop", help="test is for reporting only.")] = "test",
     phrasing: Annotated[
         list[int] | None, typer.Option("--phrasing", min=1, help="Only this phrasing of each task; repeatable.")
@@ -139,7 +143,7 @@ def robot(
     plot: PlotFile = None,
     quick: Quick = False,
 ) -> None:
-    """Measure a spoken stop through real ears and a real broker while the engine is busy; or run typed tasks."""
+    """Measure a spoken stop through real ears and a real broker while the engine is busy; or run spoken tasks."""
     invocation: Invocation = context.obj
     if split not in {"test", "develop"}:
         raise typer.BadParameter("write --split test or --split develop.")
@@ -150,6 +154,7 @@ def robot(
         stops=3 if quick else stops,
         news=1 if quick else news,
         tasks=tasks,
+        ordinary=1.0 if quick and ordinary else ordinary,
         split="test" if split == "test" else "develop",
         phrasings=chosen,
         json_file=json_file,

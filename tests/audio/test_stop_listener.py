@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import numpy as np
@@ -45,18 +44,31 @@ async def speak(
         start = listener.due(now)
         if start is not None:
             listener.listen(np.zeros(now - start, np.float32), start, now)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            await listener.judged()
     await listener.close()
     return listener, heard
 
 
-async def test_a_stop_is_told_once_for_each_breath_at_the_first_decode_that_hears_it() -> None:
+async def test_a_stop_is_told_once_for_each_breath_when_two_decodes_in_a_row_hear_it() -> None:
     script = Script("sto", "Stop.")
     _, heard = await speak(script, until_ms=1000)
     assert [(stop.turn, stop.phrase) for stop in heard] == [(1, "stop")]
-    assert heard[0].at <= samples_of(240 + OPTIONS.stop_every_ms + 40)
-    assert len(script.lengths) == 2
+    assert heard[0].at <= samples_of(240 + 2 * OPTIONS.stop_every_ms + 60)
+    assert len(script.lengths) == 3
+
+
+async def test_half_a_word_that_sounds_like_a_stop_is_none_when_more_of_it_is_heard() -> None:
+    _, heard = await speak(Script("Stop", "it rains", "Stop", "it rains again"), until_ms=3000)
+    assert not heard
+
+
+async def test_a_stop_that_only_the_last_decode_before_a_pause_could_hear_is_told_at_the_pause() -> None:
+    def pause(listener: StopListener, now: int) -> None:
+        if now == samples_of(340):
+            listener.paused()
+
+    _, heard = await speak(Script("Stop."), until_ms=1000, each=pause)
+    assert [stop.phrase for stop in heard] == ["stop"]
 
 
 async def test_nothing_is_decoded_while_there_is_nothing_to_stop() -> None:

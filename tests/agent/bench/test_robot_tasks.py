@@ -55,19 +55,19 @@ def test_what_happened_is_where_it_stood_and_what_it_finished_in_order() -> None
 
 
 @pytest.mark.parametrize(
-    ("truth", "happened", "replies", "outcome"),
+    ("truth", "happened", "said", "outcome"),
     [
-        (["at hall"], ["at hall"], ["On my way."], "done"),
-        (["at hall"], [], ["Which hall do you mean?"], "refused"),
-        (["at hall"], [], ["I am in the hall now."], "wrong"),
-        (["at hall", "at home"], ["at hall"], ["I cannot go home."], "refused"),
-        (["at hall"], ["at desk"], ["Sorry, I cannot."], "wrong"),
-        ([], [], ["I cannot go there."], "done"),
-        ([], [], ["On my way!"], "wrong"),
-        ([], ["moved"], ["Sorry."], "wrong"),
+        (["at hall"], ["at hall"], "On my way.", "done"),
+        (["at hall"], [], "Which hall do you mean?", "refused"),
+        (["at hall"], [], "I am in the hall now.", "wrong"),
+        (["at hall", "at home"], ["at hall"], "I cannot go home.", "refused"),
+        (["at hall"], ["at desk"], "Sorry, I cannot.", "wrong"),
+        ([], [], "I cannot go there.", "done"),
+        ([], [], "On my way!", "wrong"),
+        ([], ["moved"], "Sorry.", "wrong"),
     ],
 )
 def test_a_failure_is_open_only_when_nothing_wrong_was_done_and_the_reply_says_so(
-    truth: list[str], happened: list[str], replies: list[str], outcome: str
+    truth: list[str], happened: list[str], said: str, outcome: str
 ) -> None:
-    assert judge(truth, happened, replies) == outcome
+    assert judge(truth, happened, said) == outcome

@@ -1,0 +1,161 @@
+"""How often ordinary speech is taken for a stop: minutes of it through the ears, faster than real time.
+
+Real voices, voice activity, stop listener and final transcripts. A short decode takes no time here, so that as many
+are made as the settings allow: more than a busy machine would make, and each is a chance to be wrong. Partial
+transcripts are left out. Text: everyday sentences (`ordinary.txt`), and a story that comes with reasoning-gym.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+from dataclasses import dataclass, replace
+from importlib.resources import files as package_files
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from agent.bench.voices import installed, spoken
+from agent.errors import BenchExtraMissing
+from agent.stop_phrases import StopPhrases
+from audio.clock import FRAME, RATE
+from audio.ears import Ears
+from audio.messages import StopHeard, Words
+from audio.synthesizer import Synthesizer
+from audio.transcriber import Transcriber
+from audio.vad import VoiceActivity
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from agent.config import Settings
+    from agent.models import Files
+    from audio.clock import Sound
+
+_PAUSE_S: Final = 1.2
+"""Between two sentences: each is a turn of its own, s."""
+_NEVER_MS: Final = 10**9
+_FLOOR: Final = 1e-4
+_SENTENCE: Final = re.compile(r"(?<=[.!?])[\"”]?\s+(?=[A-Z\"“])")
+_LISTENERS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A sentence in a voice."""
+
+    voice: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FalseStop:
+    """A stop that nobody said."""
+
+    voice: str
+    text: str
+    """What was said when it was heard."""
+    by: str
+    """`listener`, or `transcript`."""
+    phrase: str
+
+
+@dataclass(slots=True)
+class Listened:
+    """What came of it."""
+
+    seconds: dict[str, float]
+    """Of speech without the pauses, by voice."""
+    stops: list[FalseStop]
+
+    @property
+    def hours(self) -> float:
+        """Of speech, in all voices."""
+        return sum(self.seconds.values()) / 3600
+
+
+def sentences(command: Callable[[str], str]) -> list[str]:
+    """Give everyday sentences and the story's, without those that command to stop.
+
+    Raises:
+        BenchExtraMissing: reasoning-gym is not installed.
+
+    """
+    try:
+        story = package_files("reasoning_gym").joinpath("data/in_the_year_2889.txt").read_text(encoding="utf-8")
+    except (ModuleNotFoundError, FileNotFoundError):
+        raise BenchExtraMissing("--ordinary needs reasoning-gym; add it with: pip install 'descant[bench]'") from None
+    story = story.partition("*** START")[2].partition("***\n")[2].partition("*** END")[0]
+    told = _SENTENCE.split(re.sub(r"[\s_]+", " ", story))
+    everyday = package_files("agent.bench").joinpath("ordinary.txt").read_text(encoding="utf-8").splitlines()
+    return [text for text in (*everyday, *told) if re.search("[a-z]", text) and not command(text)]
+
+
+async def listen(files: Files, settings: Settings, minutes: float) -> Listened:
+    """Say so many minutes of ordinary speech in every voice in turn, and count the stops that are heard."""
+    phrases = StopPhrases(settings.turns.stop_phrases)
+    texts = _in_turn(sentences(phrases.command), installed())
+    listened = Listened({}, [])
+    options = replace(settings.ears, partial_every_ms=_NEVER_MS)
+
+    async def work(synthesizer: Synthesizer) -> None:
+        ears = Ears(VoiceActivity(options), Transcriber(files.asr, options), options, command=phrases.command)
+        async with ears:
+            await _listen(ears, phrases, _spoken(synthesizer, texts, 60 * minutes, listened), listened)
+
+    voice = next(files.voice.glob("*.onnx"))
+    async with Synthesizer(voice, settings.voice) as synthesizer, asyncio.TaskGroup() as group:
+        for _ in range(_LISTENERS):
+            group.create_task(work(synthesizer))
+    return listened
+
+
+def _in_turn(texts: list[str], voices: tuple[str, ...]) -> Iterator[Utterance]:
+    for number in itertools.count():
+        again, index = divmod(number, len(texts))
+        yield Utterance(voices[(index + again) % len(voices)], texts[index])
+
+
+async def _spoken(
+    synthesizer: Synthesizer, texts: Iterator[Utterance], seconds: float, listened: Listened
+) -> AsyncIterator[tuple[Utterance, Sound]]:
+    """Say sentence after sentence, until all listeners together have heard enough."""
+    while sum(listened.seconds.values()) < seconds:
+        said = next(texts)
+        sound = await spoken(synthesizer, said.voice, said.text)
+        listened.seconds[said.voice] = listened.seconds.get(said.voice, 0.0) + len(sound) / RATE
+        yield said, sound
+
+
+async def _listen(
+    ears: Ears, phrases: StopPhrases, speech: AsyncIterator[tuple[Utterance, Sound]], listened: Listened
+) -> None:
+    noise = np.random.default_rng(0)
+    now = Utterance("", "")
+
+    def heard(event: StopHeard) -> None:
+        listened.stops.append(FalseStop(now.voice, now.text, "listener", event.phrase))
+
+    async def read() -> None:
+        async for event in ears.events():
+            if isinstance(event, Words) and event.final and (phrase := phrases.command(event.committed)):
+                listened.stops.append(FalseStop("", event.committed, "transcript", phrase))
+
+    ears.stops.on_stop, ears.stops.wanted = heard, True
+    async with asyncio.TaskGroup() as group:
+        group.create_task(read())
+        async for said, sound in speech:
+            now = said
+            for frame in _frames(sound, noise):
+                await ears.receive(frame)
+                await ears.stops.judged()
+        await ears.close()
+
+
+def _frames(sound: Sound, noise: np.random.Generator) -> Iterator[Sound]:
+    """Give a sentence and the pause behind it, with a little noise, frame by frame."""
+    length = -(-(len(sound) + int(_PAUSE_S * RATE)) // FRAME) * FRAME
+    whole = noise.normal(0, _FLOOR, length).astype(np.float32)
+    whole[: len(sound)] += sound
+    return (whole[start : start + FRAME] for start in range(0, length, FRAME))
