@@ -99,13 +99,17 @@ class TorchEngine:
             self._changed.notify_all()
 
     async def between_steps(self, command: Callable[[], None]) -> None:
-        """Run a command on the worker while no step runs, and wait for it."""
+        """Run a command on the worker while no step runs, and wait for it; what it raises is raised here."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
 
         def run() -> None:
-            command()
-            _tell(loop, _resolve, done, None)
+            try:
+                command()
+            except Exception as error:  # noqa: BLE001 - whoever waits has it; the other streams go on
+                _tell(loop, _resolve, done, error)
+            else:
+                _tell(loop, _resolve, done, None)
 
         with self._changed:
             if self._stopped:
@@ -384,7 +388,7 @@ def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *argum
         loop.call_soon_threadsafe(callback, *arguments)
 
 
-def _resolve(future: asyncio.Future[None], error: ReasoningError | None) -> None:
+def _resolve(future: asyncio.Future[None], error: Exception | None) -> None:
     if not future.done():
         if error is None:
             future.set_result(None)

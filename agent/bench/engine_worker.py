@@ -17,7 +17,7 @@ import os
 import random
 import resource
 import sys
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -28,14 +28,14 @@ from agent.bench.engine_cases import SMALLEST_CONTEXT, Case
 from agent.bench.simulation import Pace
 from agent.models import load_decoder
 from reasoning.engine import Sampling
-from reasoning.errors import ReasoningError
+from reasoning.errors import EngineFailed, ReasoningError
 from reasoning.events import Probe, ReplyText, TurnDone
 from reasoning.loop import Loop
 from reasoning.options import EngineOptions, LoopOptions
 from reasoning.torch_engine import TorchEngine, TorchSession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
     from reasoning.engine import Token
     from reasoning.events import LoopEvent
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 _WARM_STEPS: Final = 2
 """Steps of a burst that are not timed: other processes have had the caches, and streams join one after the other."""
+_RULES: Final = Sampling(max_tokens=512)
+"""Of every stream: far more tokens than are timed, after which a stream that cannot be timed ends."""
 _PROBES: Final = 2
 """Questions weighed in a row while a probe is measured."""
 _TAIL: Final = {"prompt": 64, "input": 40, "thoughts": 96, "said": 40, "draft": 16}
@@ -108,12 +110,60 @@ class Conversation:
 
 def copy_block(source: TorchBlock, target: TorchBlock) -> None:
     """Give a block the tokens and the cache of another: reading them anew for each session would take minutes."""
-    target.cache.reserve(source.cache.length)
-    count = source.cache.keys.shape[2]
-    target.cache.keys[:, :, :count] = source.cache.keys
-    target.cache.values[:, :, :count] = source.cache.values
-    target.cache.length = source.cache.length
+    target.cache.take(source.cache)
     target.ids, target.delivered = list(source.tokens), len(source)
+
+
+class Race:
+    """Streams that run side by side, and when their tokens came."""
+
+    def __init__(self) -> None:
+        self.arrivals: dict[int, list[float]] = {}
+        """By step: when each of its tokens came."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._news = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self, streams: Sequence[AsyncGenerator[Token]]) -> AsyncIterator[None]:
+        """Read the streams inside the context; end them with it."""
+        self._tasks = [asyncio.create_task(self._read(stream)) for stream in streams]
+        for task in self._tasks:
+            task.add_done_callback(lambda _: self._news.set())
+        try:
+            yield
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks)
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        """Wait for tokens until something is so.
+
+        Raises:
+            EngineFailed: a stream ended before.
+
+        """
+        while not reached():
+            for task in self._tasks:
+                if task.done():
+                    task.result()
+                    raise EngineFailed("a stream ended before its steps could be timed")
+            self._news.clear()
+            await self._news.wait()
+
+    def whole(self) -> list[int]:
+        """Give the steps in which every stream had a row."""
+        return sorted(step for step, at in self.arrivals.items() if len(at) == len(self._tasks))
+
+    def step_s(self, first: int, last: int) -> float:
+        """Give seconds of one of the steps after `first` up to `last`."""
+        return (max(self.arrivals[last]) - max(self.arrivals[first])) / (last - first)
+
+    async def _read(self, stream: AsyncGenerator[Token]) -> None:
+        async with aclosing(stream):
+            async for token in stream:
+                self.arrivals.setdefault(token.step, []).append(perf_counter())
+                self._news.set()
 
 
 class Bench:
@@ -190,24 +240,24 @@ class Bench:
 
     async def _decode(self, case: Case) -> float:
         """Give seconds of a step that carries a row of every stream."""
-        arrivals: dict[int, list[float]] = {}
+        wanted = _WARM_STEPS + case.steps
+        async with self._racing(case) as (race, _):
+            await race.until(lambda: len(race.whole()) >= wanted)
+        whole = race.whole()
+        return race.step_s(whole[_WARM_STEPS - 1], whole[wanted - 1])
+
+    @asynccontextmanager
+    async def _racing(self, case: Case) -> AsyncIterator[tuple[Race, list[tuple[TorchSession, list[TorchBlock]]]]]:
+        """Let the streams of a case run, over views that are afterwards as they were."""
         views = [view for number in range(case.sessions) for view in await self._views(number, case)]
         lengths = [len(view[-1]) for _, view in views]
-
-        async def read(session: TorchSession, view: list[TorchBlock]) -> None:
-            rules = Sampling(max_tokens=_WARM_STEPS + case.steps + 2)
-            async with aclosing(session.generate(view, rules)) as stream:
-                async for token in stream:
-                    arrivals.setdefault(token.step, []).append(perf_counter())
-
-        async with asyncio.TaskGroup() as group:
-            for session, view in views:
-                group.create_task(read(session, view))
-        for (session, view), length in zip(views, lengths, strict=True):
-            await session.crop(view[-1], length)
-        whole = sorted(step for step, at in arrivals.items() if len(at) == case.rows)[_WARM_STEPS - 1 :]
-        whole = whole[: case.steps + 1]
-        return (max(arrivals[whole[-1]]) - max(arrivals[whole[0]])) / (whole[-1] - whole[0])
+        race = Race()
+        try:
+            async with race.running([session.generate(view, _RULES) for session, view in views]):
+                yield race, views
+        finally:
+            for (session, view), length in zip(views, lengths, strict=True):
+                await session.crop(view[-1], length)
 
     async def _views(self, number: int, case: Case) -> list[tuple[TorchSession, list[TorchBlock]]]:
         """Give the views of one conversation's streams; those behind the first hold copies of its caches."""
@@ -227,38 +277,16 @@ class Bench:
 
     async def _probe(self, case: Case) -> float:
         """Give seconds of a step of thinker and writer while questions are weighed beside them."""
-        arrivals: dict[int, float] = {}
-        progress = asyncio.Condition()
-        views = await self._views(0, case)
-        session, writer = views[0]
-        lengths = [len(view[-1]) for _, view in views]
-
-        async def read(stream: AsyncGenerator[Token]) -> None:
-            async with aclosing(stream):
-                async for token in stream:
-                    arrivals[token.step] = perf_counter()
-                    async with progress:
-                        progress.notify_all()
-
-        streams = [session.generate(view, Sampling(max_tokens=512)) for _, view in views]
-        tasks = [asyncio.create_task(read(stream)) for stream in streams]
-        try:
-            async with progress:
-                await progress.wait_for(lambda: len(arrivals) > _WARM_STEPS)
-            first = max(arrivals)
+        async with self._racing(case) as (race, views):
+            await race.until(lambda: len(race.whole()) > _WARM_STEPS)
+            first = max(race.arrivals)
+            session, writer = views[0]
             for _ in range(_PROBES):
                 verdict = await session.weigh(writer[:-1], self.script.need, self.script.yes_no)
-            async with progress:
-                # A reader that was late has its streams leave out a step, which may be the deciding one.
-                await progress.wait_for(lambda: max(arrivals) >= verdict.step)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-            for (_, view), length in zip(views, lengths, strict=True):
-                await session.crop(view[-1], length)
-        last = min(step for step in arrivals if step >= verdict.step)
-        return (arrivals[last] - arrivals[first]) / (last - first)
+            # A reader that was late has its streams leave out a step, which may be the deciding one.
+            await race.until(lambda: max(race.arrivals) >= verdict.step)
+            last = min(step for step in race.arrivals if step >= verdict.step)
+        return race.step_s(first, last)
 
     async def _prefill(self, case: Case) -> float:
         """Give seconds until new text can be read by others."""

@@ -15,16 +15,19 @@ from agent.bench.engine_cases import CONTEXTS, SMALLEST_CONTEXT, Case, Course, c
 from agent.bench.engine_contenders import KernelsUnavailable, contender
 from agent.bench.engine_figures import Figures
 from agent.bench.engine_show import draw
-from agent.bench.engine_worker import Conversation, copy_block, history_sizes
+from agent.bench.engine_worker import Conversation, Race, copy_block, history_sizes
 from agent.bench.report import read_speed
 from agent.errors import BadQuestion, ContenderFailed
 from reasoning.decoder import Decoder
+from reasoning.engine import Sampling
+from reasoning.errors import EngineFailed
 from reasoning.gguf import open_gguf
 from reasoning.torch_engine import TorchEngine, TorchSession
 from tests.agent.command_line import Descant, descant, write_babbler
 from tests.reasoning.tiny_models import QWEN2, write_tiny
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["descant"]
@@ -57,23 +60,43 @@ def test_contexts_without_room_for_a_conversation_are_refused() -> None:
             Course(contexts=contexts)
 
 
-async def test_views_are_those_of_the_loop_and_copies_are_equal(tmp_path: Path) -> None:
+@pytest.fixture(name="engine")
+def _engine(tmp_path: Path) -> Iterator[TorchEngine]:
     torch.set_num_threads(1)
-    decoder = Decoder(open_gguf(write_tiny(tmp_path / "tiny.gguf", QWEN2)), torch.float32)
-    engine = TorchEngine(decoder, threads=1)
-    try:
-        one = Conversation(TorchSession(engine), decoder.config.vocabulary)
-        writer, thinker = await one.writer(300), await one.thinker(300)
-        assert sum(map(len, writer)) == 300
-        assert writer[: len(thinker)] == thinker
-        other = TorchSession(engine).block("copy")
-        await engine.between_steps(lambda: copy_block(writer[0], other))
-        assert other.tokens == writer[0].tokens
-        length = other.cache.length
-        assert torch.equal(other.cache.keys[:, :, :length], writer[0].cache.keys[:, :, :length])
-        assert torch.equal(other.cache.values[:, :, :length], writer[0].cache.values[:, :, :length])
-    finally:
-        engine.close()
+    engine = TorchEngine(Decoder(open_gguf(write_tiny(tmp_path / "tiny.gguf", QWEN2)), torch.float32), threads=1)
+    yield engine
+    engine.close()
+
+
+async def test_views_are_those_of_the_loop(engine: TorchEngine) -> None:
+    one = Conversation(TorchSession(engine), QWEN2.vocabulary)
+    writer, thinker = await one.writer(300), await one.thinker(300)
+    assert sum(map(len, writer)) == 300
+    assert writer[: len(thinker)] == thinker
+
+
+async def test_a_copy_is_equal_also_to_a_block_that_was_longer(engine: TorchEngine) -> None:
+    one = Conversation(TorchSession(engine), QWEN2.vocabulary)
+    draft = (await one.writer(300))[-1]
+    length = len(draft)
+    await one.session.append([draft], one.tokens(200))
+    await one.session.crop(draft, length)
+    other = TorchSession(engine).block("copy")
+    await engine.between_steps(lambda: copy_block(draft, other))
+    assert other.tokens == draft.tokens
+    assert other.cache.length == draft.cache.length == length
+    assert torch.equal(other.cache.keys[:, :, :length], draft.cache.keys[:, :, :length])
+    assert torch.equal(other.cache.values[:, :, :length], draft.cache.values[:, :, :length])
+
+
+async def test_streams_that_end_too_soon_are_not_waited_for(engine: TorchEngine) -> None:
+    one = Conversation(TorchSession(engine), QWEN2.vocabulary)
+    writer = await one.writer(256)
+    views, race = [writer, writer[:-2]], Race()
+    async with race.running([one.session.generate(view, Sampling(max_tokens=3)) for view in views]):
+        await race.until(lambda: bool(race.whole()))
+        with pytest.raises(EngineFailed, match="a stream ended before"):
+            await race.until(lambda: len(race.arrivals) > 99)
 
 
 def test_reading_speed_is_positive() -> None:

@@ -625,6 +625,18 @@ async def test_a_run_that_cannot_be_computed_ends_only_its_job(file: GgufFile) -
     replay(file, decoder)
 
 
+async def test_a_command_that_fails_fails_for_who_gave_it_alone(engine: TorchEngine) -> None:
+    def fail() -> None:
+        raise RuntimeError("shapes differ")
+
+    async with engine.session() as session:
+        block = session.block("a")
+        await session.append([block], [1, 2])
+        with pytest.raises(RuntimeError, match="shapes differ"):
+            await engine.between_steps(fail)
+        assert len([token async for token in session.generate([block], Sampling(max_tokens=3))]) == 3
+
+
 async def test_closing_the_engine_ends_everything(file: GgufFile) -> None:
     decoder = WatchedDecoder(file)
     engine = TorchEngine(decoder, threads=1)
