@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from agent.bench.engine_cases import SMALLEST_CONTEXT, Case
-from agent.bench.simulation import Pace
+from agent.bench.timed import Pace
 from agent.models import load_decoder
 from reasoning.engine import Sampling
 from reasoning.errors import EngineFailed, ReasoningError

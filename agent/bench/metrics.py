@@ -1,7 +1,8 @@
 """What one conversation was worth and how it felt, from its timeline. Reads no clock; knows no modes.
 
-All times are seconds after the last sample of the question. The delay figures follow the evaluation code published
-with arXiv 2512.10931 (chunks of five tokens, synthesis in parallel); docs/bench.md gives every definition.
+All times are seconds after the last sample of what the user said last, and only what is heard after it counts. The
+delay figures follow the evaluation code published with arXiv 2512.10931 (chunks of five tokens, synthesis in
+parallel); docs/bench.md gives every definition.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from reasoning.grounding import ungrounded
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from agent.bench.simulation import Pace, Record, Written
+    from agent.bench.simulation import Record, Written
     from agent.bench.tasks import Item
+    from agent.bench.timed import Pace
 
 _CHUNK: Final = 5
 """Tokens that are synthesised together in the published figures."""
@@ -28,7 +30,8 @@ _PATIENCE_S: Final = 1.0
 _PATIENCE_STEPS: Final = 10
 _ENDED: Final = re.compile(r"[.!?:)\]}*%\d]\s*$")
 """Thoughts that end otherwise were cut off."""
-_CLAIM: Final = re.compile(r"\b(?:answer|result|final|conclusion)\b", re.IGNORECASE)
+_CLAIM: Final = re.compile(r"\b(?:answer|final|conclusion)\b|\bresult\b(?! of\b)", re.IGNORECASE)
+"""Calls something the answer; the result of a step is none."""
 
 
 @dataclass(slots=True)
@@ -39,7 +42,10 @@ class Sample:
     task: str
     number: int
     question: str
+    """All that the user said."""
     answer: str
+    scenario: str = ""
+    """What the user did beside asking; empty for a plain question."""
     spoken: str = ""
     """What was heard, holding phrases left out."""
     thoughts: str = ""
@@ -68,6 +74,12 @@ class Sample:
     """Words heard, holding phrases left out."""
     words_until_answer: int | None = None
     """Words heard until the last stated result stands for the first time and is not revised any more."""
+    tokens_to_answer: int | None = None
+    """Tokens of all streams from the user's last word until the sentence that states the right answer for good."""
+    interrupted: bool = False
+    """Whether the user's words cut a reply short."""
+    before: str = ""
+    """What was heard before the user's last word, cut off where it was."""
     holds: int = 0
     """Holding phrases heard."""
     unsaid_words: int = 0
@@ -94,8 +106,11 @@ def measure(row: str, item: Item, record: Record, pace: Pace, decode: Callable[[
     """Measure one conversation."""
     sample = Sample(row, item.task, item.number, item.question, item.answer)
     events = [entry.event for entry in record.entries]
-    pieces = sorted((event for event in events if isinstance(event, timeline.AudioOut)), key=lambda out: out.start_ms)
     zero_ms = max((event.last_sample_ms for event in events if isinstance(event, timeline.SpeechStopped)), default=0.0)
+    sounds = sorted((event for event in events if isinstance(event, timeline.AudioOut)), key=lambda out: out.start_ms)
+    pieces = [out for out in sounds if out.start_ms >= zero_ms]
+    sample.interrupted = any(isinstance(event, timeline.Interrupted) for event in events)
+    sample.before = _before(events, zero_ms)
     sample.thoughts = "".join(event.text for event in events if isinstance(event, timeline.Thought))
     sample.unsaid = [(event.text, event.reason) for event in events if isinstance(event, timeline.ReplyRetracted)]
     sample.unsaid_words = sum(len(text.split()) for text, _ in sample.unsaid)
@@ -104,7 +119,8 @@ def measure(row: str, item: Item, record: Record, pace: Pace, decode: Callable[[
         for entry in record.entries
         if isinstance(probe := entry.event, timeline.Probe)
     ]
-    if any(question == NEED and not decision for _, question, _, _, decision in sample.probes):
+    needed = [decision for _, question, _, _, decision in sample.probes if question == NEED]
+    if needed and not needed[-1]:
         # The reply came without thoughts: what had been begun of them was dropped, and nobody has read it.
         sample.thoughts = ""
     sample.timeline = [((out.start_ms - zero_ms) / 1000, out.kind, out.text) for out in pieces]
@@ -116,7 +132,23 @@ def measure(row: str, item: Item, record: Record, pace: Pace, decode: Callable[[
     ended = any(isinstance(event, timeline.StateChanged) and event.name == "writing" for event in events)
     _agreement(sample, item, concluded=ended and bool(_ENDED.search(sample.thoughts)))
     _delays(sample, record, pace, zero_ms / 1000, decode)
+    _tokens(sample, record, zero_ms)
     return sample
+
+
+def _before(events: Sequence[timeline.Event], zero_ms: float) -> str:
+    """Give what was heard of replies before the user's last word."""
+    over: list[str] = []
+    reply: list[str] = []
+    for event in events:
+        match event:
+            case timeline.AudioOut(kind="content") if event.start_ms < zero_ms:
+                reply.append(event.text.strip())
+            case timeline.TurnEnded():
+                over, reply = [*over, *reply], []
+            case timeline.Interrupted(heard):
+                over, reply = [*over, heard.strip()], []
+    return " ".join(filter(None, [*over, *reply]))
 
 
 def _sounds(sample: Sample, pieces: Sequence[timeline.AudioOut], zero_ms: float) -> None:
@@ -169,6 +201,20 @@ def _agreement(sample: Sample, item: Item, *, concluded: bool) -> None:
     differs = None not in (sample.thought, sample.stated) and sample.thought != sample.stated
     sample.contradicts = differs or sample.revised_words > 0
     sample.repaired = sample.contradicts and not differs
+
+
+def _tokens(sample: Sample, record: Record, zero_ms: float) -> None:
+    """Count what was spent until the sentence was released whose sound makes the answer stand."""
+    if sample.final_correct_s is None:
+        return
+    heard_ms = sample.final_correct_s * 1000 + zero_ms
+    piece = next(entry.event for entry in record.entries
+                 if isinstance(entry.event, timeline.AudioOut) and abs(entry.event.end_ms - heard_ms) < 1)  # fmt: skip
+    released = [entry.t_ms for entry in record.entries
+                if isinstance(entry.event, timeline.ReplyText) and piece.text.strip() in entry.event.text
+                and zero_ms <= entry.t_ms <= piece.start_ms]  # fmt: skip
+    until = max(released, default=piece.start_ms) / 1000
+    sample.tokens_to_answer = sum(count for at, count in record.spent if zero_ms / 1000 <= at <= until)
 
 
 def _delays(sample: Sample, record: Record, pace: Pace, zero_s: float, decode: Callable[[Sequence[int]], str]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from agent.bench.simulation import Pace
+from agent.bench.timed import Pace
 from audio.errors import VoiceUnavailable
 from audio.speakable import speakable
 from audio.synthesizer import Synthesizer

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from itertools import cycle
+from typing import TYPE_CHECKING, Final
 
-from agent.bench.statistics import percentile
 from agent.bench.summary import summarise
 from agent.errors import BenchExtraMissing, ReportError
 
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.bench.metrics import Sample
+
+
+_LOOKS: Final = (
+    ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#000000", "v"), ("#E69F00", "P"),
+)  # fmt: skip
+"""Colours that the colour-blind tell apart, and marks for those who print without any."""
 
 
 def require() -> None:
@@ -30,35 +36,45 @@ def require() -> None:
 def draw(rows: Mapping[str, Sequence[Sample]], path: Path) -> None:
     """Draw accuracy (95 % interval) against time to the first content (median, quartiles) of every row.
 
+    A row whose middle item never told any content has no point.
+
     Raises:
         ReportError: the file cannot be written.
 
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - optional
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    # White whatever surrounds it: a page may be dark.
+    figure = Figure(figsize=(7, 4.5), layout="constrained", facecolor="white")
     axes = figure.subplots()
-    for name, samples in rows.items():
-        times = [sample.first_content_s for sample in samples if sample.first_content_s is not None]
-        middle, low, high = (percentile(times, share) for share in (50, 25, 75))
-        if middle is None or low is None or high is None:
-            continue
+    points: dict[str, tuple[float, float]] = {}
+    for (name, samples), (colour, mark) in zip(rows.items(), cycle(_LOOKS)):
         of = summarise(samples)
+        middle, low, high = (of["first_content_s"][share] for share in ("p50", "p25", "p75"))
+        if middle is None:
+            continue
+        points[name] = middle, 100 * of["accuracy"]
         axes.errorbar(
-            middle,
-            100 * of["accuracy"],
-            xerr=[[middle - low], [high - middle]],
+            *points[name],
+            xerr=[[middle - low], [0.0 if high is None else high - middle]],
             yerr=[[100 * (of["accuracy"] - of["accuracy_low"])], [100 * (of["accuracy_high"] - of["accuracy"])]],
-            fmt="o",
+            fmt=mark,
+            color=colour,
+            markersize=8,
+            elinewidth=1.5,
             capsize=3,
-            label=f"{name} ({len(samples)})",
+            label=f"{name} (n = {len(samples)})",
         )
+    if {"no-think", "think-first"} <= points.keys():
+        waiting = zip(points["no-think"], points["think-first"], strict=True)
+        axes.plot(*waiting, color="0.6", linestyle="--", linewidth=1, zorder=0, label="what waiting buys")
     axes.set_xlabel("seconds from the last word of the question to the first content (median, quartiles)")
     axes.set_ylabel("right answers, % (95 % interval)")
     axes.set_xlim(left=0)
     axes.set_ylim(0, 100)
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    if points:
+        axes.legend(loc="best", framealpha=0.9)
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -48,6 +49,13 @@ def bootstrap(
     return float(low), float(high)
 
 
+def paired(columns: Sequence[Sequence[float]], figure: Callable[[Any], Any]) -> dict[str, Any]:
+    """Give a figure of paired samples with its interval, for a report; columns and figure as for `bootstrap`."""
+    value = float(figure(np.array([fmean(column) for column in columns])))
+    low, high = bootstrap(columns, figure)
+    return {"items": len(columns[0]), "value": value, "low": low, "high": high}
+
+
 def kept(means: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the share of a gain that is kept, of means [..., (this, nothing, everything)]."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -60,6 +68,14 @@ def ratio(means: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(means[..., 0] / means[..., 1], np.float64)
 
 
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """Give a percentile (0..100), None of nothing."""
-    return float(np.percentile(values, share)) if values else None
+def difference(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the difference of two means [..., (this, that)]."""
+    return np.asarray(means[..., 0] - means[..., 1], np.float64)
+
+
+def percentile(values: Sequence[float], share: float, missing: int = 0) -> float | None:
+    """Give a percentile (0..100) of values and `missing` ones beyond all of them; None of nothing, or of those."""
+    place = share / 100 * (len(values) + missing - 1)
+    if not values or place > len(values) - 1:
+        return None
+    return float(np.percentile(values, 100 * place / max(1, len(values) - 1)))

@@ -139,6 +139,11 @@ class Batch:
         self._live = 0
         self._error: BaseException | None = None
         self.forwards = 0
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Have every conversation cancelled at its next step; may be called by a handler of signals."""
+        self.stopped = True
 
     def enter(self, lanes: int) -> None:
         """Announce lanes, before the first of them asks."""
@@ -197,6 +202,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._now = 0.0
         self._runs: Sequence[Run] = ()
         self._step_ends = 0.0
+        self._cancelled = False
         super().__init__(_IdleSelector(self))
 
     def time(self) -> float:
@@ -205,6 +211,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def idle(self, timeout: float | None) -> bool:
         """Let time pass when all tasks wait, the next timer being due in `timeout`; False: somebody was woken."""
+        if self._batch.stopped and not self._cancelled:
+            self._cancelled = True
+            for task in asyncio.all_tasks(self):
+                task.cancel()
+            return False
         if not self._runs:
             self._runs = self._lane.plan()
             self._step_ends = self._now + self._costs.of(self._runs) if self._runs else 0.0

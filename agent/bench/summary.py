@@ -1,4 +1,4 @@
-"""From samples to figures: one summary a row, comparisons between rows item by item, targets. Knows no engine."""
+"""From samples to figures: a summary of each row, comparisons between rows item by item, targets. Knows no engine."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ from collections import defaultdict
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-from rich.table import Table
-
 from agent.bench.report import Target
-from agent.bench.statistics import bootstrap, kept, percentile, ratio, wilson
+from agent.bench.statistics import difference, kept, paired, percentile, ratio, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from rich.console import Console
 
     from agent.bench.metrics import Sample
 
@@ -29,14 +24,13 @@ _MEANS: Final = (
     "words", "words_until_answer", "holds", "unsaid_words", "revised_words",
 )  # fmt: skip
 _SPREADS: Final = ("first_sound_s", "first_content_s", "final_correct_s", "longest_silence_s", "reply_end_s")
-
-
-def by_row(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
-    """Sort samples by row, in the order of their coming."""
-    rows: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        rows[sample.row].append(sample)
-    return dict(rows)
+_AWAITED: Final = ("first_sound_s", "first_content_s")
+"""What every reply should have: one without it counts as one that never came."""
+_ABLATED: Final = (
+    "right", "first_content_s", "final_correct_s", "longest_silence_s", "total_delay_s", "words_until_answer",
+    "contradicts", "spent",
+)  # fmt: skip
+"""What another setting may change."""
 
 
 def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -61,7 +55,9 @@ def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
         figures[name] = fmean(values) if values else None
     for name in _SPREADS:
         values = [value for sample in samples if (value := getattr(sample, name)) is not None]
-        figures[name] = {"n": len(values), "p50": percentile(values, 50), "p95": percentile(values, 95)}
+        missing = len(samples) - len(values) if name in _AWAITED else 0
+        shares = {f"p{share}": percentile(values, share, missing) for share in (25, 50, 75, 95)}
+        figures[name] = {"n": len(values), **shares}
     streams = sorted({name for sample in samples for name in sample.tokens})
     figures["tokens"] = {name: fmean(sample.tokens.get(name, 0) for sample in samples) for name in streams}
     return figures
@@ -89,7 +85,7 @@ def compare(rows: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
     if {"think-first", "no-think"} <= rows.keys():
         for name in rows.keys() - {"think-first", "no-think"}:
             columns = [[float(sample.right) for sample in rows[row]] for row in (name, "no-think", "think-first")]
-            found[f"gain_kept: {name}"] = _figure(columns, kept)
+            found[f"gain_kept: {name}"] = paired(columns, kept)
     for name in rows.keys() - {"think-first", "no-think", "aloud"}:
         found[f"total_delay: {name} / think-first"] = _ratio(rows, name, "think-first", "total_delay_s", _waits)
         found[f"final_correct: {name} / think-first"] = _ratio(rows, name, "think-first", "final_correct_s")
@@ -113,16 +109,31 @@ def _ratio(
     pairs = [(getattr(one, name), getattr(other, name))
              for one, other in zip(rows[this], rows[that], strict=True) if counts(other)]  # fmt: skip
     pairs = [pair for pair in pairs if None not in pair]
-    return _figure([[one for one, _ in pairs], [other for _, other in pairs]], ratio) if pairs else None
+    return paired([[one for one, _ in pairs], [other for _, other in pairs]], ratio) if pairs else None
 
 
-def _figure(columns: Sequence[Sequence[float]], figure: Callable[[Any], Any]) -> dict[str, Any]:
-    value = float(figure(np.array([fmean(column) for column in columns])))
-    low, high = bootstrap(columns, figure)
-    return {"items": len(columns[0]), "value": value, "low": low, "high": high}
+def ablation(rows: Mapping[str, Sequence[Sample]], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Give what each of these rows changes against `async`: means of differences, item by item, with intervals."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in names if "async" in rows else ():
+        found[name] = {}
+        for figure in _ABLATED:
+            values = [(_value(one, figure), _value(other, figure))
+                      for one, other in zip(rows[name], rows["async"], strict=True)]  # fmt: skip
+            pairs = [(one, other) for one, other in values if one is not None and other is not None]
+            if pairs:
+                found[name][figure] = paired([[one for one, _ in pairs], [other for _, other in pairs]], difference)
+    return found
 
 
-def targets(rows: Mapping[str, Sequence[Sample]], compared: Mapping[str, Any]) -> list[Target]:
+def _value(sample: Sample, figure: str) -> float | None:
+    value = sum(sample.tokens.values()) if figure == "spent" else getattr(sample, figure)
+    return None if value is None else float(value)
+
+
+def targets(
+    rows: Mapping[str, Sequence[Sample]], compared: Mapping[str, Any], scenarios: Mapping[str, Any]
+) -> list[Target]:
     """Give a row for every figure that is asked for; `async` is what they are about."""
 
     def spread(name: str, share: str) -> float | None:
@@ -133,7 +144,10 @@ def targets(rows: Mapping[str, Sequence[Sample]], compared: Mapping[str, Any]) -
         return None if value is None or math.isnan(value) else value
 
     one = summarise(rows["async"]) if "async" in rows else {}
+    corrected = scenarios.get("correction", {}).get("async", {}).get("tokens_to_answer") or {}
     return [
+        Target("items", one.get("items"), at_least=300),
+        Target("tasks", len(by_task(rows["async"])) if "async" in rows else None, at_least=5),
         Target("accuracy_gain_kept", figure("gain_kept: async"), at_least=0.95),
         Target("accuracy_gain_kept_low", figure("gain_kept: async", "low"), at_least=0.85),
         Target("first_sound_p50_s", spread("first_sound_s", "p50"), at_most=1.2),
@@ -144,54 +158,5 @@ def targets(rows: Mapping[str, Sequence[Sample]], compared: Mapping[str, Any]) -
         Target("contradictions", one.get("contradictions"), at_most=0.02),
         Target("contradictions_unrepaired", one.get("unrepaired"), at_most=0.0),
         Target("final_correct_over_think_first", figure("final_correct: async / think-first"), at_most=1.25),
-        Target("correction_tokens_over_restart", None, at_most=0.6),
+        Target("correction_tokens_over_restart", corrected.get("value"), at_most=0.6),
     ]
-
-
-def _shown(name: str, form: str = "{:.2f}", share: str = "") -> Callable[[dict[str, Any]], str]:
-    def told(figures: dict[str, Any]) -> str:
-        value = figures[name][share] if share else figures[name]
-        return "—" if value is None else form.format(value)
-
-    return told
-
-
-_LINES: Final[Sequence[tuple[str, Callable[[dict[str, Any]], str]]]] = (
-    ("items", _shown("items", "{}")),
-    ("right", _shown("accuracy", "{:.0%}")),
-    ("  95 % interval", lambda of: f"{of['accuracy_low']:.0%}–{of['accuracy_high']:.0%}"),
-    ("concluded thoughts right", _shown("thoughts_accuracy", "{:.0%}")),
-    ("first sound, p50, s", _shown("first_sound_s", share="p50")),
-    ("first content, p50, s", _shown("first_content_s", share="p50")),
-    ("final correct, p50, s", _shown("final_correct_s", share="p50")),
-    ("longest silence, p95, s", _shown("longest_silence_s", share="p95")),
-    ("delay to first, mean, s", _shown("delay_to_first_s")),
-    ("total delay, mean, s", _shown("total_delay_s")),
-    ("delay steps, mean", _shown("delay_steps", "{:.0f}")),
-    ("words", _shown("words", "{:.1f}")),
-    ("words until the answer", _shown("words_until_answer", "{:.1f}")),
-    ("holding phrases", _shown("holds", "{:.1f}")),
-    ("words unsaid", _shown("unsaid_words", "{:.1f}")),
-    ("contradictions", _shown("contradictions", "{:.0%}")),
-    ("tokens", lambda of: f"{sum(of['tokens'].values()):.0f}"),
-)
-
-
-def show(console: Console, rows: Mapping[str, Sequence[Sample]], compared: Mapping[str, Any]) -> None:
-    """Print a line for each row, accuracy task by task, and the comparisons."""
-    table = Table("", *rows, box=None)
-    figures = [summarise(samples) for samples in rows.values()]
-    for label, told in _LINES:
-        table.add_row(label, *(told(of) for of in figures))
-    console.print(table)
-    tasks = Table("task", *rows, box=None)
-    counts = {name: by_task(samples) for name, samples in rows.items()}
-    for task in next(iter(counts.values()), {}):
-        tasks.add_row(task, *(f"{of[task]['right']}/{of[task]['items']}" for of in counts.values()))
-    console.print(tasks)
-    for name, figure in sorted(compared.items()):
-        if isinstance(figure, dict):
-            text = f"{figure['value']:.2f} ({figure['low']:.2f}–{figure['high']:.2f}, {figure['items']} items)"
-            console.print(f"{name}: {text}", highlight=False)
-        else:
-            console.print(f"{name.replace('_', ' ')}: {', '.join(figure) or 'none'}", highlight=False)

@@ -61,7 +61,7 @@ _PLURALS: Final = {
     "sheeps": "sheep", "deers": "deer", "jellyfishs": "jellyfish", "starfishs": "starfish", "fishs": "fish",
     "cockroachs": "cockroaches", "leechs": "leeches", "woodlouses": "woodlice", "wolfs": "wolves",
     "octopuss": "octopuses", "shrimps": "shrimp", "flys": "flies", "butterflys": "butterflies",
-    "fireflys": "fireflies", "mosquitos": "mosquitoes",
+    "fireflys": "fireflies", "mosquitos": "mosquitoes", "mantiss": "mantises",
 }  # fmt: skip
 
 
@@ -201,7 +201,13 @@ def _developed(task: str) -> frozenset[str]:
     return frozenset(item.question for item, _ in zip(_drawn(task, "dev"), range(_DEVELOPED), strict=False))
 
 
-def _drawn(name: str, split: Split) -> Iterator[Item]:
+def dataset(name: str, split: Split) -> Any:  # noqa: ANN401 - the generators have no types
+    """Give a task's generator, as the split draws from it: entry i belongs to the item of that number.
+
+    Raises:
+        BenchExtraMissing: reasoning-gym is not installed.
+
+    """
     try:
         from reasoning_gym import create_dataset  # noqa: PLC0415 - optional
     except ImportError as error:
@@ -209,7 +215,11 @@ def _drawn(name: str, split: Split) -> Iterator[Item]:
             f"the tasks are not installed ({error}); add them with: pip install 'descant[bench]'"
         ) from error
     task = TASKS[name]
-    drawn = create_dataset(task.generator or name, seed=SEEDS[split], size=_DRAWN, **task.config)
+    return create_dataset(task.generator or name, seed=SEEDS[split], size=_DRAWN, **task.config)
+
+
+def _drawn(name: str, split: Split) -> Iterator[Item]:
+    task, drawn = TASKS[name], dataset(name, split)
     seen: set[str] = set()
     for number in range(_DRAWN):
         entry = drawn[number]

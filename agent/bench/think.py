@@ -1,7 +1,7 @@
 """`descant bench think`: how much of the gain of thinking first is kept, at which promptness.
 
-Every item is asked in every row (a mode, or a mode with other settings). Rows of one run share the engine, the measured
-cost of its steps and the pace of the voice, so they are compared within the run. Knows no task by name.
+Every question is asked in every row (a mode, or a mode with other settings). Rows of one run share the engine, the
+measured cost of its steps and the pace of the voice, so they are compared within the run. Knows no task by name.
 """
 
 from __future__ import annotations
@@ -19,26 +19,31 @@ from agent.bench.baselines import Aloud, Published
 from agent.bench.metrics import Sample, measure
 from agent.bench.simulation import converse
 from agent.bench.stepped import Batch, Lane, VirtualLoop, run_virtual
+from agent.bench.stopping import stoppable
 from agent.models import load_decoder
 from reasoning.loop import Loop
-from reasoning.torch_engine import TorchEngine
+from reasoning.options import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from agent.bench.simulation import MakeMind, Mind, Pace
+    from agent.bench.scenarios import Plan
+    from agent.bench.simulation import MakeMind, Mind
     from agent.bench.stepped import StepCosts
-    from agent.bench.tasks import Item
+    from agent.bench.timed import Pace
     from agent.config import Settings
     from reasoning.decoder import Decoder
     from reasoning.engine import EngineSession
     from reasoning.events import LoopEvent
     from reasoning.options import EngineOptions, LoopOptions
     from reasoning.script import Script
+    from reasoning.torch_engine import TorchEngine
 
 BenchMode = Literal["async", "think-first", "no-think", "aloud", "published"]
 MODES: Final = get_args(BenchMode)
+LOOP_MODES: Final = get_args(Mode)
+"""Modes of the loop itself, which takes more than one turn; the others are baselines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,87 +92,79 @@ class Stage:
     settings: Settings
     pace: Pace
 
-    async def conversation(self, engine: TorchEngine, row: Row, item: Item) -> Sample:
-        """Ask one item on an engine, on the clock of the running event loop, and measure it."""
+    async def conversation(self, engine: TorchEngine, row: Row, plan: Plan) -> Sample:
+        """Hold one conversation on an engine, on the clock of the running event loop, and measure it."""
         script, options = self.model.script, self.model.options
         async with engine.session() as session:
             record = await converse(
                 session,
                 row.mind(script, options.context),
-                item.question,
+                plan.said,
                 pace=self.pace,
                 ears=self.settings.ears,
                 options=row.options,
+                encode=script.tokenizer.encode,
             )
-        return measure(row.name, item, record, self.pace, script.tokenizer.decode)
-
-    def in_real_time(self, row: Row, item: Item) -> Sample:
-        """Ask one item on the wall clock and the engine's own thread, to check the virtual clock."""
-        options = self.model.options
-        engine = TorchEngine(self.model.decoder, prefill_rows=options.prefill_rows, threads=options.threads)
-        try:
-            return asyncio.run(self.conversation(engine, row, item))
-        finally:
-            engine.close()
+        sample = measure(row.name, plan.asked, record, self.pace, script.tokenizer.decode)
+        sample.scenario = plan.scenario
+        return sample
 
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
     """Samples of a run on virtual clocks."""
 
-    samples: list[Sample]
-    """Row by row, each in the order of the items."""
+    samples: Mapping[tuple[str, Plan], Sample]
+    """By the row's name and the plan: those of all jobs, or what was measured until the run was stopped."""
     wall_s: float
     forwards: int
     """Forward passes in all."""
 
 
 def simulate(
-    stage: Stage,
-    rows: Sequence[Row],
-    items: Sequence[Item],
-    costs: StepCosts,
-    *,
-    batch: int,
-    done: Callable[[Sample], None],
+    stage: Stage, jobs: Sequence[tuple[Row, Plan]], costs: StepCosts, *, batch: int, done: Callable[[Sample], None]
 ) -> Simulated:
-    """Ask every item in every row, `batch` conversations at a time, each on a clock of its own."""
+    """Hold these conversations, `batch` of them at a time, each on a clock of its own.
+
+    The first SIGINT or SIGTERM ends it with what was measured until then.
+    """
     model = stage.model
     shared = Batch(model.decoder, model.options.threads)
-    jobs: queue.SimpleQueue[tuple[int, Row, Item]] = queue.SimpleQueue()
-    for at, item in enumerate(items):
-        for number, row in enumerate(rows):
-            jobs.put((number * len(items) + at, row, item))
-    samples: dict[int, Sample] = {}
+    waiting: queue.SimpleQueue[tuple[Row, Plan]] = queue.SimpleQueue()
+    for job in jobs:
+        waiting.put(job)
+    samples: dict[tuple[str, Plan], Sample] = {}
     errors: list[BaseException] = []
 
     def lane(number: int) -> None:
         try:
-            while not errors:
-                place, row, item = jobs.get_nowait()
+            while not errors and not shared.stopped:
+                row, plan = waiting.get_nowait()
                 engine = Lane(model.decoder, model.options.prefill_rows)
                 clock = VirtualLoop(engine, number, shared, costs)
-                samples[place] = run_virtual(clock, stage.conversation(engine, row, item))
-                done(samples[place])
-        except queue.Empty:
+                sample = run_virtual(clock, stage.conversation(engine, row, plan))
+                samples[row.name, plan] = sample
+                done(sample)
+        except (queue.Empty, asyncio.CancelledError):
             pass
         except BaseException as error:  # noqa: BLE001 - raised by the thread that called
             errors.append(error)
         finally:
             shared.leave()
 
-    count = min(batch, jobs.qsize())
+    count = min(batch, waiting.qsize())
     shared.enter(count)
     threads = [threading.Thread(target=lane, args=(number,), daemon=True) for number in range(count)]
     start = perf_counter()
     for thread in threads:
         thread.start()
-    shared.serve()
-    for thread in threads:
-        thread.join()
+    with stoppable(shared.stop):
+        shared.serve()
+        for thread in threads:
+            thread.join()
     if errors:
         raise errors[0]
-    return Simulated([samples[place] for place in sorted(samples)], perf_counter() - start, shared.forwards)
+    return Simulated(samples, perf_counter() - start, shared.forwards)
 
 
 def settings_document(settings: Settings) -> dict[str, Any]:

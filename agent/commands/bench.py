@@ -86,7 +86,7 @@ def think(
     tasks: Annotated[
         str | None, typer.Option("--tasks", metavar="A,B", help="Tasks, or a report whose gaining tasks to take.")
     ] = None,
-    count: Annotated[int, typer.Option("--n", min=1, help="Items of each task.")] = 20,
+    count: Annotated[int, typer.Option("--n", min=0, help="Plain questions of each task.")] = 20,
     split: Annotated[str, typer.Option("--split", metavar="dev|test", help="test is for reporting only.")] = "dev",
     modes: Annotated[
         str, typer.Option("--modes", metavar="A,B", help="Of async, think-first, no-think, aloud, published.")
@@ -95,9 +95,24 @@ def think(
         list[str] | None,
         typer.Option("--row", metavar="NAME: K=V; …", help="Another row with other settings; repeatable."),
     ] = None,
+    scenarios: Annotated[
+        str,
+        typer.Option(
+            "--scenarios",
+            metavar="A,B",
+            help="Conversations that take turns, beside plain questions: shards, pauses, early-correction, correction, "
+            "interruption, barge-in, second-question, or all.",
+        ),
+    ] = "",
+    scenario_count: Annotated[
+        int, typer.Option("--scenario-n", min=1, help="Conversations of each task in each scenario.")
+    ] = 10,
     model: Model = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Conversations that share a step.")] = 16,
     real: Annotated[int, typer.Option("--real", min=0, help="Items also run in real time, to check the clock.")] = 0,
+    speech: Annotated[
+        int, typer.Option("--speech", min=0, help="Items also spoken, heard and listened to, in real time.")
+    ] = 0,
     costs: Annotated[
         Path | None, typer.Option("--costs", metavar="FILE", help="Take step costs and pace from an earlier report.")
     ] = None,
@@ -111,12 +126,15 @@ def think(
 
     wanted = Wanted(
         tasks=tasks,
-        count=1 if quick else count,
+        count=min(count, 1) if quick else count,
         split=split,
         modes=modes,
         rows=tuple(row or ()),
+        scenarios=scenarios,
+        scenario_count=1 if quick else scenario_count,
         batch=batch,
         real=real,
+        speech=speech,
         costs=costs,
         json_file=json_file,
         plot=plot,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,36 +11,43 @@ import torch
 
 from agent import timeline
 from agent.bench.metrics import Sample, measure
-from agent.bench.simulation import Pace, Record, Written, converse
+from agent.bench.simulation import Record, Written, converse
 from agent.bench.stepped import Batch, Lane, StepCosts, VirtualLoop, run_virtual
 from agent.bench.tasks import Item
+from agent.bench.timed import Pace, Utterance
 from audio.options import EarsOptions
 from reasoning.decoder import Decoder
-from reasoning.events import ReplyText, Retracted, StateChanged, Thought, TurnDone
+from reasoning.events import LoopEvent, ReplyText, Retracted, StateChanged, Thought, TurnDone
 from reasoning.gguf import open_gguf
 from reasoning.options import LoopOptions
 from tests.reasoning.tiny_models import LLAMA, write_tiny
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from reasoning.engine import EngineSession
-    from reasoning.events import LoopEvent, State
+    from reasoning.events import State
 
 PACE = Pace(synthesis_s=0.1, synthesis_letter_s=0.0, sound_s=0.0, sound_letter_s=0.1, partial_s=0.2, final_s=0.3)
 ITEM = Item("eggs", 0, "How many eggs are in 6 rows of 4?", "24", "number")
 EARS, OPTIONS = EarsOptions(), LoopOptions()
 SPOKEN_S = PACE.sound(ITEM.question)
+ASKED = (Utterance(ITEM.question),)
+
+
+Script = Sequence[tuple[float, LoopEvent]]
 
 
 class Scripted:
-    """A mind that says things at moments after it was asked."""
+    """A mind that says things at moments after it was asked: one script for each turn, the last one for all others."""
 
-    def __init__(self, script: Sequence[tuple[float, LoopEvent]], emit: Callable[[LoopEvent], None]) -> None:
-        self._script, self._emit = script, emit
+    def __init__(self, scripts: Sequence[Script], emit: Callable[[LoopEvent], None]) -> None:
+        self._scripts, self._emit = list(scripts), emit
         self.heard: list[tuple[float, str]] = []
         self.leads: list[float] = []
+        self.asked: list[str] = []
+        self.finished: list[tuple[str, bool]] = []
 
     async def open(self) -> None: ...
 
@@ -50,16 +58,18 @@ class Scripted:
         self.leads.append(lead_s)
 
     async def answer(self, text: str) -> None:
-        assert text == ITEM.question
+        self.asked.append(text)
+        script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         start = asyncio.get_running_loop().time()
-        for when, event in self._script:
+        for when, event in script:
             await asyncio.sleep(max(0.0, start + when - asyncio.get_running_loop().time()))
             self._emit(event)
         self._emit(TurnDone({"writer": 5}, 5, "complete"))
 
     async def take_back(self) -> None: ...
 
-    async def finish(self, heard: str, *, interrupted: bool = False) -> None: ...
+    async def finish(self, heard: str, *, interrupted: bool = False) -> None:
+        self.finished.append((heard, interrupted))
 
     async def close(self) -> None: ...
 
@@ -70,17 +80,19 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
     return Decoder(open_gguf(file), torch.float32, max_context=64)
 
 
-def talked(decoder: Decoder, script: Sequence[tuple[float, LoopEvent]]) -> tuple[Record, Scripted]:
+def talked(decoder: Decoder, *scripts: Script, said: tuple[Utterance, ...] = ASKED) -> tuple[Record, Scripted]:
     lane = Lane(decoder, 4)
     minds: list[Scripted] = []
 
     def make(session: EngineSession[Any], emit: Callable[[LoopEvent], None], clock: Callable[[], float]) -> Scripted:  # noqa: ARG001
-        minds.append(Scripted(script, emit))
+        minds.append(Scripted(scripts, emit))
         return minds[0]
 
     async def main() -> Record:
         async with lane.session() as session:
-            return await converse(session, make, ITEM.question, pace=PACE, ears=EARS, options=OPTIONS)
+            return await converse(
+                session, make, said, pace=PACE, ears=EARS, options=OPTIONS, encode=lambda text: [1] * len(text.split())
+            )
 
     record = run_virtual(VirtualLoop(lane, 0, Batch(decoder, 1), StepCosts({0: [(1, 1.0), (2, 2.0)]})), main())
     return record, minds[0]
@@ -92,6 +104,7 @@ def measured(record: Record) -> Sample:
 
 def test_words_are_heard_as_they_are_spoken(decoder: Decoder) -> None:
     _, mind = talked(decoder, [(0.0, ReplyText("Yes."))])
+    assert mind.asked == [ITEM.question]
     times, texts = zip(*mind.heard, strict=True)
     assert all(ITEM.question.startswith(text) for text in texts)
     assert [len(text) for text in texts] == sorted(len(text) for text in texts)
@@ -153,7 +166,7 @@ def test_what_was_said_and_thought_is_judged(decoder: Decoder) -> None:
 @pytest.mark.parametrize(("thought", "state"), [("That is 12.", "thinking"), ("6 rows, so 12 and", "writing")])
 def test_thoughts_that_were_cut_off_contradict_nothing(decoder: Decoder, thought: str, state: State) -> None:
     reply = ReplyText("There are 24 eggs.")
-    script: list[tuple[float, LoopEvent]] = [(0.0, Thought(thought)), (0.1, StateChanged(state)), (0.2, reply)]
+    script: Script = [(0.0, Thought(thought)), (0.1, StateChanged(state)), (0.2, reply)]
     record, _ = talked(decoder, script)
     sample = measured(record)
     assert sample.thought is None
@@ -175,3 +188,72 @@ def test_published_delays_follow_their_definition() -> None:
     assert sample.steps_to_first == 6
     assert sample.delay_steps == 1 + 40 - 10
     assert sample.delay_minus10_steps == 26 - 10
+
+
+CORRECTION = Utterance("Sorry, I meant 5, not 4.", 0.6, after="reply")
+MEANT = Item("eggs", 0, f"{ITEM.question} {CORRECTION.text}", "30", "number")
+
+
+def test_a_correction_in_mid_reply_is_measured_from_its_last_word(decoder: Decoder) -> None:
+    first: Script = [(1.0, ReplyText("There are 24 eggs in all of the rows together."))]
+    second: Script = [(0.5, ReplyText("Then it is 30.")), (0.6, ReplyText("That is all."))]
+    record, mind = talked(decoder, first, second, said=(*ASKED, CORRECTION))
+    assert mind.asked == [ITEM.question, CORRECTION.text]
+    (cut, was_cut), *_ = mind.finished
+    assert was_cut
+    assert cut == "There", "what came after the words over it was not heard"
+    sample = measure("row", MEANT, record, PACE, lambda ids: "x" * len(ids))
+    assert sample.interrupted
+    assert sample.before == cut
+    assert sample.spoken == "Then it is 30. That is all."
+    assert sample.right
+    asked = EARS.soft_end_ms / 1000 + PACE.final_s
+    statement = EARS.statement_end_ms / 1000
+    start = max(asked + 0.5 + PACE.synthesis_s, statement)
+    assert sample.first_content_s == pytest.approx(start, abs=0.05)
+    assert sample.final_correct_s == pytest.approx(start + PACE.sound("Then it is 30."), abs=0.05)
+    assert sample.words_until_answer == 4
+
+
+def test_a_correction_waits_for_the_reply_or_its_end(decoder: Decoder) -> None:
+    record, mind = talked(decoder, [], [(0.1, ReplyText("It is 30."))], said=(*ASKED, CORRECTION))
+    assert mind.asked == [ITEM.question, CORRECTION.text]
+    assert not measure("row", MEANT, record, PACE, lambda ids: "x" * len(ids)).interrupted
+
+
+def test_a_pause_inside_a_turn_takes_the_reply_back_and_a_long_one_ends_the_turn(decoder: Decoder) -> None:
+    pieces = ("How many eggs are in 6 rows", "of 4?")
+
+    def shards(pause_s: float) -> tuple[Utterance, ...]:
+        return Utterance(pieces[0]), Utterance(pieces[1], pause_s)
+
+    reply: Script = [(0.0, ReplyText("There are 24 eggs."))]
+    record, mind = talked(decoder, reply, said=shards(0.6))
+    assert mind.asked == [pieces[0], ITEM.question], "the wager was taken back, and the whole question asked"
+    assert measured(record).right
+    _, mind = talked(decoder, reply, said=shards(1.0))
+    assert mind.asked[-1] == ITEM.question, "words without an end hold the turn open"
+    _, mind = talked(decoder, reply, said=shards(3.0))
+    assert mind.asked == list(pieces)
+
+
+def test_tokens_are_counted_to_the_sentence_that_states_the_answer() -> None:
+    entries = [
+        timeline.Entry(900.0, timeline.SpeechStopped(1000.0)),
+        timeline.Entry(2000.0, timeline.ReplyText("First, 6 rows. So 24 eggs.")),
+        timeline.Entry(3000.0, timeline.AudioOut(3000.0, 3500.0, "First, 6 rows.", "content")),
+        timeline.Entry(3500.0, timeline.AudioOut(3500.0, 4000.0, "So 24 eggs.", "content")),
+    ]
+    spent = [(0.5, 100), (1.0, 7), (1.9, 1), (2.0, 1), (2.5, 1000)]
+    sample = measured(Record(entries, spent=spent))
+    assert sample.final_correct_s == pytest.approx(3.0)
+    assert sample.tokens_to_answer == 9
+
+
+def test_what_is_read_out_counts_as_tokens_of_the_reply(decoder: Decoder) -> None:
+    record, _ = talked(decoder, [(1.0, ReplyText("6 times 4 is 24."))])
+    assert len(record.written) == 5
+    assert {token.at_s for token in record.written} == {record.written[0].at_s}
+    sample = measured(record)
+    asked = EARS.soft_end_ms / 1000 + PACE.final_s
+    assert sample.total_delay_s == pytest.approx(asked + 1.0 + PACE.synthesis_s, abs=0.01)

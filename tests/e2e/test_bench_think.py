@@ -1,0 +1,42 @@
+"""Spoken items of `descant bench think` with real voice and ears; a small language model, as nothing need be right."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from agent.bench.speech import SpeechStage
+from agent.bench.stopping import run_until_stopped
+from agent.bench.tasks import Item
+from agent.bench.think import Row, Stage, open_model
+from agent.bench.timed import Pace
+from agent.config import load
+from agent.models import Files
+from reasoning.options import LoopOptions
+from reasoning.torch_engine import TorchEngine
+from tests.reasoning.model_files import model_path
+
+pytestmark = pytest.mark.e2e
+ITEM = Item("eggs", 0, "Anna has seven eggs. How many eggs does she have?", "7", "number")
+
+
+def test_a_question_is_spoken_and_its_reply_is_heard() -> None:
+    settings = load().settings
+    options = settings.models
+    files = Files(
+        model_path("smollm2-135m"), model_path(options.asr).parent, model_path(options.voice).parent
+    )  # fmt: skip
+    stage = Stage(open_model(files.llm, settings.engine), settings, Pace())
+    engine = TorchEngine(stage.model.decoder, prefill_rows=8, threads=1)
+    row = Row("no-think", "no-think", LoopOptions(mode="no-think", reply_tokens=40))
+    try:
+        told = run_until_stopped(SpeechStage(stage, engine, files).ask(row, ITEM))
+    finally:
+        engine.close()
+    assert told is not None
+    assert {"eggs", "how", "many"} <= set(re.findall(r"\w+", told.question_heard.lower()))
+    said, heard = (set(re.findall(r"[a-z]{4,}", text.lower())) for text in (told.sample.spoken, told.reply_heard))
+    assert said
+    assert len(said & heard) >= len(said) / 2, (told.sample.spoken, told.reply_heard)
+    assert told.sample.first_content_s is None or 0 < told.sample.first_content_s < 60
