@@ -262,9 +262,16 @@ class Body:
 def tools_of(skills: Mapping[str, Skill], site: Site) -> list[Tool]:
     """Give the mind's tools for a robot's skills."""
     places = frozenset(site.places)
-    shown = offered(skills, site).values()
     return [
-        Tool(skill.name, skill.description, skill.parameters, named=places, alone=skill.name == STOP) for skill in shown
+        Tool(
+            skill.name,
+            skill.description,
+            skill.parameters,
+            named=places,
+            does=frozenset(skill.made_of or ((skill.name,) if skill.scope is not None else ())),
+            alone=skill.name == STOP,
+        )
+        for skill in offered(skills, site).values()
     ]
 
 

@@ -98,10 +98,13 @@ class Actions:
         return text, ""
 
     def _left_out(self, asked: str, calls: Sequence[Written]) -> set[str]:
-        """Give what the user named and no call has. Who says what is not to be done may name more than that."""
+        """Give what the user named and no call has or does. Who says what is not to be done may name more than that."""
         if _NEGATED.search(asked):
             return set()
-        return {value for value in self._named - _values(calls) if _names(asked, value)}
+        called = {call.name for call in calls}
+        done = {word for tool in self._context.tools if tool.name in called for word in tool.does}
+        missing = (self._named - _values(calls)) | (self._doable - done)
+        return {word for word in missing if _names(asked, word)}
 
     def _made_up(self, turn: Turn, calls: Sequence[Written]) -> set[str]:
         """Give what the calls have and nobody named, now or in the turns that are remembered."""
@@ -122,6 +125,10 @@ class Actions:
     @property
     def _named(self) -> set[str]:
         return {value for tool in self._context.tools for value in tool.named}
+
+    @property
+    def _doable(self) -> set[str]:
+        return {word for tool in self._context.tools for word in tool.does}
 
     @property
     def _listed(self) -> list[Tool]:

@@ -48,6 +48,8 @@ class Tool:
     named: frozenset[str] = frozenset()
     """Values that nobody names for nothing and that are not to be guessed, such as places: one that the user names and
     no call has was left out, and one that a call has and nobody named was made up."""
+    does: frozenset[str] = frozenset()
+    """Words that ask for it by name, such as "dock": one that the user says and no call does was left out."""
     alone: bool = False
     """Whether a call of it beside others can only be a misunderstanding."""
 

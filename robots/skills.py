@@ -83,6 +83,8 @@ class Skill:
     """JSON schema of the arguments, an object without additional properties."""
     scope: ActionScope | None = None
     """Where its VDA action stands; None: it is no action (drive, stop)."""
+    made_of: tuple[str, ...] = ()
+    """Skills that it stands for; see `parts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ def offered(skills: Mapping[str, Skill], site: Site) -> dict[str, Skill]:
     if CARRY in shown or [skill.parameters["required"] for skill in loads] != 2 * [[PLACE]]:
         return shown
     way = {_FROM: _place(site, here=True), _TO: _place(site)}
-    return {**shown, CARRY: Skill(CARRY, _CARRY_TOLD, _object(way, [_FROM, _TO]))}
+    return {**shown, CARRY: Skill(CARRY, _CARRY_TOLD, _object(way, [_FROM, _TO]), made_of=(_PICK, _DROP))}
 
 
 def parts(

@@ -383,6 +383,21 @@ async def test_a_request_is_not_done_by_half() -> None:
         assert one.of(Retracted)[0].reason == "leaves out office"
 
 
+DOING = [NAMED[0], Tool("dock", "Dock.", TOOLS[1].parameters, does=frozenset({"dock"}))]
+
+
+@pytest.mark.parametrize("asks_for", ["Go to the kitchen and dock.", "Go to the kitchen. Dock there, please."])
+async def test_an_action_that_the_user_names_is_not_left_out(asks_for: str) -> None:
+    async with rig(tools=DOING) as one:
+        await one.loop.answer(asks_for)
+        assert not one.of(Call)
+        assert one.of(Retracted)[0].reason == "leaves out dock"
+    docks = Model(f"{KITCHEN.text()}\n{Written('dock', {}).text()}")
+    async with rig(docks, tools=DOING) as one:
+        await one.loop.answer(asks_for)
+        assert [call.name for call in one.of(Call)] == ["go_to", "dock"]
+
+
 @pytest.mark.parametrize(
     "asked", ["Go to the kitchen, not to the office.", "Go to the kitchen, don't enter the office."]
 )
