@@ -21,13 +21,14 @@ from reasoning.calls import Tool
 from robots.events import Happening
 from robots.gate import Admitted, Question, Refused, Resumed, Source
 from robots.robot import QUEUE
-from robots.skills import STOP, Call, offered, parts
+from robots.skills import STOP, Call, offered, parts, senseless
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from agent.session import Session
     from reasoning import events as mind
+    from reasoning.calls import Written
     from robots.events import Event
     from robots.session import RobotSession
     from robots.site import Site
@@ -262,9 +263,21 @@ class Body:
 def tools_of(skills: Mapping[str, Skill], site: Site) -> list[Tool]:
     """Give the mind's tools for a robot's skills."""
     places = frozenset(site.places)
-    shown = offered(skills, site).values()
+
+    def objection(calls: Sequence[Written]) -> str:
+        return senseless([Call("", call.name, call.arguments, 0) for call in calls], skills)
+
     return [
-        Tool(skill.name, skill.description, skill.parameters, named=places, alone=skill.name == STOP) for skill in shown
+        Tool(
+            skill.name,
+            skill.description,
+            skill.parameters,
+            named=places,
+            does=frozenset(skill.made_of or ((skill.name,) if skill.scope is not None else ())),
+            alone=skill.name == STOP,
+            senseless=objection,
+        )
+        for skill in offered(skills, site).values()
     ]
 
 

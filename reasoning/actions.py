@@ -3,9 +3,10 @@
 The decision is the model's own habit: with tools in its prompt, a chat model opens its reply with a call where one is
 due, and with words where none is. So the weight of such an opening is asked for, before anything is written. The calls
 are then decoded under the grammar of the tools, all of them before the first is made: a request is done as a whole or
-not at all. Where they leave out something that the user named, the model is made to go on with a further call. It is
-declined by the tool that says so, where something is still left out or was made up, and where the grammar had to force
-the model to a tool or a value that it did not want, such as a place that is not on the list. Then the reply says so.
+not at all. Where they leave out something that the user named, the model is made to go on with a further call; where
+they make no sense together, it is asked for others that do not begin with the same tool. A request is declined by the
+tool that says so, where something is still left out or was made up, and where the grammar had to force the model to a
+tool or a value that it did not want, such as a place that is not on the list. Then the reply says so.
 """
 
 from __future__ import annotations
@@ -29,10 +30,14 @@ if TYPE_CHECKING:
 _WORD: Final = re.compile(r"\w")
 _NAME: Final = re.compile(r'\{"name": "[^"]*$')
 """Ends a text inside the name of a tool."""
+_FIRST_NAME: Final = re.compile(r'^[^\n]*\{"name": "[^"\n]*$')
+"""Ends a text inside the name of the first one."""
 _NEGATED: Final = re.compile(r"\b(not|never|no|without|except|instead|rather than)\b|n['’]t\b", re.IGNORECASE)
 """Words with which a user names what is not to be done."""
 _TRIES: Final = 2
 """How often the model is made to go on."""
+_PLANS: Final = 2
+"""How many ways to do what is asked are looked at."""
 
 
 class Actions:
@@ -55,12 +60,37 @@ class Actions:
 
     async def write(self, turn: Turn, draft: Block) -> bool:
         """Write calls at the end of the draft and report them; False, and nothing called, where they are declined."""
-        text = ""
+        start, tools = len(draft), list(self._context.tools)
+        for number in range(_PLANS):
+            text, calls, reason = await self._plan(turn, draft, tools, again=number > 0)
+            senseless = "" if reason else self._senseless(calls)
+            if not (reason or senseless):
+                self._report(turn, calls)
+                return True
+            self._emit(Retracted(text, reason or senseless))
+            if reason:
+                return False
+            # What the model would rather begin with leads nowhere.
+            tools = [tool for tool in tools if tool.name != calls[0].name]
+            await self._session.crop(draft, start)
+        return False
+
+    def _report(self, turn: Turn, calls: Sequence[Written]) -> None:
+        for call in calls:
+            turn.calls.append(call)
+            self._made += 1
+            self._emit(Call(f"call{self._made}", call.name, call.arguments))
+
+    async def _plan(
+        self, turn: Turn, draft: Block, tools: Sequence[Tool], *, again: bool
+    ) -> tuple[str, list[Written], str]:
+        """Write calls of these tools; give their text, the calls, and why they cannot be made, if so."""
+        text, allowed = "", [*tools, self._script.family.decline]
         calls: list[Written] = []
         try:
             for _ in range(1 + _TRIES):
-                text, reason = await self._passage(turn, draft, text)
-                calls = [] if reason else [read_call(self._bare(line), self._listed) for line in text.split("\n")]
+                text, reason = await self._passage(turn, draft, text, tools, again=again)
+                calls = [] if reason else [read_call(self._bare(line), allowed) for line in text.split("\n")]
                 if any(call.name == self._script.family.decline.name for call in calls):
                     reason = "declined"
                 if any(call.name in self._alone for call in calls) and len(calls) > 1:
@@ -73,40 +103,44 @@ class Actions:
                 reason = f"leaves out {', '.join(sorted(left_out))}"
         except ValueError as error:
             reason = str(error)
-        if reason:
-            self._emit(Retracted(text, reason))
-            return False
-        for call in calls:
-            turn.calls.append(call)
-            self._made += 1
-            self._emit(Call(f"call{self._made}", call.name, call.arguments))
-        return True
+        return text, calls, reason
 
-    async def _passage(self, turn: Turn, draft: Block, before: str) -> tuple[str, str]:
+    async def _passage(
+        self, turn: Turn, draft: Block, before: str, tools: Sequence[Tool], *, again: bool
+    ) -> tuple[str, str]:
         """Write calls, behind those that stand there; give them all, and why they cannot be made, if so."""
         view, limit = self._context.view(turn, draft), self._options.call_tokens
         if before:
             await self._session.crop(draft, len(draft) - (draft.tokens[-1] in self._script.ends))
             await self._session.append(view, self._script.tokenizer.encode("\n"))
         text = f"{before}\n" if before else ""
-        grammar = self._script.call_grammar(self._context.tools, self._options.calls)
+        grammar = self._script.call_grammar(tools, self._options.calls)
         async with self._streams.run(turn, view, "writer", self._script.ends, limit, grammar=grammar) as pieces:
             async for piece in pieces:
-                if self._forced(text, piece):
+                # Where the first choice is not to be had, the second one is less probable, and not forced.
+                if self._forced(text, piece) and not (again and _FIRST_NAME.search(text)):
                     return text, "no tool does this"
                 text += piece.text
         return text, ""
 
     def _left_out(self, asked: str, calls: Sequence[Written]) -> set[str]:
-        """Give what the user named and no call has. Who says what is not to be done may name more than that."""
+        """Give what the user named and no call has or does. Who says what is not to be done may name more than that."""
         if _NEGATED.search(asked):
             return set()
-        return {value for value in self._named - _values(calls) if _names(asked, value)}
+        called = {call.name for call in calls}
+        done = {word for tool in self._context.tools if tool.name in called for word in tool.does}
+        missing = (self._named - _values(calls)) | (self._doable - done)
+        return {word for word in missing if _names(asked, word)}
 
     def _made_up(self, turn: Turn, calls: Sequence[Written]) -> set[str]:
         """Give what the calls have and nobody named, now or in the turns that are remembered."""
         told = f"{self._context.told}\n{turn.input_text}"
         return {value for value in self._named & _values(calls) if not _names(told, value)}
+
+    def _senseless(self, calls: Sequence[Written]) -> str:
+        """Say what makes no sense in the calls together, by the first called tool that knows."""
+        called = {call.name for call in calls}
+        return next((why for tool in self._context.tools if tool.name in called and (why := tool.senseless(calls))), "")
 
     @property
     def _call_or_words(self) -> tuple[frozenset[int], frozenset[int]]:
@@ -122,6 +156,10 @@ class Actions:
     @property
     def _named(self) -> set[str]:
         return {value for tool in self._context.tools for value in tool.named}
+
+    @property
+    def _doable(self) -> set[str]:
+        return {word for tool in self._context.tools for word in tool.does}
 
     @property
     def _listed(self) -> list[Tool]:

@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator, SchemaError, validators
@@ -22,7 +22,7 @@ from reasoning.engine import Form, Grammar
 from reasoning.errors import BadTool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _MAX_TOOLS: Final = 64
@@ -33,6 +33,10 @@ _MAX_CHARACTERS: Final = 8192
 _Validator: Final[type[Draft202012Validator]] = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, {"pattern": None, "patternProperties": None}
 )
+
+
+def _fine(_: Sequence[Written]) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,12 @@ class Tool:
     named: frozenset[str] = frozenset()
     """Values that nobody names for nothing and that are not to be guessed, such as places: one that the user names and
     no call has was left out, and one that a call has and nobody named was made up."""
+    does: frozenset[str] = frozenset()
+    """Words that ask for it by name, such as "dock": one that the user says and no call does was left out."""
     alone: bool = False
     """Whether a call of it beside others can only be a misunderstanding."""
+    senseless: Callable[[Sequence[Written]], str] = field(default=_fine, compare=False)
+    """Says what makes no sense in all calls for one request together; nothing where they can be meant."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final
 from robots.errors import AuditFailed
 from robots.geometry import path_length
 from robots.publisher import Publisher
-from robots.skills import STOP, BadCall, Call, Skill, check_arguments
+from robots.site import HERE
+from robots.skills import PLACE, STOP, BadCall, Call, Skill, check_arguments
 from robots.vda5050.messages import Action, BlockingType, Edge, InstantActions, Node, Order
 
 if TYPE_CHECKING:
@@ -318,5 +319,7 @@ def _instant(action_type: str, action_id: str, blocking: BlockingType) -> Action
 
 
 def _spoken(call: Call) -> str:
-    words = ", ".join(f"{name} {value}" for name, value in call.arguments.items())
-    return f"{call.skill.replace('_', ' ')} ({words})" if words else call.skill.replace("_", " ")
+    place = call.arguments.get(PLACE)
+    where = "" if place is None else f" {HERE}" if place == HERE else f" at {place}"
+    words = ", ".join(f"{name} {value}" for name, value in call.arguments.items() if name != PLACE)
+    return call.skill.replace("_", " ") + where + (f" ({words})" if words else "")

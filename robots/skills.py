@@ -19,7 +19,7 @@ from robots.untrusted import plain
 from robots.vda5050.messages import ActionScope, AgvAction, Factsheet, ParameterDefinition, ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from robots.site import Site
 
@@ -83,6 +83,8 @@ class Skill:
     """JSON schema of the arguments, an object without additional properties."""
     scope: ActionScope | None = None
     """Where its VDA action stands; None: it is no action (drive, stop)."""
+    made_of: tuple[str, ...] = ()
+    """Skills that it stands for; see `parts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ def offered(skills: Mapping[str, Skill], site: Site) -> dict[str, Skill]:
     if CARRY in shown or [skill.parameters["required"] for skill in loads] != 2 * [[PLACE]]:
         return shown
     way = {_FROM: _place(site, here=True), _TO: _place(site)}
-    return {**shown, CARRY: Skill(CARRY, _CARRY_TOLD, _object(way, [_FROM, _TO]))}
+    return {**shown, CARRY: Skill(CARRY, _CARRY_TOLD, _object(way, [_FROM, _TO]), made_of=(_PICK, _DROP))}
 
 
 def parts(
@@ -155,6 +157,27 @@ def parts(
     if previous is not None and previous.skill == _PICK and origin in {HERE, previous.arguments.get(PLACE, HERE)}:
         del way[0]
     return [Call(new_id(), skill, {PLACE: place}, call.epoch) for skill, place in way]
+
+
+def senseless(calls: Sequence[Call], skills: Mapping[str, Skill]) -> str:
+    """Say what makes no sense in a model's calls for one request, taken together; nothing where they can be meant."""
+    here, picked_at, emptied, last = HERE, "", False, ""
+    previous: Call | None = None
+    for call in calls:
+        for part in parts(call, skills, lambda: "", previous):
+            place = str(part.arguments.get(PLACE, HERE))
+            if part.skill == last == GO_TO and place == here:
+                return "drives twice to the same place"
+            here = f"{part.arguments}" if part.skill == GO_TO_POSE else here if place == HERE else place
+            if part.skill == _DROP and picked_at == here:
+                return "puts down where it has just picked up"
+            if part.skill == _DROP and emptied and not picked_at:
+                return "puts down twice"
+            if part.skill in {_PICK, _DROP}:
+                picked_at, emptied = (here, emptied) if part.skill == _PICK else ("", True)
+            last = part.skill
+        previous = call
+    return ""
 
 
 def _form(parameters: Schema) -> Schema:

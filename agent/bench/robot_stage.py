@@ -94,6 +94,8 @@ class Stage:
         """What began to sound, and when on the monotonic clock."""
         self.stops: list[str] = []
         """Stop phrases that were heard."""
+        self.dropped: list[tuple[str, str]] = []
+        """Calls and sentences that were taken back, and why."""
 
     def pace(self) -> Callable[[], float]:
         """Begin to count the engine's steps; the result gives them, a second."""
@@ -114,6 +116,8 @@ class Stage:
                 self.sounds.append((self.microphone.start + start_ms / 1000, event))
             case timeline.HardStopped(phrase):
                 self.stops.append(phrase)
+            case timeline.ReplyRetracted(text, reason):
+                self.dropped.append((text, reason))
             case timeline.TurnEnded(text):
                 self.turns.append(text)
             case _:

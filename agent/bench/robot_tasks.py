@@ -73,6 +73,10 @@ class Sample:
     happened: tuple[str, ...]
     calls: tuple[str, ...]
     gate: tuple[str, ...]
+    stops: tuple[str, ...]
+    """Stop phrases that were heard."""
+    dropped: tuple[tuple[str, str], ...]
+    """Calls and sentences that were taken back, and why."""
     said: str
     outcome: Outcome
 
@@ -100,8 +104,18 @@ async def carry_out(item: Item, models: Models) -> Sample:
         gate = _of(stage, "gate")
         said = " ".join(sound.text for _, sound in stage.sounds)
         outcome = judge(item.truth, happened, _without_questions(said, gate)) if ended else "wrong"
-        heard = tuple(stage.turns)
-        return Sample(item.task, item.request, heard, happened, _of(stage, "calls"), gate, said, outcome)
+        return Sample(
+            item.task,
+            item.request,
+            heard=tuple(stage.turns),
+            happened=happened,
+            calls=_of(stage, "calls"),
+            gate=gate,
+            stops=tuple(stage.stops),
+            dropped=tuple(stage.dropped),
+            said=said,
+            outcome=outcome,
+        )
 
     async with rig(speed=SPEED, start=item.start) as stands:
         return await with_stage(stands, models, ask, busy=False)

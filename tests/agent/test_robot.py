@@ -84,7 +84,7 @@ def test_carrying_is_picking_up_and_putting_down_each_with_a_yes_of_its_own(stag
     for _ in range(2):
         stage.ask_at()
         assert stage.hands.heard("yes")
-    assert "drop (place kitchen)" in stage.told.said[-2]
+    assert "drop at kitchen" in stage.told.said[-2]
     assert stage.hands.question is None
     assert [action.action_type for order in stage.orders() for node in order.nodes for action in node.actions] == [
         "pick"

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import pytest
@@ -381,6 +381,43 @@ async def test_a_request_is_not_done_by_half() -> None:
         await one.loop.answer("Go to the kitchen, then to the office.")
         assert one.done == [FAMILY.declined]
         assert one.of(Retracted)[0].reason == "leaves out office"
+
+
+DOING = [NAMED[0], Tool("dock", "Dock.", TOOLS[1].parameters, does=frozenset({"dock"}))]
+
+
+@pytest.mark.parametrize("asks_for", ["Go to the kitchen and dock.", "Go to the kitchen. Dock there, please."])
+async def test_an_action_that_the_user_names_is_not_left_out(asks_for: str) -> None:
+    async with rig(tools=DOING) as one:
+        await one.loop.answer(asks_for)
+        assert not one.of(Call)
+        assert one.of(Retracted)[0].reason == "leaves out dock"
+    docks = Model(f"{KITCHEN.text()}\n{Written('dock', {}).text()}")
+    async with rig(docks, tools=DOING) as one:
+        await one.loop.answer(asks_for)
+        assert [call.name for call in one.of(Call)] == ["go_to", "dock"]
+
+
+def _twice(calls: Sequence[Written]) -> str:
+    return "twice" if len(calls) == 2 and calls[0] == calls[1] else ""
+
+
+@pytest.mark.parametrize("second", ["look", "go_to"])
+async def test_calls_that_make_no_sense_together_are_written_anew_and_begin_otherwise(second: str) -> None:
+    model = Model()
+    other = Written("look", {}) if second == "look" else KITCHEN
+
+    def write(before: str, name: str) -> str:
+        if not request(before).startswith("Go to"):
+            return Model.write(model, before, name)
+        return (other.text() if one.of(Retracted) else f"{KITCHEN.text()}\n{KITCHEN.text()}") + END
+
+    model.write = write  # type: ignore[method-assign]
+    async with rig(model, tools=[replace(TOOLS[0], senseless=_twice), TOOLS[1]]) as one:
+        await one.loop.answer(GO)
+        assert one.of(Retracted)[0].reason == "twice"
+        assert [call.name for call in one.of(Call)] == (["look"] if second == "look" else [])
+        assert (FAMILY.declined in one.done) is (second == "go_to")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from robots.errors import BadSetting
 from robots.events import Happening
 from robots.gate import Admitted, Refused
 from robots.session import stop_robot
-from tests.robots.live import ADDRESS, PATIENCE_S, commanding, simulator, watching
+from tests.robots.live import ADDRESS, commanding, simulator, watching
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ async def test_missing_files_are_bad_settings(mosquitto: Mosquitto, tmp_path: Pa
     ):
         with pytest.raises(ExceptionGroup) as caught:
             async with commanding(broken, mosquitto.folder):
-                await asyncio.sleep(PATIENCE_S)
+                await asyncio.Event().wait()
         assert caught.group_contains(BadSetting)
 
 

@@ -15,7 +15,7 @@ from robots.geometry import divide, inside, path_length, point_to_segment, segme
 from robots.simulator.body import Body
 from robots.simulator.factsheet import factsheet_of
 from robots.site import Site
-from robots.skills import CONTROL_ACTIONS, BadCall, Call, call_schema, offered, parts, read_call, skills_of
+from robots.skills import CONTROL_ACTIONS, BadCall, Call, call_schema, offered, parts, read_call, senseless, skills_of
 from robots.vda5050.messages import ActionScope, AgvAction, ParameterDefinition, ProtocolFeatures, ValueType
 from tests.robots.rig import HOUSE
 
@@ -138,6 +138,27 @@ def test_carrying_is_picking_up_and_putting_down_and_every_other_call_is_itself(
     ]
     wave = Call("c", "wave", {}, 3)
     assert parts(wave, SKILLS, str) == [wave]
+
+
+@pytest.mark.parametrize(
+    ("calls", "words"),
+    [
+        ([("go_to", "hall"), ("go_to", "hall")], "twice"),
+        ([("go_to", "kitchen"), ("pick", "here"), ("drop", "kitchen")], "where it has just picked up"),
+        ([("pick", "kitchen"), ("drop", "here")], "where it has just picked up"),
+        ([("pick", "here"), ("drop", "kitchen"), ("drop", "kitchen")], "puts down twice"),
+        ([("go_to", "hall"), ("go_to", "home"), ("go_to", "hall")], ""),
+        ([("pick", "here"), ("drop", "kitchen"), ("pick", "hall"), ("drop", "kitchen")], ""),
+        ([("drop", "here")], ""),
+        ([("wave", "here"), ("wave", "here")], ""),
+        ([("pick", "here"), ("go_to", "kitchen"), ("drop", "here")], ""),
+    ],
+)
+def test_calls_that_make_no_sense_together_are_told(calls: list[tuple[str, str]], words: str) -> None:
+    asked = [Call(f"c{n}", skill, {"place": place}, 0) for n, (skill, place) in enumerate(calls)]
+    told = senseless(asked, SKILLS)
+    assert words in told
+    assert bool(told) == bool(words)
 
 
 def test_what_was_just_picked_up_or_put_down_is_not_again() -> None:

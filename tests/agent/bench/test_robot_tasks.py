@@ -2,10 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from agent.bench.robot_tasks import happenings, items, judge
+from agent.bench.robot_tasks import _without_questions, happenings, items, judge
 from robots.simulator.run import EXAMPLE_MAP
 from robots.site import Site
-from robots.vda5050.messages import Action, ActionState, ActionStatus, BlockingType, InstantActions, Message, State
+from robots.vda5050.messages import (
+    Action,
+    ActionParameter,
+    ActionState,
+    ActionStatus,
+    BlockingType,
+    InstantActions,
+    Message,
+    State,
+)
 from tests.robots.test_gate import STATE
 
 
@@ -52,6 +61,19 @@ def test_what_happened_is_where_it_stood_and_what_it_finished_in_order() -> None
     assert happenings([at(1, 1)], "home", []) == ()
     assert happenings([at(1, 1), at(2, 1, driving=True)], "home", []) == ("moved",)
     assert happenings([at(3, 1.4)], "home", ["pose 3 1.5"]) == ("pose 3 1.5",)
+
+
+def test_an_action_is_judged_with_its_numbers() -> None:
+    seconds = ActionParameter(key="seconds", value=5)
+    wait = Action(action_type="wait", action_id="e1-c", blocking_type=BlockingType.HARD, action_parameters=(seconds,))
+    assert happenings([InstantActions(actions=(wait,)), at(1, 1, finished="e1-c")], "home", []) == ("wait 5",)
+    truths = {item.truth for item in items("test") if item.task == "wait"}
+    assert truths == {("at hall", "wait 6"), ("at hall", "wait 10"), ("at hall", "wait 4")}
+
+
+def test_a_question_of_the_gate_is_no_excuse() -> None:
+    said = _without_questions("Shall R1 pick here? I am on my way.", ["asks: Shall R1 pick here?", "admitted"])
+    assert said.strip() == "I am on my way."
 
 
 @pytest.mark.parametrize(
