@@ -103,15 +103,11 @@ async def measure(wanted: Wanted, measured: Measured, told: Callable[[str], None
     # Beside the real cache: a folder for temporary files may lie in memory.
     with tempfile.TemporaryDirectory(prefix="bench-", dir=cache) as place:
         folders = {name: Path(place) / name for name in wanted.contenders}
-        for number in range(wanted.loads):
-            told(f"loading, {number + 1} of {wanted.loads}")
-            for name, folder in list(folders.items()):
-                try:
-                    await _load_twice(wanted, name, folder, measured)
-                except KernelsUnavailable as error:
-                    told(f"left out: {error}")
-                    del folders[name], measured.loads[name]
+        await _load_all(wanted, folders, measured, told)
         await _run(wanted, folders, measured, told)
+        # The other loads come last: of a run that is ended early, steps are worth more.
+        for _ in range(wanted.loads - 1):
+            await _load_all(wanted, folders, measured, told)
     measured.read_bytes_s.append(read_speed(wanted.threads))
 
 
@@ -128,6 +124,17 @@ async def _load(one: Contender, wanted: Wanted, folder: Path) -> dict[str, Any]:
         packed=str(folder),
         native=_NATIVE.get(one.name, ""),
     )
+
+
+async def _load_all(wanted: Wanted, folders: dict[str, Path], measured: Measured, told: Callable[[str], None]) -> None:
+    """Load each contender as often as there are kinds; one that cannot run here leaves `folders`."""
+    told("loading")
+    for name, folder in list(folders.items()):
+        try:
+            await _load_twice(wanted, name, folder, measured)
+        except KernelsUnavailable as error:
+            told(f"left out: {error}")
+            del folders[name], measured.loads[name]
 
 
 async def _load_twice(wanted: Wanted, name: str, folder: Path, measured: Measured) -> None:
