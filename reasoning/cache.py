@@ -41,15 +41,6 @@ class BlockCache:
         values[:, :, :old] = self.values
         self.keys, self.values, self._capacity = keys, values, capacity
 
-    def take(self, other: BlockCache) -> None:
-        """Hold what a cache of the same shape holds."""
-        self.reserve(other.length)
-        # Whole units, as in `reserve`; either cache may have more room than that.
-        count = -(-other.length // _CAPACITY_UNIT) * _CAPACITY_UNIT
-        self.keys[:, :, :count] = other.keys[:, :, :count]
-        self.values[:, :, :count] = other.values[:, :, :count]
-        self.length = other.length
-
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens; an empty block gives its buffer back."""
         self.length = min(self.length, length)

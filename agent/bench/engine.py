@@ -5,11 +5,13 @@
     llama.cpp   llama-cpp-python, when asked for
 
 Each is a process of its own. Rounds go case by case, and in each case from contender to contender, in turn first: a
-slow minute of the machine hits all alike. The first round warms up and is not kept. Knows no pipe and no table.
+slow minute of the machine hits all alike. What was measured is there also when a run is ended early. Knows no pipe and
+no table.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from contextlib import AsyncExitStack
@@ -24,7 +26,7 @@ from agent.bench.engine_contenders import KernelsUnavailable, contender, embedde
 from agent.bench.report import read_speed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
     from agent.bench.engine_cases import Case, Course
     from agent.bench.engine_contenders import Contender
@@ -67,8 +69,12 @@ class Measured:
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By contender: bytes of weights, bytes of cache for a token, tokens of a probe, …"""
     peaks: dict[str, dict[str, int]] = field(default_factory=dict)
-    """By contender: bytes resident at most, with one conversation and with all."""
+    """By contender: bytes resident at most after the cases of one conversation, and after those of all."""
     turns: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rounds: int = 0
+    """Whole rounds; where the run was ended early, some cases may have one more sample."""
+    ended: str | None = None
+    """Why the run was ended before its end."""
     read_bytes_s: list[float] = field(default_factory=list)
     """Bytes per second that the threads together read, before, between and after."""
 
@@ -80,35 +86,29 @@ class Measured:
     @property
     def bandwidth(self) -> float:
         """Bytes per second that memory gives: the best that was seen."""
-        return max(self.read_bytes_s)
+        return max(self.read_bytes_s, default=math.nan)
 
 
-async def measure(wanted: Wanted, told: Callable[[str], None]) -> Measured:
-    """Run the whole benchmark; `told` is given a line for each part.
+async def measure(wanted: Wanted, measured: Measured, told: Callable[[str], None]) -> None:
+    """Run the whole benchmark and fill `measured`; `told` is given a line for each part.
 
     Raises:
         ContenderFailed: a process failed.
         BenchExtraMissing: llama.cpp is asked for and not there.
 
     """
-    measured = Measured()
     measured.read_bytes_s.append(read_speed(wanted.threads))
     cache = platformdirs.user_cache_path("descant")
     cache.mkdir(parents=True, exist_ok=True)
     # Beside the real cache: a folder for temporary files may lie in memory.
     with tempfile.TemporaryDirectory(prefix="bench-", dir=cache) as place:
         folders = {name: Path(place) / name for name in wanted.contenders}
-        for number in range(wanted.loads):
-            told(f"loading, {number + 1} of {wanted.loads}")
-            for name, folder in list(folders.items()):
-                try:
-                    await _load_twice(wanted, name, folder, measured)
-                except KernelsUnavailable as error:
-                    told(f"left out: {error}")
-                    del folders[name], measured.loads[name]
+        await _load_all(wanted, folders, measured, told)
         await _run(wanted, folders, measured, told)
+        # The other loads come last: of a run that is ended early, steps are worth more.
+        for _ in range(wanted.loads - 1):
+            await _load_all(wanted, folders, measured, told)
     measured.read_bytes_s.append(read_speed(wanted.threads))
-    return measured
 
 
 def command_of(name: str, wanted: Wanted) -> list[str]:
@@ -126,6 +126,17 @@ async def _load(one: Contender, wanted: Wanted, folder: Path) -> dict[str, Any]:
     )
 
 
+async def _load_all(wanted: Wanted, folders: dict[str, Path], measured: Measured, told: Callable[[str], None]) -> None:
+    """Load each contender as often as there are kinds; one that cannot run here leaves `folders`."""
+    told("loading")
+    for name, folder in list(folders.items()):
+        try:
+            await _load_twice(wanted, name, folder, measured)
+        except KernelsUnavailable as error:
+            told(f"left out: {error}")
+            del folders[name], measured.loads[name]
+
+
 async def _load_twice(wanted: Wanted, name: str, folder: Path, measured: Measured) -> None:
     """Load into an empty folder, then from what lies in it; llama.cpp keeps nothing, so it has warm loads only."""
     loads = measured.loads.setdefault(name, {})
@@ -140,7 +151,6 @@ async def _load_twice(wanted: Wanted, name: str, folder: Path, measured: Measure
 
 
 async def _run(wanted: Wanted, folders: dict[str, Path], measured: Measured, told: Callable[[str], None]) -> None:
-    course = wanted.course
     async with AsyncExitStack() as stack:
         running: list[Contender] = []
         for name, folder in folders.items():
@@ -149,32 +159,46 @@ async def _run(wanted: Wanted, folders: dict[str, Path], measured: Measured, tol
             if name == LLAMA_CPP:
                 measured.facts[name] |= await one.ask(do="choose")
             running.append(one)
-        for number in range(course.repeats + 1):
-            told(f"round {number} of {course.repeats}" if number else "warming up")
-            await _round(course.alone(), course, running, measured, number)
-            if not number:
-                for one in running:
-                    measured.peaks[one.name] = {"one_conversation": await one.peak_bytes()}
-            await _round(course.together(), course, running, measured, number)
-            measured.read_bytes_s.append(read_speed(wanted.threads))
+        await _run_rounds(wanted, running, measured, told)
         for question in _QUESTIONS[: wanted.turns]:
             told("answering a question")
             for one in running:
                 if one.name != LLAMA_CPP:
                     measured.turns.setdefault(one.name, []).append(await one.ask(do="turn", question=question))
-        for one in running:
-            measured.peaks[one.name]["all"] = await one.peak_bytes()
 
 
-async def _round(
-    cases: Iterator[Case], course: Course, running: Sequence[Contender], measured: Measured, number: int
+async def _run_rounds(
+    wanted: Wanted, running: Sequence[Contender], measured: Measured, told: Callable[[str], None]
 ) -> None:
-    """Let every contender meet every case once; another one begins in each round."""
-    first = number % len(running)
+    course = wanted.course
+
+    async def warm_up(cases: Iterator[Case], peak: str) -> None:
+        async for _ in _met(course.warming(cases), course, running):
+            pass
+        for one in running:
+            measured.peaks.setdefault(one.name, {})[peak] = await one.peak_bytes()
+
+    told("warming up")
+    await warm_up(course.alone(), "one_conversation")
+    await warm_up(course.together(), "all")
+    for number in range(course.repeats):
+        told(f"round {number + 1} of {course.repeats}")
+        await _round((*course.alone(), *course.together()), course, running, measured)
+        measured.rounds += 1
+        measured.read_bytes_s.append(read_speed(wanted.threads))
+
+
+async def _round(cases: Iterable[Case], course: Course, running: Sequence[Contender], measured: Measured) -> None:
+    """Let every contender meet every case once, and keep the samples; another one begins in each round."""
+    first = measured.rounds % len(running)
+    async for one, case, taken in _met(cases, course, [*running[first:], *running[:first]]):
+        measured.seconds.setdefault(one.name, {}).setdefault(case.key, []).append(taken)
+
+
+async def _met(
+    cases: Iterable[Case], course: Course, running: Sequence[Contender]
+) -> AsyncIterator[tuple[Contender, Case, float]]:
     for case in cases:
-        for one in [*running[first:], *running[:first]]:
-            if one.name == LLAMA_CPP and not course.of_llama_cpp(case):
-                continue
-            taken = await one.run(case)
-            if number:
-                measured.seconds.setdefault(one.name, {}).setdefault(case.key, []).append(taken)
+        for one in running:
+            if one.name != LLAMA_CPP or course.of_llama_cpp(case):
+                yield one, case, await one.run(case)

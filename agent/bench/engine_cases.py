@@ -5,7 +5,7 @@ Knows sizes only: no process, no model, no clock.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agent.errors import BadQuestion
@@ -112,6 +112,12 @@ class Course:
             if context == self.crowded:
                 yield crowd(context, self.steps, SESSIONS // 2)
             yield crowd(context, self.steps)
+
+    def warming(self, cases: Iterator[Case]) -> Iterator[Case]:
+        """Give a short version of cases: every context and every kind of step, and the longest prefill."""
+        for case in cases:
+            if case.kind != "prefill" or (case.context, case.tokens) == (max(self.contexts), max(self.prefills)):
+                yield replace(case, steps=1)
 
     def of_llama_cpp(self, case: Case) -> bool:
         """Say whether the case has a counterpart without shared blocks: single streams, prefill, batches of streams."""

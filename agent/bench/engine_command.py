@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from agent.bench.engine import COMPILED, EAGER, LLAMA_CPP, Wanted, command_of, measure
+from agent.bench.engine import COMPILED, EAGER, LLAMA_CPP, Measured, Wanted, command_of, measure
 from agent.bench.engine_cases import CONTEXTS, Course
 from agent.bench.engine_figures import Figures
 from agent.bench.engine_show import draw, show
@@ -21,9 +22,12 @@ from agent.commands.progress import shown
 from agent.errors import BadQuestion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
 
     from agent.commands.invocation import Invocation
+
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Options:
     loads: int
     """Loads of each kind."""
     quick: bool
+    budget_s: float | None
+    """Seconds after which the run is ended, with what it has by then."""
     json_file: Path | None
     plot: Path | None
 
@@ -69,7 +75,9 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Option
     def tell(line: str) -> None:
         progress_console.print(f"{perf_counter() - start:4.0f} s  {line}", highlight=False)
 
-    figures = Figures(asyncio.run(measure(wanted, tell)), course, settings.engine.threads)
+    measured = Measured()
+    failure = asyncio.run(_to_its_end(measure(wanted, measured, tell), measured, options.budget_s))
+    figures = Figures(measured, course, settings.engine.threads)
     described = {
         "models": asdict(settings.models),
         "engine": asdict(settings.engine),
@@ -81,10 +89,42 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Option
     report = Report("engine", described, results, figures.targets())
     if options.json_file:
         report.write(options.json_file)
-    if options.plot:
+    if options.plot and measured.seconds:
         draw(figures, options.plot)
     show(figures, console)
     report.show_targets(console)
+    if failure is not None:
+        raise failure
+
+
+async def _to_its_end(
+    work: Coroutine[None, None, None], measured: Measured, budget_s: float | None
+) -> BaseException | None:
+    """Let the benchmark run until it is done, a signal comes, or its time is over; give what it failed by.
+
+    Its processes are ended in each case, and what was measured stays.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.create_task(work)
+    failure: BaseException | None = None
+
+    def end(why: str, ends_by: BaseException | None) -> None:
+        nonlocal failure
+        measured.ended, failure = why, ends_by
+        task.cancel()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, end, number.name, SystemExit(128 + number))
+    over = loop.call_later(budget_s, end, f"{budget_s:g} s are over", None) if budget_s else None
+    try:
+        await asyncio.wait([task])
+    finally:
+        if over is not None:
+            over.cancel()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        measured.ended, failure = str(error), error
+    return failure
 
 
 def _contenders(options: Options) -> list[str]:

@@ -132,7 +132,7 @@ def _last_words(words: IO[bytes]) -> str:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a process: by closing its input, then by asking, then by force."""
+    """End a process: by closing its input, which ends it at once, then by asking, then by force."""
     if process.stdin is not None:
         process.stdin.close()
     for end, seconds in ((None, _QUIT_S), (process.terminate, _KILL_S), (process.kill, _KILL_S)):

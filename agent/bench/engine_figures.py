@@ -60,7 +60,8 @@ class Figures:
         samples = [self.measured.seconds.get(name, {}).get(case.key) for name, case in (one, other)]
         if not samples[0] or not samples[1]:
             return None
-        return median(a / b for a, b in zip(samples[0], samples[1], strict=True))
+        # In a round that was ended early, one of the two may be missing.
+        return median(a / b for a, b in zip(samples[0], samples[1], strict=False))
 
     def by_context(self, name: str) -> dict[str, dict[int, float | None]]:
         """Give every figure that depends on the context, at each."""
@@ -143,6 +144,9 @@ class Figures:
         """Give the results of the JSON document: samples, their medians, and what follows from them."""
         measured = self.measured
         return {
+            "complete": measured.ended is None,
+            "ended": measured.ended,
+            "rounds": measured.rounds,
             "samples_s": measured.seconds,
             "median_s": {
                 name: {key: median(samples) for key, samples in cases.items()}

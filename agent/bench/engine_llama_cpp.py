@@ -9,9 +9,11 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import queue
 import random
 import statistics
 import sys
+import threading
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -174,13 +176,22 @@ def peak_bytes() -> int:
 
 
 def serve() -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until there are no more; end at once when whoever asks is gone."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            requests.put(line)
+        # What is being computed cannot be interrupted.
+        os._exit(0)
+
+    threading.Thread(target=listen, name="requests", daemon=True).start()
     bench: Any = None
     print(json.dumps({"ready": True}), file=answers, flush=True)
-    for line in sys.stdin:
-        request = json.loads(line)
+    while True:
+        request = json.loads(requests.get())
         try:
             if request["do"] == "load":
                 bench = Bench(request)

@@ -37,6 +37,9 @@ _KINDS: Final[dict[str, Callable[[int, int], Case]]] = {
 
 def show(figures: Figures, console: Console) -> None:
     """Print what was measured, and the ratios."""
+    measured, course = figures.measured, figures.course
+    if measured.ended is not None:
+        console.print(f"ended early ({measured.ended}), after {measured.rounds} of {course.repeats} rounds")
     _show_times(figures, console)
     _show_ratios(figures, console)
     _show_process(figures, console)
@@ -100,8 +103,16 @@ def _show_process(figures: Figures, console: Console) -> None:
     row("importing libraries, s", load("start_s"), "{:.1f}")
     row("cold load to the first token, s", load("cold_s"), "{:.1f}")
     row("warm load to the first token, s", load("warm_s"), "{:.1f}")
-    row("peak resident, one conversation, GB", lambda name: measured.peaks[name]["one_conversation"] / 1e9, "{:.2f}")
-    row("peak resident at the end, GB", lambda name: measured.peaks[name]["all"] / 1e9, "{:.2f}")
+
+    def peak(when: str) -> Callable[[str], float | None]:
+        def cell(name: str) -> float | None:
+            taken = measured.peaks.get(name, {}).get(when)
+            return None if taken is None else taken / 1e9
+
+        return cell
+
+    row("peak resident, one conversation, GB", peak("one_conversation"), "{:.2f}")
+    row("peak resident, all conversations, GB", peak("all"), "{:.2f}")
     row("weights read in a step, GB", lambda name: measured.facts[name]["weight_bytes"] / 1e9, "{:.2f}")
     console.print(table)
     console.print(

@@ -17,6 +17,7 @@ import os
 import random
 import resource
 import sys
+import threading
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from time import perf_counter
@@ -70,48 +71,51 @@ def history_sizes(context: int) -> list[int]:
 
 
 class Conversation:
-    """One session's blocks, laid out as the loop lays them out."""
+    """One session's blocks, laid out as the loop lays them out.
 
-    def __init__(self, session: TorchSession, vocabulary: int) -> None:
-        self.session, self._draw, self._vocabulary = session, random.Random(1), vocabulary
+    What lies before a step is not read by the model but drawn: keys and values cost the same whatever they are, and
+    reading thousands of tokens for every session takes minutes.
+    """
+
+    def __init__(self, engine: TorchEngine, vocabulary: int) -> None:
+        self.session, self._engine = TorchSession(engine), engine
+        self._draw, self._vocabulary = random.Random(1), vocabulary
 
     def tokens(self, count: int) -> list[int]:
         """Give tokens: which ones changes no time."""
         return self._draw.choices(range(self._vocabulary), k=count)
 
     async def past(self, context: int) -> list[TorchBlock]:
-        """Give prompt and history, written when they are first asked for."""
-        view = [await self._block([], "prompt", _TAIL["prompt"])]
+        """Give prompt and history, filled when they are first asked for."""
+        view = [await self._block("prompt", _TAIL["prompt"])]
         for number, size in enumerate(history_sizes(context)):
-            view.append(await self._block(view, f"history{number}-{size}", size))
+            view.append(await self._block(f"history{number}-{size}", size))
         return view
 
     async def thinker(self, context: int) -> list[TorchBlock]:
         """Give the thinker's view: prompt, history, input, thoughts."""
-        view = await self.past(context)
-        for name in ("input", "thoughts"):
-            view.append(await self._block(view, name, _TAIL[name]))
-        return view
+        return [*await self.past(context), *[await self._block(name, _TAIL[name]) for name in ("input", "thoughts")]]
 
     async def writer(self, context: int) -> list[TorchBlock]:
         """Give the writer's view, `context` tokens: the thinker's, what was said, and the draft."""
-        view = await self.thinker(context)
-        for name in ("said", "draft"):
-            view.append(await self._block(view, name, _TAIL[name]))
-        return view
+        return [*await self.thinker(context), *[await self._block(name, _TAIL[name]) for name in ("said", "draft")]]
 
-    async def _block(self, view: Sequence[TorchBlock], name: str, size: int) -> TorchBlock:
+    async def _block(self, name: str, size: int) -> TorchBlock:
         # Blocks keep their keys at positions of their own, so one block serves views of every length.
         block = self.session.block(name)
         if not len(block):
-            await self.session.append([*view, block], self.tokens(size))
+            await self._engine.between_steps(lambda: fill(block, self.tokens(size)))
         return block
 
 
-def copy_block(source: TorchBlock, target: TorchBlock) -> None:
-    """Give a block the tokens and the cache of another: reading them anew for each session would take minutes."""
-    target.cache.take(source.cache)
-    target.ids, target.delivered = list(source.tokens), len(source)
+def fill(block: TorchBlock, tokens: Sequence[int]) -> None:
+    """Give an empty block tokens, and a cache of as many drawn keys and values."""
+    block.cache.reserve(len(tokens))
+    for part in (block.cache.keys, block.cache.values):
+        # Also the room behind the last token: kernels read whole units.
+        part.normal_(generator=torch.Generator(part.device).manual_seed(1))
+    block.cache.length = block.delivered = len(tokens)
+    block.ids = list(tokens)
 
 
 class Race:
@@ -198,7 +202,7 @@ class Bench:
     async def run(self, case: Case) -> float:
         """Time one case once, in seconds."""
         while len(self._conversations) < case.sessions:
-            self._conversations.append(Conversation(TorchSession(self.engine), self.decoder.config.vocabulary))
+            self._conversations.append(Conversation(self.engine, self.decoder.config.vocabulary))
         match case.kind:
             case "prefill":
                 return await self._prefill(case)
@@ -260,20 +264,11 @@ class Bench:
                 await session.crop(view[-1], length)
 
     async def _views(self, number: int, case: Case) -> list[tuple[TorchSession, list[TorchBlock]]]:
-        """Give the views of one conversation's streams; those behind the first hold copies of its caches."""
+        """Give the views of one conversation's streams."""
         conversation = self._conversations[number]
-        first = await self._conversations[0].writer(case.context)
-        if number:
-            await self.engine.between_steps(lambda: self._copy(first, conversation.session))
         writer = await conversation.writer(case.context)
         found = [(conversation.session, writer)]
         return found if case.streams == 1 else [*found, (conversation.session, writer[:-2])]
-
-    @staticmethod
-    def _copy(blocks: Sequence[TorchBlock], session: TorchSession) -> None:
-        for block in blocks:
-            if not len(session.block(block.name)):
-                copy_block(block, session.block(block.name))
 
     async def _probe(self, case: Case) -> float:
         """Give seconds of a step of thinker and writer while questions are weighed beside them."""
@@ -332,16 +327,24 @@ async def _serve() -> None:
     # Libraries may print; only answers may reach the parent.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    loop = asyncio.get_running_loop()
+    requests: asyncio.Queue[str] = asyncio.Queue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            loop.call_soon_threadsafe(requests.put_nowait, line)
+        # Nobody is left who wants an answer, and what is being computed cannot be interrupted.
+        os._exit(0)
+
+    threading.Thread(target=listen, name="requests", daemon=True).start()
     bench: Bench | None = None
     print(json.dumps({"ready": True}), file=answers, flush=True)
-    while line := await asyncio.to_thread(sys.stdin.readline):
+    while True:
         try:
-            answer, bench = await _answer(json.loads(line), bench)
+            answer, bench = await _answer(json.loads(await requests.get()), bench)
         except ReasoningError as error:
             answer = {"error": str(error), "kind": type(error).__name__}
         print(json.dumps(answer), file=answers, flush=True)
-    if bench is not None:
-        await asyncio.to_thread(bench.engine.close)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ def engine(
     ] = None,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Rounds that count.")] = 7,
     loads: Annotated[int, typer.Option("--loads", min=1, help="Cold and warm loads that are timed.")] = 7,
+    budget_s: Annotated[
+        float | None,
+        typer.Option("--budget-s", min=1, help="End after so many seconds, with what there is."),
+    ] = None,
     json_file: JsonFile = None,
     plot: PlotFile = None,
     quick: Annotated[bool, typer.Option("--quick", help="One round, short contexts: shows that it runs.")] = False,
@@ -41,7 +45,7 @@ def engine(
     invocation: Invocation = context.obj
     from agent.bench.engine_command import Options, run  # noqa: PLC0415 - torch is slow to import
 
-    options = Options(against, llama_cpp_python, contexts, repeats, loads, quick, json_file, plot)
+    options = Options(against, llama_cpp_python, contexts, repeats, loads, quick, budget_s, json_file, plot)
     run(invocation, {"models.llm": model, "engine.threads": threads}, options)
 
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
+import subprocess
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -15,14 +18,14 @@ from agent.bench.engine_cases import CONTEXTS, SMALLEST_CONTEXT, Case, Course, c
 from agent.bench.engine_contenders import KernelsUnavailable, contender
 from agent.bench.engine_figures import Figures
 from agent.bench.engine_show import draw
-from agent.bench.engine_worker import Conversation, Race, copy_block, history_sizes
+from agent.bench.engine_worker import Conversation, Race, history_sizes
 from agent.bench.report import read_speed
 from agent.errors import BadQuestion, ContenderFailed
 from reasoning.decoder import Decoder
 from reasoning.engine import Sampling
 from reasoning.errors import EngineFailed
 from reasoning.gguf import open_gguf
-from reasoning.torch_engine import TorchEngine, TorchSession
+from reasoning.torch_engine import TorchEngine
 from tests.agent.command_line import Descant, descant, write_babbler
 from tests.reasoning.tiny_models import QWEN2, write_tiny
 
@@ -47,6 +50,14 @@ def test_contexts_share_their_blocks() -> None:
     assert longer[: len(shorter)] == shorter
 
 
+def test_warming_up_meets_every_kind_of_step_and_one_prefill() -> None:
+    course = Course()
+    cases = [*course.alone(), *course.together()]
+    warm = list(course.warming(iter(cases)))
+    assert {case.key for case in cases if case.kind != "prefill"} <= {case.key for case in warm}
+    assert [case.key for case in warm if case.kind == "prefill"] == ["prefill 512 @3072"]
+
+
 def test_every_case_has_a_name_of_its_own() -> None:
     cases = [*Course().alone(), *Course().together()]
     assert len({case.key for case in cases}) == len(cases)
@@ -69,28 +80,25 @@ def _engine(tmp_path: Path) -> Iterator[TorchEngine]:
 
 
 async def test_views_are_those_of_the_loop(engine: TorchEngine) -> None:
-    one = Conversation(TorchSession(engine), QWEN2.vocabulary)
+    one = Conversation(engine, QWEN2.vocabulary)
     writer, thinker = await one.writer(300), await one.thinker(300)
     assert sum(map(len, writer)) == 300
     assert writer[: len(thinker)] == thinker
 
 
-async def test_a_copy_is_equal_also_to_a_block_that_was_longer(engine: TorchEngine) -> None:
-    one = Conversation(TorchSession(engine), QWEN2.vocabulary)
-    draft = (await one.writer(300))[-1]
-    length = len(draft)
-    await one.session.append([draft], one.tokens(200))
-    await one.session.crop(draft, length)
-    other = TorchSession(engine).block("copy")
-    await engine.between_steps(lambda: copy_block(draft, other))
-    assert other.tokens == draft.tokens
-    assert other.cache.length == draft.cache.length == length
-    assert torch.equal(other.cache.keys[:, :, :length], draft.cache.keys[:, :, :length])
-    assert torch.equal(other.cache.values[:, :, :length], draft.cache.values[:, :, :length])
+async def test_what_lies_before_a_step_is_there_without_having_been_read(engine: TorchEngine) -> None:
+    one = Conversation(engine, QWEN2.vocabulary)
+    writer = await one.writer(400)
+    assert engine.steps == 0
+    assert [block.cache.length for block in writer] == [len(block) for block in writer]
+    assert all(bool(block.cache.keys.isfinite().all()) for block in writer)
+    stream = one.session.generate(writer, Sampling(max_tokens=1))
+    (token,) = [token async for token in stream]
+    assert sum(token.seen.values()) == 400
 
 
 async def test_streams_that_end_too_soon_are_not_waited_for(engine: TorchEngine) -> None:
-    one = Conversation(TorchSession(engine), QWEN2.vocabulary)
+    one = Conversation(engine, QWEN2.vocabulary)
     writer = await one.writer(256)
     views, race = [writer, writer[:-2]], Race()
     async with race.running([one.session.generate(view, Sampling(max_tokens=3)) for view in views]):
@@ -240,6 +248,66 @@ def test_a_whole_run(descant: Descant, tmp_path: Path, monkeypatch: pytest.Monke
     assert rows["joint_step_over_single.eager"]["value"] > 0
     assert rows["single_over_llama_cpp.eager"]["value"] is None
     assert not list((tmp_path / ".cache" / "descant").glob("bench-*"))
+
+
+def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a benchmark of a thousand rounds, in a process group of its own."""
+    model = write_babbler(tmp_path / "babbler.gguf")
+    program = [sys.executable, "-c", "from agent.cli import main; main()", "bench", "engine", "--model", str(model)]
+    long = ["--threads", "1", "--contexts", "256", "--repeats", "1000", "--loads", "1"]
+    return subprocess.Popen(
+        [*program, *long, "--json", str(tmp_path / "engine.json"), *arguments],
+        env={**os.environ, "HOME": str(tmp_path), "CC": "no-such-compiler", "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def told_early(process: subprocess.Popen[str], tmp_path: Path) -> dict[str, Any]:
+    """Give the results of a run that has ended, of which nothing is left behind."""
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert not list((tmp_path / "cache" / "descant").glob("bench-*"))
+    results: dict[str, Any] = json.loads((tmp_path / "engine.json").read_text())["results"]
+    assert results["complete"] is False
+    return results
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_ended_tells_what_it_has_and_leaves_nothing_behind(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with start(tmp_path) as process:
+        assert process.stderr is not None
+        assert any("round 2 of 1000" in line for line in process.stderr)
+        process.send_signal(number)
+        process.stderr.read()
+        assert process.wait() == 128 + number
+    results = told_early(process, tmp_path)
+    assert results["ended"] == number.name
+    assert results["rounds"] >= 1
+    assert all(results["samples_s"]["eager"].values())
+
+
+def test_a_run_ends_when_its_time_is_over(tmp_path: Path) -> None:
+    with start(tmp_path, "--budget-s", "1") as process:
+        assert process.stderr is not None
+        process.stderr.read()
+        assert process.wait() == 0
+    assert told_early(process, tmp_path)["ended"] == "1 s are over"
+
+
+async def test_a_process_ends_at_once_when_nobody_asks_any_more(tmp_path: Path) -> None:
+    model = write_babbler(tmp_path / "babbler.gguf")
+    async with contender(EAGER, engine_contenders.embedded()) as one:
+        await one.ask(do="load", model=str(model), threads=1, packed=str(tmp_path), native="off")
+        case = single(256, 400).document()
+        asked = asyncio.create_task(one.ask(do="run", case=case))
+        await asyncio.sleep(0)
+    with pytest.raises(ContenderFailed, match="ended unexpectedly"):
+        await asked
+    assert not alive(one.process_id)
 
 
 @pytest.mark.parametrize(
