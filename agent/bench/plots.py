@@ -71,7 +71,7 @@ def draw(rows: Mapping[str, Sequence[Sample]], path: Path) -> None:
     axes.set_xlabel("seconds from the last word of the question to the first content (median, quartiles)")
     axes.set_ylabel("right answers, % (95 % interval)")
     axes.set_xlim(left=0)
-    axes.set_ylim(0, 100)
+    axes.set_ylim(-3, 103)
     axes.grid(alpha=0.3)
     if points:
         axes.legend(loc="best", framealpha=0.9)
