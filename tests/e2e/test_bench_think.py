@@ -39,4 +39,6 @@ def test_a_question_is_spoken_and_its_reply_is_heard() -> None:
     said, heard = (set(re.findall(r"[a-z]{4,}", text.lower())) for text in (told.sample.spoken, told.reply_heard))
     assert said
     assert len(said & heard) >= len(said) / 2, (told.sample.spoken, told.reply_heard)
-    assert told.sample.first_content_s is None or 0 < told.sample.first_content_s < 60
+    starts = [at for at, kind, _ in told.sample.timeline if kind == "content"]
+    assert starts
+    assert min(starts) > 0, "seconds after the last word of the question"
