@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, dataclass
+import signal
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,8 +61,11 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Option
         require()
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=True)
-    console = Console()
-    exchanges, speed = asyncio.run(_measured(settings, files, options.count))
+    console, held = Console(), _Run()
+    asyncio.run(held.hold(settings, files, options.count))
+    exchanges, speed = held.exchanges, held.speed
+    if not exchanges:
+        raise ReportError("the benchmark was ended before its first exchange; let it run for a minute at least")
     results = summarise(exchanges)
     report = Report(
         "latency",
@@ -76,23 +81,39 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Option
     report.show_targets(console)
 
 
-async def _measured(settings: Settings, files: Files, count: int) -> tuple[list[Exchange], float]:
-    console = Console(stderr=True)
-    async with Synthesizer(next(files.voice.glob("*.onnx")), settings.voice) as voice:
-        script = await dialogues(voice, count)
-    speed = await asyncio.to_thread(_real_time_factor, settings, files, script)
-    done: list[Exchange] = []
-    async with open_engine(files.llm, settings.engine) as (engine, words):
-        stage = Stage(settings, files, engine, words)
-        for number, dialogue in enumerate(script, 1):
-            start = perf_counter()
-            done.append(await stage.exchange(dialogue))
-            told = "-" if done[-1].first_sound_s is None else f"{done[-1].first_sound_s:.2f} s to the first sound"
-            console.print(
-                f"{number:3} of {count}  {dialogue.kind:9} {told}, {perf_counter() - start:.0f} s in all",
-                highlight=False,
-            )
-    return done, speed
+@dataclass(slots=True)
+class _Run:
+    """Exchanges that were held so far; SIGINT or SIGTERM ends them after whatever is complete."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+    speed: float | None = None
+    """Real-time factor of the ears."""
+
+    async def hold(self, settings: Settings, files: Files, count: int) -> None:
+        """Hold so many exchanges."""
+        holding = asyncio.create_task(self._hold(settings, files, count), name="exchanges")
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, holding.cancel)
+        with suppress(asyncio.CancelledError):
+            await holding
+
+    async def _hold(self, settings: Settings, files: Files, count: int) -> None:
+        console = Console(stderr=True)
+        async with Synthesizer(next(files.voice.glob("*.onnx")), settings.voice) as voice:
+            script = await dialogues(voice, count)
+        self.speed = await asyncio.to_thread(_real_time_factor, settings, files, script)
+        async with open_engine(files.llm, settings.engine) as (engine, words):
+            stage = Stage(settings, files, engine, words)
+            for number, dialogue in enumerate(script, 1):
+                start = perf_counter()
+                self.exchanges.append(await stage.exchange(dialogue))
+                first = self.exchanges[-1].first_sound_s
+                told = "-" if first is None else f"{first:.2f} s to the first sound"
+                console.print(
+                    f"{number:3} of {count}  {dialogue.kind:9} {told}, {perf_counter() - start:.0f} s in all",
+                    highlight=False,
+                )
 
 
 def _real_time_factor(settings: Settings, files: Files, script: Sequence[Dialogue]) -> float:
@@ -148,12 +169,11 @@ def targets(results: Mapping[str, Any]) -> list[Target]:
         Target("barge_in_to_silence_p95_s", results["silent_s"]["p95"], at_most=0.25),
         Target("false_cut_offs_on_pauses", results["false_cut_offs"]["share"], at_most=0.1),
         Target("self_interruptions", results["self_interruptions"], at_most=0),
-        Target("agent_spoke_s", results["agent_spoke_s"], at_least=600),
         Target("underruns", results["underruns"], at_most=0),
     ]
 
 
-def _show(console: Console, results: Mapping[str, Any], speed: float) -> None:
+def _show(console: Console, results: Mapping[str, Any], speed: float | None) -> None:
     table = Table("from the last sample of speech", "n", "p50", "p95", "p99", box=None)
     for column in table.columns[1:]:
         column.justify = "right"
@@ -168,7 +188,8 @@ def _show(console: Console, results: Mapping[str, Any], speed: float) -> None:
         console.print(f"{name.replace('_', ' ')}: {share} of {of['n']}", highlight=False)
     errors, memory = results["word_error_rate"], results["memory_mb"]
     rate = "-" if errors is None else f"{100 * errors:.1f} %"
-    console.print(f"word error rate {rate}, real-time factor of a final decode {speed:.2f}", highlight=False)
+    factor = "-" if speed is None else f"{speed:.2f}"
+    console.print(f"word error rate {rate}, real-time factor of a final decode {factor}", highlight=False)
     if memory:
         console.print(f"memory {memory['first']:.0f} MB at first, {memory['last']:.0f} MB at last", highlight=False)
 
