@@ -9,8 +9,20 @@ from typing import TYPE_CHECKING
 from reasoning.steps import Steps
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reasoning.calls import Written
     from reasoning.engine import Block
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Thoughts of a turn that was interrupted."""
+
+    steps: Sequence[str]
+    """Its finished steps."""
+    told: str
+    """The words that they are about."""
 
 
 @dataclass(slots=True)
@@ -31,8 +43,8 @@ class Turn:
     """Length of the thoughts up to the last fact that is kept."""
     facts: int = 0
     """How many of the finished steps are those facts."""
-    carried: bool = False
-    """The thoughts come from a turn that was interrupted."""
+    carried: Carried | None = None
+    """What comes from a turn that was interrupted."""
     findings: list[str] = field(default_factory=list)
     """Steps that found something."""
     thinking: bool = False
@@ -42,6 +54,8 @@ class Turn:
     head: int = 0
     """Length of the draft's head."""
     said: list[str] = field(default_factory=list)
+    checked: int = 0
+    """How many of the finished steps were held against what was said."""
     calls: list[Written] = field(default_factory=list)
     tokens: Counter[str] = field(default_factory=Counter)
     first_step: int = 0
