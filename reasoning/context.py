@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.calls import checked_tools
+from reasoning.corrections import restated
 from reasoning.errors import BadTool
 from reasoning.turn import Turn
 
@@ -75,7 +76,7 @@ class Context:
         prompt = await self._prompt_with(tools)
         async with self._writing:
             self.tools = tools
-            await self.rewrite(self._prompt, [self._prompt], prompt)
+            await self._rewrite(self._prompt, [self._prompt], prompt)
             view = [self._prompt]
             for block in [*(block for past in self._history for block in past.blocks), self.turn.input]:
                 tokens = list(block.tokens)
@@ -128,8 +129,10 @@ class Context:
     async def hear(self, text: str) -> None:
         """Write the user's words so far, all of them."""
         async with self._writing:
-            self.turn.text = text
-            await self._write_input(self.turn)
+            turn = self.turn
+            turn.text = text
+            turn.meant = restated(turn.carried.told, text) if turn.carried and self.options.resume else ""
+            await self._write_input(turn)
 
     async def note(self, text: str) -> None:
         """Write a text from outside, or keep it for the next turn where this one has come to its end."""
@@ -213,9 +216,9 @@ class Context:
         return Turn(number, block(f"input{number}"), block("thoughts"))
 
     async def _write_input(self, turn: Turn) -> None:
-        await self.rewrite(turn.input, [*self.past, turn.input], self.script.tokenizer.encode(turn.input_text))
+        await self._rewrite(turn.input, [*self.past, turn.input], self.script.tokenizer.encode(turn.input_text))
 
-    async def rewrite(self, block: Block, view: Sequence[Block], tokens: Sequence[int]) -> None:
+    async def _rewrite(self, block: Block, view: Sequence[Block], tokens: Sequence[int]) -> None:
         """Make the block hold these tokens; those that it begins with already are not computed again."""
         same = 0
         for mine, new in zip(block.tokens, tokens, strict=False):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reasoning.turn import Turn
 
 _BEFORE: Final = 3
-_BEHIND: Final = 4
+_BEHIND: Final = 5
 """Words around a number that tell which quantity it is."""
 _SAME_THING: Final = 3
 """What a quantity of the same thing counts for, in other words that are the same."""
@@ -35,6 +35,9 @@ _SAYS_NOTHING: Final = frozenset((
     "one", "how", "many", "much", "what", "do", "does", "did", "have", "has", "had", "so", "if", "only", "just",
     "now", "instead",
 ))  # fmt: skip
+_CLAUSE_END: Final = re.compile(r"(?<=[.?!,;])\s+|\n")
+_LIST_MARK: Final = re.compile(r"^\W*(?:step\s+)?\d{1,2}[.):]\s+", re.IGNORECASE)
+_WORD: Final = re.compile(r"\d[\d,]*(?:\.\d+)?(?<!,)|[^\W\d_]+")
 _RESULT: Final = re.compile(r"(?:=|\b(?:is|are|was|equals|makes|leaves|gives)\b)(?!.*(?:=|\b(?:is|are|was|equals)\b))")
 
 
@@ -43,7 +46,7 @@ def carried(turn: Turn) -> Carried | None:
     before = turn.carried
     if before is None and len(turn.steps.finished) == turn.facts:
         return None
-    told = turn.input_text if before is None else f"{before.told}\n{turn.input_text}"
+    told = turn.meant or (turn.input_text if before is None else f"{before.told}\n{turn.input_text}")
     return Carried([*turn.steps.finished], told)
 
 
@@ -54,44 +57,83 @@ async def resume(context: Context, turn: Turn, old: Carried) -> None:
     if kept == [*old.steps] == turn.steps.finished[: len(kept)]:
         await context.session.append(context.view(turn), script.resume_open)
         return
+    # From the head on: what stands is to be read as if it had been thought with the new words in sight.
+    await context.session.crop(turn.thoughts, 0)
     written = script.tokenizer.encode("".join(f"{step}\n" for step in kept))
-    await context.rewrite(turn.thoughts, context.view(turn), [*script.think_open, *written])
+    await context.session.append(context.view(turn), [*script.think_open, *written])
     turn.steps.finished[:], turn.steps.rest = kept, ""
     turn.facts_end, turn.facts = len(turn.thoughts), len(kept)
 
 
 def standing(steps: Sequence[str], told: str, words: str) -> list[str]:
-    """Give the steps that stand once `words` were said to what had been `told`, in their order."""
-    if _ADDS.search(words) or not numbers(words) - {1.0}:
+    """Give the steps that stand once `words` were said to what had been `told`, in their order.
+
+    Where something falls, only calculations are kept of the rest, without their list marks: they alone save work.
+    """
+    if _adds_only(words):
         return list(steps)
-    fallen = replaced(told, words)
-    if not fallen:
-        return []
+    fallen = {exchange.old for exchange in exchanges(told, words)}
     kept: list[str] = []
-    for step in steps:
+    for step in (_LIST_MARK.sub("", step) for step in steps if fallen):
         given, found = _parts(step)
         if given & fallen:
             fallen |= found
-        elif fallen & numbers(step):
-            # It states a number that has fallen as its result: "There are four tickets."
-            continue
-        elif _calculates(step):
+        elif given and found and not found & fallen:
             kept.append(step)
     return kept
 
 
-def replaced(told: str, words: str) -> set[float]:
-    """Give the numbers of `told` that `words` replace: those named as wrong, or said of the same thing."""
-    named = _named_as_wrong(words) & numbers(told)
-    if named:
-        return named
-    found: set[float] = set()
-    there = _quantities(told)
-    for one in _quantities(words):
-        alike = [(one.likeness(other), other.value) for other in there if other.value != one.value]
+def restated(told: str, words: str) -> str:
+    """Give what was told with the numbers that `words` replace; nothing where they replace none for certain."""
+    found = [] if _adds_only(words) else exchanges(told, words)
+    spans = _spans(told)
+    pairs = {(exchange.place, exchange.by) for exchange in found}
+    certain = len(pairs) == len({place for place, _ in pairs}) == len({by for _, by in pairs})
+    if not found or not certain or len(spans) != len(_quantities(told)):
+        return ""
+    for exchange in sorted(found, key=lambda exchange: -exchange.place):
+        start, end = spans[exchange.place]
+        told = f"{told[:start]}{exchange.new}{told[end:]}"
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One number replaces another one."""
+
+    place: int
+    """Which number of the text it replaces, counted from 0."""
+    old: float
+    new: str
+    """As it was said."""
+    by: int
+    """Which of the new numbers it is."""
+
+
+def exchanges(told: str, words: str) -> list[Exchange]:
+    """Give the numbers of `told` that `words` replace: those named as wrong, or said of the same thing.
+
+    Several for one number, where more than one of the text may be meant.
+    """
+    there, here, spans = _quantities(told), _quantities(words), _spans(words)
+    if len(here) != len(spans):
+        return []
+    named = _named_as_wrong(words)
+    said = [(one, words[start:end]) for one, (start, end) in zip(here, spans, strict=True) if one.value not in named]
+    wrong = [place for place, other in enumerate(there) if other.value in named]
+    if wrong and len(said) == 1:
+        return [Exchange(place, there[place].value, said[0][1], 0) for place in wrong]
+    found: list[Exchange] = []
+    for by, (one, text) in enumerate(said):
+        alike = [(one.likeness(other), place) for place, other in enumerate(there) if other.value != one.value]
         most = max((likeness for likeness, _ in alike), default=0)
-        found |= {value for likeness, value in alike if most and likeness == most}
+        found += [Exchange(place, there[place].value, text, by) for likeness, place in alike if likeness == most > 0]
     return found
+
+
+def _adds_only(words: str) -> bool:
+    """Say whether words replace nothing: they hold no number, or add to what was told."""
+    return bool(_ADDS.search(words)) or not numbers(words) - {1.0}
 
 
 def _named_as_wrong(words: str) -> set[float]:
@@ -100,26 +142,48 @@ def _named_as_wrong(words: str) -> set[float]:
     return {head for head in heads if isinstance(head, float)}
 
 
+def _spans(text: str) -> list[tuple[int, int]]:
+    """Give where the numbers of a text stand, in figures or spelled."""
+    found: list[tuple[int, int]] = []
+    for match in _WORD.finditer(text):
+        if not numbers(match[0]):
+            continue
+        start, end = found[-1] if found else (0, 0)
+        between = text[end : match.start()]
+        # "twenty seven", "twenty-seven" and "a hundred and five" are one number, "five, six" are two.
+        joined = found and between in {" ", "-", " and "} and len(numbers(text[start : match.end()])) == 1
+        spelled = found and not any(sign.isdigit() for sign in text[start : match.end()])
+        if joined and spelled:
+            found[-1] = start, match.end()
+        else:
+            found.append(match.span())
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Quantity:
     value: float
     thing: str
     """The word that says what is counted, without its ending."""
     around: frozenset[str]
-    """Other words that tell it from quantities of the same thing."""
+    """All words that tell which quantity it is."""
 
     def likeness(self, other: _Quantity) -> int:
         return _SAME_THING * (self.thing == other.thing != "") + len(self.around & other.around)
 
 
 def _quantities(text: str) -> list[_Quantity]:
-    read = pieces(re.sub(r"\$(\d[\d,.]*)", r"\1 dollars", text))
+    clean = re.sub(r"\$(\d[\d,]*(?:\.\d+)?)", r"\1 dollars", text)
+    return [one for clause in _CLAUSE_END.split(clean) for one in _quantities_in(pieces(clause))]
+
+
+def _quantities_in(read: Sequence[float | str]) -> list[_Quantity]:
     found: list[_Quantity] = []
     for at, piece in enumerate(read):
         if isinstance(piece, float):
             behind = _telling(read[at + 1 : at + 1 + _BEHIND])
             before = _telling(read[max(0, at - _BEFORE) : at][::-1])
-            found.append(_Quantity(piece, behind[0] if behind else "", frozenset([*before, *behind[1:]])))
+            found.append(_Quantity(piece, behind[0] if behind else "", frozenset([*before, *behind])))
     return found
 
 
@@ -144,8 +208,3 @@ def _parts(step: str) -> tuple[set[float], set[float]]:
     if cut is None:
         return numbers(step), set()
     return numbers(step[: cut.start()]), numbers(step[cut.end() :])
-
-
-def _calculates(step: str) -> bool:
-    """Say whether a step is worth keeping: it has a number, so it does not only say what comes next."""
-    return bool(numbers(step))

@@ -45,6 +45,8 @@ class Turn:
     """How many of the finished steps are those facts."""
     carried: Carried | None = None
     """What comes from a turn that was interrupted."""
+    meant: str = ""
+    """The words of that turn, as these words correct them."""
     findings: list[str] = field(default_factory=list)
     """Steps that found something."""
     thinking: bool = False
@@ -67,8 +69,9 @@ class Turn:
 
     @property
     def input_text(self) -> str:
-        """What the input block holds: the user's words, and the notes around them, a line each."""
-        return "\n".join(line for line in [*self.before, self.text, *self.after] if line)
+        """What the input block holds: the user's words with what they mean, and the notes around them, a line each."""
+        meant = self.meant and f"(So: {self.meant})"
+        return "\n".join(line for line in [*self.before, self.text, meant, *self.after] if line)
 
     @property
     def known(self) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +16,7 @@ from agent.bench.latency import Exchange, Stage
 from agent.bench.plots import require
 from agent.bench.report import Report, Target
 from agent.bench.statistics import percentile
+from agent.bench.stopping import run_until_stopped
 from agent.commands.invocation import open_store
 from agent.commands.progress import shown
 from agent.errors import ReportError
@@ -61,12 +60,19 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Option
         require()
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=True)
-    console, held = Console(), _Run()
-    asyncio.run(held.hold(settings, files, options.count))
-    exchanges, speed = held.exchanges, held.speed
-    if not exchanges:
+    held = _Run()
+    try:
+        run_until_stopped(held.hold(settings, files, options.count))
+    finally:
+        # What was measured is not lost to what ended the run.
+        if held.exchanges:
+            _tell(settings, options, held.exchanges, held.speed)
+    if not held.exchanges:
         raise ReportError("the benchmark was ended before its first exchange; let it run for a minute at least")
-    results = summarise(exchanges)
+
+
+def _tell(settings: Settings, options: Options, exchanges: Sequence[Exchange], speed: float | None) -> None:
+    console, results = Console(), summarise(exchanges)
     report = Report(
         "latency",
         settings.model_dump(mode="json"),
@@ -91,14 +97,6 @@ class _Run:
 
     async def hold(self, settings: Settings, files: Files, count: int) -> None:
         """Hold so many exchanges."""
-        holding = asyncio.create_task(self._hold(settings, files, count), name="exchanges")
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, holding.cancel)
-        with suppress(asyncio.CancelledError):
-            await holding
-
-    async def _hold(self, settings: Settings, files: Files, count: int) -> None:
         console = Console(stderr=True)
         async with Synthesizer(next(files.voice.glob("*.onnx")), settings.voice) as voice:
             script = await dialogues(voice, count)

@@ -1,8 +1,8 @@
-"""One number of a question is corrected in mid-reply: what the right answer then costs, with and without old thoughts.
+"""One number of a question is corrected in mid-reply: what the right answer costs then, and to one who begins anew.
 
-The loop on an engine, without sound: sentences take the time that the voice takes, on the clock of the event loop.
-The reply is cut in its first sentence; the listener then says the correction. Knows the order of such an exchange;
-knows no table.
+The loop on an engine, without sound: sentences take the time that the voice takes, on the clock of the event loop. The
+reply is cut in the middle; the listener then says the correction. To begin anew is to ask the question that was meant
+in a conversation of its own. Knows the order of such an exchange.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from reasoning.loop import Loop
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent.bench.simulation import Pace
     from agent.bench.stepped import StepCosts
+    from agent.bench.timed import Pace
     from reasoning.decoder import Decoder
     from reasoning.engine import Engine
     from reasoning.options import EngineOptions, LoopOptions
@@ -31,22 +31,29 @@ if TYPE_CHECKING:
     from tests.e2e.correction_problems import Problem
 
 _TICK_S: Final = 0.02
-_CUT_AFTER_S: Final = 1.2
+_CUT_AFTER_S: Final = 2.0
 """Seconds of the reply that are heard before the listener begins to correct."""
 _ENDS_AFTER_S: Final = 0.55
 """Silence that ends the listener's turn."""
 
 
 @dataclass(frozen=True, slots=True)
+class Mind:
+    """A language model without a thread of its own, and the loop's options."""
+
+    decoder: Decoder
+    script: Script
+    engine: EngineOptions
+    loop: LoopOptions
+
+
+@dataclass(frozen=True, slots=True)
 class Corrected:
     """What came of one correction."""
 
-    problem: str
-    correction: str
-    resumed: bool
-    """Whether the old thoughts were there to go on with."""
+    problem: Problem
     heard: str
-    """What was heard of the reply that was cut."""
+    """What was heard of the reply that was cut; empty to begin with."""
     said: str
     """The reply to the correction."""
     thoughts: str
@@ -57,6 +64,11 @@ class Corrected:
     """Spent on the reply to the correction, by stream."""
     right_after_s: float | None
     """Seconds from the end of the correction to the sentence that says the right answer, and is not taken back."""
+
+    @property
+    def thought_tokens(self) -> int:
+        """Tokens of the thinker."""
+        return self.tokens.get("thinker", 0)
 
     @property
     def all_tokens(self) -> int:
@@ -105,44 +117,35 @@ class _Listener:
         return " ".join(part for part in parts if part)
 
 
-async def correct(
-    engine: Engine, script: Script, options: LoopOptions, problem: Problem, pace: Pace, *, context: int
-) -> Corrected:
-    """Ask, cut the reply, correct, and listen to the end."""
+async def correct(engine: Engine, mind: Mind, problem: Problem, pace: Pace, *, anew: bool) -> Corrected:
+    """Ask, cut the reply, correct, and listen to the end; `anew`: ask the question that was meant."""
     clock = asyncio.get_running_loop().time
-    listener = _Listener(pace)
+    listener, heard = _Listener(pace), ""
     async with engine.session() as session:
-        mind = Loop(session, script, options, listener.told, clock, context=context)
-        await mind.open()
-        await mind.hear(problem.question)
-        answer = asyncio.create_task(mind.answer(problem.question))
-        await _listen(mind, listener, answer, _CUT_AFTER_S)
-        answer.cancel()
-        with suppress(asyncio.CancelledError):
-            await answer
-        heard = listener.at(clock())
-        await mind.finish(heard, interrupted=True)
-        await asyncio.sleep(pace.sound(problem.correction) + _ENDS_AFTER_S)
+        loop = Loop(session, mind.script, mind.loop, listener.told, clock, context=mind.engine.context)
+        await loop.open()
+        if not anew:
+            await loop.hear(problem.question)
+            answer = asyncio.create_task(loop.answer(problem.question))
+            await _listen(loop, listener, answer, _CUT_AFTER_S)
+            answer.cancel()
+            with suppress(asyncio.CancelledError):
+                await answer
+            heard = listener.at(clock())
+            await loop.finish(heard, interrupted=True)
+        words = problem.meant if anew else problem.correction
+        await loop.hear(words)
+        await asyncio.sleep(pace.sound(words) + _ENDS_AFTER_S)
         begun = clock()
         listener.begin()
-        await mind.hear(problem.correction)
-        answer = asyncio.create_task(mind.answer(problem.correction))
-        await _listen(mind, listener, answer, None)
+        answer = asyncio.create_task(loop.answer(words))
+        await _listen(loop, listener, answer, None)
         await answer
     said = " ".join(text for text, *_ in listener.heard)
     right = last_number(said) == problem.after
     settled = next((start for text, start, _ in listener.heard if last_number(text) == problem.after), begun)
-    return Corrected(
-        problem.name,
-        problem.correction,
-        options.resume,
-        heard,
-        said,
-        listener.thoughts,
-        right,
-        dict(listener.done.tokens) if listener.done else {},
-        settled - begun if right else None,
-    )
+    tokens = dict(listener.done.tokens) if listener.done else {}
+    return Corrected(problem, heard, said, listener.thoughts, right, tokens, settled - begun if right else None)
 
 
 async def _listen(mind: Loop, listener: _Listener, answer: asyncio.Task[None], cut_after_s: float | None) -> None:
@@ -157,20 +160,11 @@ async def _listen(mind: Loop, listener: _Listener, answer: asyncio.Task[None], c
         await asyncio.sleep(_TICK_S)
 
 
-@dataclass(frozen=True, slots=True)
-class Mind:
-    """A language model without a thread of its own."""
-
-    decoder: Decoder
-    script: Script
-    options: EngineOptions
-
-
 def correct_all(
-    mind: Mind, options: LoopOptions, asked: Sequence[Problem], costs: StepCosts, pace: Pace, *, batch: int = 16
+    mind: Mind, asked: Sequence[Problem], costs: StepCosts, pace: Pace, *, anew: bool, batch: int = 16
 ) -> list[Corrected]:
     """Hold all these exchanges, some at a time, each on a clock of its own."""
-    shared, jobs = Batch(mind.decoder, mind.options.threads), queue.SimpleQueue[tuple[int, "Problem"]]()
+    shared, jobs = Batch(mind.decoder, mind.engine.threads), queue.SimpleQueue[tuple[int, "Problem"]]()
     for job in enumerate(asked):
         jobs.put(job)
     done: dict[int, Corrected] = {}
@@ -179,8 +173,8 @@ def correct_all(
         try:
             while True:
                 place, problem = jobs.get_nowait()
-                engine = Lane(mind.decoder, mind.options.prefill_rows)
-                held = correct(engine, mind.script, options, problem, pace, context=mind.options.context)
+                engine = Lane(mind.decoder, mind.engine.prefill_rows)
+                held = correct(engine, mind, problem, pace, anew=anew)
                 done[place] = run_virtual(VirtualLoop(engine, number, shared, costs), held)
         except queue.Empty:
             pass

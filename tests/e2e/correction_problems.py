@@ -6,6 +6,7 @@ Numbers up to nine are spelled and larger ones written in figures, as the ears w
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -24,6 +25,8 @@ class Problem:
     name: str
     question: str
     correction: str
+    meant: str
+    """The question with the number that the correction tells."""
     before: int
     after: int
 
@@ -159,15 +162,23 @@ def _problem(template: _Template, slot: str, seed: str) -> Problem:
     least, largest = template.ranges[slot]
     other = chance.choice([value for value in range(least, largest + 1) if value != values[slot]])
     changed = {**values, slot: other}
-    told = template.question.format(**{name: _spelled(value) for name, value in values.items()})
+    told, meant = (
+        _capitals(template.question.format(**{name: _spelled(value) for name, value in given.items()}))
+        for given in (values, changed)
+    )
     correction = template.corrections[slot].format(**{slot: _spelled(other), "old": _spelled(values[slot])})
     return Problem(
         f"{template.name}: {slot}",
-        told[0].upper() + told[1:],
-        correction[0].upper() + correction[1:],
+        told,
+        _capitals(correction),
+        meant,
         template.answer(**values),
         template.answer(**changed),
     )
+
+
+def _capitals(text: str) -> str:
+    return re.sub(r"(?:^|(?<=[.?!] ))[a-z]", lambda match: match[0].upper(), text)
 
 
 def _spelled(value: int) -> str:

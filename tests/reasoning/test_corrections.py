@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning.corrections import replaced, standing
+from reasoning.corrections import exchanges, restated, standing
 
 TICKETS = "I buy four tickets for nine dollars each and pay with $50. How much change do I get?"
 EGGS = "A farmer has twelve chickens. Each chicken lays two eggs a day. How many eggs does he collect in five days?"
@@ -31,7 +31,7 @@ APPLES = "Maria has five boxes with six apples in each box. She sells twelve app
     ],
 )
 def test_numbers_are_replaced_by_others_of_the_same_thing(told: str, words: str, numbers: set[float]) -> None:
-    assert replaced(told, words) == numbers
+    assert {exchange.old for exchange in exchanges(told, words)} == numbers
 
 
 TWO = "I buy two tickets for nine dollars each and three drinks for four dollars each. How much do I pay?"
@@ -53,9 +53,31 @@ def test_what_rests_on_a_replaced_number_falls_and_the_rest_stands(words: str, k
     assert standing(STEPS, TWO, words) == [STEPS[index] for index in kept]
 
 
-def test_a_fact_of_a_replaced_number_falls() -> None:
-    steps = ["There are two tickets", "Each costs 9 dollars", "So I must multiply"]
-    assert standing(steps, TWO, "Sorry, five tickets.") == ["Each costs 9 dollars"]
+def test_only_calculations_are_kept_where_something_falls() -> None:
+    steps = ["1. There are two tickets", "2. Each drink costs 4 dollars", "So I must multiply", "4. Drinks: 3 * 4 = 12"]
+    assert standing(steps, TWO, "Sorry, five tickets.") == ["Drinks: 3 * 4 = 12"]
+    assert standing(steps, TWO, "Sorry, what?") == steps
+
+
+@pytest.mark.parametrize(
+    ("told", "words", "meant"),
+    [
+        (TICKETS, "Sorry, I meant six tickets.", TICKETS.replace("four", "six")),
+        (TICKETS, "No, I pay with 60 dollars.", TICKETS.replace("50", "60")),
+        (TICKETS, "I said twenty five, not four.", TICKETS.replace("four", "twenty five")),
+        (TICKETS, "Twenty-five instead of four.", TICKETS.replace("four", "Twenty-five")),
+        ("It takes twenty five days and five nights.", "No, six nights.", "It takes twenty five days and six nights."),
+        ("It takes twenty five days and five nights.", "No, six days.", "It takes six days and five nights."),
+        ("It has 1,200 rooms, 5 doors.", "Sorry, 1,300 rooms.", "It has 1,300 rooms, 5 doors."),
+        (APPLES, "No, seven boxes, she sells ten apples.", APPLES.replace("five", "seven").replace("twelve", "ten")),
+        (TICKETS, "And two more tickets.", ""),
+        (TICKETS, "What is fifteen plus twenty seven?", ""),
+        (TICKETS, "Can you say that again?", ""),
+        ("Two eggs, two eggs.", "No, three eggs.", ""),
+    ],
+)
+def test_what_is_meant_is_told_anew_where_that_is_certain(told: str, words: str, meant: str) -> None:
+    assert restated(told, words) == meant
 
 
 NUMBERS = st.integers(2, 9)

@@ -594,10 +594,11 @@ async def test_thoughts_of_an_interrupted_turn_stand_in_the_next_and_end_with_it
 
 @pytest.mark.parametrize("resume", [True, False])
 async def test_a_corrected_number_takes_what_rests_on_it_out_of_the_thoughts(resume: bool) -> None:
-    async with rig(options=LoopOptions(resume=resume)) as one:
+    model = Model(thoughts=f"Half the rows: 6 / 2 = 3\n4 eggs * 5 = 20 eggs\n3 * 2 = 6 rows\n6 * 4 = 24 eggs\n{END}")
+    async with rig(model, LoopOptions(resume=resume)) as one:
         await one.loop.hear(QUESTION)
         answer = asyncio.create_task(one.loop.answer(QUESTION))
-        while "16" not in one.thought:
+        while "6 rows" not in one.thought:
             await one.engine.step()
         await cancelled_after(0, answer)
         await one.loop.finish("There are", interrupted=True)
@@ -606,14 +607,16 @@ async def test_a_corrected_number_takes_what_rests_on_it_out_of_the_thoughts(res
                 await one.loop.take_back()
             one.engine.log.clear()
             answer = asyncio.create_task(one.loop.answer(words))
-            while not one.engine.log:
+            while not (views := [text for name, text in one.engine.log if name.startswith("thoughts")]):
                 await one.engine.step()
             await cancelled_after(0, answer)
-            (_, view), *_ = one.engine.log
+            view = views[0]
             check_messages(view)
-            assert ("Each row has 4 eggs." in view) == resume
-            assert ("There are 6 rows." in view.partition(FAMILY.work_open)[2]) == (stands and resume)
-            assert ("The product" not in view) or (stands and resume)
+            thoughts = view.partition(FAMILY.work_open)[2]
+            assert ("4 eggs * 5 = 20 eggs" in thoughts) == resume
+            assert ("6 / 2 = 3" in thoughts) == ("3 * 2 = 6 rows" in thoughts) == (stands and resume)
+            meant = QUESTION.replace("6 rows", "7 rows")
+            assert (f"Sorry, I meant 7 rows.\n(So: {meant})" in view) == (resume and not stands)
 
 
 @pytest.mark.parametrize("mode", ["async", "think-first", "no-think"])
