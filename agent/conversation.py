@@ -14,7 +14,7 @@ Sans-I/O: events and seconds come in, actions go out; it reads no clock and know
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from agent.options import TurnOptions
 from agent.stop_phrases import StopPhrases
@@ -22,6 +22,9 @@ from audio.agreement import key
 from audio.clock import samples_of
 from audio.doubt import marked
 from audio.messages import EarsEvent, HardEnd, SoftEnd, SpeechResumed, SpeechStarted, StopHeard, Words
+
+_MUMBLED: Final = 2
+"""Words, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +215,7 @@ class Conversation:
         if self._ignored or self._stop_phrases.nothing_else(text):
             return [*actions, *self._forgotten()]
         if self.state == "answering":
-            if not text or self._is_backchannel(text):
+            if not text or self._is_backchannel(text) or self._is_mumbled(words):
                 return [*actions, *(self._gone_on() if self._soft or words.final else [])]
             actions += self._interrupted(resumed=self._resumed)
         if not (self._soft or words.final):
@@ -288,6 +291,11 @@ class Conversation:
     def _is_backchannel(self, text: str) -> bool:
         words = [key(word) for word in text.split()]
         return not self.asking and _made_of(words, self._backchannels)
+
+    def _is_mumbled(self, words: Words) -> bool:
+        """Say whether it is a word or two that the ears could not make out: as a rule a sign of listening."""
+        sure = words.confidence[: len(words.committed.split())]
+        return 0 < len(sure) <= _MUMBLED and max(sure) < self.options.doubtful_below
 
 
 def _made_of(words: list[str], phrases: frozenset[tuple[str, ...]]) -> bool:

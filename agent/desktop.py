@@ -37,7 +37,7 @@ from agent.speaker import Speaker
 from agent.transcript import Transcript
 from audio.clock import FRAME, RATE
 from audio.devices import SoundCard, library
-from audio.echo import EchoMeter, Microphone, own_words
+from audio.echo import EchoMeter, Microphone, OwnVoice
 from audio.playout import Playout
 from audio.resampling import Resampler
 from reasoning.loop import Loop
@@ -64,9 +64,6 @@ _IDLE_LEAD_S: Final = 0.04
 """Seconds handed to the device ahead while there is nothing to say: a reply then begins that much later."""
 
 _LOUDEST: Final = 32_768
-_JUST_SAID_MS: Final = 4000
-"""For how long words that come back are held to be the agent's own: a long echo, and the time of a transcript."""
-
 _NO_ECHO_DB: Final = 60.0
 """Echo that is weaker than this is none."""
 
@@ -282,7 +279,7 @@ class LiveTalk:
         self._body = None if robot is None else Body(robot, lambda who, text: self._emit(timeline.Robot(who, text)))
         self._frames = 0
         self._ticked = time.monotonic()
-        self._said: list[timeline.AudioOut] = []
+        self._voice = OwnVoice()
         self.entries: deque[timeline.Entry] = deque(maxlen=_KEPT)
         """What latencies are measured by, the newest."""
         self._desk: Desk | None = None
@@ -303,10 +300,7 @@ class LiveTalk:
 
     def own(self, words: Words) -> bool:
         """Tell whether these words are the agent's own, come back through the microphone."""
-        since = self.now_s * 1000 - _JUST_SAID_MS
-        self._said = [piece for piece in self._said if piece.end_ms > since]
-        heard = f"{words.committed} {words.tentative}".split()
-        return own_words(heard, words.confidence, " ".join(piece.text for piece in self._said))
+        return self._voice.own(words, self.now_s)
 
     async def run(self, card: SoundCard, ears: Ears, synthesizer: Synthesizer, engine: Engine, script: Script) -> None:
         """Converse until `controls.ended` is set."""
@@ -380,7 +374,7 @@ class LiveTalk:
     def _emit(self, event: timeline.Event) -> None:
         t_ms = (self.now_s + time.monotonic() - self._ticked) * 1000
         if isinstance(event, timeline.AudioOut):
-            self._said.append(event)
+            self._voice.said(event.text, event.end_ms / 1000)
         if isinstance(event, _MEASURED):
             self.entries.append(timeline.Entry(t_ms, event))
         self._screen.show(t_ms, event)

@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agent import timeline
-from reasoning.events import ReplyText, Thought
+from reasoning.consistency import REPAIR
+from reasoning.events import ReplyText, Thought, Unsaid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +54,7 @@ class _Plain:
                 self._say(t_ms, "you", text)
             case timeline.AudioOut(text=text, kind=kind):
                 self._say(t_ms, "holds" if kind == "hold" else "says", text)
-            case timeline.ReplyRetracted(text, reason):
+            case timeline.ReplyRetracted(text, reason) | timeline.ReplyUnsaid(text, reason):
                 self._say(t_ms, "unsaid", f"{text} ({reason})")
             case timeline.Robot(who, text):
                 self._say(t_ms, who, text)
@@ -97,7 +98,7 @@ class _Picture:
                 self._talk.append(Text.assemble(("you    ", "bold cyan"), text))
             case timeline.AudioOut(text=text, kind=kind):
                 self._talk.append(Text.assemble(("agent  ", "bold green"), (text, "dim" if kind == "hold" else "")))
-            case timeline.ReplyRetracted(text, reason):
+            case timeline.ReplyRetracted(text, reason) | timeline.ReplyUnsaid(text, reason):
                 self._talk.append(Text.assemble(("unsaid ", "yellow"), (text, "strike dim"), (f" {reason}", "dim")))
             case timeline.Robot(who, text):
                 self._talk.append(Text.assemble((f"{who:<7}", "bold magenta"), text))
@@ -170,8 +171,9 @@ class Printed:
             text = event.text if self._in_line else event.text.lstrip()
             self._console.print(text, style="dim", end="", soft_wrap=True)
             self._in_line = (self._in_line or bool(text)) and not text.endswith("\n")
-        elif isinstance(event, ReplyText):
+        elif isinstance(event, ReplyText | Unsaid):
             if self._in_line:
                 self._console.print()
             self._in_line = False
-            self._console.print(event.text, style="bold", soft_wrap=True)
+            text = event.text if isinstance(event, ReplyText) else REPAIR
+            self._console.print(text, style="bold", soft_wrap=True)

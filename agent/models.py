@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import platformdirs
 import torch
 from rich.console import Console
 
 from agent.stop_phrases import StopPhrases
+from audio.decoder import WhisperDecoder
 from audio.ears import Ears
+from audio.piper_voice import PiperVoice
 from audio.synthesizer import Synthesizer
 from audio.transcriber import Transcriber
 from audio.vad import VoiceActivity
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from reasoning.model_file import ModelFile
     from reasoning.options import EngineOptions
     from reasoning.store import Store
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +122,39 @@ def _opened(path: Path) -> tuple[ModelFile, Tokenizer]:
     return gguf, Tokenizer.from_gguf(gguf)
 
 
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Models of ears and voice that several conversations take in turn."""
+
+    decoder: WhisperDecoder
+    voice: PiperVoice
+
+
+def load_speech(files: Files, settings: Settings) -> Speech:
+    """Load them, in the calling thread."""
+    return Speech(
+        WhisperDecoder(files.asr, settings.ears), PiperVoice(next(files.voice.glob("*.onnx")), settings.voice)
+    )
+
+
 @asynccontextmanager
 async def open_speech(
-    files: Files, settings: Settings, engine: Engine | None = None
+    files: Files, settings: Settings, engine: Engine | None = None, loaded: Speech | None = None
 ) -> AsyncIterator[tuple[Ears, Synthesizer]]:
     """Load ears and voice, and free them at the end; `engine` leaves the processor to the ears when they need it."""
     phrases = StopPhrases(settings.turns.stop_phrases)
+    decoder, voice = (WhisperDecoder, PiperVoice) if loaded is None else (_given(loaded.decoder), _given(loaded.voice))
     ears = Ears(
         VoiceActivity(settings.ears),
-        Transcriber(files.asr, settings.ears, judge=files.turn),
+        Transcriber(files.asr, settings.ears, decoder, judge=files.turn),
         settings.ears,
         command=phrases.command,
     )
     if engine is not None:
         ears.stops.give_way = engine.give_way
-    async with ears, Synthesizer(next(files.voice.glob("*.onnx")), settings.voice) as synthesizer:
+    async with ears, Synthesizer(next(files.voice.glob("*.onnx")), settings.voice, voice) as synthesizer:
         yield ears, synthesizer
+
+
+def _given(model: T) -> Callable[[Path, object], T]:
+    return lambda *_: model

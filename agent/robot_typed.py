@@ -25,6 +25,7 @@ from agent.robot import Hands
 from agent.robot_access import commanded, until_ready
 from agent.stop_phrases import StopPhrases
 from reasoning import events as mind
+from reasoning.consistency import REPAIR
 from reasoning.loop import Loop
 from robots.connection import site_of
 
@@ -145,6 +146,10 @@ class Talk:
                 self._screen.end_thoughts()
                 self._said.append(text)
                 self._screen.show("says", text)
+            case mind.Unsaid():
+                self._screen.end_thoughts()
+                self._said.append(REPAIR)
+                self._screen.show("says", REPAIR)
             case mind.Call():
                 self._screen.end_thoughts()
                 self._hands.called(event)

@@ -32,6 +32,7 @@ from agent.conversation import (
 from audio import messages as heard
 from audio.clock import RATE
 from reasoning import events as mind
+from reasoning.consistency import REPAIR
 from reasoning.policies import Holding
 
 if TYPE_CHECKING:
@@ -198,6 +199,8 @@ class Session:
             return
         if isinstance(event, mind.ReplyText):
             self._speaker.say(event.text)
+        elif isinstance(event, mind.Unsaid) and self._speaker.unsay(event.text):
+            self._speaker.say(REPAIR)
         elif isinstance(event, mind.Call):
             self._calls.append(event)
             self._make_calls()

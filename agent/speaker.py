@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _SECONDS_A_LETTER: Final = 0.065
 """Speech of text that is not synthesised yet: about 15 letters a second."""
+_NO_SENTENCE: Final = -1
+"""What a holding phrase belongs to."""
 
 
 class Speaker:
@@ -30,13 +32,18 @@ class Speaker:
 
     def __init__(self, synthesizer: Synthesizer, playout: Playout, options: VoiceOptions) -> None:
         self._synthesizer, self._playout, self._options = synthesizer, playout, options
-        self._texts: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
-        self._held: list[tuple[Clip, Kind]] = []
+        self._texts: asyncio.Queue[tuple[int, int, str]] = asyncio.Queue()
+        self._held: list[tuple[Clip, Kind, int]] = []
         self._open = False
         self._waiting = 0
         self._base = 0
         self._clauses = Clauses(options)
         self._seconds: dict[int, float] = {}
+        self._sentences: list[str] = []
+        """Sentences of this reply; their numbers are their places."""
+        self._clips: dict[int, list[int]] = {}
+        """Numbers of the clips of each sentence."""
+        self._unsaid: set[int] = set()
         self._cut: list[PlayoutEvent] = []
         self.generation = 0
         self.ledger = Ledger()
@@ -49,24 +56,38 @@ class Speaker:
         self._base, self._waiting, self._open = self._playout.played, 0, False
         self._held.clear()
         self._seconds.clear()
+        self._sentences, self._clips, self._unsaid = [], {}, set()
         self._clauses, self.ledger = Clauses(self._options), Ledger()
 
     def say(self, sentence: str) -> None:
         """Speak a sentence after what was said before."""
+        self._sentences.append(sentence)
         for clause in [*self._clauses.receive(sentence.strip() + " "), *self._clauses.finish()]:
             self._waiting += len(clause)
-            self._texts.put_nowait((self.generation, clause))
+            self._texts.put_nowait((self.generation, len(self._sentences) - 1, clause))
+
+    def unsay(self, sentence: str) -> bool:
+        """Take back what was not heard of a sentence of this reply; say whether a word of it was."""
+        if sentence not in self._sentences:
+            return False
+        number = len(self._sentences) - 1 - self._sentences[::-1].index(sentence)
+        self._unsaid.add(number)
+        self._held = [item for item in self._held if item[2] != number]
+        clips = self._clips.pop(number, [])
+        self.ledger.played(self._playout.played - self._base)
+        self._cut += self._playout.drop(clips)
+        return bool(self.ledger.drop(clips).strip())
 
     def hold(self, clip: Clip) -> None:
         """Say a holding phrase that is ready."""
-        self._play(clip, "hold")
+        self._play(clip, "hold", _NO_SENTENCE)
 
     def open(self) -> None:
         """Open the gate: the reply may be heard."""
         self._open = True
         held, self._held = self._held, []
-        for clip, kind in held:
-            self._play(clip, kind)
+        for clip, kind, sentence in held:
+            self._play(clip, kind, sentence)
 
     def pause(self) -> None:
         """Fall silent, with the reply kept."""
@@ -101,26 +122,28 @@ class Speaker:
     @property
     def lead_s(self) -> float:
         """Seconds of reply that are left to hear, those not yet synthesised estimated."""
-        held = sum(len(clip.samples) for clip, _ in self._held)
+        held = sum(len(clip.samples) for clip, *_ in self._held)
         return (self._playout.unplayed + held) / self._playout.rate + self._waiting * _SECONDS_A_LETTER
 
     async def run(self) -> None:
         """Synthesise what is to be said, until cancelled."""
         while True:
-            generation, clause = await self._texts.get()
+            generation, sentence, clause = await self._texts.get()
             if generation != self.generation:
                 continue
-            clip = await self._synthesizer.synthesize(clause)
+            clip = None if sentence in self._unsaid else await self._synthesizer.synthesize(clause)
             if generation != self.generation:
                 continue
             self._waiting -= len(clause)
-            self._play(clip, "content")
+            if clip is not None and sentence not in self._unsaid:
+                self._play(clip, "content", sentence)
 
-    def _play(self, clip: Clip, kind: Kind) -> None:
+    def _play(self, clip: Clip, kind: Kind, sentence: int) -> None:
         if not self._open:
-            self._held.append((clip, kind))
+            self._held.append((clip, kind, sentence))
             return
         number = self._playout.queue(clip, kind, self.generation)
         if number is not None:
             self.ledger.add(number, clip.text, len(clip.samples), kind)
+            self._clips.setdefault(sentence, []).append(number)
             self._seconds[number] = len(clip.samples) / clip.rate

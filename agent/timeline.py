@@ -122,6 +122,17 @@ class ReplyRetracted:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyUnsaid:
+    """A sentence was taken back after it was released for speech: what was not heard of it will not be."""
+
+    EVENT: ClassVar[str] = "reply_unsaid"
+    text: str
+    """The sentence."""
+    reason: str
+    """Why, in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
 class AudioOut:
     """A piece of speech, at the moment it is heard."""
 
@@ -252,6 +263,7 @@ Event = (
     | StateChanged
     | ReplyText
     | ReplyRetracted
+    | ReplyUnsaid
     | AudioOut
     | AudioCut
     | Paused
@@ -273,6 +285,7 @@ _OF_LOOP: Mapping[type[mind.LoopEvent], type[Event]] = {
     mind.ReplyText: ReplyText,
     mind.Call: Called,
     mind.Retracted: ReplyRetracted,
+    mind.Unsaid: ReplyUnsaid,
     mind.HistoryDropped: HistoryDropped,
     mind.TurnDone: TurnDone,
 }

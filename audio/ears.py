@@ -98,6 +98,12 @@ class Ears:
         """Tell that no frame comes any more: `events` ends when everything is told."""
         await self._outbox.put(None)
 
+    async def caught_up(self) -> None:
+        """Wait for all decodes that were begun: for sound that comes faster than it was recorded."""
+        await self.stops.judged()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
     async def events(self) -> AsyncIterator[EarsEvent]:
         """Yield what is heard, in the order that audio.messages states."""
         while (item := await self._outbox.get()) is not None:

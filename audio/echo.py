@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from pywebrtc_audio import EchoCanceller
 
+    from audio.messages import Words
+
 _BLOCK: Final = RATE // 100
 """Samples that the canceller takes at a time: 10 ms."""
 
@@ -36,6 +38,9 @@ _ALIKE: Final = 0.75
 
 _UNSURE: Final = 0.6
 """A single word is taken for the agent's own only below this confidence: it may be "stop"."""
+
+_JUST_SAID_S: Final = 4.0
+"""For how long words that come back are held to be the agent's own: a long echo, and the time of a transcript."""
 
 
 class EchoMeter:
@@ -112,6 +117,23 @@ class Microphone:
             return clean
         self._left -= _BLOCK if sounding else 0
         return np.zeros_like(clean)
+
+
+class OwnVoice:
+    """What the agent has just said, by which it knows words of its own when they come back."""
+
+    def __init__(self) -> None:
+        self._said: list[tuple[float, str]] = []
+
+    def said(self, text: str, until_s: float) -> None:
+        """Take a piece of speech, heard until that second."""
+        self._said.append((until_s, text))
+
+    def own(self, words: Words, now_s: float) -> bool:
+        """Tell whether these words are the agent's own, come back through the microphone."""
+        self._said = [piece for piece in self._said if piece[0] > now_s - _JUST_SAID_S]
+        heard = f"{words.committed} {words.tentative}".split()
+        return own_words(heard, words.confidence, " ".join(text for _, text in self._said))
 
 
 def own_words(heard: Sequence[str], confidence: Sequence[float], saying: str) -> bool:

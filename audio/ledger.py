@@ -9,10 +9,12 @@ is never more than was played.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from audio.messages import Kind
 
 _WORD_END: Final = re.compile(r"\S(?=\s|\Z)")
@@ -71,6 +73,22 @@ class Ledger:
         self._entries = [Entry(0, heard, self._played, "content")] if heard else []
         self._played = self.queued_samples
         return heard, unheard
+
+    def drop(self, clips: Collection[int]) -> str:
+        """Forget what was not heard of these clips, and mark where they break off; return what was heard of them."""
+        heard, left, kept = [], self._played, list[Entry]()
+        for entry in self._entries:
+            part = min(left, entry.samples)
+            left -= part
+            if entry.clip not in clips:
+                kept.append(entry)
+            elif part:
+                text = entry.text[: _heard_length(entry.text, part, entry.samples)]
+                mark = " — " if text and part < entry.samples else ""
+                kept.append(replace(entry, text=text + mark, samples=part))
+                heard.append(text)
+        self._entries = kept
+        return "".join(heard)
 
     def _heard_lengths(self) -> list[tuple[str, int]]:
         """For each clip of the reply its text, and how many characters of that were heard."""

@@ -16,7 +16,7 @@ import numpy as np
 from audio.messages import Clip, ClipEnded, ClipStarted, Kind, PlayoutEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from audio.clock import Pcm
 
@@ -112,7 +112,7 @@ class Playout:
         self._paused_at = None
 
     def hand_out_again(self) -> None:
-        """Hand out anew what was not heard yet: the device that had it is gone."""
+        """Hand out anew what was not heard yet: it will not go out as it was handed out."""
         if self._paused_at is None:
             self.pause()
             self.go_on()
@@ -125,6 +125,15 @@ class Playout:
         self._ended_samples += sum(item.heard for item in dropped)
         if any(item.handed_out > item.heard for item in dropped):
             self._silence()
+        return [self._ended(item) for item in dropped if item.told]
+
+    def drop(self, clips: Collection[int]) -> list[PlayoutEvent]:
+        """Drop what was not heard yet of these clips; what comes after them moves up. One that is heard is cut off."""
+        dropped = [item for item in self._queue if item.number in clips]
+        if any(item.handed_out > item.heard for item in dropped):
+            self.hand_out_again()
+        self._queue = deque(item for item in self._queue if item.number not in clips)
+        self._ended_samples += sum(item.heard for item in dropped)
         return [self._ended(item) for item in dropped if item.told]
 
     def _listen(self, here: int) -> list[PlayoutEvent]:

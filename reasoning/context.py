@@ -8,9 +8,11 @@ history must go; does not know who thinks or speaks.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.calls import checked_tools
+from reasoning.corrections import restated
 from reasoning.errors import BadTool
 from reasoning.turn import Turn
 
@@ -30,6 +32,24 @@ _NOTE_CHARACTERS: Final = 1000
 """Of one note; a longer one is cut."""
 
 
+@dataclass(slots=True)
+class _Past:
+    """A turn that is history."""
+
+    told: str
+    """Its input."""
+    input: Block
+    thoughts: Block
+    """Empty once they are dropped."""
+    record: Block
+    said: Sequence[int]
+    """What the record holds behind its head."""
+
+    @property
+    def blocks(self) -> list[Block]:
+        return [self.input, *([self.thoughts] if len(self.thoughts) else []), self.record]
+
+
 class Context:
     """One user's side of an engine session."""
 
@@ -40,9 +60,7 @@ class Context:
         self.session, self.script, self.options, self._limit = session, script, options, limit
         self.tools = checked_tools(tools)
         self._prompt = session.block("prompt")
-        self._history: list[tuple[Block, Block]] = []
-        self._told: list[str] = []
-        """The input of each of these turns."""
+        self._history: list[_Past] = []
         self._turns = 0
         self._writing = asyncio.Lock()
         self._waiting: list[str] = []
@@ -60,7 +78,7 @@ class Context:
             self.tools = tools
             await self._rewrite(self._prompt, [self._prompt], prompt)
             view = [self._prompt]
-            for block in [*(block for pair in self._history for block in pair), self.turn.input]:
+            for block in [*(block for past in self._history for block in past.blocks), self.turn.input]:
                 tokens = list(block.tokens)
                 view.append(block)
                 await self.session.crop(block, 0)
@@ -69,12 +87,12 @@ class Context:
     @property
     def past(self) -> list[Block]:
         """Everything before the turn at hand."""
-        return [self._prompt, *(block for pair in self._history for block in pair)]
+        return [self._prompt, *(block for past in self._history for block in past.blocks)]
 
     @property
     def told(self) -> str:
         """What the user and others told in the past turns."""
-        return "\n".join(self._told)
+        return "\n".join(past.told for past in self._history)
 
     @property
     def notes_waiting(self) -> bool:
@@ -111,8 +129,10 @@ class Context:
     async def hear(self, text: str) -> None:
         """Write the user's words so far, all of them."""
         async with self._writing:
-            self.turn.text = text
-            await self._write_input(self.turn)
+            turn = self.turn
+            turn.text = text
+            turn.meant = restated(turn.carried.told, text) if turn.carried and self.options.resume else ""
+            await self._write_input(turn)
 
     async def note(self, text: str) -> None:
         """Write a text from outside, or keep it for the next turn where this one has come to its end."""
@@ -128,21 +148,38 @@ class Context:
             del turn.before[:-_NOTES], turn.after[:-_NOTES]
             await self._write_input(turn)
 
-    async def next_turn(self, heard: str, *, interrupted: bool) -> Turn:
-        """Make the turn history, by what was heard of its reply, and begin the next one."""
+    async def next_turn(self, heard: str, *, interrupted: bool, thoughts: Sequence[int] = ()) -> Turn:
+        """Make the turn history, by what was heard of its reply, and begin the next one.
+
+        thoughts: those that are to stay in the history, for as many turns as the options say.
+        """
         async with self._writing:
             old, script = self.turn, self.script
-            record = self.session.block(f"heard{old.number}")
             text = script.tokenizer.encode(f"{heard} —" if interrupted and heard else heard)
             if old.input_text:
                 calls = script.calls_made(old.calls, after_text=bool(text))
-                view = [*self.past, old.input, record]
-                await self.session.append(view, [*script.heard_open, *text, *calls, *script.heard_close])
-                self._history.append((old.input, record))
-                self._told.append(old.input_text)
+                kept, record = (self.session.block(f"{name}{old.number}") for name in ("past", "heard"))
+                past = _Past(old.input_text, old.input, kept, record, [*text, *calls, *script.heard_close])
+                if thoughts:
+                    await self.session.append([*self.past, old.input, kept], thoughts)
+                head = [*script.think_close, *script.close, *script.result_open] if thoughts else script.heard_open
+                view = [*self.past, *past.blocks]
+                await self.session.append(view, [*head, *past.said])
+                self._history.append(past)
+                await self._drop_thoughts()
             self.turn = self._new_turn()
             self.turn.before, self._waiting = self._waiting, []
             return self.turn
+
+    async def _drop_thoughts(self) -> None:
+        """Drop the thoughts of turns that lie too far back; their records then follow the user's words directly."""
+        for place, past in enumerate(self._history[: max(0, len(self._history) - self.options.thought_turns)]):
+            if len(past.thoughts):
+                await self.session.crop(past.thoughts, 0)
+                await self.session.crop(past.record, 0)
+                before = [block for sooner in self._history[:place] for block in sooner.blocks]
+                view = [self._prompt, *before, *past.blocks]
+                await self.session.append(view, [*self.script.heard_open, *past.said])
 
     async def settle(self) -> int:
         """Drop the oldest turns that leave no room for this one, write notes that waited; say how many went."""
@@ -152,9 +189,8 @@ class Context:
             while self._history and (
                 len(self._history) > self.options.history_turns or sum(map(len, self.past)) + need > self._limit
             ):
-                for block in self._history.pop(0):
+                for block in self._history.pop(0).blocks:
                     await self.session.crop(block, 0)
-                del self._told[0]
                 dropped += 1
             if self.turn.before:
                 await self._write_input(self.turn)

@@ -73,6 +73,14 @@ class Retracted:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsaid:
+    """A sentence that was released, and does not stand any more: what was not heard of it must not be."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryDropped:
     """The oldest turns left the context, because a new one would not have fitted."""
 
@@ -91,4 +99,6 @@ class TurnDone:
     """`complete`; or what ran out: `budget`, `time`, `context`; or `circling`: the thoughts repeated themselves."""
 
 
-LoopEvent = Thought | ThoughtDropped | Probe | StateChanged | ReplyText | Call | Retracted | HistoryDropped | TurnDone
+LoopEvent = (
+    Thought | ThoughtDropped | Probe | StateChanged | ReplyText | Call | Retracted | Unsaid | HistoryDropped | TurnDone
+)

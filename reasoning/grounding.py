@@ -44,7 +44,12 @@ def numbers(text: str) -> set[float]:
 
 def _values(text: str) -> list[float]:
     """Give those values in reading order."""
-    found: list[float] = []
+    return [piece for piece in pieces(text) if isinstance(piece, float)]
+
+
+def pieces(text: str) -> list[float | str]:
+    """Give the text in reading order, each number as its value and every other word in lower case; no signs."""
+    found: list[float | str] = []
     spelled: list[str] = []
     for piece in _TOKEN.findall(text):
         word = piece.lower()
@@ -59,6 +64,8 @@ def _values(text: str) -> list[float]:
             found.append(float(piece.replace(",", "")))
         elif word in _MULTIPLES:
             found.append(_MULTIPLES[word])
+        elif piece[0].isalpha():
+            found.append(word)
     return found + _spelled_values(spelled)
 
 

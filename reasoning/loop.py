@@ -25,7 +25,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from reasoning.actions import Actions
+from reasoning.consistency import contradicted
 from reasoning.context import Context
+from reasoning.corrections import carried, resume
 from reasoning.early import EarlyFacts
 from reasoning.errors import ContextFull
 from reasoning.events import (
@@ -39,6 +41,7 @@ from reasoning.events import (
     StateChanged,
     Thought,
     TurnDone,
+    Unsaid,
 )
 from reasoning.grounding import last_number
 from reasoning.policies import finds, judge, objection_to_result, objection_to_step
@@ -172,13 +175,17 @@ class Loop:
         await self._early.end(old)
         for block in old.replies:
             await self._session.crop(block, 0)
-        turn = await self._context.next_turn(heard, interrupted=interrupted)
+        kept: Sequence[int] = ()
+        if self._options.thought_turns and not interrupted:
+            await self._reopen(old.thoughts)
+            kept = list(old.thoughts.tokens)
+        turn = await self._context.next_turn(heard, interrupted=interrupted, thoughts=kept)
         if interrupted and old.text and len(old.thoughts) <= _CARRIED * self._options.think_tokens:
+            turn.carried = carried(old)
             old.steps.finish()
             await self._reopen(old.thoughts)
             turn.thoughts, turn.steps = old.thoughts, old.steps
             turn.facts_end, turn.facts = len(old.thoughts), len(old.steps.finished)
-            turn.carried = len(old.steps.finished) > old.facts
         else:
             await self._session.crop(old.thoughts, 0)
         if dropped := await self._context.settle():
@@ -196,8 +203,8 @@ class Loop:
     # --- thinking ---
 
     async def _open_thoughts(self, turn: Turn) -> None:
-        if turn.carried:
-            await self._session.append(self._context.view(turn), self._script.resume_open)
+        if turn.carried is not None:
+            await resume(self._context, turn, turn.carried)
         elif turn.steps.finished:
             await self._session.append(self._context.view(turn), self._script.work_open)
         else:
@@ -287,7 +294,7 @@ class Loop:
 
     async def _needs_thought(self, turn: Turn, wants_calls: asyncio.Task[bool] | None) -> bool:
         """Ask whether the words call for thinking; small talk is answered at once. The thinker goes on meanwhile."""
-        if not self._options.direct_replies or turn.carried:
+        if not self._options.direct_replies or turn.carried is not None:
             # Few words that correct a problem look like small talk without it, and its thoughts are there.
             return True
         verdict = await self._session.weigh([*self._context.past, turn.input], self._script.need, self._script.yes_no)
@@ -311,11 +318,13 @@ class Loop:
             ):
                 self._changed.clear()
                 await self._changed.wait()
+                await self._mend(turn)
             if turn.thought_out:
                 break
             told = len(turn.findings)
             if await self._read_out(turn) or await self._say(turn, "step"):
                 await self._context.head_draft(turn, self._script.step_open)
+        await self._mend(turn)
         await self._conclude(turn)
 
     async def _read_out(self, turn: Turn) -> bool:
@@ -324,10 +333,26 @@ class Loop:
         if text is None or self._objection(turn, text, "step"):
             return False
         self._release(turn, text)
-        # The writer finds it in its view as if it had been written.
+        await self._write_out(turn, text)
+        return True
+
+    async def _write_out(self, turn: Turn, text: str) -> None:
+        """Let the writer find a sentence in its view as if it had been written."""
         draft = turn.replies[-1]
         await self._session.append(self._context.view(turn, draft), self._script.tokenizer.encode(text))
-        return True
+
+    async def _mend(self, turn: Turn) -> None:
+        """Take back what was released and the thoughts contradict now, and say what they say instead."""
+        if turn.checked == len(turn.steps.finished):
+            return
+        turn.checked = len(turn.steps.finished)
+        while (wrong := contradicted(turn.said, turn.steps.finished)) is not None:
+            turn.said.remove(wrong.sentence)
+            self._emit(Unsaid(wrong.sentence, "the thoughts contradict it"))
+            if wrong.instead is not None and wrong.instead not in turn.said:
+                self._release(turn, wrong.instead)
+                await self._write_out(turn, wrong.instead)
+                await self._context.head_draft(turn, self._script.step_open)
 
     async def _conclude(self, turn: Turn) -> None:
         """End the reply with the result of the thoughts."""

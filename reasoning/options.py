@@ -59,7 +59,11 @@ class LoopOptions:
     """Calls of one turn."""
     call_tokens: int = 256
     """Tokens of all calls of a turn; where they do not suffice, nothing is called."""
+    resume: bool = True
+    """Go on with the thoughts of an interrupted turn, as far as the new words leave them standing; else begin anew."""
     grounding: bool = True
     """Roll a sentence back when it holds a number or a name that neither the user nor the thoughts contain."""
+    thought_turns: int = 0
+    """Turns of the history that keep their thoughts, for what is asked about them later; their tokens take room."""
     history_turns: int = 8
     """Turns that stay in the context; older ones are dropped."""

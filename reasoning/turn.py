@@ -9,8 +9,20 @@ from typing import TYPE_CHECKING
 from reasoning.steps import Steps
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reasoning.calls import Written
     from reasoning.engine import Block
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Thoughts of a turn that was interrupted."""
+
+    steps: Sequence[str]
+    """Its finished steps."""
+    told: str
+    """The words that they are about."""
 
 
 @dataclass(slots=True)
@@ -31,8 +43,10 @@ class Turn:
     """Length of the thoughts up to the last fact that is kept."""
     facts: int = 0
     """How many of the finished steps are those facts."""
-    carried: bool = False
-    """The thoughts come from a turn that was interrupted."""
+    carried: Carried | None = None
+    """What comes from a turn that was interrupted."""
+    meant: str = ""
+    """The words of that turn, as these words correct them."""
     findings: list[str] = field(default_factory=list)
     """Steps that found something."""
     thinking: bool = False
@@ -42,6 +56,8 @@ class Turn:
     head: int = 0
     """Length of the draft's head."""
     said: list[str] = field(default_factory=list)
+    checked: int = 0
+    """How many of the finished steps were held against what was said."""
     calls: list[Written] = field(default_factory=list)
     tokens: Counter[str] = field(default_factory=Counter)
     first_step: int = 0
@@ -53,8 +69,9 @@ class Turn:
 
     @property
     def input_text(self) -> str:
-        """What the input block holds: the user's words, and the notes around them, a line each."""
-        return "\n".join(line for line in [*self.before, self.text, *self.after] if line)
+        """What the input block holds: the user's words with what they mean, and the notes around them, a line each."""
+        meant = self.meant and f"(So: {self.meant})"
+        return "\n".join(line for line in [*self.before, self.text, meant, *self.after] if line)
 
     @property
     def known(self) -> str:

@@ -35,6 +35,7 @@ _QUESTIONS: Final = (
 )
 """A bar marks where a speaker may fall silent."""
 _OVER: Final = ("Wait, what about ten of them?", "No, I meant twenty.", "Sorry, can you say that again?")
+_LISTENS: Final = ("Mm-hmm.", "Yeah.", "I see.", "Okay.")
 _PAUSES_MS: Final = (350, 600, 900, 1200)
 _NOISES_DB: Final = (20, 10, 5)
 _LEVEL: Final = 0.08
@@ -57,6 +58,8 @@ class Dialogue:
     """Background noise (RMS, 0..1)."""
     detail: str = ""
     """The pause or the noise, in words."""
+    heard_out: bool = False
+    """Whether the user listens to the end of the reply to what was said over the first one."""
 
 
 async def dialogues(voice: Synthesizer, count: int) -> list[Dialogue]:
@@ -86,7 +89,8 @@ async def _dialogue(voice: Synthesizer, kind: Kind, number: int) -> Dialogue:
         case "cough":
             return Dialogue(kind, text, sound, _cough(number))
         case "listens":
-            return Dialogue(kind, text, sound, await spoken(voice, "Mm-hmm."), "mm-hmm")
+            over_text = _LISTENS[number // 8 % len(_LISTENS)]
+            return Dialogue(kind, text, sound, await spoken(voice, over_text), over_text)
         case _:
             return Dialogue(kind, text, sound)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +21,13 @@ import numpy as np
 from agent import timeline
 from agent.bench.room import Room
 from agent.desktop import Controls, LiveTalk
-from agent.models import open_speech
+from agent.models import load_speech, open_speech
 from audio.agreement import key
 from audio.clock import RATE
 from audio.devices import SoundCard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from agent.bench.dialogues import Dialogue
     from agent.config import Settings
@@ -35,13 +36,23 @@ if TYPE_CHECKING:
     from reasoning.script import Script
     from reasoning.torch_engine import TorchEngine
 
-_LEAD_S: Final = 1.0
+_LEAD_S: Final = 0.6
 """Silence before the user's first word: the agent gets ready."""
-_OVER_AFTER_S: Final = 1.0
-"""Seconds of reply after which something sounds over it."""
+_OVER_AFTER_S: Final = 1.3
+"""Seconds of reply after which something sounds over it. In the first second of a conversation's first reply the
+microphone is closed (`devices.warmup_ms`), and here each reply is the first one."""
+_OVER_IN_S: Final = 0.3
+_OVER_LEFT_S: Final = 0.6
+"""Seconds of a clause that have sounded by then, and that are left: it is the agent's silence that is measured."""
+_ENOUGH_S: Final = 1.5
+"""Seconds of content after which a reply was heard far enough."""
+_REACTION_S: Final = 1.5
+"""Seconds after the last sound over a reply in which the agent must have done what it does about it."""
 _AFTER_S: Final = 0.8
 """Silence after a reply until it counts as over."""
-_MOST_S: Final = 45.0
+_BEGUN_S: Final = 2.5
+"""Seconds after the end of the turn in which a reply that is complete has begun to sound."""
+_MOST_S: Final = 25.0
 """Seconds that a reply may take; then the exchange is ended."""
 _MISSED_S: Final = 4.0
 """Seconds after the last word in which the turn must end."""
@@ -78,6 +89,8 @@ class Exchange:
     """The turn was ended while the user was not done."""
     missed: bool = False
     """The turn was not ended in time."""
+    over_heard: str = ""
+    """The transcript of what sounded over the reply."""
     wrongly_stopped: bool = False
     """The reply was given up for a cough or a sign of listening."""
     not_stopped: bool = False
@@ -117,6 +130,7 @@ class Stage:
 
     def __init__(self, settings: Settings, files: Files, engine: TorchEngine, script: Script) -> None:
         self._settings, self._files, self._engine, self._script = settings, files, engine, script
+        self._speech = load_speech(files, settings)
         self.entries: list[timeline.Entry] = []
         """Timeline of the newest exchange."""
 
@@ -124,31 +138,35 @@ class Stage:
         """Hold one exchange, in real time."""
         room, watch, controls = Room(noise=dialogue.noise), _Watch(), Controls()
         card = SoundCard(self._settings.devices, lambda _: None, room)
-        async with open_speech(self._files, self._settings, self._engine) as (ears, synthesizer), card:
+        async with open_speech(self._files, self._settings, self._engine, self._speech) as (ears, synthesizer), card:
             talk = LiveTalk(self._settings, watch, controls)
             ears.own = talk.own
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(talk.run(card, ears, synthesizer, self._engine, self._script))
-                asked = await self._user(dialogue, room, watch)
+                asked = await self._user(dialogue, room, watch, talk)
+                # Before the end of the exchange cuts the reply: that is no interruption.
+                self.entries = list(watch.entries)
                 controls.ended.set()
                 await running
-        self.entries = watch.entries
-        return measure(dialogue, room, watch.entries, asked, underruns=card.counters.underruns)
+        return measure(dialogue, room, self.entries, asked, underruns=card.counters.underruns)
 
-    async def _user(self, dialogue: Dialogue, room: Room, watch: _Watch) -> tuple[int, int | None]:
+    async def _user(self, dialogue: Dialogue, room: Room, watch: _Watch, talk: LiveTalk) -> tuple[int, int | None]:
         """Play the user; give where on the axis the question began, and what sounded over the reply."""
-        await _until(lambda: room.now >= _LEAD_S * RATE)
+        await _until(lambda: talk.now_s >= _LEAD_S)
         asked, over = room.say(dialogue.sound), None
         end = asked + len(dialogue.sound)
         with suppress(TimeoutError):
             async with asyncio.timeout(_MOST_S + len(dialogue.sound) / RATE):
                 await _until(lambda: not room.talking and bool(watch.of(timeline.TurnEnded)))
-                if dialogue.over is not None:
-                    await _until(lambda: _sounding_s(room, end) > _OVER_AFTER_S or bool(watch.of(timeline.TurnDone)))
+                if dialogue.over is None:
+                    await _until(lambda: _enough(room, watch) or _over(room, watch))
+                else:
+                    await _until(lambda: _amid(room, watch, end) or _over(room, watch))
                     over = room.say(dialogue.over)
                     await _until(lambda: not room.talking)
-                    await asyncio.sleep(1.5)
-                await _until(lambda: _over(room, watch))
+                    await asyncio.sleep(_REACTION_S)
+                    if dialogue.heard_out:
+                        await _until(lambda: len(watch.of(timeline.TurnEnded)) > 1 and _over(room, watch))
         return asked, over
 
 
@@ -157,15 +175,37 @@ async def _until(done: Callable[[], bool]) -> None:
         await asyncio.sleep(0.02)
 
 
+def _amid(room: Room, watch: _Watch, since: int) -> bool:
+    """Say whether a reply that has sounded for long enough is in the middle of a clause."""
+    clauses = _clauses(watch)
+    if not clauses or _sounding_s(room, since) <= _OVER_AFTER_S:
+        return False
+    now_s = room.now / RATE
+    return now_s - clauses[-1].start_ms / 1000 > _OVER_IN_S and clauses[-1].end_ms / 1000 - now_s > _OVER_LEFT_S
+
+
 def _sounding_s(room: Room, since: int) -> float:
     blocks = room.played[since * len(room.played) // max(1, room.now) :]
     return sum(len(block) for block in blocks if np.abs(block).max() > _AUDIBLE) / RATE
+
+
+def _enough(room: Room, watch: _Watch) -> bool:
+    """Say whether so much of the reply was heard that the rest changes no figure."""
+    content = [clause for clause in _clauses(watch) if clause.kind == "content"]
+    return bool(content) and room.now / RATE - content[0].start_ms / 1000 > _ENOUGH_S
+
+
+def _clauses(watch: _Watch) -> list[timeline.AudioOut]:
+    return [entry.event for entry in watch.entries if isinstance(entry.event, timeline.AudioOut)]
 
 
 def _over(room: Room, watch: _Watch) -> bool:
     """Say whether the reply has sounded to its end."""
     ended, done = watch.of(timeline.TurnEnded), watch.of(timeline.TurnDone)
     if not ended or not done or done[-1].t_ms < ended[-1].t_ms - 3000:
+        return False
+    if room.now / RATE - ended[-1].t_ms / 1000 < _BEGUN_S:
+        # A reply that was made on a wager may be complete before it begins to sound.
         return False
     blocks = room.played[-round(_AFTER_S * 100) :]
     return not any(np.abs(block).max() > _AUDIBLE for block in blocks)
@@ -185,6 +225,7 @@ def measure(
     found.first_sound_s = (begin + int(first[0]) - last) / RATE if len(first) else None
     found.spoken_s = sum(len(block) for block in room.played if np.abs(block).max(initial=0) > _AUDIBLE) / RATE
     mine = [entry for entry in ended if over is None or entry.t_ms * RATE / 1000 < over]
+    found.heard = _joined(entry.event.text for entry in mine if isinstance(entry.event, timeline.TurnEnded))
     found.cut_off = any(entry.t_ms * RATE / 1000 < last for entry in mine) or len(mine) > 1
     found.missed = not any(entry.t_ms / 1000 - last / RATE < _MISSED_S for entry in mine)
     if mine:
@@ -195,8 +236,7 @@ def measure(
 
 
 def _stages(found: Exchange, entries: Sequence[timeline.Entry], ended: timeline.Entry, last_s: float) -> None:
-    assert isinstance(ended.event, timeline.TurnEnded)  # noqa: S101 - the caller chose it so
-    found.heard, found.end_of_turn_s = ended.event.text, ended.t_ms / 1000 - last_s
+    found.end_of_turn_s = ended.t_ms / 1000 - last_s
     words = [entry for entry in entries if isinstance(entry.event, timeline.Words) and entry.t_ms <= ended.t_ms]
     changed = [entry for before, entry in zip([None, *words], words, strict=False) if _text(before) != _text(entry)]
     found.recognised_s = changed[-1].t_ms / 1000 - last_s if changed else None
@@ -216,6 +256,14 @@ def _stages(found: Exchange, entries: Sequence[timeline.Entry], ended: timeline.
             found.voice_s = after[0] - max(told, ended.t_ms / 1000)
 
 
+def _joined(turns: Iterable[str]) -> str:
+    """Give all that was heard: a turn that was cut off may be told again with its rest."""
+    heard = ""
+    for text in turns:
+        heard = text if text.startswith(heard) else f"{heard} {text}"
+    return heard
+
+
 def _text(entry: timeline.Entry | None) -> str:
     return entry.event.committed if entry is not None and isinstance(entry.event, timeline.Words) else ""
 
@@ -228,11 +276,14 @@ def _overlap(
     stops = [entry.t_ms * RATE / 1000 for entry in entries if isinstance(entry.event, timeline.Interrupted)]
     pauses = [entry.t_ms * RATE / 1000 for entry in entries if isinstance(entry.event, timeline.Paused)]
     meant = range(0) if over is None else range(over, over + length + 2 * RATE)
-    # The last interruption may be the end of the exchange itself.
-    found.self_interruptions = sum(int(at) not in meant and at < len(played) - RATE for at in (*stops, *pauses))
+    found.self_interruptions = sum(int(at) not in meant for at in (*stops, *pauses))
     if over is None or dialogue.over is None:
         return
     stopped = any(int(at) in meant for at in stops)
+    words = [entry.event for entry in entries if int(entry.t_ms * RATE / 1000) in meant]
+    found.over_heard = next(
+        (f"{w.committed} {w.tentative}".strip() for w in words[::-1] if isinstance(w, timeline.Words)), ""
+    )
     begin = over + int(np.flatnonzero(np.abs(dialogue.over) > _AUDIBLE)[0])
     was_sounding = bool(np.any(np.abs(played[begin - RATE // 4 : begin]) > _AUDIBLE))
     if dialogue.kind == "barge-in":
@@ -266,7 +317,7 @@ def _words(text: str) -> list[str]:
     from num2words import num2words  # noqa: PLC0415 - for this only
 
     words: list[str] = []
-    for word in text.replace("-", " ").replace("$", " dollars ").split():
+    for word in re.sub(r"\$(\d+)", r"\1 dollars", text.replace("-", " ")).split():
         bare = key(word)
         words += num2words(int(bare)).replace("-", " ").split() if bare.isdigit() else [bare]
     return [word for word in words if word not in {"", "um", "uh"}]

@@ -12,7 +12,11 @@ from agent.commands.options import Model
 if TYPE_CHECKING:
     from agent.commands.invocation import Invocation
 
-app = typer.Typer(no_args_is_help=True, help="Benchmarks: engine, latency, server, think.", rich_markup_mode=None)
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Benchmarks: corrections, echo, engine, latency, robot, server, think.",
+    rich_markup_mode=None,
+)
 
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures and samples.")]
 PlotFile = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw the figure (PNG, SVG or PDF).")]
@@ -60,11 +64,29 @@ def latency(
         bool, typer.Option("--quick", help="Three exchanges: shows that it runs, proves nothing.")
     ] = False,
 ) -> None:
-    """Hold spoken exchanges through the whole live path in real time: promptness, barge-in, false cut-offs, words."""
+    """Hold spoken exchanges through the whole live path in real time: promptness, barge-in, false cut-offs, words.
+
+    Ctrl-C ends it early: what was held by then is reported.
+    """
     invocation: Invocation = context.obj
     from agent.bench.latency_command import Options, run  # noqa: PLC0415 - torch is slow to import
 
     run(invocation, {"models.llm": model}, Options(3 if quick else count, json_file, plot))
+
+
+@app.command()
+def echo(
+    context: typer.Context,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="How long the agent speaks.")] = 10.0,
+    echo_db: Annotated[float, typer.Option("--echo", metavar="DB", help="Level of its echo.")] = -20.0,
+    json_file: JsonFile = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Half a minute: shows that it runs, proves nothing.")] = False,
+) -> None:
+    """Let the agent speak for minutes while its microphone hears it, and count what it takes for a user."""
+    invocation: Invocation = context.obj
+    from agent.bench.echo import Options, run  # noqa: PLC0415 - onnxruntime is slow to import
+
+    run(invocation, Options(0.5 if quick else minutes, echo_db, json_file))
 
 
 @app.command()

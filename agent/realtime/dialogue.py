@@ -29,6 +29,7 @@ from audio.errors import AudioError
 from audio.messages import HardEnd, SpeechStarted, Words
 from audio.vad import VoiceActivity
 from reasoning import events as thinking
+from reasoning.consistency import REPAIR
 from reasoning.errors import ReasoningError
 from reasoning.policies import Holding
 
@@ -406,6 +407,9 @@ class Dialogue:
         match event:
             case thinking.ReplyText(text):
                 reply.mouth.say(text)
+            case thinking.Unsaid():
+                # A client has the text already, and may have played it.
+                reply.mouth.say(REPAIR)
             case thinking.Call():
                 if reply.response_id is None:
                     reply.calls.append(event)

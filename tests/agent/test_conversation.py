@@ -127,6 +127,26 @@ def test_after_a_cough_or_a_backchannel_the_reply_goes_on(text: str) -> None:
     assert told(conversation, LATER) == [Hush()]
 
 
+@pytest.mark.parametrize(
+    ("text", "confidence", "interrupts"),
+    [
+        ("Mm-on.", (0.01,), False),
+        ("MMA CHEM", (0.16, 0.11), False),
+        ("Wait", (0.3,), True),
+        ("MMA wait", (0.1, 0.3), True),
+        ("no not that", (0.1, 0.1, 0.1), True),
+    ],
+)
+def test_a_word_or_two_that_nobody_could_make_out_interrupt_nothing(
+    text: str, confidence: tuple[float, ...], interrupts: bool
+) -> None:
+    conversation = answering()
+    told(conversation, LATER, SOFT)
+    heard = Words(2, 0, text, "", confidence, final=True)
+    assert (Interrupt(resumed=False) in told(conversation, heard)) == interrupts
+    assert conversation.hushed is False
+
+
 def test_a_backchannel_that_becomes_words_interrupts() -> None:
     conversation = answering()
     assert told(conversation, LATER, words("yeah"), SOFT, words("yeah")) == [Hush(), GoOn()]

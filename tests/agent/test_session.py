@@ -549,3 +549,26 @@ async def test_a_failure_of_the_engine_ends_the_session_with_its_cause() -> None
     except* Broken as group:
         caught = group
     assert caught is not None
+
+
+WRONG = f"6 * 4 = 25 eggs\n25 - 1 = 24 eggs\nEach row has 4 eggs\nWait, 6 * 4 = 24 eggs\nAnswer: 24 eggs{END}"
+
+
+@pytest.mark.parametrize("step_s", [0.005, 0.08])
+async def test_what_the_thoughts_contradict_is_not_said_or_is_repaired_aloud(step_s: float) -> None:
+    """Quick thoughts find their error before it is heard, slow ones while it sounds."""
+    async with world(Model(thoughts=WRONG)) as one:
+        one.engine.step_s = step_s
+        await one.say(ASK)
+        await one.reply()
+        assert [event.text for event in one.of(timeline.ReplyUnsaid)] == ["6 times 4 is 25 eggs."]
+        said = " ".join(one.heard)
+        if step_s < 0.01:
+            assert "25 eggs" not in said
+            assert "Sorry" not in said
+        else:
+            assert said.index("6 times 4 is 25 eggs.") < said.index("Sorry, that was wrong. 6 times 4 is 24 eggs.")
+        assert last_number(said) == 24.0
+        await one.say(ALSO)
+        await one.wait(lambda: len(one.of(TurnEnded)) == 2)
+        assert ("25" in one.blocks.text("heard1")) == ("25" in said)

@@ -227,3 +227,40 @@ def test_the_ledger_holds_what_was_played_and_nothing_else(deeds: list[str | int
             assert one.speaker.ledger.heard().rstrip("😀 ") == said.rstrip("😀 ")
 
     asyncio.run(run())
+
+
+@given(st.integers(0, 3000), st.integers(0, 2), st.booleans(), st.booleans())
+def test_what_was_not_heard_of_an_unsaid_sentence_is_never_heard(
+    samples: int, which: int, made: bool, is_open: bool
+) -> None:
+    sentences = ["One two three four.", "Five, six and seven, eight!", "Nine ten."]
+
+    async def run() -> None:
+        async with mouth() as one:
+            one.speaker.begin()
+            if is_open:
+                one.speaker.open()
+            for sentence in sentences:
+                one.speaker.say(sentence)
+            if made:
+                await one.quiet()
+            one.listen(samples)
+            before = one.speaker.ledger.heard()
+            heard = one.speaker.unsay(sentences[which])
+            assert not one.speaker.unsay("What nobody said.")
+            assert one.speaker.ledger.heard().removesuffix(" — ").rstrip() == before.rstrip()
+            one.speaker.open()
+            await one.quiet()
+            one.listen(20_000)
+            assert one.speaker.lead_s == 0
+            text = one.speaker.ledger.heard()
+            assert text.startswith(before.rstrip())
+            first = sentences[which].split()[0]
+            assert heard == (first in before)
+            assert [word for word in sentences[which].split() if word in text.split()] == [
+                word for word in sentences[which].split() if word in before.split()
+            ]
+            for number, sentence in enumerate(sentences):
+                assert number == which or sentence in text
+
+    asyncio.run(run())

@@ -59,6 +59,20 @@ def test_what_has_no_sound_is_heard_with_what_follows() -> None:
     assert ledger.heard() == "Look: ```code``` "
 
 
+def test_what_is_dropped_is_forgotten_but_for_what_was_heard_of_it() -> None:
+    ledger = Ledger()
+    for number, text in enumerate(("one ", "two three ", "four "), start=1):
+        ledger.add(number, text, 100 * len(text.split()), "content")
+    ledger.played(210)
+    assert ledger.drop({2}) == "two"
+    assert ledger.heard() == "one two — "
+    ledger.played(310)
+    assert ledger.heard() == "one two — four "
+    assert ledger.drop({3}) == "four "
+    assert ledger.drop({9}) == ""
+    assert ledger.heard() == "one two — four "
+
+
 ENTRIES = st.lists(
     st.tuples(
         st.lists(st.text("ab.", min_size=1, max_size=6), max_size=5).map(lambda words: " ".join(words) + " "),

@@ -130,7 +130,7 @@ def test_sound_that_a_lost_device_held_is_handed_out_again() -> None:
 
 
 LAGGING = st.lists(
-    st.tuples(st.sampled_from(["queue", "advance", "lag", "flush", "again"]), st.integers(0, 40)), max_size=40
+    st.tuples(st.sampled_from(["queue", "advance", "lag", "flush", "again", "drop"]), st.integers(0, 40)), max_size=40
 )
 
 
@@ -162,6 +162,8 @@ def test_a_device_that_honours_silence_has_played_what_is_told_as_heard(steps: l
             case "flush":
                 playout.flush(generation)
                 generation += 1
+            case "drop":
+                playout.drop({amount, amount + 1})
             case _:
                 playout.hand_out_again()
         assert playout.played == sum(1 for value in played if value)
@@ -199,3 +201,21 @@ def test_what_is_flushed_while_it_is_paused_ended_at_the_pause() -> None:
     playout.pause()
     playout.advance(900)
     assert playout.flush(1) == [ClipEnded(1, "text", "content", 60, 60, complete=False)]
+
+
+def test_what_is_dropped_is_not_heard_and_what_follows_moves_up() -> None:
+    silenced: list[int] = []
+    playout = Playout(RATE, lambda: silenced.append(playout.now))
+    for value in (1, 2, 3):
+        playout.queue(clip(50, value), "content", 1)
+    playout.lag(10)
+    _, events = playout.advance(90)
+    assert playout.drop({2}) == [ClipEnded(2, "text", "content", 80, 30, complete=False)]
+    assert silenced == [90]
+    sound, more = playout.advance(150)
+    assert sound.tolist() == [3] * 50 + [0] * 10
+    assert [event.clip for event in [*events, *more]] == [1, 1, 2, 3, 3]
+    playout.lag(0)
+    playout.advance(160)
+    assert playout.played == 130
+    assert playout.drop({1, 3, 7}) == []

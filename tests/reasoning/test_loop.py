@@ -592,6 +592,33 @@ async def test_thoughts_of_an_interrupted_turn_stand_in_the_next_and_end_with_it
         assert "6 and 4 is 24" not in thinker
 
 
+@pytest.mark.parametrize("resume", [True, False])
+async def test_a_corrected_number_takes_what_rests_on_it_out_of_the_thoughts(resume: bool) -> None:
+    model = Model(thoughts=f"Half the rows: 6 / 2 = 3\n4 eggs * 5 = 20 eggs\n3 * 2 = 6 rows\n6 * 4 = 24 eggs\n{END}")
+    async with rig(model, LoopOptions(resume=resume)) as one:
+        await one.loop.hear(QUESTION)
+        answer = asyncio.create_task(one.loop.answer(QUESTION))
+        while "6 rows" not in one.thought:
+            await one.engine.step()
+        await cancelled_after(0, answer)
+        await one.loop.finish("There are", interrupted=True)
+        for words, stands in (("Sorry, I meant", True), ("Sorry, I meant 7 rows.", False)):
+            if not stands:
+                await one.loop.take_back()
+            one.engine.log.clear()
+            answer = asyncio.create_task(one.loop.answer(words))
+            while not (views := [text for name, text in one.engine.log if name.startswith("thoughts")]):
+                await one.engine.step()
+            await cancelled_after(0, answer)
+            view = views[0]
+            check_messages(view)
+            thoughts = view.partition(FAMILY.work_open)[2]
+            assert ("4 eggs * 5 = 20 eggs" in thoughts) == resume
+            assert ("6 / 2 = 3" in thoughts) == ("3 * 2 = 6 rows" in thoughts) == (stands and resume)
+            meant = QUESTION.replace("6 rows", "7 rows")
+            assert (f"Sorry, I meant 7 rows.\n(So: {meant})" in view) == (resume and not stands)
+
+
 @pytest.mark.parametrize("mode", ["async", "think-first", "no-think"])
 async def test_a_cancelled_answer_leaves_no_stream_and_no_task(mode: Mode) -> None:
     point, cancelled = 0, True
@@ -691,6 +718,20 @@ async def test_old_turns_leave_the_context_at_a_turn_boundary() -> None:
         assert "Question 1." not in text
         assert "Question 2." in text
         assert "Question 3." in text
+
+
+@pytest.mark.parametrize("thought_turns", [0, 1, 2])
+async def test_thoughts_stay_in_the_history_for_as_many_turns_as_asked_for(thought_turns: int) -> None:
+    async with rig(options=LoopOptions(thought_turns=thought_turns)) as one:
+        for number in range(4):
+            await one.turn(f"Question {number}. {QUESTION}", heard=f"Answer {number}.")
+            text = next(text for name, text in reversed(one.engine.log) if name.startswith("thoughts"))
+            check_messages(text)
+            past = text[: text.index(f"Question {number}.")].split("Question ")[1:]
+            assert ["The product of 6 and 4" in turn for turn in past] == [
+                number - place <= thought_turns for place in range(number)
+            ]
+            assert [f"Answer {place}.{END}" in turn for place, turn in enumerate(past)] == [True] * number
 
 
 async def test_a_small_context_drops_history_rather_than_a_turn() -> None:
