@@ -19,7 +19,7 @@ from agent.bench.statistics import percentile
 from agent.commands.invocation import open_store
 from agent.commands.progress import shown
 from agent.errors import ReportError
-from agent.models import find, open_engine
+from agent.models import find, open_embedded
 from audio.decoder import WhisperDecoder
 from audio.synthesizer import Synthesizer
 
@@ -82,7 +82,7 @@ async def _measured(settings: Settings, files: Files, count: int) -> tuple[list[
         script = await dialogues(voice, count)
     speed = await asyncio.to_thread(_real_time_factor, settings, files, script)
     done: list[Exchange] = []
-    async with open_engine(files.llm, settings.engine) as (engine, words):
+    async with open_embedded(files.llm, settings.engine) as (engine, words):
         stage = Stage(settings, files, engine, words)
         for number, dialogue in enumerate(script, 1):
             start = perf_counter()
