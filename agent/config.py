@@ -32,7 +32,7 @@ from agent.fielddocs import field_docs
 from agent.options import TurnOptions
 from agent.realtime.options import ServerOptions
 from audio.options import DeviceOptions, EarsOptions, VoiceOptions
-from reasoning.options import EngineOptions, LoopOptions
+from reasoning.options import EngineOptions, LoopOptions, VllmOptions
 from robots.options import RobotOptions
 
 _PREFIX = "DESCANT_"
@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     voice: VoiceOptions = field(default_factory=VoiceOptions)
     devices: DeviceOptions = field(default_factory=DeviceOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
+    vllm: VllmOptions = field(default_factory=VllmOptions)
     loop: LoopOptions = field(default_factory=LoopOptions)
     turns: TurnOptions = field(default_factory=TurnOptions)
     robot: RobotOptions = field(default_factory=RobotOptions)

@@ -238,7 +238,7 @@ async def run(settings: Settings, live: Live, shown: Callable[[Controls], Abstra
         card.check()
         with progress_shown() as progress:
             files = find(settings, open_store(settings.models), progress, speech=True)
-        engine, script = await stack.enter_async_context(open_engine(files.llm, settings.engine))
+        engine, script = await stack.enter_async_context(open_engine(files.llm, settings))
         with loading("ears and voice"):
             ears, synthesizer = await stack.enter_async_context(open_speech(files, settings, engine))
         log = stack.enter_context(timeline.Timeline(live.timeline_file)) if live.timeline_file else None

@@ -17,9 +17,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.commands.invocation import open_store
+from agent.errors import AgentError
 from agent.robot_access import look
+from agent.served import check_vocabulary, servers_of, vocabulary_in
 from reasoning.catalogue import CATALOGUE
-from reasoning.errors import StoreError
+from reasoning.errors import ReasoningError, StoreError
+from reasoning.script import FAMILIES, family_of
 from reasoning.store import State
 from robots.errors import RobotInputError
 from robots.options import RobotOptions
@@ -27,7 +31,8 @@ from robots.options import RobotOptions
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent.config import ModelOptions
+    from agent.config import ModelOptions, Settings
+    from reasoning.served.servers import Look, Servers
     from reasoning.store import Store
 
 _NEEDED_MEMORY_GB = 3.0
@@ -95,6 +100,53 @@ async def examine_robot(options: RobotOptions) -> list[Finding]:
     mend = "" if fit else "descant robot state says more"
     verdict = Verdict.GOOD if fit else Verdict.NOTE
     return [*found, Finding(f"robot {options.address}", verdict, told["command"], mend)]
+
+
+async def examine_servers(settings: Settings) -> list[Finding]:
+    """Look at the language model servers, if the settings leave the model to some."""
+    if settings.engine.kind != "vllm":
+        return []
+    try:
+        servers = servers_of(settings)
+    except AgentError as error:
+        return [Finding("language model servers", Verdict.BAD, str(error), "see docs/vllm.md")]
+    try:
+        looks = await servers.look()
+        found = [finding for look in looks for finding in _server(look, settings)]
+        return [*found, *await _vocabulary(settings, servers)] if any(not look.wrong for look in looks) else found
+    finally:
+        await servers.aclose()
+
+
+def _server(look: Look, settings: Settings) -> Iterator[Finding]:
+    what, model = f"server {look.url}", look.model
+    if model is None:
+        yield Finding(what, Verdict.BAD, look.wrong, "start vLLM there, or mend vllm.servers; see docs/vllm.md")
+        return
+    yield Finding(what, Verdict.GOOD, f"{model.name}, {model.context} tokens, answers in token ids")
+    if model.context <= settings.engine.context:
+        mend = f"set engine.context to {model.context - 1} or less"
+        yield Finding("context", Verdict.BAD, f"the server's is not above {settings.engine.context}", mend)
+    if look.cache_block:
+        yield Finding("prefix caching", Verdict.GOOD, f"on, in blocks of {look.cache_block} tokens")
+    else:
+        yield Finding("prefix caching", Verdict.NOTE, "off, or not told", "start it with --enable-prefix-caching")
+    if family_of(f"{model.root} {model.name}") is FAMILIES[-1]:
+        known = "it is prompted as any instruct model; names of special families count: qwen3"
+        yield Finding("model family", Verdict.GOOD, known)
+    else:
+        yield Finding("model family", Verdict.GOOD, "known by its name")
+
+
+async def _vocabulary(settings: Settings, servers: Servers) -> list[Finding]:
+    name = settings.models.llm
+    try:
+        file = open_store(settings.models).language_model(name)
+        checked = await check_vocabulary(servers, vocabulary_in(file), file)
+    except ReasoningError as error:
+        return [Finding("vocabulary", Verdict.BAD, str(error), "name the served model's folder by models.llm")]
+    told = "is the served model's" if checked else "cannot be checked: the server has no /tokenize"
+    return [Finding("vocabulary", Verdict.GOOD if checked else Verdict.NOTE, f"{name} {told}")]
 
 
 def _python() -> Finding:

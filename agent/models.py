@@ -15,6 +15,7 @@ import platformdirs
 import torch
 from rich.console import Console
 
+from agent.served import open_served
 from agent.stop_phrases import StopPhrases
 from audio.decoder import WhisperDecoder
 from audio.ears import Ears
@@ -82,8 +83,19 @@ def _turn(options: ModelOptions, store: Store, progress: Callable[[Progress], No
 
 
 @asynccontextmanager
-async def open_engine(file: Path, options: EngineOptions) -> AsyncIterator[tuple[TorchEngine, Script]]:
-    """Load the language model, and free it at the end."""
+async def open_engine(file: Path, settings: Settings) -> AsyncIterator[tuple[Engine, Script]]:
+    """Load the language model, or connect to servers that have it; free it at the end."""
+    if settings.engine.kind == "vllm":
+        async with open_served(file, settings) as opened:
+            yield opened
+    else:
+        async with open_embedded(file, settings.engine) as opened:
+            yield opened
+
+
+@asynccontextmanager
+async def open_embedded(file: Path, options: EngineOptions) -> AsyncIterator[tuple[TorchEngine, Script]]:
+    """Load the language model into this process, and free it at the end."""
     with Console(stderr=True).status("loading the language model (longer the first time: its weights are repacked)"):
         engine, script = await asyncio.to_thread(load_engine, file, options)
     try:

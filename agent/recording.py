@@ -71,7 +71,7 @@ async def run(settings: Settings, talk: Talk) -> None:
     console = Console()
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=True)
-    async with open_engine(files.llm, settings.engine) as (engine, script):
+    async with open_engine(files.llm, settings) as (engine, script):
         with displayed(console) as display:
             entries = await converse(
                 recording, engine, script, files=files, settings=settings, talk=talk, display=display

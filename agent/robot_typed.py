@@ -61,7 +61,7 @@ async def run(settings: Settings, typed: Typed) -> bool:
     site_of(settings.robot)
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=False)
-    async with open_engine(files.llm, settings.engine) as (engine, script), commanded(settings.robot) as robot:
+    async with open_engine(files.llm, settings) as (engine, script), commanded(settings.robot) as robot:
         await until_ready(robot)
         screen = Lines(Console(highlight=False), thoughts=typed.thoughts)
         talk = Talk(robot, screen, typed)

@@ -29,7 +29,7 @@ async def run(settings: Settings, text: str, timeline_file: Path | None, seed: i
         raise BadQuestion('the question is empty; ask something, as in: descant ask "what is 12 times 7?"')
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=False)
-    async with open_engine(files.llm, settings.engine) as (engine, script), AsyncExitStack() as stack:
+    async with open_engine(files.llm, settings) as (engine, script), AsyncExitStack() as stack:
         # Only now, so that nothing is overwritten by a question that cannot be asked.
         file = stack.enter_context(timeline.Timeline(timeline_file)) if timeline_file else None
         session = await stack.enter_async_context(engine.session())

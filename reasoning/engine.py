@@ -129,9 +129,9 @@ class EngineSession(Protocol[B]):
     def generate(self, view: Sequence[B], rules: Sampling) -> AsyncGenerator[Token]:
         """Write the view's last block token by token.
 
-        An unread stream computes at most one token ahead, then pauses. After `aclose` the block holds exactly the
-        tokens that were delivered. Raises `BlockBusy` and `ContextFull` as `append` does, and `BadTool` for a grammar
-        that cannot be used, before anything is written.
+        An unread stream computes at most one token ahead, then pauses; without live views it computes as far as its
+        segment goes. After `aclose` the block holds exactly the tokens that were delivered. Raises `BlockBusy` and
+        `ContextFull` as `append` does, and `BadTool` for a grammar that cannot be used, before anything is written.
         """
         ...
 

@@ -5,7 +5,7 @@ ReasoningError                exit code 1: the environment, or the run
 ├── BadTool                   exit code 2: a tool whose name, schema or grammar cannot be used
 ├── BlockBusy                 a block that a stream writes was to be written by another
 ├── ContextFull               a view would hold more tokens than the model reads
-├── EngineFailed              a step could not be computed (out of memory, or the engine is closed)
+├── EngineFailed              a step could not be computed (out of memory, the engine is closed, no server answers)
 ├── NativeUnavailable         the engine's own kernels are required and cannot be had
 └── StoreError                models on disk
     ├── UnknownModel          exit code 2: a name that the catalogue does not have

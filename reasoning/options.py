@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Mode = Literal["async", "think-first", "no-think"]
@@ -11,8 +12,10 @@ Mode = Literal["async", "think-first", "no-think"]
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """The embedded engine."""
+    """What the language model runs on."""
 
+    kind: Literal["torch", "vllm"] = "torch"
+    """`torch` is the embedded engine; `vllm` leaves the model to servers, see the group `vllm`."""
     threads: int = 2
     """Threads of a step; more than the machine's cores make it slower."""
     prefill_rows: int = 8
@@ -21,6 +24,31 @@ class EngineOptions:
     """Tokens that one view may hold; each costs 28 kB with the default model."""
     native: Literal["auto", "off", "require"] = "auto"
     """Compile kernels for this processor at first start: when a compiler is there, never, or fail without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class VllmOptions:
+    """Language model servers (vLLM), in place of the embedded engine."""
+
+    servers: tuple[str, ...] = ()
+    """Their addresses, as http://127.0.0.1:8000; several serve the same model, and stand in for each other."""
+    api_key_file: Path | None = None
+    """File whose first line is the servers' key."""
+    model: str = ""
+    """The name under which the model is served; empty: the first that the server lists."""
+    segment_tokens: int = 16
+    """Tokens that a stream writes until it reads what others wrote meanwhile. Fewer follow the thoughts more closely;
+    each segment costs a round trip, and what the server's cache does not hold of the new text."""
+    priorities: bool = True
+    """Let short requests overtake long ones, where the server was started with `--scheduling-policy priority`."""
+    connect_s: float = 2.0
+    """Seconds until a server that does not take a connection counts as failed."""
+    stall_s: float = 20.0
+    """Seconds without a token until a request counts as failed; a long prompt on a busy server takes some."""
+    patience_s: float = 90.0
+    """Seconds for which failed requests are tried again, at any server; a server takes half a minute to start."""
+    health_s: float = 5.0
+    """Seconds between two looks at a server's health."""
 
 
 @dataclass(frozen=True, slots=True)

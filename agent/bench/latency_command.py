@@ -20,7 +20,7 @@ from agent.bench.stopping import run_until_stopped
 from agent.commands.invocation import open_store
 from agent.commands.progress import shown
 from agent.errors import ReportError
-from agent.models import find, open_engine
+from agent.models import find, open_embedded
 from audio.decoder import WhisperDecoder
 from audio.synthesizer import Synthesizer
 
@@ -101,7 +101,7 @@ class _Run:
         async with Synthesizer(next(files.voice.glob("*.onnx")), settings.voice) as voice:
             script = await dialogues(voice, count)
         self.speed = await asyncio.to_thread(_real_time_factor, settings, files, script)
-        async with open_engine(files.llm, settings.engine) as (engine, words):
+        async with open_embedded(files.llm, settings.engine) as (engine, words):
             stage = Stage(settings, files, engine, words)
             for number, dialogue in enumerate(script, 1):
                 start = perf_counter()

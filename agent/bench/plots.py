@@ -1,11 +1,13 @@
-"""Draws accuracy against promptness, one point a row. Needs the extra "bench"."""
+"""Draws what benchmarks found. Needs the extra "bench"."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import cycle
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from agent.bench.capacity import conversations
 from agent.bench.summary import summarise
 from agent.errors import BenchExtraMissing, ReportError
 
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from matplotlib.figure import Figure
+
+    from agent.bench.capacity import Hardware, Load
     from agent.bench.metrics import Sample
 
 
@@ -75,6 +80,42 @@ def draw(rows: Mapping[str, Sequence[Sample]], path: Path) -> None:
     axes.grid(alpha=0.3)
     if points:
         axes.legend(loc="best", framealpha=0.9)
+    _save(figure, path)
+
+
+def draw_fleet(levels: Sequence[Mapping[str, Any]], load: Load, hardware: Hardware, path: Path) -> None:
+    """Draw what was measured, time to the first clause, beside what is calculated, conversations by bandwidth.
+
+    Raises:
+        ReportError: the file cannot be written.
+
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415 - optional
+
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    measured, calculated = figure.subplots(1, 2)
+    for mode in dict.fromkeys(level["mode"] for level in levels):
+        of_mode = [level for level in levels if level["mode"] == mode and level["first_clause_p50_s"] is not None]
+        numbers = [level["conversations"] for level in of_mode]
+        measured.plot(numbers, [level["first_clause_p50_s"] for level in of_mode], "o-", label=f"{mode}, median")
+        measured.plot(numbers, [level["first_clause_p95_s"] for level in of_mode], "x:", label=f"{mode}, 95 %")
+    measured.set(title="measured here", xlabel="conversations at once", ylabel="seconds to the first clause", ylim=0)
+    steps = [hardware.bandwidth * share / 50 for share in range(1, 101)]
+    fits = [conversations(load, replace(hardware, bandwidth=step)) for step in steps]
+    calculated.plot([step / 1e9 for step in steps], fits)
+    calculated.axvline(hardware.bandwidth / 1e9, linestyle=":")
+    calculated.set(
+        title=f"calculated, not measured (batch {hardware.batch}, weights {hardware.weights / 1e9:g} GB)",
+        xlabel="memory bandwidth, GB/s",
+        ylabel="conversations at once, at most",
+    )
+    measured.legend()
+    for axes in (measured, calculated):
+        axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:

@@ -26,7 +26,7 @@ from agent.bench.robot_stop import CONDITIONS, Trial, measure
 from agent.bench.statistics import percentile, wilson
 from agent.commands.invocation import open_store
 from agent.commands.progress import shown
-from agent.models import find, open_engine
+from agent.models import find, open_embedded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,7 +88,7 @@ async def _measured(
 ) -> tuple[dict[str, Any], list[Target]]:
     if wanted.ordinary:
         return await _ordinary(settings, files, wanted.ordinary, console)
-    async with open_engine(files.llm, settings.engine) as (engine, script):
+    async with open_embedded(files.llm, settings.engine) as (engine, script):
         models = Models(engine, script, files, settings)
         if wanted.tasks:
             return await _tasks(models, wanted, console)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.commands.invocation import no_models_here, server_key
-from agent.commands.options import Mode, Model, Seed, Server, ServerKey, TimelineFile
+from agent.commands.invocation import engine_overrides, no_models_here, server_key
+from agent.commands.options import Engine, Mode, Model, Seed, Server, ServerKey, TimelineFile
 
 if TYPE_CHECKING:
     from agent.commands.invocation import Invocation
@@ -22,18 +22,20 @@ def ask(
     timeline: TimelineFile = None,
     seed: Seed = 0,
     thoughts: Annotated[bool, typer.Option(help="Show the private thoughts, dimmed.")] = True,
+    engine: Engine = None,
     server: Server = None,
     api_key_file: ServerKey = None,
 ) -> None:
     """Ask a typed question; the answer appears as it is written."""
     invocation: Invocation = context.obj
-    if server is not None:
+    if server is not None and engine != "vllm":
         from agent import remote  # noqa: PLC0415 - websockets are slow to import, `--help` must be quick
 
         no_models_here(mode, model)
         asyncio.run(remote.ask(server, server_key(api_key_file), text, timeline, thoughts=thoughts))
         return
-    settings = invocation.load({"loop.mode": mode, "models.llm": model}).settings
+    overrides = {"loop.mode": mode, "models.llm": model, **engine_overrides(engine, server, api_key_file)}
+    settings = invocation.load(overrides).settings
     from agent.typed import run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
 
     asyncio.run(run(settings, text, timeline, seed, thoughts=thoughts))

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.commands.options import Model
+from agent.commands.invocation import engine_overrides
+from agent.commands.options import Model, ModelServers, ServerKey
 
 if TYPE_CHECKING:
     from agent.commands.invocation import Invocation
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Benchmarks: corrections, echo, engine, latency, robot, server, think.",
+    help="Benchmarks: corrections, echo, engine, fleet, latency, robot, server, think.",
     rich_markup_mode=None,
 )
 
@@ -51,6 +52,37 @@ def engine(
 
     options = Options(against, llama_cpp_python, contexts, repeats, loads, quick, budget_s, json_file, plot)
     run(invocation, {"models.llm": model, "engine.threads": threads}, options)
+
+
+@app.command()
+def fleet(
+    context: typer.Context,
+    server: ModelServers = None,
+    api_key_file: ServerKey = None,
+    numbers: Annotated[str, typer.Option("--conversations", metavar="A,B", help="Conversations at once.")] = "1,2,4,8",
+    turns: Annotated[int, typer.Option("--turns", min=1, help="Questions in each conversation.")] = 4,
+    model: Model = None,
+    bandwidth: Annotated[float, typer.Option(metavar="GB/S", help="Calculate for this memory bandwidth.")] = 864.0,
+    batch: Annotated[int, typer.Option(min=1, help="The same, for so many streams in a step.")] = 256,
+    weights: Annotated[float, typer.Option(metavar="GB", help="The same, for a model of this size.")] = 16.4,
+    cache: Annotated[float, typer.Option(metavar="KB", help="The same: keys and values of one token.")] = 147.5,
+    view: Annotated[int, typer.Option(min=1, help="The same: tokens that a stream reads.")] = 1500,
+    json_file: JsonFile = None,
+    plot: PlotFile = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One conversation, one question: shows that it runs.")] = False,
+) -> None:
+    """Hold more and more conversations at once over vLLM servers, in real time; calculate what a GPU would hold.
+
+    The calculation is for Qwen3-8B in bfloat16 on 864 GB/s unless told otherwise.
+    """
+    invocation: Invocation = context.obj
+    from agent.bench.capacity import Hardware  # noqa: PLC0415 - `--help` must be quick
+    from agent.bench.fleet import Options, run  # noqa: PLC0415 - torch is slow to import
+
+    hardware = Hardware(bandwidth * 1e9, batch, weights * 1e9, cache * 1e3, view)
+    counts = (1,) if quick else tuple(sorted({int(number) for number in numbers.split(",")}))
+    overrides = {"models.llm": model, **engine_overrides("vllm", server, api_key_file)}
+    run(invocation, overrides, Options(counts, 1 if quick else turns, hardware, json_file, plot))
 
 
 @app.command()

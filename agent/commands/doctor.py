@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from agent.commands.invocation import engine_overrides
+from agent.commands.options import Engine, ModelServers, ServerKey
+
+if TYPE_CHECKING:
+    from agent.commands.invocation import Invocation
+    from agent.config import Settings
+    from agent.doctor import Finding
 
 
 def doctor(
@@ -13,21 +21,25 @@ def doctor(
     echo: Annotated[
         bool, typer.Option("--echo", help="Play eight seconds of babble and measure its echo instead.")
     ] = False,
+    engine: Engine = None,
+    server: ModelServers = None,
+    api_key_file: ServerKey = None,
 ) -> None:
     """Look at the machine, the libraries, the devices, the models and the robot; exit 1 when `talk` would not work."""
     from rich.console import Console  # noqa: PLC0415 - `--help` must be quick
     from rich.table import Table  # noqa: PLC0415 - the same
 
     from agent.commands.invocation import open_store  # noqa: PLC0415 - the same
-    from agent.doctor import Verdict, examine, examine_robot  # noqa: PLC0415 - the same
+    from agent.doctor import Verdict, examine  # noqa: PLC0415 - the same
 
-    settings = context.obj.load().settings
+    invocation: Invocation = context.obj
+    settings = invocation.load(engine_overrides(engine, server, api_key_file)).settings
     if echo:
         from agent.echo_check import check_echo  # noqa: PLC0415 - the same
 
         findings = [asyncio.run(check_echo(settings.devices))]
     else:
-        findings = [*examine(settings.models, open_store(settings.models)), *asyncio.run(examine_robot(settings.robot))]
+        findings = [*examine(settings.models, open_store(settings.models)), *asyncio.run(_examine_others(settings))]
     marks = {Verdict.GOOD: "[green]ok", Verdict.NOTE: "[yellow]note", Verdict.BAD: "[red]wrong"}
     table = Table("", "what", "found", "to mend it", box=None)
     for finding in findings:
@@ -35,3 +47,9 @@ def doctor(
     Console().print(table)
     if any(finding.verdict is Verdict.BAD for finding in findings):
         raise typer.Exit(1)
+
+
+async def _examine_others(settings: Settings) -> list[Finding]:
+    from agent.doctor import examine_robot, examine_servers  # noqa: PLC0415 - `--help` must be quick
+
+    return [*await examine_servers(settings), *await examine_robot(settings.robot)]

@@ -56,6 +56,14 @@ def server_key(file: Path | None) -> str | None:
     return None if file is None else read_key(file)
 
 
+def engine_overrides(engine: str | None, servers: str | None, key_file: Path | None) -> dict[str, object]:
+    """Give what --engine, --server and --api-key-file say of the engine; nothing where they mean another server."""
+    if engine != "vllm":
+        return {"engine.kind": engine}
+    urls = None if servers is None else tuple(url.strip() for url in servers.split(",") if url.strip())
+    return {"engine.kind": engine, "vllm.servers": urls, "vllm.api_key_file": key_file}
+
+
 def no_models_here(mode: str | None, model: str | None) -> None:
     """Refuse options of models that are the server's. Raises ConfigError."""
     from agent.errors import ConfigError  # noqa: PLC0415 - see above

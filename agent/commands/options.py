@@ -21,8 +21,19 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of all sampling.")]
 Broker = Annotated[str | None, typer.Option("--broker", metavar="HOST:PORT", help="MQTT broker of the robot.")]
 RobotAddress = Annotated[str | None, typer.Option("--robot", metavar="MANUFACTURER/SERIAL", help="The robot.")]
 SiteMap = Annotated[Path | None, typer.Option("--map", metavar="FILE", help="Site map (YAML): places and limits.")]
+Engine = Annotated[
+    str | None, typer.Option("--engine", metavar="torch|vllm", help="Compute here, or leave the model to servers.")
+]
 Server = Annotated[
-    str | None, typer.Option("--server", metavar="URL", help="Let a Realtime server think, as http://127.0.0.1:8765.")
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="URL[,URL...]",
+        help="Let a Realtime server think, as http://127.0.0.1:8765; with --engine vllm, the language model servers.",
+    ),
+]
+ModelServers = Annotated[
+    str | None, typer.Option("--server", metavar="URL[,URL...]", help="With --engine vllm: the language model servers.")
 ]
 ServerKey = Annotated[
     Path | None, typer.Option("--api-key-file", metavar="FILE", help="File whose first line is that server's key.")

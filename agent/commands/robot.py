@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.commands.options import Broker, Model, RobotAddress, Seed, SiteMap
+from agent.commands.invocation import engine_overrides
+from agent.commands.options import Broker, Engine, Model, ModelServers, RobotAddress, Seed, ServerKey, SiteMap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,9 @@ def run(
     broker: Broker = None,
     robot: RobotAddress = None,
     model: Model = None,
+    engine: Engine = None,
+    server: ModelServers = None,
+    api_key_file: ServerKey = None,
     confirmed: Annotated[bool, typer.Option("--yes", help="Say yes to every question of the gate in advance.")] = False,
     thoughts: Annotated[bool, typer.Option("--thoughts/--no-thoughts", help="Show private thoughts.")] = True,
     seed: Seed = 0,
@@ -42,7 +46,7 @@ def run(
     On a terminal further lines are read while the robot moves: "stop" stops it at once.
     """
     given = {"robot.map": site_map, "robot.broker": broker, "robot.address": robot, "models.llm": model}
-    settings = _load(context, given)
+    settings = _load(context, {**given, **engine_overrides(engine, server, api_key_file)})
     from agent.robot_typed import Typed  # noqa: PLC0415 - torch is slow to import
     from agent.robot_typed import run as carry_out  # noqa: PLC0415 - the same
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.commands.options import Broker, Mode, Model, RobotAddress, SiteMap
+from agent.commands.invocation import engine_overrides
+from agent.commands.options import Broker, Engine, Mode, Model, ModelServers, RobotAddress, SiteMap
 
 if TYPE_CHECKING:
     from agent.commands.invocation import Invocation
@@ -28,6 +29,8 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key (PEM).")] = None,
     mode: Mode = None,
     model: Model = None,
+    engine: Engine = None,
+    server: ModelServers = None,
     robot: RobotAddress = None,
     broker: Broker = None,
     site_map: SiteMap = None,
@@ -39,6 +42,8 @@ def serve(
     overrides = {
         "loop.mode": mode,
         "models.llm": model,
+        # --api-key-file is the clients' key here; that of language model servers is vllm.api_key_file.
+        **engine_overrides(engine, server, None),
         "server.max_sessions": max_sessions,
         "robot.address": robot,
         "robot.broker": broker,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.commands.invocation import no_models_here, server_key
+from agent.commands.invocation import engine_overrides, no_models_here, server_key
 from agent.commands.options import (
     Broker,
+    Engine,
     Mode,
     Model,
     RobotAddress,
@@ -50,6 +51,7 @@ def talk(
     max_seconds: Annotated[
         float, typer.Option("--max-seconds", min=1, help="Give up this long after the end of a recording.")
     ] = 120.0,
+    engine: Engine = None,
     server: Server = None,
     api_key_file: ServerKey = None,
 ) -> None:
@@ -58,13 +60,15 @@ def talk(
         raise typer.BadParameter("--input and --output go together; leave both out to talk live.")
     if robot is None and (broker or site_map):
         raise typer.BadParameter("--broker and --map say where a robot is; name it with --robot.")
-    if robot is not None and server is not None:
+    realtime = server if engine != "vllm" else None
+    if robot is not None and realtime is not None:
         raise typer.BadParameter("--robot does not go with --server: start the server with `descant serve --robot`.")
     invocation: Invocation = context.obj
     settings = invocation.load(
         {
             "loop.mode": mode,
             "models.llm": model,
+            **engine_overrides(engine, server, api_key_file),
             "devices.input": microphone,
             "devices.output": loudspeaker,
             "devices.headphones": headphones or None,
@@ -73,11 +77,11 @@ def talk(
             "robot.map": site_map,
         }
     ).settings
-    if server is not None:
+    if realtime is not None:
         from agent import remote_talk  # noqa: PLC0415 - websockets are slow to import, `--help` must be quick
 
         no_models_here(mode, model)
-        place = remote_talk.Place(server, server_key(api_key_file), timeline)
+        place = remote_talk.Place(realtime, server_key(api_key_file), timeline)
         if input_file is not None and output_file is not None:
             asyncio.run(remote_talk.run_recording(place, input_file, output_file, max_seconds))
         else:

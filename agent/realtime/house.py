@@ -31,7 +31,7 @@ async def open_house(files: Files, settings: Settings, garage: Garage | None = N
     """Load language model, ears and voice side by side, warm them, and free them at the end."""
     async with AsyncExitStack() as stack:
         voice = Synthesizer(next(files.voice.glob("*.onnx")), settings.voice)
-        engine, script = await stack.enter_async_context(open_engine(files.llm, settings.engine))
+        engine, script = await stack.enter_async_context(open_engine(files.llm, settings))
         synthesizer = await stack.enter_async_context(voice)
         decoder = SharedDecoder(await asyncio.to_thread(WhisperDecoder, files.asr, settings.ears))
         brains = Brains(engine, script, settings.loop, settings.engine.context)

@@ -98,6 +98,8 @@ class ScriptedEngine:
     """Steps that may be made; `allow` adds to them."""
     on_step: Callable[[int], None] = lambda _: None
     """Called with the number of each step before its tokens are delivered."""
+    turns: int = 1
+    """Turns of the event loop until a step is made: in each, somebody else may come to share it."""
     live_views: bool = True
     now: float = 0.0
     steps: int = 0
@@ -122,9 +124,15 @@ class ScriptedEngine:
         """Take part in the next step."""
         if self._coming is None:
             self._coming = asyncio.get_running_loop().create_future()
-            self._coming.get_loop().call_soon(self._step)
+            self._soon(self._coming, self.turns)
         await asyncio.shield(self._coming)
         return self.steps
+
+    def _soon(self, coming: asyncio.Future[None], turns: int) -> None:
+        if turns > 1:
+            coming.get_loop().call_soon(self._soon, coming, turns - 1)
+        else:
+            coming.get_loop().call_soon(self._step)
 
     def _step(self) -> None:
         if self._coming is None or self.allowance < 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import hypothesis.strategies as st
 import pytest
@@ -15,35 +15,39 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from reasoning.engine import Sampling
 from reasoning.errors import BlockBusy
 from reasoning.gguf import GgufFile, open_gguf
+from reasoning.options import VllmOptions
+from reasoning.served.plan import Limits
+from reasoning.served.servers import Servers
 from reasoning.torch_engine import TorchEngine, TorchSession
+from reasoning.vllm_engine import VllmEngine, VllmSession
 from tests.reasoning.test_torch_engine import WatchedDecoder, replay, settle
 from tests.reasoning.tiny_models import LLAMA, write_tiny
+from tests.reasoning.toy_vllm import ToyServer, ToyVllm, computed_by
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from reasoning.engine import Token
-    from reasoning.schedule import TorchBlock
+    from reasoning.engine import Block, EngineSession, Token
 
 BLOCKS = ("a", "b", "c")
 NAMES = st.sampled_from(BLOCKS)
 TEXT = st.lists(st.integers(0, LLAMA.vocabulary - 1), min_size=1, max_size=12)
 
 
-class BlocksHoldWhatWasDelivered(RuleBasedStateMachine):
+class Blocks(RuleBasedStateMachine):
+    """What holds on every engine; `session` is opened by the engine's own machine."""
+
     file: ClassVar[GgufFile]
+    session: EngineSession[Any]
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.decoder = WatchedDecoder(self.file)
-        self.engine = TorchEngine(self.decoder, threads=1, prefill_rows=2)
-        self.session = TorchSession(self.engine)
         self.expected: dict[str, list[int]] = {name: [] for name in BLOCKS}
         self.streams: dict[str, AsyncGenerator[Token]] = {}
         self.left: dict[str, int] = {}
 
-    def view(self, name: str) -> list[TorchBlock]:
+    def view(self, name: str) -> list[Block]:
         return [self.session.block(each) for each in BLOCKS[: BLOCKS.index(name) + 1]]
 
     def busy(self, name: str) -> bool:
@@ -126,39 +130,77 @@ class BlocksHoldWhatWasDelivered(RuleBasedStateMachine):
         verdict = self.runner.run(self.session.weigh(self.view(name), question, [frozenset({1}), frozenset({2})]))
         assert 0 <= verdict.mass <= 1
 
-    @rule()
-    def settle(self) -> None:
-        self.runner.run(settle(self.engine))
-        for name in BLOCKS:
-            block = self.session.block(name)
-            assert block.cache.length <= len(block) + 1
-            assert len(block.ids) <= len(block) + 2
-
     @invariant()
     def blocks_hold_what_was_delivered(self) -> None:
         for name in BLOCKS:
             block = self.session.block(name)
             assert list(block.tokens) == self.expected[name]
             assert len(block) == len(self.expected[name])
+
+    def close_streams(self) -> None:
+        for stream in self.streams.values():
+            self.runner.run(stream.aclose())
+
+
+class EmbeddedBlocks(Blocks):
+    """The embedded engine: also its caches hold just that, and every step is right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoder = WatchedDecoder(self.file)
+        self.engine = TorchEngine(self.decoder, threads=1, prefill_rows=2)
+        self.session = self.embedded = TorchSession(self.engine)
+
+    @rule()
+    def settle(self) -> None:
+        self.runner.run(settle(self.engine))
+        for name in BLOCKS:
+            block = self.embedded.block(name)
+            assert block.cache.length <= len(block) + 1
+            assert len(block.ids) <= len(block) + 2
+
+    @invariant()
+    def caches_hold_what_was_delivered(self) -> None:
+        for name in BLOCKS:
+            block = self.embedded.block(name)
             if not self.busy(name):
                 assert block.ids == self.expected[name]
                 assert block.cache.length <= len(block)
 
     def teardown(self) -> None:
-        blocks = [self.session.block(name) for name in BLOCKS]
-        self.runner.run(self.session.aclose())
+        blocks = [self.embedded.block(name) for name in BLOCKS]
+        self.runner.run(self.embedded.aclose())
         assert [block.cache.keys.numel() for block in blocks] == [0, 0, 0]
         assert self.engine._schedule.jobs == []
-        for stream in self.streams.values():
-            self.runner.run(stream.aclose())
+        self.close_streams()
         self.engine.close()
         self.runner.close()
         replay(self.file, self.decoder)
 
 
-def test_blocks_hold_what_was_delivered(tmp_path_factory: pytest.TempPathFactory) -> None:
+class ServedBlocks(Blocks):
+    """The engine for vLLM, over a stand-in for the server: no request is left behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.server = ToyServer(ToyVllm(computed_by(self.file)))
+        self.runner.run(self.server.start())
+        self.servers = Servers(VllmOptions(servers=(self.server.url,), model="toy"))
+        self.session = self.remote = VllmSession(VllmEngine(self.servers, Limits(500, 2, LLAMA.vocabulary)))
+
+    def teardown(self) -> None:
+        self.runner.run(self.remote.aclose())
+        self.close_streams()
+        self.runner.run(self.server.model.until_idle())
+        self.runner.run(self.servers.aclose())
+        self.runner.run(self.server.stop())
+        self.runner.close()
+
+
+@pytest.mark.parametrize(("machine", "examples"), [(EmbeddedBlocks, 60), (ServedBlocks, 40)])
+def test_blocks_hold_what_was_delivered(
+    machine: type[Blocks], examples: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     torch.set_num_threads(1)
-    BlocksHoldWhatWasDelivered.file = open_gguf(write_tiny(tmp_path_factory.mktemp("tiny") / "tiny.gguf", LLAMA))
-    run_state_machine_as_test(
-        BlocksHoldWhatWasDelivered, settings=settings(max_examples=60, stateful_step_count=30, deadline=None)
-    )
+    Blocks.file = open_gguf(write_tiny(tmp_path_factory.mktemp("tiny") / "tiny.gguf", LLAMA))
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=30, deadline=None))

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from reasoning.loop import Loop
 from reasoning.options import LoopOptions, Mode
 from reasoning.script import Script, family_of
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, ScriptedSession, Words
+from tests.reasoning.scripted_server import ShownSession, served_session
 
 QUESTION = "A box has 6 rows of 4 eggs. How many eggs are in it?"
 THOUGHTS = (
@@ -96,7 +98,7 @@ class Model:
 class Rig:
     loop: Loop
     engine: ScriptedEngine
-    session: ScriptedSession
+    session: ScriptedSession | ShownSession
     script: Script
     events: list[LoopEvent]
 
@@ -130,6 +132,19 @@ class Rig:
             await self.engine.step()
 
 
+_SESSIONS: dict[str, Callable[[ScriptedEngine], AbstractAsyncContextManager[ScriptedSession | ShownSession]]] = {
+    "live": ScriptedEngine.session,
+    "served": served_session,
+}
+_over = "live"
+
+
+@pytest.fixture(autouse=True, params=sorted(_SESSIONS))
+def over(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Play every scenario twice: on an engine with live views, and on the one for vLLM, which asks a server."""
+    monkeypatch.setattr(sys.modules[__name__], "_over", request.param)
+
+
 @asynccontextmanager
 async def rig(
     model: Model | None = None, options: LoopOptions | None = None, *, context: int = 100_000, mode: Mode = "async"
@@ -137,7 +152,7 @@ async def rig(
     model = model or Model()
     engine = ScriptedEngine(Mind(model.write, model.weigh, model.steps), Words(), context)
     events: list[LoopEvent] = []
-    async with engine.session() as session:
+    async with _SESSIONS[_over](engine) as session:
         script = Script(engine.tokenizer, FAMILY)
         options = options or LoopOptions(readout=False, early_thinking=True, mode=mode)
         loop = Loop(session, script, options, events.append, engine.clock, context=context)
@@ -482,6 +497,12 @@ async def test_an_empty_reply_is_filled_honestly() -> None:
 # --- taking back, interrupting, cancelling ---
 
 
+def after(point: int) -> int:
+    """Give the next point: near at first, then further off. Over a server all takes more turns of the event loop."""
+    pace = 1 if _over == "live" else 23
+    return point + pace * (1 if point < 60 * pace else 7)
+
+
 async def cancelled_after(turns: int, task: asyncio.Task[None]) -> bool:
     """Cancel a task after so many turns of the event loop; False if it was done before."""
     for _ in range(turns):
@@ -525,7 +546,7 @@ async def test_an_answer_can_be_taken_back_at_every_point(mode: Mode, small_talk
             assert one.said[-1] in {"There are 24 eggs.", "There are twenty eggs.", "So the result is 24 eggs."} or (
                 last_number(one.said[-1]) == 24.0
             )
-        point += 1 if point < 60 else 7
+        point = after(point)
     assert point > 20
 
 
@@ -558,7 +579,7 @@ async def test_an_interruption_at_every_point_keeps_the_thoughts_and_what_was_he
             assert one.of(TurnDone)[0].reason == "complete"
             for _, text in one.engine.log:
                 check_messages(text)
-        point += 1 if point < 60 else 7
+        point = after(point)
     assert point > 20
 
 
@@ -631,7 +652,7 @@ async def test_a_cancelled_answer_leaves_no_stream_and_no_task(mode: Mode) -> No
             if point > 10:
                 assert one.engine.running == []
                 assert asyncio.all_tasks() == {asyncio.current_task()}
-        point += 1 if point < 60 else 7
+        point = after(point)
 
 
 async def test_nothing_is_left_when_it_is_closed_while_somebody_speaks() -> None:

@@ -1,0 +1,257 @@
+"""`descant bench fleet`: what more and more conversations at once get from language model servers.
+
+The conversations are the agent's own, with ears and a voice that only keep time (`simulation`); the language model is
+real, on the servers, in real time. Each mode runs at each number, on the same servers, one after the other. Figures of
+the servers come from their own counters, so nothing else may use them meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from agent.bench import capacity
+from agent.bench.metrics import Sample, measure
+from agent.bench.pace import measure_pace
+from agent.bench.plots import draw_fleet, require
+from agent.bench.report import Report
+from agent.bench.simulation import converse
+from agent.bench.statistics import percentile
+from agent.bench.tasks import Item
+from agent.bench.think import Row
+from agent.bench.timed import Pace, Utterance
+from agent.commands.invocation import open_store
+from agent.commands.progress import shown
+from agent.errors import ConfigError
+from agent.models import find
+from agent.served import open_served
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agent.bench.think import BenchMode
+    from agent.commands.invocation import Invocation
+    from agent.config import Settings
+    from reasoning.script import Script
+    from reasoning.vllm_engine import VllmEngine
+
+MODES: Final[tuple[BenchMode, ...]] = ("async", "think-first")
+_APART_S: Final = 1.3
+"""Seconds between the beginnings of two conversations: people do not begin together."""
+_STALL_S: Final = 1.0
+"""A silence inside a reply that is longer counts as a stall."""
+_WATCH_S: Final = 0.1
+_ITEMS: Final = tuple(
+    Item("fleet", number, question, answer, "number")
+    for number, (question, answer) in enumerate(
+        (
+            ("What is twelve times seven?", "84"),
+            ("A box holds six rows of four eggs. How many eggs are in three boxes?", "72"),
+            ("A ticket costs nine dollars. I buy four and pay with a fifty. How much do I get back?", "14"),
+            ("I read twenty pages a day for two weeks. How many pages is that?", "280"),
+        )
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for."""
+
+    numbers: tuple[int, ...]
+    turns: int
+    hardware: capacity.Hardware
+    json_file: Path | None
+    plot: Path | None
+
+
+@dataclass(slots=True)
+class Level:
+    """All conversations of one number in one mode."""
+
+    mode: str
+    conversations: int
+    seconds: float = 0.0
+    samples: list[Sample] = field(default_factory=list)
+    useful: int = 0
+    """Tokens of what was heard, without holding phrases."""
+    generated: float = 0.0
+    """Tokens that the servers generated."""
+    read: float = 0.0
+    """Tokens of all prompts."""
+    cached: float = 0.0
+    """Of these, those that the servers had in their caches."""
+    running: list[float] = field(default_factory=list)
+    """Requests that the servers were working on, looked up again and again."""
+
+    @property
+    def first_clause(self) -> list[float]:
+        """Seconds from the last word of a question to the first clause of its answer."""
+        firsts = (next((at for at, kind, _ in sample.timeline if kind == "content"), None) for sample in self.samples)
+        return [first for first in firsts if first is not None]
+
+    def figures(self) -> dict[str, Any]:
+        """Give what is reported, beside the samples."""
+        busy_s = sum(sample.reply_end_s or 0.0 for sample in self.samples)
+        return {
+            "mode": self.mode,
+            "conversations": self.conversations,
+            "seconds": self.seconds,
+            "answers": len(self.first_clause),
+            "first_clause_p50_s": percentile(self.first_clause, 50),
+            "first_clause_p95_s": percentile(self.first_clause, 95),
+            "stalls": sum(sample.longest_silence_s > _STALL_S for sample in self.samples),
+            "longest_silence_s": max((sample.longest_silence_s for sample in self.samples), default=0.0),
+            "holds": sum(sample.holds for sample in self.samples),
+            "right": sum(sample.right for sample in self.samples),
+            "tokens_per_useful_token": self.generated / self.useful if self.useful else None,
+            "cache_hit_rate": self.cached / self.read if self.read else None,
+            "generated_per_s": self.generated / self.seconds if self.seconds else None,
+            "answering": busy_s / (self.seconds * self.conversations) if self.seconds else None,
+        }
+
+
+def run(invocation: Invocation, overrides: Mapping[str, object], options: Options) -> None:
+    """Run the benchmark and tell its outcome."""
+    if options.plot is not None:
+        require()
+    settings = invocation.load(overrides).settings
+    if not settings.vllm.servers:
+        raise ConfigError("descant bench fleet needs servers: add --server URL[,URL...], or set vllm.servers")
+    store = open_store(settings.models)
+    with shown() as progress:
+        files = find(settings, store, progress, speech=False)
+    console = Console()
+
+    async def measured() -> list[Level]:
+        pace = await measure_pace(settings, store)
+        async with open_served(files.llm, settings) as (engine, script):
+            stage = _Stage(engine, script, settings, pace, options.turns)
+            await stage.conversation(_row(settings, "no-think"), 0)
+            found = []
+            for number in options.numbers:
+                for mode in MODES:
+                    found.append(await stage.level(mode, number))
+                    console.print(_line(found[-1]), highlight=False)
+            return found
+
+    levels = asyncio.run(measured())
+    load = _load_of(levels)
+    fits = capacity.conversations(load, options.hardware)
+    console.print(_table(levels))
+    told = f"{options.hardware.bandwidth / 1e9:g} GB/s, batch {options.hardware.batch}"
+    console.print(f"calculated, not measured: {fits} conversations at {told} (see agent/bench/capacity.py)")
+    results = {
+        "levels": [{**level.figures(), "samples": [asdict(sample) for sample in level.samples]} for level in levels],
+        "calculated": {"load": asdict(load), "hardware": asdict(options.hardware), "conversations": fits},
+    }
+    if options.json_file is not None:
+        Report("fleet", settings.model_dump(mode="json"), results).write(options.json_file)
+    if options.plot is not None:
+        draw_fleet([level.figures() for level in levels], load, options.hardware, options.plot)
+
+
+def _row(settings: Settings, mode: BenchMode) -> Row:
+    return Row(mode, mode, replace(settings.loop))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    engine: VllmEngine
+    script: Script
+    settings: Settings
+    pace: Pace
+    turns: int
+
+    async def conversation(self, row: Row, number: int) -> Sample:
+        """Ask one question, from the first word to the end of the reply."""
+        item = _ITEMS[number % len(_ITEMS)]
+        async with self.engine.session() as session:
+            record = await converse(
+                session,
+                row.mind(self.script, self.settings.engine.context),
+                (Utterance(item.question),),
+                pace=self.pace,
+                ears=self.settings.ears,
+                options=row.options,
+                encode=self.script.tokenizer.encode,
+            )
+        return measure(row.name, item, record, self.pace, self.script.tokenizer.decode)
+
+    async def level(self, mode: BenchMode, count: int) -> Level:
+        """Hold so many conversations at once."""
+        level, row = Level(mode, count), _row(self.settings, mode)
+        before, began = await self.engine.servers.counters(), time.monotonic()
+
+        async def hold(number: int) -> None:
+            await asyncio.sleep(number * _APART_S)
+            for turn in range(self.turns):
+                level.samples.append(await self.conversation(row, number + turn))
+
+        watching = asyncio.create_task(self._watch(level), name="watch")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(count):
+                    group.create_task(hold(number), name="conversation")
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        level.seconds = time.monotonic() - began
+        self._count(level, before, await self.engine.servers.counters())
+        return level
+
+    def _count(self, level: Level, before: Mapping[str, float], after: Mapping[str, float]) -> None:
+        level.generated = after["generation_tokens_total"] - before["generation_tokens_total"]
+        level.read = after["prefix_cache_queries_total"] - before["prefix_cache_queries_total"]
+        level.cached = after["prefix_cache_hits_total"] - before["prefix_cache_hits_total"]
+        level.useful = sum(len(self.script.tokenizer.encode(sample.spoken)) for sample in level.samples)
+
+    async def _watch(self, level: Level) -> None:
+        while True:
+            level.running.append((await self.engine.servers.counters())["num_requests_running"])
+            await asyncio.sleep(_WATCH_S)
+
+
+def _load_of(levels: Sequence[Level]) -> capacity.Load:
+    """Take what a conversation asks for from the smallest number, where nobody waits for others."""
+    alone = min((level for level in levels if level.mode == "async"), key=lambda level: level.conversations)
+    busy_s = sum(sample.reply_end_s or 0.0 for sample in alone.samples)
+    working = [number for number in alone.running if number]
+    return capacity.Load(
+        tokens_per_s=alone.generated / busy_s if busy_s else 0.0,
+        streams_each=sum(working) / len(working) / alone.conversations if working else 0.0,
+        answering=busy_s / (alone.seconds * alone.conversations) if alone.seconds else 0.0,
+    )
+
+
+def _line(level: Level) -> str:
+    return f"{level.conversations} at once, {level.mode}: {len(level.samples)} answers in {level.seconds:.0f} s"
+
+
+def _table(levels: Sequence[Level]) -> Table:
+    names = ("conversations", "mode", "answers", "first clause p50", "p95", "stalls", "right")
+    table = Table(*names, "tokens per useful one", "from the cache", box=None)
+    for level in levels:
+        told = level.figures()
+
+        def shown_as(name: str, form: str, told: Mapping[str, Any] = told) -> str:
+            return "—" if told[name] is None else form.format(told[name])
+
+        table.add_row(
+            str(level.conversations),
+            level.mode,
+            f"{told['answers']}/{len(level.samples)}",
+            shown_as("first_clause_p50_s", "{:.2f} s"),
+            shown_as("first_clause_p95_s", "{:.2f} s"),
+            str(told["stalls"]),
+            str(told["right"]),
+            shown_as("tokens_per_useful_token", "{:.1f}"),
+            shown_as("cache_hit_rate", "{:.0%}"),
+        )
+    return table

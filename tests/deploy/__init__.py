@@ -1,0 +1,1 @@
+"""What `compose.yaml` starts, checked without Docker."""

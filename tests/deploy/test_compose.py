@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from agent.cli import app
+from agent.config import load
+from agent.realtime.meters import Meters
+from deploy import make_secrets
+from tests.robots.mosquitto import PROGRAM, free_port
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ONCE = {"volumes", "fetch"}
+LASTING = sorted(SERVICES.keys() - ONCE)
+DESCANT = ["descant-cpu", "descant-gpu"]
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_a_service_that_lasts_is_restarted_watched_and_without_rights(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service["user"].split(":")[0] not in {"", "0", "root"}
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_service_is_pinned_and_what_it_names_is_there(name: str) -> None:
+    service = SERVICES[name]
+    assert re.fullmatch(r"[\w./-]+:[\w.-]+", service["image"])
+    assert not service["image"].endswith(":latest")
+    assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"])
+    for mount in service.get("volumes", []):
+        source = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", mount).split(":")[0]
+        assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
+    for port in service.get("ports", []):
+        assert port.startswith("127.0.0.1:"), "nothing is open to others unless somebody says so"
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_what_a_service_waits_for_starts_with_it_and_can_be_waited_for(name: str) -> None:
+    for other, how in SERVICES[name].get("depends_on", {}).items():
+        assert set(SERVICES[name]["profiles"]) <= set(SERVICES[other]["profiles"])
+        wanted = "service_completed_successfully" if other in ONCE else "service_healthy"
+        assert how["condition"] == wanted
+
+
+@pytest.mark.parametrize("name", DESCANT)
+def test_the_command_and_the_settings_of_the_server_are_understood(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = SERVICES[name]
+    command, *arguments = service["command"]
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    parsed = group.commands[command].make_context(command, list(arguments)).params
+    assert parsed["host"] == "0.0.0.0"  # noqa: S104 - inside its own network
+    assert parsed["api_key_file"] == Path("/run/secrets/api_key")
+    for variable, value in service["environment"].items():
+        monkeypatch.setenv(variable, value)
+    settings = load().settings
+    assert settings.robot.broker == "mosquitto:1883"
+    assert settings.robot.password_file == Path("/run/secrets/mqtt_password")
+    if name == "descant-gpu":
+        assert (parsed["engine"], parsed["server"]) == ("vllm", "http://vllm:8000")
+        assert settings.vllm.api_key_file == Path("/run/secrets/vllm_key")
+        (room,) = (word for word in SERVICES["vllm"]["command"] if word.startswith("--max-model-len="))
+        assert int(room.partition("=")[2]) > settings.engine.context
+
+
+def test_prometheus_asks_services_that_there_are_with_keys_that_it_has() -> None:
+    scraped = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text())["scrape_configs"]
+    for job in scraped:
+        for target in job["static_configs"][0]["targets"]:
+            assert target.partition(":")[0] in SERVICES
+        assert Path(job["authorization"]["credentials_file"]).name in SERVICES["prometheus"]["secrets"]
+
+
+def test_the_dashboard_shows_figures_that_there_are() -> None:
+    dashboard = json.loads((ROOT / "deploy/grafana/descant.json").read_text())
+    shown = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
+    told = Meters(lambda: 0).text().decode()
+    names = set(re.findall(r"\bdescant_\w+", shown))
+    assert len(names) >= 5
+    for name in names:
+        # A figure with labels has no line before it is first counted; its family has.
+        assert re.search(rf"^# TYPE {re.sub('(_bucket)$', '', name)} ", told, re.MULTILINE), name
+
+
+def test_secrets_are_made_once(tmp_path: Path) -> None:
+    make_secrets.make(tmp_path)
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    named = {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()}
+    assert named <= made.keys()
+    assert len(set(made.values())) == len(made)
+    (tmp_path / "api_key").unlink()
+    make_secrets.make(tmp_path)
+    again = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert {name for name in made if made[name] != again[name]} == {"api_key"}
+
+
+@pytest.mark.broker
+def test_the_broker_takes_its_configuration_and_the_passwords(tmp_path: Path) -> None:
+    make_secrets.make(tmp_path / "secrets")
+    port = free_port()
+    text = (ROOT / "deploy/mosquitto.conf").read_text()
+    text = text.replace("listener 1883", f"user root\nlistener {port} 127.0.0.1")
+    text = text.replace("/run/secrets", str(tmp_path / "secrets")).replace("/mosquitto/config", str(ROOT / "deploy"))
+    (tmp_path / "broker.conf").write_text(text)
+    (tmp_path / "secrets").chmod(0o755)
+    command = [PROGRAM, "-c", str(tmp_path / "broker.conf")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as broker:
+        try:
+            assert broker.stderr is not None
+            for line in broker.stderr:
+                if "running" in line:
+                    break
+            assert _subscribes(port, "agent", (tmp_path / "secrets/mqtt_password").read_text().strip())
+            assert _subscribes(port, "robot-R1", (tmp_path / "secrets/robot_password").read_text().strip())
+            assert not _subscribes(port, "agent", "guessed")
+        finally:
+            broker.terminate()
+
+
+def _subscribes(port: int, user: str, password: str) -> bool:
+    asked = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-u", user, "-P", password]
+    told = subprocess.run([*asked, "-t", "descant/health", "-E", "-W", "5"], capture_output=True, check=False)
+    return told.returncode == 0

@@ -1,0 +1,1 @@
+"""The engine against a real vLLM on the processor; see docs/vllm.md."""

@@ -1,0 +1,252 @@
+"""The engine over a real vLLM on this machine's processor: the same answers, and what it costs the server.
+
+Every figure comes from the server's own counters or its own answers to plain requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from agent.served import check_vocabulary, vocabulary_in
+from reasoning.decoder import Decoder
+from reasoning.engine import Engine, Form, Grammar, Sampling
+from reasoning.errors import BadModel
+from reasoning.events import LoopEvent, ReplyText, Thought
+from reasoning.grammar import Grammars
+from reasoning.loop import Loop
+from reasoning.options import LoopOptions, Mode, VllmOptions
+from reasoning.safetensors_folder import open_safetensors
+from reasoning.script import Script, family_of
+from reasoning.served.plan import Limits
+from reasoning.served.servers import Servers
+from reasoning.tokenizer import Tokenizer
+from reasoning.torch_engine import TorchEngine
+from reasoning.vllm_engine import VllmEngine
+from tests.agent.command_line import Descant, descant
+from tests.reasoning.test_engine_contract import ids_of, read
+from tests.vllm.server import BLOCK, ROOT, VllmServer, running
+
+__all__ = ["descant"]
+
+pytestmark = pytest.mark.vllm
+
+POSITIONS = 200
+CONTEXT = 4000
+SEGMENT = 16
+ABORT_S = 0.25
+
+
+@dataclass
+class House:
+    engine: VllmEngine
+    servers: Servers
+    tokenizer: Tokenizer
+
+
+@asynccontextmanager
+async def house(*servers: VllmServer) -> AsyncIterator[House]:
+    # Patience for a server that is started again on a busy machine.
+    asked = Servers(VllmOptions(servers=tuple(server.url for server in servers), patience_s=600))
+    tokenizer = Tokenizer.from_json(servers[0].folder)
+    async with asked.watched():
+        await asked.model()
+        limits = Limits(CONTEXT, SEGMENT, tokenizer.vocab_size)
+        yield House(VllmEngine(asked, limits, grammars=Grammars(tokenizer)), asked, tokenizer)
+
+
+@asynccontextmanager
+async def embedded(folder: Path, dtype: torch.dtype) -> AsyncIterator[TorchEngine]:
+    engine = TorchEngine(Decoder(open_safetensors(folder), dtype, max_context=CONTEXT, native="off"), threads=2)
+    try:
+        yield engine
+    finally:
+        await asyncio.to_thread(engine.close)
+
+
+# --- the same answers ---
+
+
+@pytest.fixture(scope="module")
+def bfloat16() -> Iterator[VllmServer]:
+    server = VllmServer(dtype="bfloat16")
+    with running(server):
+        yield server
+
+
+async def top_choices(engine: Engine, ids: list[int], first: int) -> list[int]:
+    found = []
+    async with engine.session() as session:
+        text = session.block("text")
+        await session.append([text], ids[:first])
+        for token in ids[first : first + POSITIONS]:
+            length = len(text)
+            found += ids_of(await read(session.generate([text], Sampling(max_tokens=1))))
+            await session.crop(text, length)
+            await session.append([text], [token])
+    return found
+
+
+async def test_both_engines_rank_the_same_token_first(bfloat16: VllmServer) -> None:
+    async with house(bfloat16) as one, embedded(bfloat16.folder, torch.bfloat16) as other:
+        ids = one.tokenizer.encode((ROOT / "README.md").read_text())[100:]
+        mine = await top_choices(one.engine, ids, 64)
+        theirs = await top_choices(other, ids, 64)
+    same = sum(a == b for a, b in zip(mine, theirs, strict=True))
+    print(f"top-1 equal at {same} of {POSITIONS} positions")
+    assert len(mine) == POSITIONS
+    assert same >= 0.97 * POSITIONS
+
+
+@pytest.mark.parametrize("mode", ["think-first", "no-think"])
+async def test_the_loop_says_the_same_on_both_engines(vllm_server: VllmServer, mode: Mode) -> None:
+    async def say(engine: Engine, script: Script) -> list[str]:
+        events: list[LoopEvent] = []
+        async with engine.session() as session:
+            options = LoopOptions(mode=mode, think_tokens=60, reply_tokens=40)
+            loop = Loop(session, script, options, events.append, time.monotonic, context=CONTEXT)
+            await loop.open()
+            for question in ("What is 12 times 7?", "And how many days has a week?"):
+                await loop.hear(question)
+                await loop.answer(question)
+                await loop.finish(" ".join(event.text for event in events if isinstance(event, ReplyText)))
+        return [event.text for event in events if isinstance(event, (ReplyText, Thought))]
+
+    async with house(vllm_server) as one, embedded(vllm_server.folder, torch.float32) as other:
+        script = Script(one.tokenizer, family_of("smollm2"))
+        found = await say(one.engine, script)
+        assert found == await say(other, script)
+    assert found
+
+
+async def test_a_grammar_holds_on_a_real_server(vllm_server: VllmServer) -> None:
+    schema = '{"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}, "days": {"type": "integer"}}'
+    schema += ', "required": ["city", "days"], "additionalProperties": false}'
+    async with house(vllm_server) as one, one.engine.session() as session:
+        encode = one.tokenizer.encode
+        text = session.block("text")
+        await session.append([text], encode("She went to Rome for five days. As JSON: "))
+        grammar = Grammar((Form("", schema, ""),))
+        rules = Sampling(stop=one.tokenizer.eos_ids, grammar=grammar, max_tokens=60)
+        written = ids_of(await read(session.generate([text], rules)))
+    told = json.loads(one.tokenizer.decode(written))
+    assert told["city"] in {"Paris", "Rome"}
+    assert isinstance(told["days"], int)
+
+
+async def test_a_vocabulary_is_checked_with_the_server(vllm_server: VllmServer) -> None:
+    async with house(vllm_server) as one:
+        assert await check_vocabulary(one.servers, one.tokenizer, vllm_server.folder)
+        other = vllm_server.folder.parent / "qwen2.5-coder-0.5b"
+        with pytest.raises(BadModel, match="is not the vocabulary"):
+            await check_vocabulary(one.servers, vocabulary_in(other), other)
+
+
+# --- what it costs the server ---
+
+
+async def test_a_stream_that_is_ended_stops_at_the_server(vllm_server: VllmServer) -> None:
+    waits = []
+    async with house(vllm_server) as one, one.engine.session() as session:
+        text = session.block("text")
+        await session.append([text], one.tokenizer.encode("Once upon a time"))
+        for _ in range(10):
+            stream = session.generate([text], Sampling(max_tokens=2000))
+            await read(stream, 10)
+            assert (await vllm_server.counters())["num_requests_running"] == 1
+            began = time.monotonic()
+            await stream.aclose()
+            await vllm_server.until_idle()
+            waits.append(time.monotonic() - began)
+            generated = (await vllm_server.counters())["generation_tokens_total"]
+        assert (await vllm_server.counters())["generation_tokens_total"] == generated
+    print("seconds until the server stood still:", " ".join(f"{wait:.3f}" for wait in sorted(waits)))
+    assert max(waits) <= ABORT_S
+
+
+async def test_a_writer_asks_the_server_to_compute_the_new_thoughts_and_little_more(vllm_server: VllmServer) -> None:
+    rows = []
+    async with house(vllm_server) as one, one.engine.session() as session:
+        ids = one.tokenizer.encode((ROOT / "README.md").read_text())
+        prompt, thoughts, reply = (session.block(name) for name in ("prompt", "thoughts", "reply"))
+        await session.append([prompt], ids[:1500])
+        await session.append([prompt, thoughts], ids[1500:1510])
+        await session.append([prompt, thoughts, reply], ids[1510:1520])
+        thinker = session.generate([prompt, thoughts], Sampling(max_tokens=900))
+        writer = session.generate([prompt, thoughts, reply], Sampling(max_tokens=900))
+        async with aclosing(thinker), aclosing(writer):
+            await read(thinker, 5)
+            seen = (await read(writer, 1))[0].seen["thoughts"]
+            for _ in range(6):
+                await read(writer, SEGMENT - 1)
+                await read(thinker, 12)
+                before, new, own = await vllm_server.counters(), len(thoughts) - seen, len(reply)
+                seen = (await read(writer, 1))[0].seen["thoughts"]
+                after = await vllm_server.counters()
+                asked, hit = (
+                    after[name] - before[name] for name in ("prefix_cache_queries_total", "prefix_cache_hits_total")
+                )
+                assert asked == 1500 + seen + own
+                rows.append((asked, asked - hit, new, own))
+                assert asked - hit <= new + own + BLOCK
+    print("prompt, computed, new thoughts, own reply:", rows)
+
+
+# --- servers that die ---
+
+
+@pytest.mark.timeout(1200)
+async def test_a_conversation_outlives_its_servers() -> None:
+    first, second = VllmServer(), VllmServer()
+    with running(first, second):
+        async with house(first, second) as one, one.engine.session() as session:
+            text = session.block("text")
+            await session.append([text], one.tokenizer.encode("The three largest cities of France are"))
+            expected = await first.greedy(list(text.tokens), 120)
+            async with aclosing(session.generate([text], Sampling(max_tokens=120))) as stream:
+                found = await read(stream, 30)
+                first.kill()
+                began = time.monotonic()
+                found += await read(stream, 30)
+                print(f"the second server went on; 30 tokens took {time.monotonic() - began:.2f} s")
+                second.kill()
+                first.start()
+                began = time.monotonic()
+                found += await read(stream)
+                print(f"the first server was started again; the rest took {time.monotonic() - began:.1f} s")
+        assert ids_of(found) == expected
+
+
+# --- the command line ---
+
+
+def test_a_question_is_answered_by_a_server_from_the_command_line(descant: Descant, vllm_server: VllmServer) -> None:
+    here = ("--set", f"engine.context={CONTEXT}")
+    there = ("--engine", "vllm", "--server", vllm_server.url, "--model", str(vllm_server.folder))
+    asked = descant(*here, "ask", *there, "--no-thoughts", "What is 3 plus 4?")
+    assert asked.code == 0, asked.err
+    assert asked.out.strip()
+    asked = descant(*here, "ask", "--engine", "vllm", "--server", "http://127.0.0.1:1", "--model", there[-1], "Hello?")
+    assert asked.code == 1
+    assert "no language model server answers" in asked.err
+
+
+def test_the_doctor_looks_at_the_server(
+    descant: Descant, vllm_server: VllmServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    found = descant(
+        *("--set", f"engine.context={CONTEXT}", "--set", f"models.llm={vllm_server.folder}"),
+        *("doctor", "--engine", "vllm", "--server", vllm_server.url),
+    )
+    assert "answers in token ids" in found.out
+    assert f"on, in blocks of {BLOCK} tokens" in found.out
+    assert "is the served model's" in found.out
