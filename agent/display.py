@@ -172,8 +172,12 @@ class Printed:
             self._console.print(text, style="dim", end="", soft_wrap=True)
             self._in_line = (self._in_line or bool(text)) and not text.endswith("\n")
         elif isinstance(event, ReplyText | Unsaid):
-            if self._in_line:
-                self._console.print()
-            self._in_line = False
+            self.end()
             text = event.text if isinstance(event, ReplyText) else REPAIR
             self._console.print(text, style="bold", soft_wrap=True)
+
+    def end(self) -> None:
+        """End the line that is open: thoughts may have the last word."""
+        if self._in_line:
+            self._console.print()
+        self._in_line = False

@@ -147,6 +147,7 @@ async def ask(server: str, key: str | None, text: str, timeline_file: Path | Non
                     for piece in _pieces(event):
                         printed.show(piece)
                         told(timeline.event_of(piece))
+            printed.end()
             if problem := failure(event):
                 raise ServerUnreachable(f"{server}: {problem}")
             told(turn_done(event))

@@ -49,3 +49,4 @@ async def run(settings: Settings, text: str, timeline_file: Path | None, seed: i
         start = time.monotonic()
         report(timeline.TurnEnded(text))
         await loop.answer(text)
+        printed.end()

@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from agent import timeline
-from agent.display import displayed, latency_table
+from agent.display import Printed, displayed, latency_table
 from agent.timeline import Event, TurnLatency
+from reasoning.events import ReplyText, Thought
 
 TURN: list[Event] = [
     timeline.SpeechStarted(),
@@ -98,3 +99,13 @@ def test_the_latency_table_has_a_row_for_each_turn() -> None:
     text = file.getvalue()
     for part in ("What is 12 times 7?", "0.90 s", "1.50 s", "0.25 s", "4.00 s", "complete", "A question", "…", " - "):
         assert part in text
+
+
+def test_what_is_printed_ends_with_its_line_whoever_has_the_last_word() -> None:
+    out = io.StringIO()
+    printed = Printed(Console(file=out), thoughts=True)
+    for event in (Thought("9 * 4"), Thought(" = 36\n"), ReplyText("36 dollars."), Thought("Answer: 36")):
+        printed.show(event)
+    printed.end()
+    printed.end()
+    assert out.getvalue() == "9 * 4 = 36\n36 dollars.\nAnswer: 36\n"
