@@ -49,7 +49,7 @@ test: models
 test-sound: models
 	$(VENV)/bin/python -m pytest -m sound $(PYTEST_ARGS)
 
-# A hundred attempts to make the real model tell its thoughts, its instructions or another user's words.
+# Over a hundred attempts, spoken and typed, to make the real model tell thoughts, instructions or another user's words.
 test-leaks: models
 	$(VENV)/bin/python -m pytest -m leaks -s $(PYTEST_ARGS)
 

@@ -97,7 +97,7 @@ class Context:
     @property
     def notes_waiting(self) -> bool:
         """Whether notes wait for a turn that takes them up."""
-        return bool(self._waiting or self.turn.before)
+        return bool(self._waiting or (self.turn.before and not self.turn.sealed))
 
     def view(self, turn: Turn, draft: Block | None = None) -> list[Block]:
         """Give what the thoughts read, or what a draft does."""
@@ -134,19 +134,20 @@ class Context:
             turn.meant = restated(turn.carried.told, text) if turn.carried and self.options.resume else ""
             await self._write_input(turn)
 
-    async def note(self, text: str) -> None:
-        """Write a text from outside, or keep it for the next turn where this one has come to its end."""
+    async def note(self, text: str) -> bool:
+        """Write a text from outside; False where this turn has come to its end, so that it is kept for the next."""
         text = _one_line(text)
         if not text:
-            return
+            return True
         async with self._writing:
             turn = self.turn
             if turn.sealed:
                 self._waiting = [*self._waiting, text][-_NOTES:]
-                return
+                return False
             (turn.after if turn.text else turn.before).append(text)
             del turn.before[:-_NOTES], turn.after[:-_NOTES]
             await self._write_input(turn)
+            return True
 
     async def next_turn(self, heard: str, *, interrupted: bool, thoughts: Sequence[int] = ()) -> Turn:
         """Make the turn history, by what was heard of its reply, and begin the next one.

@@ -44,7 +44,7 @@ from reasoning.events import (
     Unsaid,
 )
 from reasoning.grounding import last_number
-from reasoning.policies import finds, judge, objection_to_result, objection_to_step
+from reasoning.policies import echoes, finds, judge, objection_to_result, objection_to_step
 from reasoning.readout import readout
 from reasoning.steps import Steps, sentence_end, spoken_part
 from reasoning.streams import Streams
@@ -52,7 +52,7 @@ from reasoning.streams import Streams
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from reasoning.calls import Tool
+    from reasoning.calls import Tool, Written
     from reasoning.engine import Block, EngineSession
     from reasoning.options import LoopOptions
     from reasoning.policies import Kind
@@ -110,13 +110,15 @@ class Loop:
             self._early.begin(self._turn)
         self._early.words_changed()
 
-    async def note(self, text: str) -> None:
+    async def note(self, text: str) -> bool:
         """Take a text from outside, such as the result of a call, as plain text of one line and bounded length.
 
-        While the user talks or the thoughts go on, they see it at once; after that it waits for the next turn.
+        While the user talks or the thoughts go on, they see it at once; after that it waits for the next turn. Gives
+        whether this turn has it.
         """
-        await self._context.note(text)
+        taken = await self._context.note(text)
         self._changed.set()
+        return taken
 
     @property
     def notes_waiting(self) -> bool:
@@ -166,12 +168,13 @@ class Loop:
         turn.head, turn.sealed = 0, False
         self._show("listening")
 
-    async def finish(self, heard: str, *, interrupted: bool = False) -> None:
-        """Turn what the user heard into history and get ready for the next turn.
+    async def finish(self, heard: str, *, interrupted: bool = False, calls: Sequence[Written] = ()) -> None:
+        """Turn what the user heard into history and get ready for the next turn; `calls` are those of a retold one.
 
         An interrupted turn leaves its thoughts to the next one: nothing that was thought is lost.
         """
         old = self._turn
+        old.calls.extend(calls)
         await self._early.end(old)
         for block in old.replies:
             await self._session.crop(block, 0)
@@ -389,8 +392,8 @@ class Loop:
         if not turn.said:
             self._say_last_step(turn)
 
-    async def _say_directly(self, turn: Turn) -> None:
-        while await self._say(turn, "direct"):
+    async def _say_directly(self, turn: Turn, kind: Kind = "direct") -> None:
+        while await self._say(turn, kind):
             if turn.replies[-1].tokens[-1] in self._script.ends or self._spent(turn):
                 break
 
@@ -422,7 +425,7 @@ class Loop:
             self._release(turn, script.family.declined)
             return
         await self._context.head_draft(turn, script.acted_open(turn.calls))
-        await self._say_directly(turn)
+        await self._say_directly(turn, "acted")
         if not turn.said:
             self._release(turn, script.family.acted)
 
@@ -461,6 +464,8 @@ class Loop:
 
     def _objection(self, turn: Turn, text: str, kind: Kind) -> str:
         """Say why a sentence must not be spoken; nothing when it may."""
+        if kind == "acted":
+            return "says its request back" if echoes(text, self._script.family.acted_request) else ""
         if kind == "direct":
             return ""
         thoughts = f"{turn.steps.text}\n{turn.steps.rest}"

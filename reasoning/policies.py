@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from reasoning.options import LoopOptions
 
 
-Kind = Literal["step", "result", "direct"]
-"""What a sentence is: a step of the thoughts, their result, or a reply without thoughts."""
+Kind = Literal["step", "result", "direct", "acted"]
+"""What a sentence is: a step of the thoughts, their result, a reply without thoughts, or what is said of calls."""
+_ECHO: Final = 5
+"""Words in a row that are no accident."""
 
 
 HOLDING_PHRASES: Final = (
@@ -133,3 +135,10 @@ def _repeats(sentence: str, said: str) -> bool:
         if words and numbers(sentence) <= numbers(other) and len(mine & words) >= 0.6 * len(mine):
             return True
     return False
+
+
+def echoes(sentence: str, request: str) -> bool:
+    """Say whether a sentence says back, five words in a row, what only the writer was asked."""
+    words, asked = (re.findall(r"[a-z']+", text.lower()) for text in (sentence, request))
+    runs = {tuple(asked[at : at + _ECHO]) for at in range(len(asked) - _ECHO + 1)}
+    return any(tuple(words[at : at + _ECHO]) in runs for at in range(len(words) - _ECHO + 1))

@@ -251,8 +251,9 @@ class Dialogue:
                     self._jobs.put_nowait(Hear(action.text))
             case HoldOpen(ending, complete):
                 self._hearing.hold_open(self._hearing.options.end_ms(ending, complete))
-            case Release():
-                self._sounding_until = self._clock()
+            case Release(_, last_sample):
+                # The user waits from the end of their last word, not from when the turn was found to be over.
+                self._sounding_until = self._clock() - self._hearing.since_s(last_sample)
             case _:
                 pass
 

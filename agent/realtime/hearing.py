@@ -185,6 +185,10 @@ class Hearing:
         except AudioError:
             self._tell(Decoded(item_id, None, seconds))
 
+    def since_s(self, sample: int) -> float:
+        """Give how much sound came after a sample of the ears' clock, in s: how long somebody has been silent."""
+        return (self._taken - self.offset - sample) / RATE
+
     def hold_open(self, milliseconds: float) -> None:
         """Let this turn end only after that much silence, if its end is judged by its words."""
         detection = None if self._session is None else self._session.audio.input.turn_detection

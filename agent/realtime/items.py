@@ -7,11 +7,11 @@ milliseconds) becomes the words that were heard. Sans-I/O.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from agent.realtime.fields import FunctionCallItem, FunctionOutputItem, Json, MessageItem, Part, Refused
-from agent.realtime.messages import Turn
+from agent.realtime.messages import Invoked, Turn
 from audio.ledger import Ledger
 from audio.messages import Kind
 
@@ -34,6 +34,8 @@ class Item:
     """Its words are still being made out."""
     noted: bool = False
     """It was told to the mind while that was replying: it belongs to the turn that was being answered."""
+    late: bool = False
+    """It was told too late for that reply: it belongs to the next turn, wherever it stands in the list."""
 
     @property
     def id(self) -> str:
@@ -150,21 +152,28 @@ def turns_of(items: list[Item]) -> tuple[tuple[Turn, ...], str]:
     turns: list[Turn] = []
     names = {item.wire["call_id"]: item.wire["name"] for item in items if item.wire["type"] == "function_call"}
     told: list[str] = []
+    late: list[str] = []
+    calls: list[Invoked] = []
     for item in items:
         if item.wire["type"] == "message" and item.wire["role"] == "assistant":
             reply = item.heard()
-            if told and reply:
-                turns.append(Turn("\n".join(told), reply))
-                told = []
-            elif reply and turns:
-                turns[-1] = Turn(turns[-1].user, f"{turns[-1].reply} {reply}")
+            if reply and (told or not turns):
+                turns.append(Turn("\n".join(told), reply, tuple(calls)))
+                told, late, calls = late, [], []
             elif reply:
-                turns.append(Turn("", reply))
-        elif (text := told_by(item.wire, names)) and item.noted and turns and not told:
-            turns[-1] = Turn(f"{turns[-1].user}\n{text}", turns[-1].reply)
-        elif text:
-            told.append(text)
-    return tuple(turns), "\n".join(told)
+                turns[-1] = replace(turns[-1], reply=f"{turns[-1].reply} {reply}")
+        elif item.wire["type"] == "function_call":
+            call = Invoked(item.wire["name"], item.wire["arguments"])
+            if told or not turns:
+                calls.append(call)
+            else:
+                turns[-1] = replace(turns[-1], calls=(*turns[-1].calls, call))
+        elif text := told_by(item.wire, names):
+            if item.noted and not item.late and turns and not told:
+                turns[-1] = replace(turns[-1], user=f"{turns[-1].user}\n{text}")
+            else:
+                (late if item.late and told else told).append(text)
+    return tuple(turns), "\n".join([*told, *late])
 
 
 def told_by(wire: Json, names: dict[str, str]) -> str:

@@ -69,7 +69,8 @@ def read_key(file: Path) -> str:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ServerUnavailable(f"{file}: the key cannot be read ({error})") from None
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise ServerUnavailable(f"{file}: the key cannot be read ({why})") from None
     key = lines[0].strip() if lines else ""
     if len(key) < _SHORTEST or not key.isascii():
         raise ServerUnavailable(

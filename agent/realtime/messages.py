@@ -11,12 +11,23 @@ from audio.messages import Kind
 
 
 @dataclass(frozen=True, slots=True)
+class Invoked:
+    """A function that was called."""
+
+    name: str
+    arguments: str
+    """As the model or the client wrote them: JSON, as a rule."""
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One exchange of the conversation so far, as text."""
 
     user: str
     reply: str
     """What was heard of the reply."""
+    calls: tuple[Invoked, ...] = ()
+    """What was called in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,21 @@ twice; otherwise the loop is made anew and told the turns. Knows no items, only 
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+import json
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from agent.realtime.messages import Turn
 from agent.realtime.wire import tools_of
+from reasoning.calls import Written
 from reasoning.loop import Loop
 from reasoning.script import Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from agent.realtime.messages import Brief
+    from agent.realtime.messages import Brief, Invoked
     from agent.realtime.robot import Rider
     from reasoning.calls import Tool
     from reasoning.engine import Engine
@@ -74,6 +76,10 @@ class Mind:
         """Turns that the loop has in its history; None: it was cut off while they were written."""
         self._open = ""
         """Words of the turn that the loop is in."""
+        self._noted: list[str] = []
+        """Notes that came too late for the reply, which the loop keeps for its next turn."""
+        self._kept: list[str] = []
+        """Notes with which the turn began that the loop is in."""
         self._answered = self._cut = False
 
     async def __aenter__(self) -> Mind:  # noqa: PYI034 - final in all but name
@@ -90,21 +96,23 @@ class Mind:
         """Take the words of the turn so far."""
         loop = await self._prepare(brief)
         self._open = brief.text
-        await loop.hear(brief.text)
+        await loop.hear(self._new(brief.text))
 
     async def answer(self, brief: Brief) -> None:
         """Reply. Cancel it to interrupt."""
         loop = await self._prepare(brief)
         self._open, self._answered, self._cut = brief.text, True, True
         unprompted = "" if loop.notes_waiting else _MORE if brief.turns else _NOTHING
-        await loop.answer(brief.text or unprompted)
+        await loop.answer(self._new(brief.text) or unprompted)
         self._cut = False
 
     async def note(self, text: str) -> None:
         """Take in a text while replying."""
         if self._loop is not None:
-            self._open = f"{self._open}\n{text}"
-            await self._loop.note(text)
+            if await self._loop.note(text):
+                self._open = f"{self._open}\n{text}"
+            else:
+                self._noted.append(text)
 
     @property
     def notes_waiting(self) -> bool:
@@ -121,6 +129,11 @@ class Mind:
         encode = self._brains.script.tokenizer.encode
         texts = [brief.instructions, brief.text, *(text for turn in brief.turns for text in (turn.user, turn.reply))]
         return sum(len(encode(text)) for text in texts if text)
+
+    def _new(self, text: str) -> str:
+        """Leave out what the loop has kept from the last turn: it stands in this one already."""
+        kept = "\n".join(self._kept)
+        return text.removeprefix(kept).lstrip("\n") if kept else text
 
     async def _prepare(self, brief: Brief) -> Loop:
         """Bring the loop to where this brief begins."""
@@ -154,6 +167,7 @@ class Mind:
                 return False
         elif self._answered and turns[:-1] == known and turns[-1].user == self._open:
             await loop.finish(turns[-1].reply, interrupted=self._cut)
+            self._kept, self._noted = self._noted, []
             self._open = ""
         else:
             return False
@@ -175,8 +189,9 @@ class Mind:
         await loop.open()
         for turn in turns[-brains.options.history_turns :]:
             await loop.hear(turn.user or _NOTHING)
-            await loop.finish(turn.reply)
+            await loop.finish(turn.reply, calls=_written(turn.calls))
         self._temper, self._known, self._tools = temper, list(turns), ()
+        self._kept, self._noted = [], []
         self._open, self._answered = "", False
         return loop
 
@@ -189,6 +204,17 @@ class Mind:
                 await loop.close()
         finally:
             await stack.aclose()
+
+
+def _written(calls: Sequence[Invoked]) -> list[Written]:
+    """Give calls as the model wrote them; a client's own may hold anything, and what is no object is left out."""
+    found = []
+    for call in calls:
+        with suppress(ValueError):
+            arguments = json.loads(call.arguments)
+            if isinstance(arguments, dict):
+                found.append(Written(call.name, arguments))
+    return found
 
 
 def _script(script: Script, instructions: str) -> Script:

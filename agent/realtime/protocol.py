@@ -12,22 +12,19 @@ knows a socket: time comes in as seconds of a monotonic clock. Invariants, whate
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 from agent.realtime import fields, messages
 from agent.realtime.briefs import brief_of, shape_of
 from agent.realtime.fields import Json, Refused, SessionFields, checked
+from agent.realtime.input_buffer import InputBuffer
 from agent.realtime.items import MOST, Item, Items, told_by, wire_of
 from agent.realtime.messages import Brief, Command, Happening
 from agent.realtime.pacing import PlayClock
 from agent.realtime.responses import Response
-from agent.realtime.wire import MOST_APPENDED, check_tools, decoded, error, event_of, events, sounds_of
+from agent.realtime.wire import check_tools, error, event_of, events, sounds_of
 
-Extension = Literal["thoughts", "robot", "words"]
-EXTENSIONS: Final[frozenset[str]] = frozenset({"thoughts", "robot", "words"})
-_TRANSCRIPTION: Final = "conversation.item.input_audio_transcription"
-_MOST_BUFFERED_S: Final = 600
-_SHORTEST_S: Final = 0.1
+EXTENSIONS: Final[frozenset[str]] = frozenset({"thoughts", "robot", "words", "follow-ups"})
 _PARALLEL: Final = 2
 """Responses out of band that may run at once."""
 
@@ -46,7 +43,8 @@ class Protocol:
         session: Mapping[str, Any] | None = None,
     ) -> None:
         """Make a session; `session` is what an ephemeral key brings along. Raises Refused."""
-        self._new_id, self._extensions = new_id, extensions
+        self._make_id, self._extensions = new_id, extensions
+        self.items = Items()
         self._fixed: Json = {"object": "realtime.session", "id": new_id("sess"), "expires_at": expires_at}
         detection = fields.ServerVad(type="server_vad")
         self.session = SessionFields(type="realtime", model=model)
@@ -55,19 +53,15 @@ class Protocol:
             output=fields.AudioOutput(voice=voice),
         )
         self._conversation_id = new_id("conv")
-        self.items = Items()
+        self._input = InputBuffer(self.items, self._new_id, lambda: self.session.audio.input)
         self._responses: dict[str, Response] = {}
         self._active: Response | None = None
         self._waiting: dict[str, fields.ResponseFields] = {}
         """Responses that wait until the words of all items are there."""
         self._owed = False
         """A response to what came in while another was running."""
-        self._buffered = 0
-        self._appended = 0
-        self._speech: str | None = None
-        """The item that the user is speaking."""
-        self._partial: tuple[str | None, str] = (None, "")
-        """What was passed on of its words, and of which item."""
+        self._noted: list[Item] = []
+        """What was told to the response that is running."""
         self._playing: PlayClock | None = None
         self._sounding: Item | None = None
         """The reply whose sound was sent last."""
@@ -128,48 +122,24 @@ class Protocol:
         self.session = new
 
     def _append(self, event: Json, _now_s: float) -> Iterable[Command]:
-        encoded = checked(fields.Append, event).audio
-        if len(encoded) > MOST_APPENDED:
-            raise Refused(
-                f"An append holds at most 15 MiB; this one holds {len(encoded)} bytes.",
-                code="audio_too_large", param="audio",
-            )  # fmt: skip
-        sound = decoded(encoded, "audio")
-        if self._format.type == "audio/pcm" and len(sound) % 2:
-            raise Refused("16-bit audio must have an even number of bytes.", code="invalid_audio", param="audio")
-        if self._seconds(self._buffered + len(sound)) > _MOST_BUFFERED_S and self.detection is None:
-            raise Refused(
-                f"The audio buffer holds at most {_MOST_BUFFERED_S} s; commit or clear it.",
-                code="input_audio_buffer_full",
-            )
-        self._buffered += len(sound)
-        self._appended += len(sound)
-        yield messages.Feed(sound)
+        return self._input.append(checked(fields.Append, event).audio)
 
     def _commit(self, _event: Json, _now_s: float) -> Iterable[Command]:
-        if self._seconds(self._buffered) < _SHORTEST_S:
-            raise Refused(
-                f"The input audio buffer holds {self._seconds(self._buffered) * 1000:.0f} ms; "
-                "at least 100 ms are needed for a commit.",
-                code="input_audio_buffer_commit_empty",
-            )
-        item_id = self._speech or self._new_id("item")
-        if self._speech is not None:
-            end_ms = round(self._seconds(self._appended) * 1000)
-            yield event_of("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=item_id)
-        yield from self._committed(item_id, pending=True)
-        yield messages.EndTurn(item_id)
+        return self._input.commit()
 
     def _clear(self, _event: Json, _now_s: float) -> Iterable[Command]:
-        self._buffered, self._speech = 0, None
-        yield messages.Forget()
-        yield event_of("input_audio_buffer.cleared")
+        return self._input.clear()
 
     def _create_item(self, event: Json, _now_s: float) -> Iterable[Command]:
         create = checked(fields.CreateItem, event)
         if len(self.items) >= MOST:
             raise Refused(f"A conversation holds at most {MOST} items; delete some.", code="conversation_full")
         new = create.item
+        if self.hearing and new.id == self._input.speech:
+            raise Refused(
+                f"The id '{new.id}' is that of what the user is saying.",
+                code="item_create_duplicate_item_id", param="item.id",
+            )  # fmt: skip
         item = Item(wire_of(new, new.id or self._new_id("item")))
         sounds = sounds_of(new)
         previous = self.items.add(item, create.previous_item_id)
@@ -179,11 +149,22 @@ class Protocol:
         if sounds:
             item.pending = True
             yield messages.Transcribe(item.id, sounds)
-        if new.type == "function_call_output" and self._active is not None:
+        if new.type == "function_call_output":
+            yield from self._called_back(item)
+
+    def _called_back(self, output: Item) -> Iterable[Command]:
+        """Take the result of a call: a reply that runs reads it at once; a late one leads to another, if wanted.
+
+        While the user speaks it waits: the reply to what is being said reads it, too.
+        """
+        if self._active is not None:
             calls = (one.wire for one in self.items if one.wire["type"] == "function_call")
             names = {call["call_id"]: call["name"] for call in calls}
-            item.noted = True
-            yield messages.Note(told_by(item.wire, names))
+            output.noted = True
+            self._noted.append(output)
+            yield messages.Note(told_by(output.wire, names))
+        elif "follow-ups" in self._extensions and not self.hearing:
+            yield from self._begin(fields.ResponseFields())
 
     def _delete(self, event: Json, _now_s: float) -> Iterable[Command]:
         item = self._find(event, "item_delete_invalid_item_id")
@@ -258,7 +239,7 @@ class Protocol:
             case messages.SpeechStarted(start_ms):
                 commands = self._speech_started(start_ms, now_s)
             case messages.Understood(text):
-                commands = self._understood(text)
+                commands = self._input.understood(text)
             case messages.SpeechEnded(end_ms, transcript):
                 commands = self._speech_ended(end_ms, transcript)
             case messages.Transcribed(item_id, transcript, seconds):
@@ -273,8 +254,7 @@ class Protocol:
         return list(commands)
 
     def _speech_started(self, start_ms: int, now_s: float) -> Iterable[Command]:
-        self._speech = self._new_id("item")
-        yield event_of("input_audio_buffer.speech_started", audio_start_ms=max(0, start_ms), item_id=self._speech)
+        yield self._input.started(start_ms)
         detection = self.detection
         if detection is not None and detection.interrupt_response:
             if self._sounding is not None and self._playing is not None and self._playing.left_s(now_s) > 0:
@@ -285,25 +265,11 @@ class Protocol:
             if self._active is not None:
                 yield from self._stop(self._active, "turn_detected")
 
-    def _understood(self, text: str) -> Iterable[Command]:
-        """Pass on the words of speech that goes on, as long as they only grow: the whole transcript mends the rest."""
-        item_id, said = self._partial
-        if item_id != self._speech:
-            item_id, said = self._speech, ""
-        if item_id is None or not text.startswith(said) or self.session.audio.input.transcription is None:
-            return
-        self._partial = (item_id, text)
-        if delta := text.removeprefix(said):
-            yield event_of(f"{_TRANSCRIPTION}.delta", item_id=item_id, content_index=0, delta=delta)
-
     def _speech_ended(self, end_ms: int, transcript: str) -> Iterable[Command]:
-        if self._speech is None:
+        if not self.hearing:
             return
-        item_id = self._speech
-        yield event_of("input_audio_buffer.speech_stopped", audio_end_ms=max(0, end_ms), item_id=item_id)
-        seconds = self._seconds(self._buffered)
-        yield from self._committed(item_id, pending=True)
-        yield from self._transcribed(item_id, transcript, seconds)
+        yield from self._input.ended(end_ms, transcript)
+        yield from self._ready()
         detection = self.detection
         if transcript.strip() and detection is not None and detection.create_response:
             if self._active is None:
@@ -311,49 +277,12 @@ class Protocol:
             else:
                 self._owed = True
 
-    def _committed(self, item_id: str, *, pending: bool) -> Iterable[Command]:
-        content = [{"type": "input_audio", "transcript": None}]
-        item = Item({
-            "id": item_id, "object": "realtime.item", "type": "message", "status": "completed", "role": "user",
-            "content": content,
-        }, pending=pending)  # fmt: skip
-        self._buffered, self._speech = 0, None
-        yield from self._make_room()
-        previous = self.items.add(item)
-        shown = {"previous_item_id": previous, "item": dict(item.wire)}
-        yield event_of("input_audio_buffer.committed", item_id=item_id, previous_item_id=previous)
-        yield event_of("conversation.item.added", **shown)
-        yield event_of("conversation.item.done", **shown)
-
     def _transcribed(self, item_id: str, transcript: str, seconds: float) -> Iterable[Command]:
-        item = self.items.get(item_id)
-        if item is not None:
-            item.pending = False
-            index = next((at for at, part in enumerate(item.wire["content"]) if part["type"] == "input_audio"), 0)
-            parts = [dict(part) for part in item.wire["content"]]
-            parts[index]["transcript"] = transcript
-            item.wire = {**item.wire, "content": parts}
-            if self.session.audio.input.transcription is not None:
-                at = {"item_id": item_id, "content_index": index}
-                said = self._partial[1] if self._partial[0] == item_id else ""
-                rest = transcript.removeprefix(said)
-                if rest and transcript.startswith(said):
-                    yield event_of(f"{_TRANSCRIPTION}.delta", **at, delta=rest)
-                usage = {"type": "duration", "seconds": round(seconds, 3)}
-                yield event_of(f"{_TRANSCRIPTION}.completed", **at, transcript=transcript, usage=usage)
+        yield from self._input.transcribed(item_id, transcript, seconds)
         yield from self._ready()
 
     def _untranscribed(self, item_id: str, message: str) -> Iterable[Command]:
-        item = self.items.get(item_id)
-        if item is not None:
-            item.pending = False
-            problem: Json = {
-                "type": "transcription_error",
-                "code": "transcription_failed",
-                "message": message,
-                "param": None,
-            }
-            yield event_of(f"{_TRANSCRIPTION}.failed", item_id=item_id, content_index=0, error=problem)
+        yield from self._input.untranscribed(item_id, message)
         yield from self._ready()
 
     def _aside(self, kind: str, text: str) -> Iterable[Command]:
@@ -379,7 +308,10 @@ class Protocol:
             case messages.Called():
                 yield from events(response.called(happening))
             case messages.Finished(_, usage, None, unanswered):
-                self._owed = self._owed or (unanswered and response is self._active)
+                if unanswered and response is self._active:
+                    self._owed = True
+                    for item in self._noted:
+                        item.late = True
                 yield from self._end(response, events(response.done("completed", usage)))
             case messages.Finished(_, usage, reason, _):
                 details = {"type": "incomplete", "reason": reason}
@@ -447,10 +379,17 @@ class Protocol:
         self._waiting.pop(response.id, None)
         if response is self._active:
             self._active = None
+            self._noted.clear()
             if response.message is not None:
                 self._cut(response.message, response.message.heard_ms)
             if self._owed:
                 yield from self._begin(fields.ResponseFields())
+
+    def _new_id(self, kind: str) -> str:
+        """Make an id that no item has: clients name items, too."""
+        while (name := self._make_id(kind)) in self.items:
+            pass
+        return name
 
     def _append_item(self, item: Item) -> str | None:
         return self.items.add(item)
@@ -465,19 +404,12 @@ class Protocol:
     @property
     def hearing(self) -> bool:
         """Whether the user is speaking."""
-        return self._speech is not None
+        return self._input.speech is not None
 
     @property
     def responding(self) -> bool:
         """Whether a response is being made."""
         return bool(self._responses)
-
-    @property
-    def _format(self) -> fields.Pcm | fields.Mulaw | fields.Alaw:
-        return self.session.audio.input.format
-
-    def _seconds(self, count: int) -> float:
-        return count / (48_000 if self._format.type == "audio/pcm" else 8_000)
 
     def _find(self, event: Json, code: str) -> Item:
         item_id = checked(fields.ItemId, event).item_id
@@ -485,12 +417,6 @@ class Protocol:
         if item is None:
             raise Refused(f"There is no item '{item_id}'.", code=code, param="item_id")
         return item
-
-    def _make_room(self) -> Iterable[Command]:
-        while len(self.items) >= MOST:
-            oldest = next(iter(self.items))
-            self.items.remove(oldest.id)
-            yield event_of("conversation.item.deleted", item_id=oldest.id)
 
     @staticmethod
     def _cut(item: Item, heard_ms: float | None) -> None:

@@ -1,7 +1,7 @@
 """Plays every client's scenarios against the server and writes what came of it: `python -m tests.conformance.run`.
 
 Each client runs in its own virtual environment under build/conformance, because their requirements contradict each
-other. The table of docs/realtime.md is made from the results by `python -m tests.conformance.table`.
+other. The table of the README is made from the results by `python -m tests.conformance.table`.
 """
 
 from __future__ import annotations

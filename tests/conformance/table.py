@@ -1,4 +1,4 @@
-"""Writes the table client x scenario into docs/realtime.md: `python -m tests.conformance.table [RESULTS]`.
+"""Writes the table client x scenario into the README: `python -m tests.conformance.table [RESULTS]`.
 
 The results are those of `tests.conformance.run`. `--check` writes nothing and fails when the page says something else.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOT: Final = Path(__file__).parents[2]
-PAGE: Final = ROOT / "docs" / "realtime.md"
+PAGE: Final = ROOT / "README.md"
 RESULTS: Final = ROOT / "build" / "conformance" / "results.json"
 BEGIN: Final = "<!-- conformance: begin -->"
 END: Final = "<!-- conformance: end -->"

@@ -44,6 +44,7 @@ class Model:
 
     calls: str = KITCHEN.text()
     needs_thought: bool = False
+    acted: str = "I am on my way."
     sure: Callable[[str], float] = lambda _: -0.1
     told: list[str] = field(default_factory=list)
     """Requests to which it wrote calls."""
@@ -64,7 +65,7 @@ class Model:
         if asked.endswith(FAMILY.note_request):
             return f"I have news.{END}"
         if "beginning to do this" in asked:
-            return f"I am on my way.{END}"
+            return self.acted + END
         return f"Hello to you.{END}"
 
 
@@ -125,6 +126,13 @@ async def test_a_request_becomes_a_call_and_then_words(mode: Mode, needs_thought
         assert one.done == ["go_to {'place': 'kitchen'}", "I am on my way."]
         assert one.events[-1] == one.of(TurnDone)[0]
         assert any(probe.question == ACT and probe.decision for probe in one.of(Probe))
+
+
+async def test_a_writer_that_says_its_request_back_is_not_heard() -> None:
+    async with rig(Model(acted="I am beginning to do this now, none of it is done yet.")) as one:
+        await one.loop.answer(GO)
+        assert one.done == ["go_to {'place': 'kitchen'}", FAMILY.acted]
+        assert [event.reason for event in one.of(Retracted)] == ["says its request back"]
 
 
 async def test_calls_come_after_thoughts_where_thoughts_are_needed() -> None:

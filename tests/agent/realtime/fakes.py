@@ -125,15 +125,15 @@ class FakeHouse:
 class Client:
     """A client that checks everything it gets."""
 
-    def __init__(self, socket: ClientConnection) -> None:
-        self.socket = socket
+    def __init__(self, socket: ClientConnection, patience_s: float = 20) -> None:
+        self.socket, self._patience_s = socket, patience_s
         self.events: list[dict[str, Any]] = []
 
     async def send(self, kind: str, **content: object) -> None:
         await self.socket.send(json.dumps({"type": kind, **content}))
 
     async def next(self) -> dict[str, Any]:
-        event: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), 20))
+        event: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), self._patience_s))
         check(event)
         self.events.append(event)
         return event

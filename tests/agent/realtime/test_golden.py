@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from agent.realtime import protocol, responses
+from agent.realtime import input_buffer, protocol, responses
 from tests.agent.realtime.openai_types import check
 
 GOLDEN: Final[list[dict[str, Any]]] = json.loads((Path(__file__).parent / "golden_events.json").read_text())
@@ -20,7 +20,7 @@ def test_the_golden_events_are_valid() -> None:
 
 def test_no_event_is_sent_whose_type_is_not_golden() -> None:
     known = {event["type"] for event in GOLDEN}
-    source = "".join(Path(module.__file__ or "").read_text() for module in (protocol, responses))
+    source = "".join(Path(module.__file__ or "").read_text() for module in (input_buffer, protocol, responses))
     assert 'f"{_TRANSCRIPTION}.' in source  # the one family whose names are put together
     names = set(
         re.findall(

@@ -321,6 +321,7 @@ def test_a_function_call_and_its_result_while_the_reply_goes_on() -> None:
     (turn,) = rig.protocol.brief().turns
     assert turn.user == "Weather in Rome?\n[result of weather] Sunny."
     assert turn.reply == "Let me look. It is sunny."
+    assert turn.calls == (messages.Invoked("weather", '{"city": "Rome"}'),)
 
 
 def test_a_result_that_comes_too_late_leads_to_another_response() -> None:
@@ -329,8 +330,61 @@ def test_a_result_that_comes_too_late_leads_to_another_response() -> None:
     rig.tell(Called(respond.response_id, "call_9", "weather", "{}"))
     output = {"type": "function_call_output", "call_id": "call_9", "output": "Sunny."}
     rig.send("conversation.item.create", item=output)
+    # It stands before the words of the reply that did not know it, and yet belongs to the next one.
+    rig.say("Let me look.")
     rig.tell(Finished(respond.response_id, unanswered=True))
     assert rig.types().count("response.created") == 2
+    follow_up = rig.commands[-1]
+    assert isinstance(follow_up, messages.Respond)
+    assert follow_up.brief.text == "[result of weather] Sunny."
+    (turn,) = follow_up.brief.turns
+    assert (turn.user, turn.reply) == ("Weather in Rome?", "Let me look.")
+
+
+def result_of_a_finished_reply(rig: Rig) -> list[dict[str, Any]]:
+    respond = written(rig, "Weather in Rome?")
+    rig.say("Let me look.")
+    rig.tell(Called(respond.response_id, "call_9", "weather", "{}"))
+    rig.tell(Finished(respond.response_id))
+    output = {"type": "function_call_output", "call_id": "call_9", "output": "Sunny."}
+    return rig.send("conversation.item.create", item=output)
+
+
+def test_a_result_after_the_reply_waits_for_the_client_unless_it_wants_follow_ups() -> None:
+    assert result_of_a_finished_reply(Rig())[-1]["type"] == "conversation.item.done"
+    rig = Rig(frozenset({"follow-ups"}))
+    assert [event["type"] for event in result_of_a_finished_reply(rig)] == [
+        "conversation.item.added",
+        "conversation.item.done",
+        "response.created",
+    ]
+    respond = rig.commands[-1]
+    assert isinstance(respond, messages.Respond)
+    assert respond.brief.text == "[result of weather] Sunny."
+
+
+def test_a_result_while_the_user_speaks_waits_for_what_is_being_said() -> None:
+    rig = Rig(frozenset({"follow-ups"}))
+    rig.tell(SpeechStarted(0))
+    output = {"type": "function_call_output", "call_id": "call_9", "output": "Sunny."}
+    assert "response.created" not in [event["type"] for event in rig.send("conversation.item.create", item=output)]
+    rig.tell(SpeechEnded(500, "Well?"))
+    assert rig.types().count("response.created") == 1
+
+
+def test_a_client_cannot_take_the_id_of_what_is_being_said_nor_one_that_the_server_comes_to() -> None:
+    rig = Rig()
+    (started,) = rig.tell(SpeechStarted(0))
+    (refused,) = rig.send("conversation.item.create", item=user("Mine.", started["item_id"]))
+    assert refused["error"]["code"] == "item_create_duplicate_item_id"
+    number = int(started["item_id"].rpartition("_")[2])
+    for later in range(number + 1, number + 5):
+        rig.send("conversation.item.create", item=user("Mine.", f"item_{later}"))
+    rig.tell(SpeechEnded(500, "Well?"))
+    rig.say("Yes.")
+    rig.tell(Finished(rig.begun[-1]))
+    rig.settled()
+    assert rig.types().count("response.done") == 1
 
 
 def test_a_failure_is_told_with_a_message_and_the_conversation_goes_on() -> None:

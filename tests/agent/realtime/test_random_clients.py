@@ -26,7 +26,7 @@ SOUND = base64.b64encode(bytes(9600)).decode()
 class RandomClient(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.rig = Rig(extensions=frozenset({"thoughts", "words"}))
+        self.rig = Rig(extensions=frozenset({"thoughts", "words", "follow-ups"}))
         self.checked = 0
 
     @rule(detection=st.sampled_from(DETECTIONS), text=st.booleans())

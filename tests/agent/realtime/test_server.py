@@ -16,7 +16,11 @@ from agent.errors import ServerUnavailable
 from agent.realtime.keys import Keys
 from agent.realtime.options import ServerOptions
 from agent.realtime.server import RealtimeServer
+from reasoning.calls import Written
+from reasoning.options import LoopOptions
+from reasoning.policies import HOLDING_PHRASES
 from tests.agent.realtime.fakes import PRIVATE, QUESTION, Client, FakeHouse, Halting, Script24, served, transcript
+from tests.reasoning.scripted_engine import END
 
 KEY = "0123456789abcdef"
 
@@ -124,6 +128,21 @@ async def test_with_semantic_turns_a_cough_over_the_reply_is_nothing_and_words_c
         assert client.of("response.done")[0]["response"]["status"] == "cancelled"
 
 
+async def test_who_has_waited_long_enough_for_a_reply_is_told_so_at_once() -> None:
+    # The wait counts from the last word: here the turn ends only after more silence than the listener is to bear.
+    house = FakeHouse(loop=LoopOptions(hold_after_s=9.9))
+    house.engine.mind.steps = lambda name: 1_000_000 if name.startswith("thoughts") else 1
+    async with served(house) as one, one.client() as client:
+        detection = {"type": "server_vad", "silence_duration_ms": 10_000}
+        await client.configure(audio={"input": {"turn_detection": detection}})
+        await client.sound(0.9, 0.5)
+        await client.sound(0.0, 10.2)
+        await client.until("response.created")
+        async with asyncio.timeout(5):
+            await client.until("response.output_audio.delta")
+        assert transcript(client.events) == HOLDING_PHRASES[0]
+
+
 async def test_thoughts_are_private_unless_the_client_asks() -> None:
     async with served() as one:
         async with one.client() as client:
@@ -187,6 +206,72 @@ async def test_the_conversation_is_what_the_item_list_says() -> None:
         await client.ask("Third question.")
         assert "Ada" not in seen[-1]
         assert "Second" in seen[-1]
+
+
+async def test_calls_that_a_client_retells_stand_in_the_history() -> None:
+    seen: list[str] = []
+
+    def reply(before: str) -> str:
+        seen.append(before)
+        return "Fine.<|im_end|>"
+
+    async with served(FakeHouse(Script24(at_once=reply))) as one, one.client() as client:
+        await client.configure(output_modalities=["text"], reasoning={"effort": "minimal"})
+        await client.write("Weather in Rome?")
+        for arguments in ('{"city": "Rome"}', "no JSON"):
+            call = {"type": "function_call", "call_id": arguments[:4], "name": "weather", "arguments": arguments}
+            await client.send("conversation.item.create", item=call)
+        said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]}
+        await client.send("conversation.item.create", item=said)
+        await client.ask("Well?")
+        history = seen[-1]
+        assert history.index("Rome?") < history.index("I look.") < history.index('{"name": "weather"')
+        assert "no JSON" not in history
+
+
+WEATHER = "What is the weather in Rome?"
+
+
+class Caller(Script24):
+    """Calls a function for `WEATHER`, and tells what comes of it."""
+
+    def weigh(self, before: str) -> float:
+        return 3.0 if before.rpartition("<|im_start|>user\n")[2].startswith(f"{WEATHER}<|im_end|>") else -20.0
+
+    def write(self, before: str, name: str) -> str:
+        asked = before.rpartition("<|im_start|>user\n")[2]
+        if asked.startswith(f"{WEATHER}<|im_end|>") and not name.startswith("thoughts"):
+            return Written("weather", {}).text() + END
+        told = "It is sunny." if "Sunny" in asked else "I look into it now, and that takes a while, as it always does."
+        return f"{told}{END}"
+
+
+async def test_a_result_that_comes_too_late_for_a_reply_is_told_once_and_unasked() -> None:
+    house = FakeHouse(Caller(), voice=Halting())
+    async with served(house) as one, one.client() as client:
+        tool = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
+        await client.configure(tools=[tool])
+        await client.write(WEATHER)
+        await client.send("response.create")
+        call = await client.until("response.function_call_arguments.done")
+        # The voice still has something to say when the result comes.
+        await client.until("response.output_audio.delta")
+        output = {"type": "function_call_output", "call_id": call["call_id"], "output": "Sunny."}
+        await client.send("conversation.item.create", item=output)
+        await client.until("conversation.item.done")
+        house.voice.may_go.set()
+        await client.until("response.done")
+        house.voice.may_go.set()
+        told = (await client.until("response.done"))["response"]["output"][0]["content"][0]["transcript"]
+        assert told == "It is sunny."
+        # The loop went on, and the result stands in its history once: after the call, before the words about it.
+        history = house.engine.log[-1][1]
+        assert history.count("Sunny.") == 1
+        assert history.index('{"name": "weather"') < history.index("Sunny.")
+        await client.configure(output_modalities=["text"])
+        await client.ask("Thank you.")
+        assert len(client.of("response.created")) == 3
+        assert not client.of("error")
 
 
 async def test_two_sessions_do_not_see_each_other() -> None:
