@@ -1,7 +1,7 @@
 """`descant bench server`: how many conversations one server holds at once, each answered in time.
 
 Clients talk to a real server over loopback in real time: a spoken question, silence while the answer plays, the next
-question. They begin one after the other, as people do, and their number grows until answers come too late.
+question. They begin one after the other, as people do, and their number is doubled until answers come too late.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from rich.console import Console
 from rich.table import Table
 from websockets.asyncio.client import connect
 
+from agent.bench import server_plot
+from agent.bench.plots import require
 from agent.bench.report import Report, Target
 from agent.bench.statistics import percentile
 from agent.commands.invocation import open_store
@@ -31,6 +33,7 @@ from agent.realtime.keys import Keys
 from agent.realtime.pacing import PlayClock
 from agent.realtime.server import RealtimeServer
 from agent.realtime.sound import Outgoing
+from reasoning.policies import HOLDING_PHRASES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,6 +63,7 @@ class Options:
     most: int
     turns: int
     json_file: Path | None
+    plot: Path | None
 
 
 @dataclass(slots=True)
@@ -68,6 +72,8 @@ class Answer:
 
     first_audio_s: float | None = None
     """From the last sample of the question to the first of the answer; None: none came."""
+    first_content_s: float | None = None
+    """The same, to the first that is no holding phrase."""
     gap_s: float = 0.0
     """Longest silence inside the answer, as a listener hears it, in s."""
 
@@ -82,10 +88,14 @@ class Level:
     """Resident memory of server and clients together, in MB."""
 
     @property
+    def times_s(self) -> list[float]:
+        """When the answers that came began, in s after their questions."""
+        return [answer.first_audio_s for answer in self.answers if answer.first_audio_s is not None]
+
+    @property
     def p95_s(self) -> float | None:
         """How late answers begin; None when one did not come at all."""
-        times = [answer.first_audio_s for answer in self.answers if answer.first_audio_s is not None]
-        return percentile(times, 95) if len(times) == len(self.answers) else None
+        return percentile(self.times_s, 95) if len(self.times_s) == len(self.answers) else None
 
     @property
     def in_time(self) -> bool:
@@ -96,6 +106,8 @@ class Level:
 def run(invocation: Invocation, overrides: Mapping[str, object], options: Options) -> None:
     """Run the benchmark and tell its outcome."""
     settings = invocation.load(overrides).settings
+    if options.plot:
+        require()
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=True)
 
@@ -116,10 +128,12 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Option
     report = Report("server", settings.model_dump(mode="json") | {"turns": options.turns}, results, targets)
     console = Console()
     console.print(_table(levels))
-    console.print(f"{largest} conversations at once are answered in time (p95 under {_IN_TIME_S:g} s)")
+    console.print(f"{largest} conversations at once are answered in time (p95 of first audio under {_IN_TIME_S:g} s)")
     report.show_targets(console)
     if options.json_file is not None:
         report.write(options.json_file)
+    if options.plot is not None:
+        server_plot.draw(levels, options.plot)
 
 
 async def _spoken(house: House) -> list[bytes]:
@@ -128,16 +142,24 @@ async def _spoken(house: House) -> list[bytes]:
 
 
 async def _levels(url: str, questions: Sequence[bytes], options: Options) -> list[Level]:
-    """Add conversations until answers come too late."""
+    """Double the number until answers come too late, then halve the distance to the largest that is in time."""
     levels: list[Level] = []
-    while len(levels) < options.most and (not levels or levels[-1].in_time):
-        level = Level(len(levels) + 1)
-        async with asyncio.TaskGroup() as group:
-            for number in range(level.conversations):
-                group.create_task(_converse(url, questions, number, options.turns, level), name="conversation")
-        level.memory_mb = _resident_mb()
+    in_time, late, number = 0, options.most + 1, 1
+    while in_time < number < late:
+        level = await _held(url, questions, number, options.turns)
         levels.append(level)
-    return levels
+        in_time, late = (number, late) if level.in_time else (in_time, number)
+        number = min(2 * in_time, options.most) if late > options.most else (in_time + late) // 2
+    return sorted(levels, key=lambda level: level.conversations)
+
+
+async def _held(url: str, questions: Sequence[bytes], conversations: int, turns: int) -> Level:
+    level = Level(conversations)
+    async with asyncio.TaskGroup() as group:
+        for number in range(conversations):
+            group.create_task(_converse(url, questions, number, turns, level), name="conversation")
+    level.memory_mb = _resident_mb()
+    return level
 
 
 async def _converse(url: str, questions: Sequence[bytes], number: int, turns: int, level: Level) -> None:
@@ -180,6 +202,7 @@ class _Listener:
         self._spoken_until = 0.0
         self._playing = PlayClock()
         self._done = False
+        self._saying = ""
         self.answer = Answer()
 
     def asked(self, spoken_until: float) -> None:
@@ -199,14 +222,23 @@ class _Listener:
             match event["type"]:
                 case "response.created":
                     self._done = False
+                case "response.output_audio_transcript.delta":
+                    self._saying = event["delta"].strip()
                 case "response.output_audio.delta":
-                    if self.answer.first_audio_s is None:
-                        self.answer.first_audio_s = now - self._spoken_until
-                    elif self._playing.sent_s:
-                        self.answer.gap_s = max(self.answer.gap_s, now - self._playing.end_s)
-                    self._playing.send(len(event["delta"]) * 3 / 4 / 2 / _RATE, now)
+                    self._sounds(len(event["delta"]) * 3 / 4 / 2 / _RATE, now)
                 case "response.done":
                     self._done = event["response"]["status"] != "cancelled"
+
+    def _sounds(self, seconds: float, now: float) -> None:
+        """Take sound, which plays as soon as what came before it has been played."""
+        answer, starts = self.answer, max(now, self._playing.end_s) - self._spoken_until
+        if answer.first_audio_s is None:
+            answer.first_audio_s = starts
+        elif self._playing.sent_s:
+            answer.gap_s = max(answer.gap_s, now - self._playing.end_s)
+        if answer.first_content_s is None and self._saying not in HOLDING_PHRASES:
+            answer.first_content_s = starts
+        self._playing.send(seconds, now)
 
 
 def _resident_mb() -> float:
@@ -218,16 +250,20 @@ def _resident_mb() -> float:
 
 
 def _table(levels: Sequence[Level]) -> Table:
-    table = Table("conversations", "answers", "first audio p50", "p95", "longest gap p95", "memory", box=None)
+    table = Table("at once", "answers", "first audio p50", "p95", "content p50", "gap p95", "memory", box=None)
     for level in levels:
-        times = [answer.first_audio_s for answer in level.answers if answer.first_audio_s is not None]
-        middle, gap = percentile(times, 50), percentile([answer.gap_s for answer in level.answers], 95)
+        contents = [answer.first_content_s for answer in level.answers if answer.first_content_s is not None]
+        gaps = [answer.gap_s for answer in level.answers]
         table.add_row(
             str(level.conversations),
-            f"{len(times)}/{len(level.answers)}",
-            "—" if middle is None else f"{middle:.2f} s",
-            "—" if level.p95_s is None else f"{level.p95_s:.2f} s",
-            "—" if gap is None else f"{gap:.2f} s",
+            f"{len(level.times_s)}/{len(level.answers)}",
+            *map(
+                _seconds, (percentile(level.times_s, 50), level.p95_s, percentile(contents, 50), percentile(gaps, 95))
+            ),
             f"{level.memory_mb:.0f} MB",
         )
     return table
+
+
+def _seconds(value: float | None) -> str:
+    return "—" if value is None else f"{value:.2f} s"

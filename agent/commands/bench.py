@@ -124,17 +124,18 @@ def echo(
 @app.command()
 def server(
     context: typer.Context,
-    most: Annotated[int, typer.Option("--most", min=1, help="Conversations at once, at most.")] = 6,
+    most: Annotated[int, typer.Option("--most", min=1, help="Conversations at once, at most.")] = 16,
     turns: Annotated[int, typer.Option("--turns", min=1, help="Questions in each conversation.")] = 4,
     model: Model = None,
     json_file: JsonFile = None,
+    plot: PlotFile = None,
     quick: Annotated[bool, typer.Option("--quick", help="One conversation, one question: shows that it runs.")] = False,
 ) -> None:
-    """Hold more and more spoken conversations at once with a real server, until answers come too late."""
+    """Find how many spoken conversations a real server holds at once before answers come too late."""
     invocation: Invocation = context.obj
     from agent.bench.server import Options, run  # noqa: PLC0415 - torch is slow to import
 
-    options = Options(1 if quick else most, 1 if quick else turns, json_file)
+    options = Options(1 if quick else most, 1 if quick else turns, json_file, plot)
     run(invocation, {"models.llm": model}, options)
 
 
