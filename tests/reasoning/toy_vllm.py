@@ -178,10 +178,7 @@ class ToyServer:
             self.port = self._server.sockets[0].getsockname()[1]
 
     def kill(self) -> None:
-        """Be gone, as after SIGKILL: every connection is reset, also one that is made from now on.
-
-        The socket goes on listening: asyncio loses a connection that is taken in the moment in which it is closed.
-        """
+        """Be gone, as after SIGKILL: every connection is reset, also one that is made from now on."""
         self.dead.set()
         for writer in list(self._writers):
             writer.transport.abort()
@@ -189,6 +186,9 @@ class ToyServer:
     async def stop(self) -> None:
         """Be gone, and wait until nothing of it runs any more."""
         self.kill()
+        # asyncio loses a connection that is taken in the moment in which its socket is closed.
+        for _ in range(10):
+            await asyncio.sleep(0)
         if self._server is not None:
             self._server.close()
         await asyncio.gather(*self._handlers)
