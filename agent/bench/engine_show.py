@@ -129,7 +129,7 @@ def draw(figures: Figures, path: Path) -> None:
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - optional
 
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    figure = Figure(figsize=(11, 5.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     _draw_contexts(figures, left)
     _draw_streams(figures, right)
@@ -137,7 +137,8 @@ def draw(figures: Figures, path: Path) -> None:
         axes.set_ylabel("milliseconds of a step (median; whiskers: all samples)")
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="x-small")
+        # Below, where it hides no line.
+        axes.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, handlelength=4)
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:
