@@ -4,7 +4,7 @@ The decision is the model's own habit: with tools in its prompt, a chat model op
 due, and with words where none is. So the weight of such an opening is asked for, before anything is written. The calls
 are then decoded under the grammar of the tools, all of them before the first is made: a request is done as a whole or
 not at all. Where they leave out something that the user named, the model is made to go on with a further call; where
-they make no sense together, it is asked for others that do not begin with the same tool. A request is declined by the
+they make no sense together, it is asked for others without the tool that leads nowhere. A request is declined by the
 tool that says so, where something is still left out or was made up, and where the grammar had to force the model to a
 tool or a value that it did not want, such as a place that is not on the list. Then the reply says so.
 """
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from reasoning.calls import read_call
 from reasoning.events import ACT, Call, Probe, Retracted
+from reasoning.grounding import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,9 +35,11 @@ _FIRST_NAME: Final = re.compile(r'^[^\n]*\{"name": "[^"\n]*$')
 """Ends a text inside the name of the first one."""
 _NEGATED: Final = re.compile(r"\b(not|never|no|without|except|instead|rather than)\b|n['’]t\b", re.IGNORECASE)
 """Words with which a user names what is not to be done."""
+_IS: Final = r"\s*(?:is|equals|=|:|-)?\s*(\d+(?:\.\d+)?)"
+"""Follows the name of an argument where a user tells its number: "y is 1.5". A transcript's dash may be a minus."""
 _TRIES: Final = 2
 """How often the model is made to go on."""
-_PLANS: Final = 2
+_PLANS: Final = 3
 """How many ways to do what is asked are looked at."""
 
 
@@ -63,15 +66,14 @@ class Actions:
         start, tools = len(draft), list(self._context.tools)
         for number in range(_PLANS):
             text, calls, reason = await self._plan(turn, draft, tools, again=number > 0)
-            senseless = "" if reason else self._senseless(calls)
+            astray, senseless = ("", "") if reason else self._astray(calls)
             if not (reason or senseless):
                 self._report(turn, calls)
                 return True
             self._emit(Retracted(text, reason or senseless))
             if reason:
                 return False
-            # What the model would rather begin with leads nowhere.
-            tools = [tool for tool in tools if tool.name != calls[0].name]
+            tools = [tool for tool in tools if tool.name != astray]
             await self._session.crop(draft, start)
         return False
 
@@ -93,8 +95,6 @@ class Actions:
                 calls = [] if reason else [read_call(self._bare(line), allowed) for line in text.split("\n")]
                 if any(call.name == self._script.family.decline.name for call in calls):
                     reason = "declined"
-                if any(call.name in self._alone for call in calls) and len(calls) > 1:
-                    reason = "calls what stands alone beside others"
                 if made_up := self._made_up(turn, calls):
                     reason = f"nobody named {', '.join(sorted(made_up))}"
                 left_out = self._left_out(turn.text, calls)
@@ -133,14 +133,32 @@ class Actions:
         return {word for word in missing if _names(asked, word)}
 
     def _made_up(self, turn: Turn, calls: Sequence[Written]) -> set[str]:
-        """Give what the calls have and nobody named, now or in the turns that are remembered."""
-        told = f"{self._context.told}\n{turn.input_text}"
-        return {value for value in self._named & _values(calls) if not _names(told, value)}
+        """Give what the calls have and nobody named, now or in the turns that are remembered.
 
-    def _senseless(self, calls: Sequence[Written]) -> str:
-        """Say what makes no sense in the calls together, by the first called tool that knows."""
-        called = {call.name for call in calls}
-        return next((why for tool in self._context.tools if tool.name in called and (why := tool.senseless(calls))), "")
+        Of numbers some must have been told: a minute is 60 seconds. One that is told by the argument's name is exact.
+        """
+        told = f"{self._context.told}\n{turn.input_text}"
+        strange = {value for value in self._named & _values(calls) if not _names(told, value)}
+        figures = numbers(told)
+        for name, value in self._figures(calls):
+            exact = {float(said) for said in re.findall(rf"\b{re.escape(name)}{_IS}", told, re.IGNORECASE)}
+            if not figures or (exact and abs(value) not in exact):
+                strange.add(f"{name} {value:g}")
+        return strange
+
+    def _figures(self, calls: Sequence[Written]) -> list[tuple[str, float]]:
+        """Give the numbers in calls of tools whose values are not to be guessed; zero stands for none."""
+        strict = {tool.name for tool in self._context.tools if tool.named}
+        arguments = [item for call in calls if call.name in strict for item in call.arguments.items()]
+        return [(name, value) for name, value in arguments if type(value) in {int, float} and value]
+
+    def _astray(self, calls: Sequence[Written]) -> tuple[str, str]:
+        """Give the tool that leads nowhere, and what makes no sense in the calls together; nothing where they do."""
+        called = [tool for tool in self._context.tools if any(call.name == tool.name for call in calls)]
+        alone = next((tool.name for tool in called if tool.alone), "")
+        if alone and len(calls) > 1:
+            return alone, "calls what stands alone beside others"
+        return calls[0].name, next((why for tool in called if (why := tool.senseless(calls))), "")
 
     @property
     def _call_or_words(self) -> tuple[frozenset[int], frozenset[int]]:
@@ -148,10 +166,6 @@ class Actions:
         encode = self._script.tokenizer.encode
         starts = self._script.call_starts | {encode(tool.name)[0] for tool in self._listed}
         return starts, self._script.call_or_words[1] - starts
-
-    @property
-    def _alone(self) -> set[str]:
-        return {tool.name for tool in self._context.tools if tool.alone}
 
     @property
     def _named(self) -> set[str]:

@@ -51,7 +51,7 @@ class Tool:
     """JSON schema of the arguments, an object."""
     named: frozenset[str] = frozenset()
     """Values that nobody names for nothing and that are not to be guessed, such as places: one that the user names and
-    no call has was left out, and one that a call has and nobody named was made up."""
+    no call has was left out, and one that a call has and nobody named was made up. Numbers are not guessed either."""
     does: frozenset[str] = frozenset()
     """Words that ask for it by name, such as "dock": one that the user says and no call does was left out."""
     alone: bool = False

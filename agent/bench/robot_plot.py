@@ -37,7 +37,7 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
     axes.axvline(500, color="grey", linestyle="--")
     axes.set_yticks(range(len(CONDITIONS)), CONDITIONS)
     axes.set_xlabel("ms after the end of the spoken stop (below 0: before it ended)")
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=len(_MARKS))
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:

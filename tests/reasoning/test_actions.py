@@ -449,6 +449,42 @@ async def test_a_place_that_nobody_named_is_not_gone_to() -> None:
         assert [call.arguments for call in one.of(Call)] == [{"place": "kitchen"}]
 
 
+NUMBERS = {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "number"}}}
+POSE = Tool("go_to", "Drive to a position.", NUMBERS, named=frozenset({"kitchen"}))
+
+
+@pytest.mark.parametrize(
+    ("asked", "x", "y", "reason"),
+    [
+        ("Go to x 3, y is 1.5.", 3, 1.5, ""),
+        ("Go to x three and y one and a half.", 3, 1.5, ""),
+        ("Go to X-3 and y1.5, minus.", -3, 1.5, ""),
+        ("Go to times 3 and y1.5.", 1.5, 3, "nobody named y 3"),
+        ("Go to the middle.", 5, 4, "nobody named x 5, y 4"),
+        ("Go to the origin.", 0, 0, ""),
+    ],
+)
+async def test_numbers_are_those_that_were_said(asked: str, x: float, y: float, reason: str) -> None:
+    async with rig(Model(Written("go_to", {"x": x, "y": y}).text()), tools=[POSE]) as one:
+        await one.loop.answer(asked)
+        assert [retracted.reason for retracted in one.of(Retracted)] == ([reason] if reason else [])
+        assert len(one.of(Call)) == (not reason)
+
+
+async def test_what_stands_alone_is_left_out_where_the_rest_is_what_was_asked_for() -> None:
+    halt = Tool("halt", "Halt.", TOOLS[1].parameters, alone=True)
+    model = Model()
+
+    def write(before: str, name: str) -> str:
+        calls = KITCHEN.text() if one.of(Retracted) else f"{KITCHEN.text()}\n{Written('halt', {}).text()}"
+        return calls + END if request(before).startswith("Go to") else Model.write(model, before, name)
+
+    model.write = write  # type: ignore[method-assign]
+    async with rig(model, tools=[*TOOLS, halt]) as one:
+        await one.loop.answer(GO)
+        assert [call.name for call in one.of(Call)] == ["go_to"]
+
+
 async def test_what_stands_alone_is_not_called_beside_others() -> None:
     halt = Tool("halt", "Halt.", TOOLS[1].parameters, alone=True)
     both = f"{KITCHEN.text()}\n{Written('halt', {}).text()}"
