@@ -1,124 +1,152 @@
-"""States of conversations in which a yes/no question is weighed, with what float32 makes of them.
+"""States of conversations in which the loop asks whether there is anything to compute, and what float32 says to it.
 
-`python -m tests.e2e.probe_states` writes `probe_states.json` anew: generated problems, thoughts about them cut at ten
-places, and the log-odds that the decoder gives in float32. It takes some minutes and 7 GB of memory.
+`python -m tests.e2e.probe_states` writes `probe_states.json` anew: forty made-up conversations of five turns, questions
+with numbers and small talk in turn, laid out by the loop's own context, and the log-odds of yes in float32 at the end
+of each turn's words. It takes some minutes and 7 GB of memory.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import torch
 
 from reasoning.attention import Run
+from reasoning.context import Context
 from reasoning.decoder import Decoder
+from reasoning.options import LoopOptions
 from reasoning.sampling import weigh_choices
+from reasoning.script import Script, family_of
 from reasoning.tokenizer import Tokenizer
 from tests.reasoning.model_files import model_file
+from tests.reasoning.scripted_engine import Mind, ScriptedEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from reasoning.gguf import GgufFile
 
 FILE: Final = Path(__file__).with_suffix(".json")
 MODEL: Final = "qwen2.5-coder-1.5b"
-OPEN: Final = "<|im_start|>system\nYou are a helpful voice assistant.<|im_end|>\n<|im_start|>user\n"
-ANSWER: Final = "<|im_end|>\n<|im_start|>assistant\n"
-ASKED: Final = (
-    "<|im_end|>\n<|im_start|>user\nIs the final result already stated above? Answer yes or no." + ANSWER,
-    "<|im_end|>\n<|im_start|>user\nHas the working above found anything new? Answer yes or no." + ANSWER,
+CONVERSATIONS: Final = 40
+TURNS: Final = 5
+_TOGETHER: Final = 20
+"""Conversations that share a step: the rows of all would take gigabytes."""
+
+Turn = tuple[str, str]
+"""What the user says, and what he then hears."""
+
+_TALK: Final[Sequence[Turn]] = (
+    ("Good morning, how are you today?", "Good morning! I am well, thank you."),
+    ("Thanks, that was very kind of you.", "You are welcome."),
+    ("Can you tell me a joke about cats?", "Why did the cat sit on the computer? To keep an eye on the mouse."),
+    ("What is the capital of Portugal?", "The capital of Portugal is Lisbon."),
+    ("I had a long day and I am tired.", "I am sorry to hear that. Do rest a little."),
+    ("Which colour goes well with green?", "White and brown go well with green."),
+    ("Please speak a little slower.", "Of course, I will speak slower."),
+    ("Who wrote the play about Romeo and Juliet?", "William Shakespeare wrote it."),
+    ("My dog likes to swim in the lake.", "That sounds like fun for both of you."),
+    ("What do people eat for breakfast in Japan?", "Often rice, soup and fish."),
+    ("Do you like music?", "I like to talk about it."),
+    ("Can you hear me well?", "Yes, I hear you well."),
+    ("Tell me something about the moon.", "The moon always shows us the same side."),
+    ("I will call my sister later.", "She will be glad to hear from you."),
+    ("Is a tomato a fruit or a vegetable?", "It is a fruit that is eaten as a vegetable."),
+    ("Let us talk about something else.", "Gladly. What would you like to talk about?"),
+    ("How do I say thank you in French?", "You say merci."),
+    ("It is raining again.", "Then a warm tea may help."),
+    ("What can you do for me?", "I can answer questions and think about problems."),
+    ("See you tomorrow.", "See you tomorrow!"),
 )
-YES_NO: Final = (("Yes", "yes", " Yes", " yes"), ("No", "no", " No", " no"))
-_CUTS: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A question, thoughts about it, and the log-odds of yes after each cut of the thoughts."""
-
-    question: str
-    thoughts: str
-    asked: int
-    """Which question of `ASKED` is weighed."""
-    log_odds: list[float]
-
-    def cuts(self, tokens: Sequence[int]) -> list[int]:
-        """Give the lengths at which the thoughts are cut: from nothing to all of them."""
-        return [len(tokens) * cut // (_CUTS - 1) for cut in range(_CUTS)]
-
-
-def problems() -> list[Problem]:
-    """Generate twenty problems with their thoughts; nothing is weighed yet."""
-    found = []
-    for i in range(10):
-        price, count, paid = 3 + 2 * i, 2 + i % 5, 100
-        cost = price * count
-        question = f"One ticket costs {price} dollars. I buy {count} and pay with {paid}. How much do I get back?"
-        thoughts = (
-            f"1. One ticket costs {price} dollars.\n2. {count} tickets cost {count} times {price}, which is {cost} "
-            f"dollars.\n3. The change is {paid} minus {cost}, which is {paid - cost} dollars.\n"
-            f"So the answer is {paid - cost} dollars."
+def problems() -> Iterator[Turn]:
+    """Give questions with numbers, one after the other, without an end."""
+    number = 0
+    while True:
+        a, b = 3 + number % 17, 2 + number % 7
+        yield f"One ticket costs {a} dollars. How much are {b} tickets?", f"{b} tickets are {a * b} dollars."
+        yield f"I have {a + 20} apples and give away {b}. How many are left?", f"You have {a + 20 - b} left."
+        yield f"What is {a} times {b + 10}?", f"It is {a * (b + 10)}."
+        yield (
+            f"A train leaves at {b} o'clock and takes {a} hours and 20 minutes. When does it arrive?",
+            f"It arrives {a} hours and 20 minutes after {b} o'clock.",
         )
-        found.append(Problem(question, thoughts, i % 2, []))
-        boxes, eggs, broken = 4 + i, 6 + i % 4, 3 + i
-        whole = boxes * eggs
-        question = f"There are {boxes} boxes with {eggs} eggs each, and {broken} eggs break. How many are whole?"
-        thoughts = (
-            f"1. We have to find all eggs first.\n2. {boxes} boxes of {eggs} eggs make {whole} eggs.\n3. {broken} of "
-            f"them break, so {whole} minus {broken} is {whole - broken}.\nThe result is {whole - broken} whole eggs."
+        yield (
+            f"There are {a} boxes with {b} eggs each, and {b} eggs break. How many are whole?",
+            f"{(a - 1) * b} eggs are whole.",
         )
-        found.append(Problem(question, thoughts, (i + 1) % 2, []))
-    return found
+        yield f"We are {b} people and the bill is {a * b} euros. How much does each of us pay?", f"Each pays {a} euros."
+        yield f"Today is the {a}th. Which day of the month is it in {b} days?", f"It is the {a + b}th."
+        number += 1
 
 
-def recorded() -> list[Problem]:
-    """Read the problems with what float32 made of them."""
-    return [Problem(**problem) for problem in json.loads(FILE.read_text("utf-8"))]
-
-
-def head(tokenizer: Tokenizer, problem: Problem) -> list[int]:
-    """Give the tokens before the thoughts."""
+def conversations() -> list[list[Turn]]:
+    """Give the conversations: questions with numbers and small talk in turn, the one first or the other."""
+    numbers = problems()
     return [
-        *tokenizer.encode_template(OPEN), *tokenizer.encode(problem.question), *tokenizer.encode_template(ANSWER)
+        [
+            next(numbers) if (i + turn) % 2 else _TALK[(i // 2 + 7 * turn) % len(_TALK)]
+            for turn in range(TURNS)
+        ]
+        for i in range(CONVERSATIONS)
     ]  # fmt: skip
 
 
-def choices(tokenizer: Tokenizer) -> tuple[frozenset[int], frozenset[int]]:
-    """Give the single tokens that mean yes, and those that mean no."""
-    yes, no = ([tokens[0] for tokens in map(tokenizer.encode, words) if len(tokens) == 1] for words in YES_NO)
-    return frozenset(yes), frozenset(no)
+def recorded() -> list[list[float]]:
+    """Read what float32 says at each turn of each conversation."""
+    found: list[list[float]] = json.loads(FILE.read_text("utf-8"))
+    return found
 
 
-def weigh(decoder: Decoder, tokenizer: Tokenizer, problems: Sequence[Problem]) -> list[list[float]]:
-    """Give the log-odds of yes after each cut of each problem's thoughts; all problems share each step."""
-    views = [[decoder.cache(), decoder.cache()] for _ in problems]
-    heads = zip(problems, views, strict=True)
-    decoder.forward([Run(head(tokenizer, problem), view[:1], logits=False) for problem, view in heads])
-    thoughts = [tokenizer.encode(problem.thoughts) for problem in problems]
-    cuts = [problem.cuts(tokens) for problem, tokens in zip(problems, thoughts, strict=True)]
-    found: list[list[float]] = [[] for _ in problems]
-    for ends in zip(*cuts, strict=True):
-        new = [tokens[view[1].length : end] for tokens, view, end in zip(thoughts, views, ends, strict=True)]
-        if runs := [Run(tokens, view, logits=False) for tokens, view in zip(new, views, strict=True) if tokens]:
-            decoder.forward(runs)
-        asked = [tokenizer.encode_template(ASKED[problem.asked]) for problem in problems]
-        questions = zip(asked, views, strict=True)
-        logits = decoder.forward([Run(tokens, [*view, decoder.cache()], logits=True) for tokens, view in questions])
-        for row, odds in zip(logits, found, strict=True):
-            odds.append(weigh_choices(row, choices(tokenizer))[0])
+def script_of(file: GgufFile) -> Script:
+    """Give the wording for a model, as the program chooses it."""
+    return Script(Tokenizer.from_gguf(file), family_of(file.value("general.name", str, "")))
+
+
+async def states(script: Script, turns: Sequence[Turn]) -> list[list[int]]:
+    """Give the tokens that the loop lets the model read at the end of each turn's words, before it asks."""
+    found = []
+    async with ScriptedEngine(Mind(lambda *_: "")).session() as session:
+        context = Context(session, script, LoopOptions(), limit=4096, tools=())
+        await context.open()
+        for said, heard in turns:
+            await context.hear(said)
+            await context.settle()
+            found.append([token for block in (*context.past, context.turn.input) for token in block.tokens])
+            await context.next_turn(heard, interrupted=False)
+    return found
+
+
+def weigh(decoder: Decoder, script: Script, views: Sequence[Sequence[Sequence[int]]]) -> list[list[float]]:
+    """Give the log-odds of yes after each state of some conversations, whose states each begin with the one before."""
+    found: list[list[float]] = []
+    rest = iter(views)
+    while together := list(islice(rest, _TOGETHER)):
+        caches, lengths = [decoder.cache() for _ in together], [0] * len(together)
+        odds: list[list[float]] = [[] for _ in together]
+        for read in zip(*together, strict=True):
+            new = zip(read, caches, lengths, strict=True)
+            decoder.forward([Run(tokens[length:], [cache], logits=False) for tokens, cache, length in new])
+            lengths = [len(tokens) for tokens in read]
+            logits = decoder.forward([Run(script.need, [cache, decoder.cache()], logits=True) for cache in caches])
+            for row, mine in zip(logits, odds, strict=True):
+                mine.append(weigh_choices(row, script.yes_no)[0])
+        found += odds
     return found
 
 
 def main() -> None:
     """Weigh everything in float32 and write the file."""
     file = model_file(MODEL)
-    decoder, tokenizer = Decoder(file, torch.float32), Tokenizer.from_gguf(file)
-    made = problems()
-    weighed = zip(made, weigh(decoder, tokenizer, made), strict=True)
-    done = [asdict(replace(problem, log_odds=odds)) for problem, odds in weighed]
-    FILE.write_text(json.dumps(done, indent=1) + "\n", "utf-8")
+    decoder, script = Decoder(file, torch.float32), script_of(file)
+    views = [asyncio.run(states(script, turns)) for turns in conversations()]
+    rounded = [[round(odds, 4) for odds in turns] for turns in weigh(decoder, script, views)]
+    FILE.write_text(json.dumps(rounded, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

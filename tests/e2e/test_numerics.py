@@ -6,7 +6,7 @@ token otherwise; the engine reads them as it reads a conversation, row by row.
 
 from __future__ import annotations
 
-from statistics import median
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 POSITIONS = 1000
-ALIKE = 0.9
-"""States are many near their median, where any rounding decides."""
+ALIKE = 0.96
+"""Share of states that are decided alike; 0.98 is the aim, 195 of 200 are. The others lie so near the threshold that the
+rounding of activations decides."""
 TOP_1 = {"smollm2-135m": 0.95, "qwen2.5-coder-1.5b": 0.97}
 """A small model has more near ties."""
 
@@ -85,23 +86,21 @@ def test_running_text_is_read_as_in_float32(
 
 def test_probes_decide_as_in_float32() -> None:
     file = model_file(probe_states.MODEL)
-    tokenizer, decoder = Tokenizer.from_gguf(file), Decoder(file)
-    problems = probe_states.recorded()
-    weighed = probe_states.weigh(decoder, tokenizer, problems)
-    # The model says yes everywhere, so that what decides is, as in the loop, how sure it is beside its bias.
-    biases = [
-        median(odds for problem in problems if problem.asked == number for odds in problem.log_odds)
-        for number in range(len(probe_states.ASKED))
-    ]
+    decoder, script = Decoder(file), probe_states.script_of(file)
+    views = [asyncio.run(probe_states.states(script, turns)) for turns in probe_states.conversations()]
+    weighed = probe_states.weigh(decoder, script, views)
+    bias = script.family.need_bias
     pairs = [
-        (of - biases[problem.asked], to - biases[problem.asked])
-        for problem, found in zip(problems, weighed, strict=True)
-        for of, to in zip(problem.log_odds, found, strict=True)
+        (of - bias, to - bias)
+        for exact, found in zip(probe_states.recorded(), weighed, strict=True)
+        for of, to in zip(exact, found, strict=True)
     ]
-    same = sum((of > 0) == (to > 0) for of, to in pairs)
+    same, yes = sum((of > 0) == (to > 0) for of, to in pairs), sum(of > 0 for of, _ in pairs)
     worst = max(abs(of - to) for of, to in pairs)
-    print(f"{same} of {len(pairs)} decided alike, largest difference {worst:.3f}")
+    print(f"{same} of {len(pairs)} decided alike, {yes} of them yes in float32, largest difference {worst:.3f}")
     assert len(pairs) == 200
+    # Where all were decided one way, nothing would be shown.
+    assert 50 <= yes <= 150
     assert same >= ALIKE * len(pairs)
 
 
@@ -111,10 +110,8 @@ def test_what_was_recorded_is_what_the_reference_says(
     name, slow, _, _ = reference
     if name != probe_states.MODEL:
         pytest.skip("recorded with the larger model")
-    tokenizer = Tokenizer.from_gguf(model_file(name))
-    problem = probe_states.recorded()[0]
-    whole = [*probe_states.head(tokenizer, problem), *tokenizer.encode(problem.thoughts)]
-    asked = tokenizer.encode_template(probe_states.ASKED[problem.asked])
-    (logits,) = slow.step([([*whole, *asked], [ReferenceBlock()])])
-    log_odds, _ = weigh_choices(logits[-1], probe_states.choices(tokenizer))
-    assert log_odds == pytest.approx(problem.log_odds[-1], abs=1e-2)
+    script = probe_states.script_of(model_file(name))
+    read = asyncio.run(probe_states.states(script, probe_states.conversations()[0]))
+    (logits,) = slow.step([([*read[-1], *script.need], [ReferenceBlock()])])
+    log_odds, _ = weigh_choices(logits[-1], script.yes_no)
+    assert log_odds == pytest.approx(probe_states.recorded()[0][-1], abs=1e-2)
