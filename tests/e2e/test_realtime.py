@@ -93,6 +93,8 @@ async def test_functions_run_while_the_agent_goes_on_and_late_results_are_told()
     async with served() as one:
         async with tooled(one) as client:
             await _speaks_while_the_function_runs(client)
+        # A conversation of its own: where the weather of one city stands above, the model makes up that of another.
+        async with tooled(one) as client:
             await _is_asked_for_the_result(client)
         async with tooled(one, "follow-ups") as client:
             await _answers_something_else_meanwhile(client)
