@@ -27,6 +27,17 @@ topic readwrite #
 """
 
 
+def until_open(port: int, seconds: float = 10.0) -> None:
+    """Wait until somebody listens on a port of this machine; `TimeoutError` if nobody does."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise TimeoutError(f"nobody listens on port {port}")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -90,13 +101,10 @@ use_identity_as_username true
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen([PROGRAM, "-c", str(self.folder / "broker.conf")], stdout=log, stderr=log)
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise RuntimeError(f"mosquitto did not start: {self.log()}")
+        try:
+            until_open(self.port)
+        except TimeoutError as error:
+            raise RuntimeError(f"mosquitto did not start: {self.log()}") from error
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to this broker and, where that ends it, wait for its end."""
