@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Benchmarks: corrections, echo, engine, fleet, latency, robot, server, think.",
+    help="Benchmarks: echo, engine, fleet, latency, robot, server, think.",
     rich_markup_mode=None,
 )
 
