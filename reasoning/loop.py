@@ -133,6 +133,7 @@ class Loop:
     async def answer(self, text: str) -> None:
         """Answer the turn whose final words these are; without words, the notes that came. Cancel it to interrupt."""
         turn = self._turn
+        turn.steps_from = self._clock() + self._options.step_after_s
         turn.deadline = self._clock() + self._options.turn_s
         await self._early.end(turn)
         await self._context.hear(text)
@@ -316,6 +317,7 @@ class Loop:
             while not turn.thought_out and (
                 len(turn.findings) == told
                 or self._lead_s > self._options.lead_s
+                or (not turn.said and self._clock() < turn.steps_from)
                 or self._spent(turn)
                 or turn.thoughts.tokens[-1] in self._script.think_ends
             ):

@@ -96,7 +96,7 @@ def finds(step: str, known: str) -> bool:
     return not _ANNOUNCES.match(body) and not body.endswith(("?", ":"))
 
 
-_CLAIM: Final = re.compile(r"\b(?:answer|result|conclusion)\b", re.IGNORECASE)
+_CLAIM: Final = re.compile(r"\b(?:answer|result|conclusion|final)\b", re.IGNORECASE)
 """Calls something the end of the working."""
 
 

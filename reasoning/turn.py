@@ -64,6 +64,8 @@ class Turn:
     last_step: int = 0
     reason: str = "complete"
     deadline: float = float("inf")
+    steps_from: float = 0.0
+    """When steps on the way to the result may be said, by the caller's clock."""
     sealed: bool = False
     """What is thought is thought: notes that come now are for the next turn."""
 

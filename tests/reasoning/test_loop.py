@@ -324,7 +324,7 @@ async def test_the_reply_ends_with_the_result_of_the_thoughts_even_if_the_writer
 
 async def test_a_line_that_has_just_begun_is_not_read_as_the_end_of_the_one_before() -> None:
     thoughts = "84 - 12 = 72\n72 - 92 = -20\nAnswer: -20" + END
-    async with rig(Model(thoughts=thoughts), LoopOptions()) as one:
+    async with rig(Model(thoughts=thoughts), LoopOptions(step_after_s=0.0)) as one:
         one.loop.playing(9.0)
         one.engine.on_step = lambda _: one.loop.playing(0.0) if one.thought.endswith("= 72\n72") else None
         await one.loop.answer("What is 84 minus 12 minus 92?")
@@ -787,7 +787,7 @@ async def test_blocks_that_nobody_needs_hold_nothing() -> None:
 @pytest.mark.parametrize("mode", ["async", "think-first"])
 async def test_what_can_be_said_as_it_stands_costs_no_token_of_the_writer(mode: Mode) -> None:
     model = Model(thoughts=f"6 * 4 = 24\n24 - 3 = 21\nAnswer: 21 eggs{END}")
-    async with rig(model, LoopOptions(mode=mode)) as one:
+    async with rig(model, LoopOptions(mode=mode, step_after_s=0.0)) as one:
         one.loop.playing(0.0)
         await one.turn()
         steps = ["6 times 4 is 24.", "24 minus 3 is 21."]
@@ -795,9 +795,17 @@ async def test_what_can_be_said_as_it_stands_costs_no_token_of_the_writer(mode: 
         assert one.of(TurnDone)[0].tokens.get("writer", 0) == 0
 
 
+async def test_thoughts_that_reach_the_result_in_time_need_no_steps_on_the_way() -> None:
+    model = Model(thoughts=f"6 * 4 = 24\n24 - 3 = 21\nAnswer: 21 eggs{END}")
+    async with rig(model, LoopOptions(step_after_s=60.0)) as one:
+        one.loop.playing(0.0)
+        await one.turn()
+        assert one.said == ["The answer is 21 eggs."]
+
+
 async def test_what_was_read_out_is_not_told_again_by_the_writer() -> None:
     model = Model(thoughts=f"6 * 4 = 24\nThe rest is easy\n{END}")
-    async with rig(model, LoopOptions()) as one:
+    async with rig(model, LoopOptions(step_after_s=0.0)) as one:
         await one.turn()
         assert one.said == ["6 times 4 is 24."]
 
