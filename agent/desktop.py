@@ -169,10 +169,11 @@ class Desk:
 
     def __init__(self, card: SoundCard, rate: int, options: DeviceOptions) -> None:
         """`rate` is that of the voice."""
-        self.playout = Playout(rate, card.silence)
+        self.playout = Playout(rate, self._silence)
         self._card, self._rate, self._options = card, rate, options
         self._lead_s = options.lead_ms / 1000
-        self._made_up = self._reopened = 0
+        self._made_up = self._skipped = self._reopened = 0
+        self._sounding = False
         self._fit()
 
     def _fit(self) -> None:
@@ -189,20 +190,33 @@ class Desk:
             self._fit()
         return self.microphone.receive(block.microphone, block.played)
 
-    def due(self, *, speaking: bool) -> int:
-        """Tell up to which sample of the axis sound is needed now; the lag of the playout is brought up to date."""
+    def due(self) -> int:
+        """Tell up to which sample of the axis sound is needed now; the lag of the playout is brought up to date.
+
+        Silence is handed out only a little ahead: what is queued next begins behind it.
+        """
         waiting_s = (self._card.waiting + self._resampler.held_back) / self._card.rate
         self.playout.lag(min(self.playout.now, round((waiting_s + self._card.latency_s) * self._rate)))
-        missing_s = (self._lead_s if speaking else _IDLE_LEAD_S) - waiting_s
-        return self.playout.now + max(0, math.ceil(missing_s * self._rate))
+        ready = self.playout.ready
+        missing_s = max(_IDLE_LEAD_S - waiting_s, min(self._lead_s - waiting_s, ready / self._rate))
+        # Silence makes up for what the device played alone: both clocks stay together, and nothing is lost.
+        self._sounding, self._skipped = ready > 0, 0 if ready else self._behind()
+        return self.playout.now + max(0, math.ceil(missing_s * self._rate)) + self._skipped
 
-    def play(self, sound: Pcm, *, more: bool) -> None:
-        """Send sound to the device; `more` tells that a gap after it would be heard."""
+    def play(self, sound: Pcm) -> None:
+        """Send the sound that was due to the device."""
+        sound = sound[self._skipped :]
         if len(sound):
             floats = (sound / _LOUDEST).astype(np.float32)
-            self._card.play(self._resampler.receive(floats), more=more)
+            # What is queued since then begins behind silence: a gap before it is not heard.
+            self._card.play(self._resampler.receive(floats), more=self._sounding and self.playout.ready > 0)
 
-    def behind(self) -> int:
+    def _silence(self) -> None:
+        self._card.silence()
+        # The last milliseconds that it holds back would sound after the silence.
+        self._resampler = Resampler(self._rate, self._card.rate)
+
+    def _behind(self) -> int:
         """Count the samples by which the axis fell behind the device's clock since the last call: it played silence."""
         starved = self._card.counters.starved_samples
         behind = round((starved - self._made_up) * self._rate / self._card.rate)
@@ -338,12 +352,12 @@ class LiveTalk:
             await session.open()
             self._controls.interrupt = session.interrupt
             self._controls.stop = partial(_stop, session, body)
-            await self._converse(card, desk, session, speaker, ears)
+            await self._converse(card, desk, session, ears)
 
-    async def _converse(self, card: SoundCard, desk: Desk, session: Session, speaker: Speaker, ears: Ears) -> None:
+    async def _converse(self, card: SoundCard, desk: Desk, session: Session, ears: Ears) -> None:
         async with asyncio.TaskGroup() as group:
             conversation = group.create_task(session.run(), name="conversation")
-            running = [group.create_task(self._live(card, desk, session, speaker), name="sound")]
+            running = [group.create_task(self._live(card, desk, session), name="sound")]
             if self._body is not None:
                 running.append(group.create_task(self._body.serve(session), name="robot"))
             await self._controls.ended.wait()
@@ -355,21 +369,14 @@ class LiveTalk:
             await ears.close()
             await conversation
 
-    async def _live(self, card: SoundCard, desk: Desk, session: Session, speaker: Speaker) -> None:
+    async def _live(self, card: SoundCard, desk: Desk, session: Session) -> None:
         async for block in card.captured():
             for clean in desk.hear(block):
                 self._frames += 1
                 self._ticked = time.monotonic()
                 frame = clean if self._controls.hearing else np.zeros_like(clean)
-                await self._tick(frame, desk, session, speaker)
+                desk.play(await session.tick(frame, self.now_s, desk.due()))
                 self._screen.level(_level(frame), _level(block.played))
-
-    async def _tick(self, frame: Sound, desk: Desk, session: Session, speaker: Speaker) -> None:
-        speaking = speaker.lead_s > 0
-        # Silence makes up for what the device played alone: both clocks stay together, and nothing is lost.
-        skipped = 0 if speaking else desk.behind()
-        sound = await session.tick(frame, self.now_s, desk.due(speaking=speaking) + skipped)
-        desk.play(sound[skipped:], more=speaker.lead_s > 0)
 
     def _emit(self, event: timeline.Event) -> None:
         t_ms = (self.now_s + time.monotonic() - self._ticked) * 1000

@@ -19,6 +19,7 @@ from agent.served import open_served
 from agent.stop_phrases import StopPhrases
 from audio.decoder import WhisperDecoder
 from audio.ears import Ears
+from audio.end_of_turn import EndOfTurn
 from audio.piper_voice import PiperVoice
 from audio.synthesizer import Synthesizer
 from audio.transcriber import Transcriber
@@ -140,12 +141,16 @@ class Speech:
 
     decoder: WhisperDecoder
     voice: PiperVoice
+    judge: EndOfTurn | None
+    """The judge of turns, if there is one."""
 
 
 def load_speech(files: Files, settings: Settings) -> Speech:
     """Load them, in the calling thread."""
     return Speech(
-        WhisperDecoder(files.asr, settings.ears), PiperVoice(next(files.voice.glob("*.onnx")), settings.voice)
+        WhisperDecoder(files.asr, settings.ears),
+        PiperVoice(next(files.voice.glob("*.onnx")), settings.voice),
+        _judge(files),
     )
 
 
@@ -158,7 +163,7 @@ async def open_speech(
     decoder, voice = (WhisperDecoder, PiperVoice) if loaded is None else (_given(loaded.decoder), _given(loaded.voice))
     ears = Ears(
         VoiceActivity(settings.ears),
-        Transcriber(files.asr, settings.ears, decoder, judge=files.turn),
+        Transcriber(files.asr, settings.ears, decoder, lambda: _judge(files) if loaded is None else loaded.judge),
         settings.ears,
         command=phrases.command,
     )
@@ -166,6 +171,10 @@ async def open_speech(
         ears.stops.give_way = engine.give_way
     async with ears, Synthesizer(next(files.voice.glob("*.onnx")), settings.voice, voice) as synthesizer:
         yield ears, synthesizer
+
+
+def _judge(files: Files) -> EndOfTurn | None:
+    return EndOfTurn(files.turn) if files.turn else None
 
 
 def _given(model: T) -> Callable[[Path, object], T]:

@@ -259,11 +259,7 @@ async def run_live(place: Place, options: DeviceOptions) -> None:
                 async for block in card.captured():
                     for frame in desk.hear(block):
                         await talk.hear(frame)
-                        speaking = desk.playout.unplayed > 0
-                        # Silence makes up for what the device played alone: both clocks stay together.
-                        skipped = 0 if speaking else desk.behind()
-                        sound = talk.listener.advance(desk.due(speaking=speaking) + skipped)
-                        desk.play(sound[skipped:], more=desk.playout.unplayed > 0)
+                        desk.play(talk.listener.advance(desk.due()))
                     if ended.is_set():
                         return
 

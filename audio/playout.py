@@ -77,6 +77,13 @@ class Playout:
         """Samples that wait to be heard."""
         return sum(len(item.clip.samples) - item.heard for item in self._queue)
 
+    @property
+    def ready(self) -> int:
+        """Samples of clips that can be handed out now; none while paused."""
+        if self._paused_at is not None:
+            return 0
+        return sum(len(item.clip.samples) - item.handed_out for item in self._queue)
+
     def lag(self, samples: int) -> None:
         """Tell how many of the samples that were handed out have not gone out yet. Holds until told anew."""
         self._lag = samples

@@ -21,7 +21,6 @@ import numpy as np
 from audio.agreement import Agreement, Word
 from audio.clock import RATE, Sound, samples_of
 from audio.decoder import Hypothesis, WhisperDecoder
-from audio.end_of_turn import EndOfTurn
 from audio.messages import Words
 from audio.options import EarsOptions
 
@@ -52,6 +51,14 @@ class Decoder(Protocol):
 
     def spot(self, sound: Sound) -> Hypothesis:
         """Transcribe at most 2 s, quickly; may run beside `decode`, in another thread."""
+        ...
+
+
+class Judge(Protocol):
+    """Tells by ear whether a turn is finished, in the calling thread."""
+
+    def complete(self, sound: Sound) -> float:
+        """Give the probability (0..1) that whoever spoke has finished."""
         ...
 
 
@@ -93,14 +100,14 @@ class Transcriber:
         model_dir: Path,
         options: EarsOptions,
         load: Callable[[Path, EarsOptions], Decoder] = WhisperDecoder,
-        judge: Path | None = None,
+        judge: Callable[[], Judge | None] = lambda: None,
     ) -> None:
-        """`judge` is the model that tells by ear whether a turn is finished; without it, nobody tells."""
+        """`judge` loads what tells by ear whether a turn is finished, if there is such a model."""
         self._model_dir = model_dir
         self._options = options
         self._load = load
-        self._judge_file = judge
-        self._judge: EndOfTurn | None = None
+        self._load_judge = judge
+        self._judge: Judge | None = None
         self._turn = _Turn(0, 0, np.zeros(0, np.float32))
         self.last_decode_s = 0.0
         """Seconds that the newest decode took."""
@@ -113,9 +120,7 @@ class Transcriber:
         self._judging = ThreadPoolExecutor(1, thread_name_prefix="ears-judge")
         try:
             self._decoder = await self._run(lambda: self._load(self._model_dir, self._options))
-            if self._judge_file is not None:
-                judge = self._judge_file
-                self._judge = await self._run(lambda: EndOfTurn(judge))
+            self._judge = await self._run(self._load_judge)
         except BaseException:
             for thread in (self._thread, self._spotter, self._judging):
                 thread.shutdown(wait=False)

@@ -35,7 +35,10 @@ _QUESTIONS: Final = (
 )
 """A bar marks where a speaker may fall silent."""
 _OVER: Final = ("Wait, what about ten of them?", "No, I meant twenty.", "Sorry, can you say that again?")
-_LISTENS: Final = ("Mm-hmm.", "Yeah.", "I see.", "Okay.")
+_LISTENS: Final = ("Uh-huh.", "Yeah.", "I see.", "Okay.")
+"""No "mm-hm": the voice spells it, and says "em em hum"."""
+_TALKATIVE: Final = 7
+"""So many of the questions, the first ones, have replies that are long enough for something to sound over them."""
 _PAUSES_MS: Final = (350, 600, 900, 1200)
 _NOISES_DB: Final = (20, 10, 5)
 _LEVEL: Final = 0.08
@@ -64,12 +67,16 @@ class Dialogue:
 
 async def dialogues(voice: Synthesizer, count: int) -> list[Dialogue]:
     """Make `count` exchanges of all kinds in turn."""
-    kinds: Sequence[Kind] = ("plain", "pause", "barge-in", "noise", "plain", "cough", "filler", "listens")
+    kinds: Sequence[Kind] = ("plain", "pause", "barge-in", "noise", "barge-in", "cough", "filler", "listens")
     return [await _dialogue(voice, kinds[number % len(kinds)], number) for number in range(count)]
 
 
 async def _dialogue(voice: Synthesizer, kind: Kind, number: int) -> Dialogue:
-    among = [question for question in _QUESTIONS if "|" in question or kind not in {"pause", "filler"}]
+    among = list(_QUESTIONS)
+    if kind in {"pause", "filler"}:
+        among = [question for question in among if "|" in question]
+    elif kind in {"barge-in", "cough", "listens"}:
+        among = among[:_TALKATIVE]
     question = among[(number // 2) % len(among)]
     text = question.replace("| ", "")
     pause_ms = _PAUSES_MS[number // 8 % len(_PAUSES_MS)]

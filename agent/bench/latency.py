@@ -9,6 +9,7 @@ the timeline. Knows the order of an exchange; knows no table and no file.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import re
 from contextlib import suppress
@@ -136,6 +137,8 @@ class Stage:
 
     async def exchange(self, dialogue: Dialogue) -> Exchange:
         """Hold one exchange, in real time."""
+        # A conversation is a knot of objects; what the last one left would count as growth until Python finds it.
+        gc.collect()
         room, watch, controls = Room(noise=dialogue.noise), _Watch(), Controls()
         card = SoundCard(self._settings.devices, lambda _: None, room)
         async with open_speech(self._files, self._settings, self._engine, self._speech) as (ears, synthesizer), card:
@@ -231,7 +234,7 @@ def measure(
     if mine:
         _stages(found, entries, mine[-1], last / RATE)
         found.words, found.word_errors = word_errors(dialogue.text, found.heard)
-    _overlap(found, dialogue, entries, played, over)
+    _overlap(found, dialogue, entries, played, asked)
     return found
 
 
@@ -269,14 +272,20 @@ def _text(entry: timeline.Entry | None) -> str:
 
 
 def _overlap(
-    found: Exchange, dialogue: Dialogue, entries: Sequence[timeline.Entry], played: Sound, over: int | None
+    found: Exchange,
+    dialogue: Dialogue,
+    entries: Sequence[timeline.Entry],
+    played: Sound,
+    asked: tuple[int, int | None],
 ) -> None:
     """Look at what became of the reply while something sounded over it, and while nothing did."""
+    begin, over = asked
     length = 0 if dialogue.over is None else len(dialogue.over)
+    asking = range(begin, begin + len(dialogue.sound) + RATE // 2)
     stops = [entry.t_ms * RATE / 1000 for entry in entries if isinstance(entry.event, timeline.Interrupted)]
     pauses = [entry.t_ms * RATE / 1000 for entry in entries if isinstance(entry.event, timeline.Paused)]
     meant = range(0) if over is None else range(over, over + length + 2 * RATE)
-    found.self_interruptions = sum(int(at) not in meant for at in (*stops, *pauses))
+    found.self_interruptions = sum(int(at) not in meant and int(at) not in asking for at in (*stops, *pauses))
     if over is None or dialogue.over is None:
         return
     stopped = any(int(at) in meant for at in stops)
@@ -284,11 +293,11 @@ def _overlap(
     found.over_heard = next(
         (f"{w.committed} {w.tentative}".strip() for w in words[::-1] if isinstance(w, timeline.Words)), ""
     )
-    begin = over + int(np.flatnonzero(np.abs(dialogue.over) > _AUDIBLE)[0])
-    was_sounding = bool(np.any(np.abs(played[begin - RATE // 4 : begin]) > _AUDIBLE))
+    onset = over + int(np.flatnonzero(np.abs(dialogue.over) > _AUDIBLE)[0])
+    was_sounding = bool(np.any(np.abs(played[onset - RATE // 4 : onset]) > _AUDIBLE))
     if dialogue.kind == "barge-in":
         found.not_stopped = was_sounding and not stopped
-        found.silent_s = silent_after(played, begin) if was_sounding else None
+        found.silent_s = silent_after(played, onset) if was_sounding else None
     else:
         found.wrongly_stopped = stopped
 

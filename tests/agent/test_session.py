@@ -316,8 +316,9 @@ async def test_an_interruption_silences_the_reply_and_is_answered() -> None:
         await one.reply()
         assert [event.text for event in one.of(TurnEnded)] == [QUESTION, SAID[ALSO]]
         second = [text for name, text in one.engine.log if name.startswith("thoughts")][-1]
-        assert f"{cut.heard} —" in second
-        assert second.index(QUESTION) < second.index(f"{cut.heard} —") < second.index(SAID[ALSO])
+        heard = cut.heard.strip()
+        assert f"{heard} —" in second
+        assert second.index(QUESTION) < second.index(f"{heard} —") < second.index(SAID[ALSO])
         assert len(one.of(TurnDone)) == 1 + (one.when(TurnDone)[0] < silent)
 
 

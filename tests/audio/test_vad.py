@@ -59,7 +59,7 @@ def test_a_pause_resumes_and_a_dip_is_none() -> None:
 
 
 def test_a_click_neither_starts_nor_resumes() -> None:
-    assert run(sound_of((0, 500), (0.9, 32), (0, 900))) == []
+    assert run(sound_of((0, 512), (0.9, 32), (0, 900))) == []
     with_click = run(sound_of((0, 512), (0.9, 512), (0, 320), (0.9, 32), (0, 900)))
     assert names(with_click) == ["SpeechStarted", "SoftEnd", "HardEnd"]
     assert abs(with_click[-1].at - samples_of(512 + 512 + OPTIONS.hard_end_ms)) <= 2 * CHUNK + FRAME

@@ -53,8 +53,8 @@ async def test_every_sample_that_is_told_as_heard_went_out(card: VirtualCard, tm
         ticks = 0
         async for block in sound_card.captured():
             for _ in desk.hear(block):
-                sound, _ = desk.playout.advance(desk.due(speaking=desk.playout.unplayed > 0))
-                desk.play(sound, more=desk.playout.unplayed > 0)
+                sound, _ = desk.playout.advance(desk.due())
+                desk.play(sound)
                 ticks += 1
             if ticks == 50:
                 desk.playout.queue(Clip("one", np.full(int(clip_s * rate), 12_000, np.int16), rate), "content", 1)

@@ -80,6 +80,8 @@ def test_a_stop_for_a_cough_or_for_nothing_is_told() -> None:
     assert not exchange(dialogue, heard, *HEARD, (4100, timeline.Paused()), over=4 * RATE).wrongly_stopped
     assert exchange(PLAIN, heard, *HEARD, (5000, timeline.Interrupted("It"))).self_interruptions == 1
     assert exchange(PLAIN, heard, *HEARD, (5000, timeline.Paused())).self_interruptions == 1
+    # Whoever goes on with a question that was cut off is somebody.
+    assert exchange(PLAIN, heard, *HEARD, (1900, timeline.Paused())).self_interruptions == 0
 
 
 def test_silence_is_longer_than_a_pause_between_clauses() -> None:
