@@ -2,6 +2,8 @@
 
 Three layers. The canceller (WebRTC's AEC3) subtracts what the loudspeaker really played. Until it knows the room, the
 microphone is silenced while the agent sounds. What still gets through is compared, as words, with what is being said.
+The canceller also takes the first sounds of whoever speaks over the agent, in its first seconds above all; so what is
+much stronger than any echo in this room passes by it.
 Counts samples of the input clock; does not know where sound comes from.
 """
 
@@ -33,6 +35,15 @@ _AUDIBLE: Final = 1e-3
 _TAIL: Final = samples_of(300)
 """Samples after the end of playback in which the room may still answer."""
 
+_STRONGEST: Final = 95
+"""Percentile of what was heard, beside what was played, that stands for the strongest echo of the room."""
+
+_NEARER: Final = 10.0
+"""What is so many times stronger than that (10 dB) is somebody in the room."""
+
+_HOLD: Final = samples_of(200)
+"""Samples for which somebody is believed to go on: between the sounds of a word."""
+
 _ALIKE: Final = 0.75
 """Share of the heard words, in order, that the agent's own words must contain to be taken for them."""
 
@@ -42,12 +53,15 @@ _UNSURE: Final = 0.6
 _JUST_SAID_S: Final = 4.0
 """For how long words that come back are held to be the agent's own: a long echo, and the time of a transcript."""
 
+_LATELY: Final = 500
+"""Blocks that the room is known by: 5 s of playback."""
+
 
 class EchoMeter:
     """How much of the loudspeaker's sound the microphone hears, and how much of that is left after the canceller."""
 
     def __init__(self) -> None:
-        self._energy: deque[tuple[float, float, float]] = deque(maxlen=500)
+        self._energy: deque[tuple[float, float, float]] = deque(maxlen=_LATELY)
 
     def measure(self, far: Sound, near: Sound, clean: Sound) -> None:
         """Take 10 ms of what was played, heard and left while the loudspeaker or the room sounded."""
@@ -85,6 +99,10 @@ class Microphone:
         self._canceller = _canceller() if cancel else None
         self._left = samples_of(warmup_ms) if cancel else 0
         self._quiet_for = _TAIL
+        self._played: deque[float] = deque([0.0], maxlen=_TAIL // _BLOCK)
+        self._ratios: deque[float] = deque(maxlen=_LATELY)
+        self._nearer_for = 0
+        self._share = 0.0
         self.meter = EchoMeter()
 
     @property
@@ -113,10 +131,33 @@ class Microphone:
         self._quiet_for = 0 if sounding else self._quiet_for + _BLOCK
         if self._quiet_for < _TAIL:
             self.meter.measure(far, near, clean)
-        if self.warm or self._quiet_for >= _TAIL:
+        nearer = self._is_nearer(near, far)
+        if self._quiet_for >= _TAIL:
             return clean
+        if self.warm:
+            return self._mixed(near, clean, nearer=nearer)
         self._left -= _BLOCK if sounding else 0
         return np.zeros_like(clean)
+
+    def _is_nearer(self, near: Sound, far: Sound) -> bool:
+        """Say whether somebody is in the room whom the loudspeaker could not be taken for."""
+        self._played.append(_power(far))
+        loudest, heard = max(self._played), _power(near)
+        if loudest <= _AUDIBLE**2:
+            return False
+        # A room that gets louder is learnt within a quarter of a second of sound, also if it was taken for somebody.
+        self._ratios.append(heard / loudest)
+        strongest = loudest * float(np.percentile(self._ratios, _STRONGEST))
+        self._nearer_for = _HOLD if heard > _NEARER * strongest else max(0, self._nearer_for - _BLOCK)
+        return self._nearer_for > 0
+
+    def _mixed(self, near: Sound, clean: Sound, *, nearer: bool) -> Sound:
+        """Change over between both within a block, so that nothing clicks."""
+        before, self._share = self._share, float(nearer)
+        if before == self._share:
+            return near if nearer else clean
+        share = np.linspace(before, self._share, len(near), dtype=np.float32)
+        return share * near + (1 - share) * clean
 
 
 class OwnVoice:

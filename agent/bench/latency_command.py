@@ -157,7 +157,7 @@ def _share(happened: Sequence[bool]) -> dict[str, float | None]:
 
 def targets(results: Mapping[str, Any]) -> list[Target]:
     """Give the rows that the plan asks for."""
-    sound, content = results["first_sound_s"], results["first_content_s"]
+    sound, content, memory = results["first_sound_s"], results["first_content_s"], results["memory_mb"]
     return [
         Target("turns", results["turns"], at_least=40),
         Target("first_sound_p50_s", sound["p50"], at_most=1.2),
@@ -168,6 +168,7 @@ def targets(results: Mapping[str, Any]) -> list[Target]:
         Target("false_cut_offs_on_pauses", results["false_cut_offs"]["share"], at_most=0.1),
         Target("self_interruptions", results["self_interruptions"], at_most=0),
         Target("underruns", results["underruns"], at_most=0),
+        Target("memory_mb", memory["most"] if memory else None, at_most=3000),
     ]
 
 

@@ -62,6 +62,27 @@ def test_who_speaks_over_the_agent_is_heard() -> None:
     assert kept > 0.5
 
 
+@pytest.mark.parametrize("after_s", [1.5, 3.0, 6.0])
+def test_the_first_sounds_of_who_is_near_are_not_taken_away(after_s: float) -> None:
+    played = speech("tickets", "marbles", "loaves")
+    words = speech("weekday")
+    words = words[int(np.flatnonzero(np.abs(words) > 0.02)[0]) :][: RATE // 4]
+    user = np.zeros_like(played)
+    at = round(after_s * RATE)
+    user[at : at + len(words)] = words
+    clean = hear(Microphone(RATE, cancel=True), at_the_microphone(played, RATE, delay_ms=60) + user, played, FRAME)
+    kept = np.sqrt(np.mean(clean[at : at + len(words)] ** 2)) / np.sqrt(np.mean(words**2))
+    assert kept > 0.8
+
+
+def test_a_room_that_gets_louder_is_learnt() -> None:
+    played = speech("tickets", "marbles", "loaves")
+    echo = at_the_microphone(played, RATE, delay_ms=60)
+    echo[5 * RATE :] *= 6
+    clean = hear(Microphone(RATE, cancel=True), echo, played, FRAME)
+    assert np.sqrt(np.mean(clean[8 * RATE :] ** 2)) < 0.1 * np.sqrt(np.mean(echo[8 * RATE :] ** 2))
+
+
 def test_nothing_is_heard_while_the_agent_speaks_until_the_canceller_knows_the_room() -> None:
     played = speech("tickets")
     user = 0.1 * np.ones_like(played)
