@@ -215,8 +215,8 @@ class Conversation:
         if self._ignored or self._stop_phrases.nothing_else(text):
             return [*actions, *self._forgotten()]
         if self.state == "answering":
-            if not text or self._is_backchannel(text) or self._is_mumbled(words):
-                return [*actions, *(self._gone_on() if self._soft or words.final else [])]
+            if (harmless := self._harmless(words, text)) is not None:
+                return [*actions, *harmless]
             actions += self._interrupted(resumed=self._resumed)
         if not (self._soft or words.final):
             if text and self.state == "listening":
@@ -288,9 +288,20 @@ class Conversation:
             actions.append(Forget())
         return actions
 
+    def _harmless(self, words: Words, text: str) -> list[Action] | None:
+        """Give what becomes of the reply where words do not interrupt it; None: they do."""
+        if not text or self._is_backchannel(text) or self._is_mumbled(words):
+            return self._gone_on() if self._soft or words.final else []
+        return [] if not words.final and self._begins_backchannel(text) else None
+
     def _is_backchannel(self, text: str) -> bool:
         words = [key(word) for word in text.split()]
         return not self.asking and _made_of(words, self._backchannels)
+
+    def _begins_backchannel(self, text: str) -> bool:
+        """Say whether words are the beginning of a longer sign of listening: "I" of "I see"."""
+        words = tuple(map(key, text.split()))
+        return not self.asking and any(words == phrase[: len(words)] for phrase in self._backchannels)
 
     def _is_mumbled(self, words: Words) -> bool:
         """Say whether it is a word or two that the ears could not make out: as a rule a sign of listening."""

@@ -158,6 +158,14 @@ def test_a_backchannel_that_becomes_words_interrupts() -> None:
     ]
 
 
+def test_the_beginning_of_a_sign_of_listening_waits_for_the_rest_of_it() -> None:
+    conversation = answering()
+    assert told(conversation, LATER, words("I"), SOFT, words("I")) == [Hush()]
+    assert told(conversation, RESUMED, SOFT, words("I see.", final=True), HARD) == [GoOn()]
+    assert told(conversation, LATER, words("I"), words("I meant")) == [Hush(), Interrupt(), Hear("I meant")]
+    assert Interrupt() in told(answering(), LATER, SOFT, words("I", final=True))
+
+
 def test_yes_to_a_question_of_the_reply_is_an_answer() -> None:
     conversation = answering()
     conversation.asking = True

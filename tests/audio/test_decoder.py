@@ -38,6 +38,8 @@ def test_loops_are_cut_and_emphasis_is_not(heard: str, kept: str) -> None:
         ("Thank you.", -0.2, 0.5, "Thank you."),
         ("Thank you.", -0.9, 0.1, "Thank you."),
         ("Thank you.", -0.9, 0.5, ""),
+        ("Thank you.", -0.64, 0.9, ""),
+        ("Stop.", -0.64, 0.9, "Stop."),
         ("Stop.", -1.2, 0.9, ""),
         ("Anything at all", -1.2, 0.3, "Anything at all"),
         ("[BLANK_AUDIO]", -0.1, 0.0, ""),

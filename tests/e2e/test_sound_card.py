@@ -127,10 +127,11 @@ def test_talk_hears_answers_and_ends_in_order(card: VirtualCard, tmp_path: Path)
     assert "Ctrl-C ends" in talk.stdout.readline()
     time.sleep(1)
     card.run("paplay", "-d", "mic", "--latency-msec=20", str(RECORDINGS / "greeting.wav"))
-    heard = talk.stdout.readline()
+    # What a model that babbles says may be taken back before the question is shown.
+    heard = any("you" in talk.stdout.readline() for _ in range(4))
     talk.send_signal(signal.SIGINT)
     rest, error = talk.communicate(timeout=30)
-    assert "you" in heard, error
+    assert heard, error
     assert talk.returncode == 0, error
     assert "underruns" in rest
     assert "Traceback" not in error
