@@ -325,6 +325,8 @@ class LiveTalk:
         desk = self._desk = Desk(card, synthesizer.rate, settings.devices)
         speaker = Speaker(synthesizer, desk.playout, settings.voice)
         body = self._body
+        if body is not None:
+            ears.expect(body.words)
         async with AsyncExitStack() as stack:
             blocks = await stack.enter_async_context(engine.session())
             loop = Loop(

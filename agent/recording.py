@@ -115,6 +115,7 @@ async def converse(
             robot = await stack.enter_async_context(commanded(settings.robot))
             await until_ready(robot)
             body = Body(robot, lambda who, text: emit(timeline.Robot(who, text)))
+            ears.expect(body.words)
         loop = Loop(
             blocks,
             script,

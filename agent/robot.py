@@ -21,7 +21,7 @@ from reasoning.calls import Tool
 from robots.events import Happening
 from robots.gate import Admitted, Question, Refused, Resumed, Source
 from robots.robot import QUEUE
-from robots.skills import STOP, Call, offered, parts, senseless
+from robots.skills import STOP, Call, offered, parts, senseless, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -90,6 +90,11 @@ class Hands:
     def tools(self) -> list[Tool]:
         """What the mind may call now."""
         return tools_of(self._robot.robot.skills, self._robot.robot.gate.site)
+
+    @property
+    def words(self) -> str:
+        """Sentences with the names that a user may say to this robot."""
+        return sentences(self._robot.robot.skills, self._robot.robot.gate.site)
 
     @property
     def question(self) -> Question | None:
@@ -222,6 +227,11 @@ class Body:
     def tools(self) -> list[Tool]:
         """What the mind may call now."""
         return self._hands.tools
+
+    @property
+    def words(self) -> str:
+        """Sentences with the names that a user may say to this robot."""
+        return self._hands.words
 
     @property
     def idle(self) -> bool:

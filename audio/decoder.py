@@ -42,6 +42,12 @@ SPOT_S: Final = 3
 
 _SPOT_TOKENS: Final = 8
 
+_HINT_TOKENS: Final = 200
+"""Of expected sentences; Whisper itself takes 223."""
+
+_STRANGE: Final = 3
+"""Of so many words one may be heard otherwise, with expected words in mind."""
+
 _TAIL_S: Final = 0.8
 """Silence that a window holds after the sound: without it the last word is lost or looped."""
 
@@ -104,9 +110,22 @@ class WhisperDecoder:
         languages = ["<|en|>", "<|transcribe|>"] if self._model.model.is_multilingual else []
         self._prompt = [token(name) for name in ("<|startoftranscript|>", *languages, "<|notimestamps|>")]
         self._end = token("<|endoftext|>")
+        self._before = token("<|startofprev|>")
 
-    def decode(self, sound: Sound, *, final: bool) -> Hypothesis:
-        """Transcribe at most 30 s of sound. `final` decodes again over the full window when in doubt."""
+    def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:
+        """Transcribe at most 30 s of sound. `final` decodes again over the full window when in doubt.
+
+        `expected`: sentences with words that are likely to be said. A final decode that heard something is made again
+        with them, and that one is taken where the two differ in a word here and there: on its own, it hears such
+        sentences in noise.
+        """
+        heard = self._decode(sound, final=final)
+        if not (final and expected and heard.words):
+            return heard
+        window = next((size for size in BUCKETS_S if len(sound) <= (size - _TAIL_S) * RATE), BUCKETS_S[-1])
+        return better_heard(heard, plausible(self.decode_window(sound, window, expected=expected)))
+
+    def _decode(self, sound: Sound, *, final: bool) -> Hypothesis:
         window = next((size for size in BUCKETS_S if len(sound) <= (size - _TAIL_S) * RATE), BUCKETS_S[-1])
         best = self.decode_window(sound, window)
         if final and best.doubtful and window < BUCKETS_S[-1]:
@@ -118,16 +137,18 @@ class WhisperDecoder:
         """Transcribe at most 2 s of sound, quickly: enough for a command of a word or two. Any thread may call it."""
         return plausible(self.decode_window(sound, SPOT_S, most=_SPOT_TOKENS))
 
-    def decode_window(self, sound: Sound, seconds: int, most: int | None = None) -> Hypothesis:
+    def decode_window(self, sound: Sound, seconds: int, most: int | None = None, expected: str = "") -> Hypothesis:
         """Transcribe in a window of that many seconds, without second thoughts; `most`: tokens."""
+        hint = self._model.hf_tokenizer.encode(f" {expected}", add_special_tokens=False).ids if expected else []
+        prompt = [self._before, *hint[-_HINT_TOKENS:], *self._prompt] if hint else self._prompt
         spoken = len(sound) / RATE
         most = most or int(spoken * _TOKENS_PER_S) + _TOKENS_MORE
         features = self._features(sound, seconds)
         result = self._model.model.generate(
             self._model.encode(features),
-            [self._prompt],
+            [prompt],
             beam_size=1,
-            max_length=len(self._prompt) + most,
+            max_length=len(prompt) + most,
             return_scores=True,
             return_no_speech_prob=True,
             return_logits_vocab=True,
@@ -158,6 +179,24 @@ class WhisperDecoder:
             confidence = float(np.exp(sum(log_probs[index] for index in group)))
             words += [Word(part, min(1.0, confidence)) for part in text.split()]
         return tuple(words)
+
+
+def better_heard(heard: Hypothesis, again: Hypothesis) -> Hypothesis:
+    """Choose between a transcript and one that was made with expected words in mind, which may only mend the first."""
+    if not heard.words or again.doubtful or again.log_prob <= heard.log_prob:
+        return heard
+    return again if _alike(heard.words, again.words) else heard
+
+
+def _alike(heard: Sequence[Word], again: Sequence[Word]) -> bool:
+    """Say whether two transcripts differ in a word of three at most, and in one of a short one."""
+    one, other = ([key(word.text) for word in words] for words in (heard, again))
+    row = list(range(len(other) + 1))
+    for i, word in enumerate(one, 1):
+        above, row = row, [i]
+        for j, its in enumerate(other, 1):
+            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (word != its)))
+    return row[-1] <= max(1, len(one) // _STRANGE)
 
 
 def _load(model_dir: Path, threads: int) -> WhisperModel:

@@ -72,6 +72,10 @@ class Ears:
         await self.stops.close()
         await self._transcriber.__aexit__(kind, error, trace)
 
+    def expect(self, sentences: str) -> None:
+        """Have these sentences in mind: their words are likely to be said."""
+        self._transcriber.expected = sentences
+
     def hold_open(self, milliseconds: float) -> None:
         """Let this turn end only after that much silence: its words sound unfinished."""
         self._activity.hold_open(milliseconds)

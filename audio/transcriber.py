@@ -45,8 +45,8 @@ _AFTER_SPEECH: Final = samples_of(150)
 class Decoder(Protocol):
     """Turns sound into words, in the calling thread."""
 
-    def decode(self, sound: Sound, *, final: bool) -> Hypothesis:
-        """Transcribe at most 30 s."""
+    def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:
+        """Transcribe at most 30 s; `expected`: sentences with words that are likely."""
         ...
 
     def spot(self, sound: Sound) -> Hypothesis:
@@ -109,6 +109,8 @@ class Transcriber:
         self._load_judge = judge
         self._judge: Judge | None = None
         self._turn = _Turn(0, 0, np.zeros(0, np.float32))
+        self.expected = ""
+        """Sentences with words that are likely to be said, such as names of places."""
         self.last_decode_s = 0.0
         """Seconds that the newest decode took."""
 
@@ -202,7 +204,7 @@ class Transcriber:
 
     async def _decode(self, sound: Sound, *, final: bool) -> Hypothesis:
         began = perf_counter()
-        heard = await self._run(lambda: self._decoder.decode(sound, final=final))
+        heard = await self._run(lambda: self._decoder.decode(sound, final=final, expected=self.expected))
         self.last_decode_s = perf_counter() - began
         return heard
 

@@ -138,6 +138,14 @@ def offered(skills: Mapping[str, Skill], site: Site) -> dict[str, Skill]:
     return {**shown, CARRY: Skill(CARRY, _CARRY_TOLD, _object(way, [_FROM, _TO]), made_of=(_PICK, _DROP))}
 
 
+def sentences(skills: Mapping[str, Skill], site: Site) -> str:
+    """Return sentences with the names of all places and skills, for ears that are to know these words."""
+    *most, last = (f"the {name}" for name in sorted(site.places))
+    places = f"{', '.join(most)} or {last}" if most else last
+    actions = ", ".join(name for name in sorted(offered(skills, site)) if name.isalpha() and name != STOP)
+    return f"Go to {places}. {actions.capitalize()}." if actions else f"Go to {places}."
+
+
 def parts(
     call: Call, skills: Mapping[str, Skill], new_id: Callable[[], str], previous: Call | None = None
 ) -> list[Call]:

@@ -135,6 +135,7 @@ async def with_stage(rig: Rig, models: Models, work: Callable[[Stage, Synthesize
         ears, synthesizer = await stack.enter_async_context(open_speech(models.files, settings, engine))
         blocks = await stack.enter_async_context(engine.session())
         body = Body(rig.robot, lambda who, text: stage.show(who, text))  # noqa: PLW0108 - the stage is made from it
+        ears.expect(body.words)
         loop = Loop(
             blocks,
             script,

@@ -66,10 +66,10 @@ class SharedDecoder:
     def __init__(self, decoder: Decoder) -> None:
         self._decoder, self._free = decoder, threading.Lock()
 
-    def decode(self, sound: Sound, *, final: bool) -> Hypothesis:
+    def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:
         """Transcribe at most 30 s."""
         with self._free:
-            return self._decoder.decode(sound, final=final)
+            return self._decoder.decode(sound, final=final, expected=expected)
 
     def spot(self, sound: Sound) -> Hypothesis:
         """Transcribe at most 2 s, quickly."""

@@ -65,7 +65,7 @@ class LevelDecoder:
 
     def __init__(self, *_: object) -> None: ...
 
-    def decode(self, sound: Sound, *, final: bool) -> Hypothesis:  # noqa: ARG002 - both are the same to it
+    def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:  # noqa: ARG002 - both are the same to it
         words: list[Word] = []
         for level, text in SAID.items():
             count = round(int((np.abs(sound - level) < 0.01).sum()) / RATE / WORD_S)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from audio.agreement import Word
-from audio.decoder import Hypothesis, plausible, unloop
+from audio.decoder import Hypothesis, better_heard, plausible, unloop
 
 
 def words(text: str, confidence: float = 0.9) -> tuple[Word, ...]:
@@ -48,3 +48,23 @@ def test_loops_are_cut_and_emphasis_is_not(heard: str, kept: str) -> None:
 )
 def test_only_weak_evidence_drops_words(heard: str, log_prob: float, no_speech: float, kept: str) -> None:
     assert text(plausible(Hypothesis(words(heard), log_prob, no_speech)).words) == kept
+
+
+@pytest.mark.parametrize(
+    ("heard", "again", "log_prob", "kept"),
+    [
+        ("Drive to the hole and rest.", "Drive to the hall and rest.", -0.1, "Drive to the hall and rest."),
+        ("Wait.", "Wave.", -0.4, "Wave."),
+        ("Drive to the hole and rest.", "Drive to the hall and rest.", -0.9, "Drive to the hole and rest."),
+        ("It is cold.", "Go to the hall.", -0.1, "It is cold."),
+        ("", "Go.", -0.1, ""),
+    ],
+)
+def test_expected_words_mend_a_transcript_and_make_none(heard: str, again: str, log_prob: float, kept: str) -> None:
+    first, second = Hypothesis(words(heard), -0.5, 0.0), Hypothesis(words(again), log_prob, 0.0)
+    assert text(better_heard(first, second).words) == kept
+
+
+def test_a_doubtful_transcript_mends_nothing() -> None:
+    first, second = Hypothesis(words("Wait."), -0.5, 0.0), Hypothesis(words("Wave."), -0.1, 0.0, doubtful=True)
+    assert better_heard(first, second) is first

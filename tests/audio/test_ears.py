@@ -32,14 +32,16 @@ class CountingDecoder:
 
     def __init__(self, *_: object) -> None:
         self.asked: list[tuple[int, bool]] = []
+        self.expected = ""
         self.may_go = threading.Event()
         self.may_go.set()
         self.began = threading.Event()
 
-    def decode(self, sound: Sound, *, final: bool) -> Hypothesis:
+    def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:
         self.began.set()
         assert self.may_go.wait(10)
         self.asked.append((len(sound), final))
+        self.expected = expected
         count = round(float((np.abs(sound) > 0.5).sum()) / (RATE / 2))
         return Hypothesis(tuple(Word(f"w{n}", 0.5) for n in range(count)), -0.1, 0.0)
 
@@ -125,6 +127,17 @@ async def test_a_final_decode_that_speech_overtakes_is_dropped() -> None:
         events = [event async for event in ears.events()]
     assert kinds(events) == "SerewFE"
     assert [event.revision for event in events if isinstance(event, Words)] == [1, 1]
+
+
+async def test_expected_words_reach_the_decoder_while_it_hears() -> None:
+    decoder = CountingDecoder()
+    listener = transcriber(decoder)
+    async with Ears(VoiceActivity(OPTIONS, by_level), listener, OPTIONS) as ears:
+        ears.expect("Go to the hall.")
+        for frame in frames(sound_of((0.9, 1400), (0, 1000))):
+            await ears.receive(frame)
+        await ears.caught_up()
+    assert decoder.expected == "Go to the hall."
 
 
 async def test_a_cough_gives_an_empty_final() -> None:

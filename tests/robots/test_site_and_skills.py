@@ -15,7 +15,18 @@ from robots.geometry import divide, inside, path_length, point_to_segment, segme
 from robots.simulator.body import Body
 from robots.simulator.factsheet import factsheet_of
 from robots.site import Site
-from robots.skills import CONTROL_ACTIONS, BadCall, Call, call_schema, offered, parts, read_call, senseless, skills_of
+from robots.skills import (
+    CONTROL_ACTIONS,
+    BadCall,
+    Call,
+    call_schema,
+    offered,
+    parts,
+    read_call,
+    senseless,
+    sentences,
+    skills_of,
+)
 from robots.vda5050.messages import ActionScope, AgvAction, ParameterDefinition, ProtocolFeatures, ValueType
 from tests.robots.rig import HOUSE
 
@@ -127,6 +138,13 @@ def test_a_model_is_shown_skills_that_leave_little_to_choose() -> None:
     assert shown["go_to_pose"].parameters["required"] == ["x", "y"]
     assert "here" in shown["carry"].parameters["properties"]["from"]["enum"]
     assert "carry" not in offered({name: skill for name, skill in SKILLS.items() if name != "drop"}, HOUSE)
+
+
+def test_ears_are_told_the_names_of_all_places_and_skills() -> None:
+    told = "Go to the desk, the hall, the home or the kitchen. Carry, dock, drop, look, pick, wait, wave."
+    assert sentences(SKILLS, HOUSE) == told
+    alone = HOUSE.model_copy(update={"places": {"hall": HOUSE.places["hall"]}})
+    assert sentences(skills_of(None, alone), alone) == "Go to the hall."
 
 
 def test_carrying_is_picking_up_and_putting_down_and_every_other_call_is_itself() -> None:

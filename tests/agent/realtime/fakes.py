@@ -47,7 +47,7 @@ SAID: Final = {0.9: QUESTION, 0.8: "And half of that?", 0.7: ""}
 class LevelDecoder:
     """Hears the words that belong to a level of sound, one for each tenth of a second of it."""
 
-    def decode(self, sound: Sound, *, final: bool) -> Hypothesis:  # noqa: ARG002 - both are the same to it
+    def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:  # noqa: ARG002 - both are the same to it
         words: list[Word] = []
         for level, text in SAID.items():
             count = round(int((np.abs(sound - level) < 0.03).sum()) / RATE * 10)
