@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from agent.bench.stopping import stoppable
 from agent.bench.voices import installed, spoken
 from agent.errors import BenchExtraMissing
 from agent.stop_phrases import StopPhrases
@@ -27,7 +28,7 @@ from audio.transcriber import Transcriber
 from audio.vad import VoiceActivity
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
     from agent.config import Settings
     from agent.models import Files
@@ -68,6 +69,12 @@ class Listened:
     seconds: dict[str, float]
     """Of speech without the pauses, by voice."""
     stops: list[FalseStop]
+    ended: bool = False
+    """Whether the run was told to end."""
+
+    def end(self) -> None:
+        """Hear no further sentence."""
+        self.ended = True
 
     @property
     def hours(self) -> float:
@@ -95,7 +102,10 @@ def sentences(command: Callable[[str], str]) -> list[str]:
 
 
 async def listen(files: Files, settings: Settings, minutes: float) -> Listened:
-    """Say so many minutes of ordinary speech in every voice in turn, and count the stops that are heard."""
+    """Say so many minutes of ordinary speech in every voice in turn, and count the stops that are heard.
+
+    Told to end, it gives what was heard until then.
+    """
     phrases = StopPhrases(settings.turns.stop_phrases)
     texts = _in_turn(sentences(phrases.command), installed())
     listened = Listened({}, [])
@@ -107,9 +117,10 @@ async def listen(files: Files, settings: Settings, minutes: float) -> Listened:
             await _listen(ears, phrases, _spoken(synthesizer, texts, 60 * minutes, listened), listened)
 
     voice = next(files.voice.glob("*.onnx"))
-    async with Synthesizer(voice, settings.voice) as synthesizer, asyncio.TaskGroup() as group:
-        for _ in range(_LISTENERS):
-            group.create_task(work(synthesizer))
+    with stoppable(listened.end):
+        async with Synthesizer(voice, settings.voice) as synthesizer, asyncio.TaskGroup() as group:
+            for _ in range(_LISTENERS):
+                group.create_task(work(synthesizer))
     return listened
 
 
@@ -121,9 +132,9 @@ def _in_turn(texts: list[str], voices: tuple[str, ...]) -> Iterator[Utterance]:
 
 async def _spoken(
     synthesizer: Synthesizer, texts: Iterator[Utterance], seconds: float, listened: Listened
-) -> AsyncIterator[tuple[Utterance, Sound]]:
+) -> AsyncGenerator[tuple[Utterance, Sound]]:
     """Say sentence after sentence, until all listeners together have heard enough."""
-    while sum(listened.seconds.values()) < seconds:
+    while sum(listened.seconds.values()) < seconds and not listened.ended:
         said = next(texts)
         sound = await spoken(synthesizer, said.voice, said.text)
         listened.seconds[said.voice] = listened.seconds.get(said.voice, 0.0) + len(sound) / RATE

@@ -26,6 +26,7 @@ from agent.bench.robot_stop import CONDITIONS, Trial, measure
 from agent.bench.statistics import percentile, wilson
 from agent.commands.invocation import open_store
 from agent.commands.progress import shown
+from agent.errors import ReportError
 from agent.models import find, open_embedded
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ async def _ordinary(
     console.print(table)
     for stop in listened.stops:
         console.print(f"{stop.by} heard {stop.phrase!r} ({stop.voice}): {stop.text}", markup=False)
+    if not listened.hours:
+        raise ReportError("the benchmark was ended before its first sentence; let it run for a minute at least")
     rate = len(listened.stops) / listened.hours
     console.print(f"false stops: {len(listened.stops)} in {60 * listened.hours:.1f} minutes of speech")
     return asdict(listened), [Target("false_stops_per_hour_of_speech", rate, at_most=FALSE_STOPS_PER_HOUR)]

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import aclosing
 
 import numpy as np
 import pytest
 
-from agent.bench.false_stops import Listened, _frames, _in_turn, sentences
+from agent.bench import false_stops
+from agent.bench.false_stops import Listened, Utterance, _frames, _in_turn, _spoken, sentences
 from agent.options import TurnOptions
 from agent.stop_phrases import StopPhrases
-from audio.clock import FRAME, RATE
+from audio.clock import FRAME, RATE, Sound
 
 COMMAND = StopPhrases(TurnOptions().stop_phrases).command
 
@@ -37,3 +39,16 @@ def test_a_sentence_is_followed_by_a_pause_that_ends_its_turn() -> None:
 
 def test_hours_are_those_of_speech() -> None:
     assert Listened({"a": 1800.0, "b": 900.0}, []).hours == 0.75
+
+
+async def test_told_to_end_no_further_sentence_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def say(*_: object) -> Sound:
+        return np.ones(RATE, np.float32)
+
+    monkeypatch.setattr(false_stops, "spoken", say)
+    listened = Listened({}, [])
+    async with aclosing(_spoken(None, iter([Utterance("a", "one"), Utterance("a", "two")]), 60, listened)) as speech:  # type: ignore[arg-type]
+        assert (await anext(speech))[0].text == "one"
+        listened.end()
+        assert [said async for said in speech] == []
+    assert listened.seconds == {"a": 1.0}
