@@ -131,7 +131,7 @@ _INSTRUCT: Final = Family(
     step_request="Read the last finished step above aloud to me, in plain spoken words.",
     result_request="Now tell me your final answer in one short spoken sentence.",
     need_question="\n\n(Before you answer: do you have to compute something? Answer only yes or no.)",
-    need_bias=0.75,
+    need_bias=0.95,
 )
 _THINKING: Final = Family(
     marks=("qwen3",),

@@ -558,7 +558,7 @@ WRONG = f"6 * 4 = 25 eggs\n25 - 1 = 24 eggs\nEach row has 4 eggs\nWait, 6 * 4 = 
 @pytest.mark.parametrize("step_s", [0.005, 0.08])
 async def test_what_the_thoughts_contradict_is_not_said_or_is_repaired_aloud(step_s: float) -> None:
     """Quick thoughts find their error before it is heard, slow ones while it sounds."""
-    async with world(Model(thoughts=WRONG)) as one:
+    async with world(Model(thoughts=WRONG), LoopOptions(step_after_s=0.0)) as one:
         one.engine.step_s = step_s
         await one.say(ASK)
         await one.reply()
