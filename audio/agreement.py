@@ -23,6 +23,16 @@ class Word:
     """Probability, 0..1."""
 
 
+def edits(one: Sequence[str], other: Sequence[str]) -> int:
+    """Count the words to put in, leave out or change that make one sequence the other (Levenshtein)."""
+    row = list(range(len(other) + 1))
+    for number, word in enumerate(one, 1):
+        before, row[0] = row[0], number
+        for index, against in enumerate(other, 1):
+            before, row[index] = row[index], min(row[index] + 1, row[index - 1] + 1, before + (word != against))
+    return row[-1]
+
+
 def key(word: str) -> str:
     """Return what makes two spellings the same word: letters, digits and inner signs, without case."""
     kept = "".join(sign for sign in word.casefold() if not unicodedata.category(sign).startswith("P") or sign in "%&")

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from audio.agreement import Word, key
+from audio.agreement import Word, edits, key
 from audio.clock import RATE, Sound
 from audio.errors import EarsUnavailable
 from audio.options import EarsOptions
@@ -122,11 +122,10 @@ class WhisperDecoder:
         heard = self._decode(sound, final=final)
         if not (final and expected and heard.words):
             return heard
-        window = next((size for size in BUCKETS_S if len(sound) <= (size - _TAIL_S) * RATE), BUCKETS_S[-1])
-        return better_heard(heard, plausible(self.decode_window(sound, window, expected=expected)))
+        return better_heard(heard, plausible(self.decode_window(sound, _window(sound), expected=expected)))
 
     def _decode(self, sound: Sound, *, final: bool) -> Hypothesis:
-        window = next((size for size in BUCKETS_S if len(sound) <= (size - _TAIL_S) * RATE), BUCKETS_S[-1])
+        window = _window(sound)
         best = self.decode_window(sound, window)
         if final and best.doubtful and window < BUCKETS_S[-1]:
             again = self.decode_window(sound, BUCKETS_S[-1])
@@ -181,6 +180,11 @@ class WhisperDecoder:
         return tuple(words)
 
 
+def _window(sound: Sound) -> int:
+    """Give the seconds of the shortest window that holds the sound and its tail."""
+    return next((size for size in BUCKETS_S if len(sound) <= (size - _TAIL_S) * RATE), BUCKETS_S[-1])
+
+
 def better_heard(heard: Hypothesis, again: Hypothesis) -> Hypothesis:
     """Choose between a transcript and one that was made with expected words in mind, which may only mend the first."""
     if not heard.words or again.doubtful or again.log_prob <= heard.log_prob:
@@ -191,12 +195,7 @@ def better_heard(heard: Hypothesis, again: Hypothesis) -> Hypothesis:
 def _alike(heard: Sequence[Word], again: Sequence[Word]) -> bool:
     """Say whether two transcripts differ in a word of three at most, and in one of a short one."""
     one, other = ([key(word.text) for word in words] for words in (heard, again))
-    row = list(range(len(other) + 1))
-    for i, word in enumerate(one, 1):
-        above, row = row, [i]
-        for j, its in enumerate(other, 1):
-            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (word != its)))
-    return row[-1] <= max(1, len(one) // _STRANGE)
+    return edits(one, other) <= max(1, len(one) // _STRANGE)
 
 
 def _load(model_dir: Path, threads: int) -> WhisperModel:

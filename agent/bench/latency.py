@@ -23,7 +23,7 @@ from agent import timeline
 from agent.bench.room import Room
 from agent.desktop import Controls, LiveTalk
 from agent.models import load_speech, open_speech
-from audio.agreement import key
+from audio.agreement import edits, key
 from audio.clock import RATE
 from audio.devices import SoundCard
 
@@ -314,12 +314,7 @@ def silent_after(played: Sound, begin: int) -> float | None:
 def word_errors(said: str, heard: str) -> tuple[int, int]:
     """Count the words that were said, and the edits to what was heard; numbers in words or figures are the same."""
     one, other = _words(said), _words(heard)
-    row = list(range(len(other) + 1))
-    for number, word in enumerate(one, 1):
-        before, row[0] = row[0], number
-        for index, against in enumerate(other, 1):
-            before, row[index] = row[index], min(row[index] + 1, row[index - 1] + 1, before + (word != against))
-    return len(one), row[-1]
+    return len(one), edits(one, other)
 
 
 def _words(text: str) -> list[str]:
