@@ -23,8 +23,9 @@ from robots.skills import PLACE, STOP, BadCall, Call, Skill, check_arguments
 from robots.vda5050.messages import Action, BlockingType, Edge, InstantActions, Node, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from robots.geometry import Point
     from robots.site import Site
     from robots.world import World
 
@@ -264,8 +265,17 @@ class Gate:
         for edge in order.edges:
             yield from self._edge_problems(edge)
         base = [world.position, *(p for p, node in zip(points, order.nodes, strict=False) if node.released)]
+        yield from self._base_problems(base, now - world.state_at)
+
+    def _base_problems(self, base: Sequence[Point], silence_s: float) -> Iterator[str]:
+        """Judge the released way from where the robot stands, and whether it may be released now."""
+        limits = self.site.limits
         if path_length(base) > limits.base_m + _ROUNDING_M:
             yield f"{path_length(base):.2f} m released at once; at most {limits.base_m:.2f} m"
+        # A robot that stands reports seldom; but on a connection that is stuck, what is sent now would arrive late.
+        # The first two points are where it stands and the first node, where the way begins.
+        if len(base) > 2 and silence_s > limits.state_age_s:
+            yield f"the robot has not been heard for {silence_s:.0f} s"
 
     def _node_problems(self, node: Node, call: Call) -> Iterator[str]:
         position = node.node_position

@@ -1,9 +1,11 @@
 """One task of a robot as VDA 5050 orders, seen from the master: released bases, stitching, acknowledgement, the end.
 
 Sans-I/O: states come in, at most one message at a time comes out. Only the robot's state counts as acknowledgement
-(6.6); an order that it does not echo is sent again, identical. A short base is released and extended while the robot
-drives, so that the released length is the dead-man distance: a robot without its commander stops at the end of the
-base. After an outage the task is *unknown*, never failed, until the robot says what became of it.
+(6.6); an order that it does not echo is sent again, identical. The first message releases only the node on which the
+robot stands; the way, and what is to be done at its end, follow once the robot has echoed that: an order that the
+network held back moves nothing when it arrives. Then a short base is extended while the robot drives, so that the
+released length is the dead-man distance: a robot without its commander stops at the end of the base. After an outage
+the task is *unknown*, never failed, until the robot says what became of it.
 """
 
 from __future__ import annotations
@@ -105,9 +107,13 @@ class OrderTask:
     _known_errors: frozenset[Error] = field(init=False, default=frozenset())
 
     def __post_init__(self) -> None:
-        """Place a node at least every half base, so that the base can grow before the robot reaches its end."""
-        self._nodes = [self.plan.points[0]]
-        for a, b in pairwise(self.plan.points):
+        """Place a node at least every half base, so that the base can grow before the robot reaches its end.
+
+        There are always two, if need be in one place: what is done at the first would begin with the first message.
+        """
+        start, *way = self.plan.points
+        self._nodes = [start]
+        for a, b in pairwise([start, *(way or [start])]):
             self._nodes += divide(a, b, self.plan.base_m / 2)
 
     @property
@@ -128,7 +134,7 @@ class OrderTask:
         if self.phase.ended or self.phase is Phase.UNKNOWN:
             return None
         if self._sent is None:
-            return self._make(0, self._reach(0, self._nodes[0]), 0)
+            return self._make(0, 0, 0)
         if self.acknowledged:
             return self._extension(position, now) if extend else None
         if now < self._sent_at + ACK_S:
@@ -192,9 +198,12 @@ class OrderTask:
             return
         if state.node_states or state.edge_states or state.driving:
             return
-        if state.last_node_sequence_id < 2 * self._released and self.acknowledged:
+        if not self.acknowledged:
+            return
+        # While there is a horizon its nodes are listed, too: nothing left means that somebody has ended the order.
+        if self._released < len(self._nodes) - 1 or state.last_node_sequence_id < 2 * self._released:
             self.fail("the robot ended the order before its end")
-        elif self._released == len(self._nodes) - 1 and self.acknowledged:
+        else:
             self._finish(state)
 
     def _finish(self, state: State) -> None:

@@ -63,7 +63,10 @@ class _Instant:
     """An instant action under way."""
 
     admitted: Admitted
-    sent_at: float
+    since: float
+    """When it was asked for, or sent."""
+    sent: bool = False
+    """Not before the robot has been heard again: on a connection that is stuck it would arrive long after."""
 
 
 @dataclass(slots=True)
@@ -208,6 +211,7 @@ class Robot:
         self._send_requests(now)
         if self.gate.latch is None:
             self._send_release(now)
+        self._act(now)
         self._advance(now)
         self._watch(now)
 
@@ -240,8 +244,11 @@ class Robot:
 
     def _outage(self, text: str, now: float) -> None:
         """Nothing is known any more: the task becomes unknown and waits for a person."""
-        for ticket in list(self._instants):
-            self._forget_instant(ticket, Happening.UNKNOWN, "may or may not have been done")
+        for ticket, instant in list(self._instants.items()):
+            if instant.sent:
+                self._forget_instant(ticket, Happening.UNKNOWN, "may or may not have been done")
+            else:
+                self._forget_instant(ticket, Happening.FAILED, "was not sent")
         if self.task is not None:
             self.task.lost("the connection was lost")
             self._tell(Happening.UNKNOWN, f"{text} What became of its task is unknown.", self._call)
@@ -263,6 +270,7 @@ class Robot:
             self.gate.close(Latch.HELD, "the robot is paused", now)
             self._tell(Happening.HELD, f"{self.name} is paused. It goes on only after you confirm.")
         self._follow_instants(state)
+        self._act(now)
         if self.task is not None:
             if state.safety_state.e_stop is not EStop.NONE and self.gate.latch is None:
                 # Some robots drive on by themselves once it is released.
@@ -322,13 +330,23 @@ class Robot:
         if call.skill == STOP:
             return admitted
         if self.skills[call.skill].scope is ActionScope.INSTANT:
-            refused = self.gate.act(action_of(admitted, self.world.factsheet), self.world, now)
-            if refused is None:
-                self._instants[admitted.ticket] = _Instant(admitted, now)
-            return refused or admitted
+            self._instants[admitted.ticket] = _Instant(admitted, now)
+            self._send_requests(now)
+            return admitted
         self._queue.append(admitted)
         self._advance(now)
         return admitted
+
+    def _act(self, now: float) -> None:
+        """Send the instant actions that were asked for before the newest state."""
+        for ticket, instant in list(self._instants.items()):
+            if instant.sent or self.world.state_at <= instant.since:
+                continue
+            refused = self.gate.act(action_of(instant.admitted, self.world.factsheet), self.world, now)
+            if refused is None:
+                self._instants[ticket] = _Instant(instant.admitted, now, sent=True)
+            else:
+                self._forget_instant(ticket, Happening.FAILED, refused.reason)
 
     def _advance(self, now: float) -> None:
         """Begin the next task, or send what the present one has due; not while a stop or a resume is under way."""
@@ -382,11 +400,13 @@ class Robot:
         state = self.world.state
         busy = self.task is not None or self.stopping is not None or (state is not None and state.driving)
         silent = now > self.world.state_at + ASK_STATE_S
+        waited = any(not instant.sent for instant in self._instants.values())
         # The first request also proves that the broker lets us command this robot.
-        wanted = "stateRequest" if state is None or self._asked_at == -math.inf or (busy and silent) else None
+        first = state is None or self._asked_at == -math.inf
+        wanted = "stateRequest" if first or waited or (busy and silent) else None
         if wanted is None and self.world.factsheet is None and self._asked_facts < FACTSHEET_TRIES:
             wanted = "factsheetRequest"
-        if wanted is not None and now >= self._asked_at + (ASK_STATE_S if state else REPEAT_S):
+        if wanted is not None and now >= self._asked_at + (ASK_STATE_S if state and not waited else REPEAT_S):
             self._asked_at = now
             self._asked_facts += wanted == "factsheetRequest"
             self.gate.request(wanted, self.new_id(), now)
@@ -408,8 +428,12 @@ class Robot:
     def _watch(self, now: float) -> None:
         """Notice a robot that stands although it may drive, and instant actions that are never listed."""
         for ticket, instant in list(self._instants.items()):
-            if now > instant.sent_at + ACTION_TIMEOUT_S:
+            if now <= instant.since + ACTION_TIMEOUT_S:
+                continue
+            if instant.sent:
                 self._forget_instant(ticket, Happening.UNKNOWN, "was never confirmed")
+            else:
+                self._forget_instant(ticket, Happening.FAILED, "was not sent; the robot does not answer")
         if (
             self.task is not None
             and self.gate.latch is None

@@ -165,7 +165,7 @@ def test_what_was_called_behind_a_question_waits_for_its_answer_and_keeps_its_or
     assert len(stage.told.said) == 1
     stage.ask_at()
     stage.hands.heard("yes")
-    assert [order.nodes[0].actions[0].action_type for order in stage.orders()] == ["pick"]
+    assert [order.nodes[-1].actions[0].action_type for order in stage.orders()] == ["pick"]
     assert stage.told.said[-1] == "Shall R1 drop (loadType box)?"
 
 
@@ -174,7 +174,7 @@ def test_other_words_drop_an_open_question(stage: Stage) -> None:
     stage.hands.called(call("pick", loadType="box"))
     assert not stage.hands.heard("rather go to the kitchen")
     stage.hands.called(call())
-    assert [order.nodes[0].actions for order in stage.orders()] == [()]
+    assert [order.nodes[-1].actions for order in stage.orders()] == [()]
     assert not stage.hands.heard("yes")
 
 

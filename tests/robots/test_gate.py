@@ -297,6 +297,16 @@ def test_orders_nobody_admitted_and_actions_nobody_asked_for_are_refused() -> No
     assert "no such action" in reason(g.act(picked, world(), 1.0))
 
 
+def test_a_way_is_released_only_to_a_robot_that_was_heard_just_now() -> None:
+    g = gate()
+    first = order(admitted(g), (1.0, 1.0), (1.5, 1.0))
+    update = first.model_copy(update={"order_update_id": 1})
+    late = HOUSE.limits.state_age_s + 1
+    assert g.order(first.model_copy(update={"nodes": first.nodes[:1], "edges": ()}), world(), late) is None
+    assert "not been heard" in reason(g.order(update, world(), late))
+    assert g.order(update, world(), 1.0) is None
+
+
 @given(st.lists(st.tuples(st.floats(-2, 14), st.floats(-2, 10)), min_size=1, max_size=4), st.floats(0, 2))
 def test_whatever_passes_lies_inside_the_fence_and_the_speed(points: list[tuple[float, float]], speed: float) -> None:
     g = gate()

@@ -69,6 +69,15 @@ def begin(task: OrderTask, now: float = 0.0) -> Order:
     return order
 
 
+def set_off(task: OrderTask) -> Order:
+    """Begin, be echoed, and release the way; returns the update that does."""
+    task.receive(arrived(begin(task)), 0.1)
+    update = task.due(HERE, 0.1, extend=True)
+    assert update is not None
+    task.sent(update, STATE, 0.1)
+    return update
+
+
 def phase(task: OrderTask) -> Phase:
     return task.phase
 
@@ -118,9 +127,32 @@ def test_orders_are_numbered_stitched_and_never_release_more_than_the_base(
     assert orders[-1].nodes[-1].released
 
 
+@given(st.lists(st.tuples(st.floats(-3, 3), st.floats(-3, 3)), min_size=0, max_size=3), st.booleans())
+def test_the_first_message_lets_a_robot_do_nothing_but_answer(corners: list[tuple[float, float]], turns: bool) -> None:
+    points = (HERE, *corners)
+    task = OrderTask(Plan("e1-a", "ground", points, 1.0 if turns else None, (PICK,), 0.5, 1.0))
+    order = begin(task)
+    assert [node.released for node in order.nodes] == [True] + [False] * (len(order.nodes) - 1)
+    assert not any(edge.released for edge in order.edges)
+    node = order.nodes[0]
+    assert node.node_position is not None
+    assert (node.node_position.x, node.node_position.y, node.node_position.theta) == (*HERE, None)
+    assert not node.actions
+    assert task.due(HERE, ACK_S / 2, extend=True) is None, "no way before it is echoed"
+    assert task.due(HERE, 2 * ACK_S, extend=True) is order, "nor when it has to be sent again"
+    task.receive(arrived(order), 2.0)
+    update = task.due(HERE, 2.0, extend=True)
+    assert update is not None
+    assert [node.released for node in update.nodes[:2]] == [True, True]
+
+
 def test_without_a_lease_the_base_is_not_extended() -> None:
     task = OrderTask(plan())
-    task.receive(arrived(begin(task)), 1.0)
+    first = begin(task)
+    task.receive(arrived(first), 1.0)
+    assert task.due(HERE, 1.0, extend=False) is None
+    update = set_off(task := OrderTask(plan()))
+    task.receive(arrived(update), 1.0)
     assert task.due((2.0, 1.0), 1.0, extend=False) is None
     assert task.due((2.0, 1.0), 1.0, extend=True) is not None
 
@@ -140,7 +172,7 @@ def test_what_the_robot_does_not_echo_is_sent_again_identical_and_then_unknown()
 
 def test_no_update_follows_before_the_last_is_echoed() -> None:
     task = OrderTask(plan())
-    first = begin(task)
+    first = set_off(task)
     task.receive(arrived(first), 1.0)
     update = task.due((2.0, 1.0), 1.0, extend=True)
     assert update is not None
@@ -155,7 +187,8 @@ def test_no_update_follows_before_the_last_is_echoed() -> None:
 def test_an_order_that_the_gate_refuses_leaves_no_trace() -> None:
     task = OrderTask(plan())
     task.receive(arrived(begin(task)), 1.0)
-    first, second = (task.due((2.0, 1.0), 1.0, extend=True) for _ in range(2))
+    first, second = (task.due(HERE, 1.0, extend=True) for _ in range(2))
+    assert first is not None
     assert first == second
     assert task.acknowledged
 
@@ -193,12 +226,12 @@ def test_a_nameless_refusal_counts_only_when_it_is_new() -> None:
 
 def test_a_refused_update_asks_for_a_cancellation() -> None:
     task = OrderTask(plan())
-    first = begin(task)
+    first = set_off(task)
     task.receive(arrived(first), 1.0)
     update = task.due((2.0, 1.0), 1.0, extend=True)
     assert update is not None
     task.sent(update, STATE, 1.0)
-    task.receive(arrived(first, errors=(refusal("orderUpdateError", orderId="e1-a", orderUpdateId="1"),)), 1.2)
+    task.receive(arrived(first, errors=(refusal("orderUpdateError", orderId="e1-a", orderUpdateId="2"),)), 1.2)
     assert phase(task) is Phase.FAILED
     assert task.needs_cancel
 
@@ -206,7 +239,7 @@ def test_a_refused_update_asks_for_a_cancellation() -> None:
 def test_done_needs_the_whole_way_the_actions_and_the_right_place() -> None:
     def at_the_end(**changes: object) -> OrderTask:
         task = OrderTask(plan(HERE, (1.5, 1.0), actions=(PICK,)))
-        task.receive(arrived(begin(task), **changes), 1.0)
+        task.receive(arrived(set_off(task), **changes), 1.0)
         return task
 
     def pick(status: ActionStatus) -> tuple[ActionState, ...]:
@@ -221,7 +254,7 @@ def test_done_needs_the_whole_way_the_actions_and_the_right_place() -> None:
     assert at_the_end(action_states=pick(ActionStatus.FINISHED), driving=True).phase is Phase.RUNNING
 
     task = OrderTask(plan(HERE, (1.5, 1.0)))
-    order = begin(task)
+    order = set_off(task)
     assert STATE.agv_position is not None
     elsewhere = STATE.agv_position.model_copy(update={"x": 9.0})
     task.receive(arrived(order).model_copy(update={"agv_position": elsewhere}), 1.0)
@@ -234,11 +267,16 @@ def test_an_order_that_ends_early_or_vanishes_has_failed() -> None:
         (echo(None), "forgotten"),
         (echo(None, order_id="foreign"), "another order"),
         (STATE.model_copy(update={"order_id": "e1-a"}), "before its end"),
+        (STATE.model_copy(update={"order_id": "e1-a", "order_update_id": 1}), "before its end"),
         (STATE.model_copy(update={"order_id": "e1-a", "order_update_id": 7}), "another program"),
         (STATE.model_copy(update={"order_id": "e1-a", "operating_mode": OperatingMode.MANUAL}), "MANUAL"),
     ):
         task = OrderTask(plan())
         task.receive(echo(begin(task)), 0.1)
+        if state.order_update_id == 1:
+            update = task.due(HERE, 0.1, extend=True)
+            assert update is not None
+            task.sent(update, STATE, 0.1)
         task.receive(state, 1.0)
         assert phase(task) is Phase.FAILED, words
         assert words in task.reason

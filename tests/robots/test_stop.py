@@ -222,8 +222,8 @@ def test_an_order_that_was_on_its_way_when_the_stop_was_confirmed_never_moves_th
     rig.robot.stop("test", rig.now)
     rig.run(2)
     assert rig.heard(Happening.STOPPED)
-    first = next(message for _, message in rig.sent if isinstance(message, Order))
-    late = first.model_copy(update={"order_id": ticket + "-late"})
+    way = next(message for _, message in rig.sent if isinstance(message, Order) and message.edges[0].released)
+    late = way.model_copy(update={"order_id": ticket + "-late", "order_update_id": 0})
     moved = late.nodes[0].node_position
     assert moved is not None
     here = moved.model_copy(update={"x": rig.vehicle.body.x, "y": rig.vehicle.body.y})
@@ -338,6 +338,24 @@ def test_calls_wait_their_turn_and_a_failure_drops_the_rest() -> None:
     rig.run(8)
     assert "1 waiting tasks are dropped" in rig.heard(Happening.FAILED)[-1].text
     assert rig.robot.idle
+
+
+def test_nothing_begins_before_the_robot_has_been_heard_after_the_call() -> None:
+    rig = Rig(mishaps=[Mishap("freeze", 3, 30)])
+    rig.run(4)
+    for call in (("look", {"angle": 0.5}), ("wait", {"place": "here", "seconds": 1.0})):
+        assert isinstance(rig.call(call[0], **call[1]), Admitted)
+    before = len(rig.sent)
+    rig.run(15)
+    sent = [message for _, message in rig.sent[before:]]
+    assert {a.action_type for m in sent if isinstance(m, InstantActions) for a in m.actions} == {
+        "stateRequest",
+        "startPause",
+    }
+    orders = [message for message in sent if isinstance(message, Order)]
+    assert orders
+    assert not any(node.actions and node.released for order in orders for node in order.nodes)
+    assert "was not sent" in rig.heard(Happening.FAILED)[0].text
 
 
 def test_more_than_a_few_calls_do_not_wait() -> None:
