@@ -41,6 +41,10 @@ _DOT_M: Final = 0.12
 """Distance of the horizon's dots, m."""
 
 
+_SIDES: Final = ((1, 0.25), (1, -1.25), (-1, 0.25), (-1, -1.25), (1, 1.25), (1, -2.25), (-1, 1.25), (-1, -2.25))
+"""Where a label may stand by its point: right or left of it, and how far down, in its own heights."""
+
+
 class _View:
     """From metres to pixels."""
 
@@ -55,6 +59,33 @@ class _View:
     def __call__(self, point: Point) -> tuple[float, float]:
         x, y = point
         return (x - self._left) * PIXELS_PER_METRE + BORDER_PX, (self._top - y) * PIXELS_PER_METRE + BORDER_PX
+
+
+class _Labels:
+    """Texts beside points, each where it covers no other text as long as there is such a side."""
+
+    def __init__(self, draw: ImageDraw, view: _View) -> None:
+        self._draw, self._view = draw, view
+        self._boxes: list[tuple[float, float, float, float]] = []
+
+    def put(self, point: Point, text: str, *, away: int, fill: tuple[int, ...], size: int) -> None:
+        """Write a text, `away` pixels beside a point."""
+        x, y = self._view(point)
+        places = []
+        for side, down in _SIDES:
+            box = self._draw.textbbox((0, 0), text, font_size=size)
+            left = x + away if side > 0 else x - away - box[2]
+            top = y + down * size
+            places.append((left, top, left + box[2], top + size * 1.2))
+        width, height = self._view.size
+        inside = [p for p in places if p[0] >= 0 and p[1] >= 0 and p[2] <= width and p[3] <= height]
+        best = next((p for p in inside if not any(_overlap(p, other) for other in self._boxes)), (inside or places)[0])
+        self._boxes.append(best)
+        self._draw.text(best[:2], text, fill=fill, font_size=size)
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def check_drawing(path: Path) -> None:
@@ -90,8 +121,9 @@ def draw_run(site: Site, trail: Sequence[TrailPoint], path: Path) -> None:
     def picture(points: Sequence[TrailPoint]) -> Image.Image:
         image = Image.new("RGB", view.size, _PAPER)
         draw = ImageDraw.Draw(image)
-        _draw_site(draw, view, site)
-        _draw_trail(draw, view, points, scale)
+        labels = _Labels(draw, view)
+        _draw_site(draw, view, site, labels)
+        _draw_trail(draw, view, points, scale, labels)
         if points:
             _draw_ahead(draw, view, points[-1])
             _draw_robot(draw, view, points[-1])
@@ -109,17 +141,17 @@ def draw_run(site: Site, trail: Sequence[TrailPoint], path: Path) -> None:
         raise BadSetting(f"drawing {path}: {error.strerror or error}") from None
 
 
-def _draw_site(draw: ImageDraw, view: _View, site: Site) -> None:
+def _draw_site(draw: ImageDraw, view: _View, site: Site, labels: _Labels) -> None:
     draw.polygon([view(p) for p in site.fence], fill=_FLOOR, outline=_FENCE, width=3)
     for area in site.keep_out:
         draw.polygon([view(p) for p in area], fill=_KEEP_OUT, outline=_KEEP_OUT_LINE, width=2)
     for name, place in site.places.items():
         x, y = view(place.point)
         draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill=_PLACE)
-        draw.text((x + 9, y + 4), name, fill=_TEXT, font_size=15)
+        labels.put(place.point, name, away=9, fill=_TEXT, size=15)
 
 
-def _draw_trail(draw: ImageDraw, view: _View, trail: Iterable[TrailPoint], scale: float) -> None:
+def _draw_trail(draw: ImageDraw, view: _View, trail: Iterable[TrailPoint], scale: float, labels: _Labels) -> None:
     previous: TrailPoint | None = None
     for point in trail:
         if previous is not None and previous.position != point.position:
@@ -129,7 +161,7 @@ def _draw_trail(draw: ImageDraw, view: _View, trail: Iterable[TrailPoint], scale
         if point.held and previous is not None and not previous.held:
             x, y = view(point.position)
             draw.ellipse((x - 8, y - 8, x + 8, y + 8), outline=_HELD, width=3)
-            draw.text((x + 11, y - 22), f"stop {point.at:.1f} s", fill=_HELD, font_size=14)
+            labels.put(point.position, f"stop {point.at:.1f} s", away=12, fill=_HELD, size=14)
         previous = point
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from robots.errors import BadSetting
 from robots.simulator.body import Body
-from robots.simulator.drawing import draw_run
+from robots.simulator.drawing import _TEXT, draw_run
 from robots.simulator.faults import Channel, Mishap, Network, read_faults
 from robots.simulator.simulation import TrailPoint
 from robots.simulator.vehicle import MAX_AGE_S, Vehicle
@@ -262,3 +262,19 @@ def test_a_run_is_drawn(tmp_path: Path) -> None:
     draw_run(HOUSE, [], tmp_path / "empty.gif")
     with pytest.raises(BadSetting, match="png"):
         draw_run(HOUSE, trail, tmp_path / "run.bmp")
+
+
+def test_the_label_of_a_stop_does_not_cover_the_name_of_a_place(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    x, y = HOUSE.places["kitchen"].point
+    below = (x, y - 0.4)
+
+    def name_pixels(*, held: bool) -> set[tuple[int, int]]:
+        spots = [((8.0, 4.0), False), *([(below, held)] * 2), ((8.0, 4.0), False)]
+        trail = [TrailPoint(float(k), spot, 0.0, 0.5, now_held) for k, (spot, now_held) in enumerate(spots)]
+        draw_run(HOUSE, trail, tmp_path / "run.png")
+        with image.open(tmp_path / "run.png") as picture:
+            pixels = picture.convert("RGB").load()
+            return {(x, y) for x in range(picture.width) for y in range(picture.height) if pixels[x, y] == _TEXT}
+
+    assert name_pixels(held=False) == name_pixels(held=True)
