@@ -106,8 +106,9 @@ class Dialogue:
         clock: Callable[[], float],
     ) -> None:
         self._house, self._protocol, self._send, self._clock = house, protocol, send, clock
-        self._hearing = Hearing(house.decoder, house.ears, self._heard, house.activity)
         self._rider = None if house.garage is None else Rider(house.garage, self._inject, self._show_robot)
+        names = "" if self._rider is None else self._rider.names
+        self._hearing = Hearing(house.decoder, house.ears, self._heard, house.activity, names)
         self._mind = Mind(house.brains, self._thought, clock, self._rider)
         self._conversation = Conversation(replace(TurnOptions(), hush=False))
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()

@@ -86,8 +86,11 @@ class Hearing:
         options: EarsOptions,
         tell: Callable[[Heard], None],
         activity: Callable[[EarsOptions], VoiceActivity] = VoiceActivity,
+        expected: str = "",
     ) -> None:
+        """Get ready; `expected`: sentences with words that are likely to be said."""
         self._decoder, self._options, self._tell, self._activity = decoder, options, tell, activity
+        self._expected = expected
         self._session: SessionFields | None = None
         self._incoming: Incoming
         self._ears: Ears | None = None
@@ -246,7 +249,9 @@ class Hearing:
             self._tell(event)
 
     def _new_transcriber(self, options: EarsOptions) -> Transcriber:
-        return Transcriber(_NOWHERE, options, lambda *_: self._decoder)
+        transcriber = Transcriber(_NOWHERE, options, lambda *_: self._decoder)
+        transcriber.expected = self._expected
+        return transcriber
 
     def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name="transcript")

@@ -71,6 +71,8 @@ class Rider:
         self._hands = garage.take(self, lambda who, text: show(f"{who}: {text}"))
         self.tools: tuple[Tool, ...] = () if self._hands is None else tuple(self._hands.tools)
         """What the mind may call beside the client's functions."""
+        self.names = "" if self._hands is None else self._hands.words
+        """Sentences with the names that this client may say to the robot; none, where somebody else has it."""
         self._stops = StopPhrases(TurnOptions().stop_phrases)
         self._words: deque[str] = deque(maxlen=_WAITING)
         self._prompted = False

@@ -47,7 +47,12 @@ SAID: Final = {0.9: QUESTION, 0.8: "And half of that?", 0.7: ""}
 class LevelDecoder:
     """Hears the words that belong to a level of sound, one for each tenth of a second of it."""
 
-    def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:  # noqa: ARG002 - both are the same to it
+    def __init__(self) -> None:
+        self.expected: set[str] = set()
+        """Sentences that it was to have in mind."""
+
+    def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:  # noqa: ARG002 - the same to it
+        self.expected.add(expected)
         words: list[Word] = []
         for level, text in SAID.items():
             count = round(int((np.abs(sound - level) < 0.03).sum()) / RATE * 10)
@@ -99,6 +104,7 @@ class FakeHouse:
     loop: LoopOptions = field(default_factory=lambda: LoopOptions(hold_after_s=60, hold_again_s=60))
     voice: Letters = field(default_factory=Letters)
     garage: Garage | None = None
+    decoder: LevelDecoder = field(default_factory=LevelDecoder)
     engine: ScriptedEngine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -112,7 +118,7 @@ class FakeHouse:
             self.voice.said.clear()
             yield House(
                 brains,
-                SharedDecoder(LevelDecoder()),
+                SharedDecoder(self.decoder),
                 synthesizer,
                 tuple(holds),
                 EarsOptions(partial_every_ms=100),

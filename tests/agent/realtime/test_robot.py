@@ -81,6 +81,16 @@ async def test_only_one_client_has_the_robot_but_everybody_can_stop_it(house: Fa
         assert robot.robot.gate.latch is Latch.STOPPED
 
 
+async def test_the_ears_of_the_client_that_has_the_robot_know_its_places(house: FakeHouse) -> None:
+    async with served(house) as one, one.client() as first, one.client() as second:
+        for client, known in ((second, False), (first, True)):
+            await client.configure(audio={"input": {"turn_detection": None, "transcription": {"model": "whisper-1"}}})
+            await client.sound(0.9, 0.6)
+            await client.send("input_audio_buffer.commit")
+            await client.until("conversation.item.input_audio_transcription.completed")
+            assert any("the kitchen" in sentences for sentences in house.decoder.expected) is known
+
+
 async def test_news_is_an_item_and_leads_to_a_response_of_its_own(house: FakeHouse, robot: RobotSession) -> None:
     async with served(house) as one, one.client() as client:
         await client.configure(output_modalities=["text"])
