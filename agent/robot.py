@@ -16,6 +16,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
+from agent.misheard import doubt
 from audio.agreement import key
 from reasoning.calls import Tool
 from robots.events import Happening
@@ -24,8 +25,9 @@ from robots.robot import QUEUE
 from robots.skills import STOP, Call, offered, parts, senseless, sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from agent.misheard import Doubt
     from agent.session import Session
     from reasoning import events as mind
     from reasoning.calls import Written
@@ -43,6 +45,10 @@ RESUME: Final = frozenset(
 """Words of the user that ask for an end of a stop or a pause; they lead to a question, not to motion."""
 YES: Final = frozenset({"yes", "yeah", "yep", "sure", "do it", "go ahead", "confirmed", "i confirm", "correct"})
 NO: Final = frozenset({"no", "nope", "don't", "do not", "cancel", "never mind", "no way"})
+_AMENDS: Final = frozenset(
+    {"i", "mean", "meant", "said", "say", "the", "to", "in", "go", "it", "is", "was", "yes", "no"}
+)
+"""Words around a place by which alone a question for a place is answered: "no, I said the kitchen"."""
 _POLITE: Final = frozenset({"please", "ok", "okay", "now", "thanks", "well", "robot"})
 
 _SAID: Final = frozenset(
@@ -75,10 +81,13 @@ class Hands:
     """One robot under command of one conversation."""
 
     def __init__(self, robot: RobotSession, mind: Mind, show: Callable[[str, str], None]) -> None:
-        """`show` is told who (`robot`, `calls`, `gate`, `stop`) and what, for the screen and the timeline."""
+        """`show` is told who (`robot`, `calls`, `gate`, `ears`, `stop`) and what, for the screen and the timeline."""
         self._robot, self._mind, self._show = robot, mind, show
         self._epoch = robot.robot.gate.epoch
         self._question: Question | None = None
+        self._doubt: Doubt | None = None
+        self._known = False
+        """Whether a place was named in this conversation."""
         self._previous: Call | None = None
         """What the mind called last in this turn."""
         self._held: deque[Call] = deque()
@@ -104,35 +113,75 @@ class Hands:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way, nothing is being stopped, and no question waits."""
-        return self._robot.robot.idle and self._robot.robot.stopping is None and self._question is None
+        return self._robot.robot.idle and self._robot.robot.stopping is None and not self.asks
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """The place that the user was asked for."""
+        return self._doubt
+
+    @property
+    def asks(self) -> bool:
+        """Whether the user was asked something and has not answered."""
+        return self._question is not None or self._doubt is not None
 
     # --- what the user does ---
 
     def stop(self, why: str) -> None:
         """Stop the robot at once: a stop phrase was heard, or a key was pressed."""
-        self._question = None
+        self._question = self._doubt = None
         self._held.clear()
         self._show("stop", why)
         self._robot.stop(why)
 
-    def heard(self, text: str) -> bool:
-        """Take a whole turn of the user; True where it was an answer or a resume, and no reply is needed.
+    def heard(self, text: str, confidence: Sequence[float] = ()) -> str | None:
+        """Take a whole turn of the user; give what is to be answered, None where it is done with that.
 
-        What the mind calls from here on was asked for after any stop that came before.
+        confidence: that of the last words. What the mind calls from here on was asked for after any stop that came
+        before. A place that was perhaps misheard is asked for, and what is answered then is the request with the place
+        that was meant.
         """
         self._epoch, self._previous = self._robot.robot.gate.epoch, None
         words = _bare(text)
         if self._question is not None and words in YES | NO:
             question, self._question = self._question, None
             self._answer(question, yes=words in YES)
-            return True
+            return None
         # Other words: the user is past the question, and what waited behind it with him.
         self._question = None
         self._held.clear()
         if words in RESUME and self._robot.robot.gate.latch is not None:
+            self._doubt = None
             self._ask(self._robot.ask_to_resume())
-            return True
-        return False
+            return None
+        asked, self._doubt = self._doubt, None
+        return self._understood(text, confidence) if asked is None else self._meant(asked, words, text, confidence)
+
+    def _meant(self, asked: Doubt, words: str, text: str, confidence: Sequence[float]) -> str | None:
+        """Take the answer to a question for a place."""
+        if name := _answered(words, asked, self._places):
+            return self._understood(asked.mended(name))
+        if words not in NO:
+            return self._understood(text, confidence)
+        if not asked.certain:
+            self._mind.announce("Then please say it again.")
+        return asked.heard if asked.certain else None
+
+    def _understood(self, text: str, confidence: Sequence[float] = ()) -> str | None:
+        """Give a request in which no place is doubtful; None: the user is asked for the place."""
+        places = self._places
+        self._doubt = doubt(text, places, confidence, others=self._robot.robot.skills, known=self._known)
+        if self._doubt is not None:
+            question = self._doubt.question(places)
+            self._show("ears", f"asks: {question}")
+            self._mind.announce(question)
+            return None
+        self._known = self._known or bool(_named(_bare(text), places))
+        return text
+
+    @property
+    def _places(self) -> frozenset[str]:
+        return frozenset(self._robot.robot.gate.site.places)
 
     def _answer(self, question: Question, *, yes: bool) -> None:
         verdict = self._robot.answer(question.question_id, yes=yes, by=Source.USER)
@@ -163,7 +212,7 @@ class Hands:
         """Carry out a call of the mind, if the gate lets it pass; a stop at once, others in their order."""
         self._show("calls", f"{call.name}({_listed(call.arguments)})")
         if call.name == STOP:
-            self._question = None
+            self._question = self._doubt = None
             self._held.clear()
         # The mind counts its calls by conversation; the gate remembers them for good.
         asked = Call(self._robot.new_id(), call.name, dict(call.arguments), self._epoch)
@@ -243,6 +292,11 @@ class Body:
         """What waits for the user's yes."""
         return self._hands.question
 
+    @property
+    def doubt(self) -> Doubt | None:
+        """The place that the user was asked for."""
+        return self._hands.doubt
+
     def stop(self, phrase: str) -> None:
         """Stop the robot: the user said so."""
         self._hands.stop(f"the user said {phrase!r}")
@@ -289,6 +343,20 @@ def tools_of(skills: Mapping[str, Skill], site: Site) -> list[Tool]:
         )
         for skill in offered(skills, site).values()
     ]
+
+
+def _named(words: str, places: Iterable[str]) -> list[str]:
+    """Give the places that bare words name."""
+    return [name for name in places if f" {_bare(name)} " in f" {words} "]
+
+
+def _answered(words: str, asked: Doubt, places: Iterable[str]) -> str:
+    """Give the place with which bare words answer a question for it, or nothing."""
+    if words in YES:
+        return asked.name
+    named = _named(words, places)
+    rest = set(words.split()) - {word for name in named for word in _bare(name).split()}
+    return named[0] if len(named) == 1 and rest <= _AMENDS else ""
 
 
 def _bare(text: str) -> str:

@@ -193,15 +193,15 @@ class Talk:
             notes, self._notes = self._notes, []
             for note in notes:
                 await loop.note(note)
-            if not self._waiting.empty() and (self._hands.question is not None or not busy):
-                text = self._waiting.get_nowait()
-                if not self._hands.heard(text):
+            if not self._waiting.empty() and (self._hands.asks or not busy):
+                text = self._hands.heard(self._waiting.get_nowait())
+                if text is not None:
                     await self._ended(self._reply)
                     self._reply = group.create_task(self._answer(loop, text), name="reply")
             elif self._prompted and not busy and loop.notes_waiting:
                 self._prompted = False
                 self._reply = group.create_task(self._answer(loop, ""), name="reply")
-            elif self._hands.question is not None and not self._answers():
+            elif self._hands.asks and not self._answers():
                 # An answer must be later than its question.
                 await asyncio.sleep(_LOOKS_S)
                 self._take("yes" if self._typed.confirmed else "no")

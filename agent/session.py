@@ -95,14 +95,15 @@ class Session:
         turns: TurnOptions | None = None,
         on_stop: Callable[[str], None] | None = None,
         on_call: Callable[[mind.Call], None] | None = None,
-        on_turn: Callable[[str], bool] | None = None,
+        on_turn: Callable[[str, Sequence[float]], str | None] | None = None,
     ) -> None:
         """Wire the parts.
 
         holds: the holding phrases, spoken in advance (none: wait in silence).
         on_stop: told each stop phrase, at once and whoever has the turn. Must not block.
         on_call: told each call that the reply asks for, once the user's turn is over. Must not block.
-        on_turn: told each whole turn before its calls; True: it was meant for somebody else, and no reply is heard.
+        on_turn: told each whole turn before its calls, and the confidence of its last words; gives what is to be
+            answered, which may be put otherwise. None: it was meant for somebody else, and no reply is heard.
         """
         self._ears, self._loop, self._speaker = ears, loop, speaker
         self._holds, self._options, self._emit = list(holds), options, emit
@@ -127,6 +128,8 @@ class Session:
         """Whether a note waits for a reply that nobody asked for."""
         self._holding: Holding | None = None
         self._asked = self._unanswered = ""
+        self._saved: list[str] | None = None
+        """Announcements that wait until it is known whether the reply is cut: that would cut them, too."""
         self._merged = 0
         """Times that the turn at hand went on after its reply had begun."""
         self._busy = False
@@ -215,6 +218,9 @@ class Session:
 
     def announce(self, text: str) -> None:
         """Say these very words, after what is being said: they pass through no model, which is told by `note`."""
+        if self._saved is not None:
+            self._saved.append(text)
+            return
         if self._answering is None or self._cuts:
             self._speaker.begin()
             self._speaker.open()
@@ -308,8 +314,8 @@ class Session:
                 self._calls.clear()
                 self._speaker.begin()
                 await self._loop.take_back()
-            case Release(text, last_sample):
-                self._release(text, last_sample / RATE)
+            case Release(text, last_sample, confidence):
+                await self._release(text, last_sample / RATE, confidence)
             case Forget():
                 await self._loop.hear(self._unanswered)
             case LongSilence(seconds):
@@ -321,13 +327,26 @@ class Session:
         self._direct = False
         self._answering = self._group.create_task(self._loop.answer(text), name="reply")
 
-    def _release(self, text: str, spoken_until_s: float) -> None:
+    async def _release(self, text: str, spoken_until_s: float, confidence: Sequence[float]) -> None:
         self.turns += 1
         self._asked = f"{self._unanswered} {text}".strip()
         self._emit(timeline.TurnEnded(self._asked))
-        if self._on_turn is not None and self._on_turn(self._asked):
+        saved: list[str] = []
+        self._saved = saved
+        meant = self._asked if self._on_turn is None else self._on_turn(self._asked, confidence)
+        self._saved = None
+        if meant is None:
             self.interrupt()
+        for words in saved:
+            self.announce(words)
+        if meant is None:
             return
+        if meant != self._asked and not self._cuts:
+            self._asked = meant
+            await self._stop_answering()
+            self._calls.clear()
+            await self._loop.take_back()
+            self._begin_reply(meant)
         self._open_gate(spoken_until_s)
 
     def _answer_unprompted(self) -> None:

@@ -138,12 +138,18 @@ async def _tasks(models: Models, wanted: Wanted, console: Console) -> tuple[dict
     counts = Counter(sample.outcome for sample in samples)
     done, failed = counts["done"], len(samples) - counts["done"]
     low, high = wilson(done, len(samples))
+    asked_first = sum(sample.outcome == "done" and bool(sample.asked) for sample in samples)
     console.print(
         f"{wanted.split} phrasings: done {done} of {len(samples)} "
-        f"(95 % interval {100 * low:.0f} to {100 * high:.0f} %), "
+        f"(95 % interval {100 * low:.0f} to {100 * high:.0f} %; {asked_first} after a question for the place), "
         f"asked or refused {counts['refused']}, wrong {counts['wrong']}"
     )
-    results = {"split": wanted.split, "counts": counts, "samples": [asdict(sample) for sample in samples]}
+    results = {
+        "split": wanted.split,
+        "counts": counts,
+        "asked_first": asked_first,
+        "samples": [asdict(sample) for sample in samples],
+    }
     if wanted.split != "test":
         # What may be tuned on proves nothing.
         return results, []

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from agent.bench.robot_rig import rig
 from agent.bench.robot_stage import until, with_stage
 from agent.bench.voices import PIPER, spoken
+from agent.misheard import Doubt
 from robots.simulator.run import EXAMPLE_MAP
 from robots.site import Site
 from robots.skills import CONTROL_ACTIONS
@@ -41,7 +42,9 @@ _QUIET_S: Final = 1.0
 """When nobody has had anything to say or do for so long, the request is over, s."""
 _LOOKS_S: Final = 0.05
 _YES: Final = "Yes."
-"""What the user answers to each question of the gate."""
+"""What the user answers to each question of the gate, and to one for a place that was said."""
+_NO: Final = "No."
+"""What the user answers to one for a place that was not."""
 _NEAR_M: Final = 0.3
 _UNDER_WAY: Final = frozenset({ActionStatus.INITIALIZING, ActionStatus.RUNNING, ActionStatus.PAUSED})
 """An action that waits says nothing of where the robot is: it may stand on its way to it."""
@@ -73,6 +76,8 @@ class Sample:
     happened: tuple[str, ...]
     calls: tuple[str, ...]
     gate: tuple[str, ...]
+    asked: tuple[str, ...]
+    """Questions for a place that was perhaps misheard."""
     stops: tuple[str, ...]
     """Stop phrases that were heard."""
     dropped: tuple[tuple[str, str], ...]
@@ -111,6 +116,7 @@ async def carry_out(item: Item, models: Models) -> Sample:
             happened=happened,
             calls=_of(stage, "calls"),
             gate=gate,
+            asked=_of(stage, "ears"),
             stops=tuple(stage.stops),
             dropped=tuple(stage.dropped),
             said=said,
@@ -122,21 +128,28 @@ async def carry_out(item: Item, models: Models) -> Sample:
 
 
 async def _converse(stage: Stage, synthesizer: Synthesizer, request: str) -> bool:
-    """Say the request, and yes to each question of the gate; False where it does not come to an end."""
+    """Say the request, and answer what is asked; False where it does not come to an end."""
     stage.microphone.say(await spoken(synthesizer, PIPER, request))
-    yes = await spoken(synthesizer, PIPER, _YES)
+    sounds = {answer: await spoken(synthesizer, PIPER, answer) for answer in (_YES, _NO)}
     await until(lambda: bool(stage.turns), _TURN_S)
     ends = time.monotonic() + _PATIENCE_S
-    answered: Question | None = None
+    answered: Question | Doubt | None = None
     quiet = 0.0
     while quiet < _QUIET_S and time.monotonic() < ends:
         await asyncio.sleep(_LOOKS_S)
-        question = stage.body.question
+        question = stage.body.question or stage.body.doubt
         if question is not None and question is not answered and stage.session.idle:
             answered = question
-            stage.microphone.say(yes)
+            stage.microphone.say(sounds[reply_to(question, request)])
         quiet = quiet + _LOOKS_S if stage.session.idle and stage.body.idle else 0.0
     return quiet >= _QUIET_S
+
+
+def reply_to(question: Question | Doubt, request: str) -> str:
+    """Give what a user who said the request answers: yes to the gate, and the truth about a place."""
+    if isinstance(question, Doubt) and not (question.name and question.name in request.lower()):
+        return _NO
+    return _YES
 
 
 def _of(stage: Stage, who: str) -> tuple[str, ...]:

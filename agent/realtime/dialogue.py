@@ -311,8 +311,9 @@ class Dialogue:
             return
         words = None
         if self._rider is not None:
-            done = self._rider.heard(respond.brief.text)
-            words = self._rider.words() or ("" if done else None)
+            text = self._rider.heard(respond.brief.text)
+            words = self._rider.words() or ("" if text is None else None)
+            respond = replace(respond, brief=replace(respond.brief, text=text or respond.brief.text))
         if words is not None:
             await self._stop_reply()
             self._release(self._begin(respond.brief, respond.format if respond.spoken else None, words), respond)

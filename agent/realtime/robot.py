@@ -93,15 +93,16 @@ class Rider:
         self._hands.called(call)
         return True
 
-    def heard(self, text: str) -> bool:
-        """Take what the user said or wrote; True where it was meant for the robot alone, and needs no reply."""
-        last = text.rpartition("\n")[2]
+    def heard(self, text: str) -> str | None:
+        """Take what the user said or wrote; give what is to be answered, None where it needs no reply."""
+        before, line, last = text.rpartition("\n")
         if not last or last.startswith(_NEWS):
-            return False
+            return text
         if self._stops.nothing_else(last):
             self._garage.stop(f"the user wrote {last[:80]!r}")
-            return True
-        return self._hands is not None and self._hands.heard(last)
+            return None
+        meant = last if self._hands is None else self._hands.heard(last)
+        return None if meant is None else f"{before}{line}{meant}"
 
     # --- what the hands ask for ---
 

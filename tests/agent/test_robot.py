@@ -83,7 +83,7 @@ def test_carrying_is_picking_up_and_putting_down_each_with_a_yes_of_its_own(stag
     assert "pick" in stage.told.said[-1]
     for _ in range(2):
         stage.ask_at()
-        assert stage.hands.heard("yes")
+        assert stage.hands.heard("yes") is None
     assert "drop at kitchen" in stage.told.said[-2]
     assert stage.hands.question is None
     assert [action.action_type for order in stage.orders() for node in order.nodes for action in node.actions] == [
@@ -123,14 +123,14 @@ def test_a_stop_latches_and_only_the_user_opens_it_by_asking_and_saying_yes(stag
     stage.hands.stop("a key")
     stage.session.robot.stopping = None
     assert stage.gate.latch is Latch.STOPPED
-    assert not stage.hands.heard("what time is it?")
-    assert not stage.hands.heard("yes")
+    assert stage.hands.heard("what time is it?") == "what time is it?"
+    assert stage.hands.heard("yes") == "yes"
     assert stage.gate.latch is Latch.STOPPED
-    assert stage.hands.heard("Resume, please.")
+    assert stage.hands.heard("Resume, please.") is None
     assert stage.told.said == ["May R1 move again?"]
     assert stage.gate.latch is Latch.STOPPED
     stage.ask_at()
-    assert stage.hands.heard("Yes.")
+    assert stage.hands.heard("Yes.") is None
     assert stage.gate.latch is None
 
 
@@ -139,7 +139,7 @@ def test_no_to_a_resume_leaves_the_robot_stopped(stage: Stage) -> None:
     stage.session.robot.stopping = None
     stage.hands.heard("continue")
     stage.ask_at()
-    assert stage.hands.heard("no")
+    assert stage.hands.heard("no") is None
     assert stage.gate.latch is Latch.STOPPED
     assert stage.hands.question is None
 
@@ -152,7 +152,7 @@ def test_a_skill_that_needs_a_yes_is_asked_for_and_the_mind_cannot_give_it(stage
     stage.hands.called(call("pick", loadType="box"))
     assert not stage.orders()
     stage.ask_at()
-    assert stage.hands.heard("yes, please")
+    assert stage.hands.heard("yes, please") is None
     assert len(stage.orders()) == 1
 
 
@@ -172,10 +172,10 @@ def test_what_was_called_behind_a_question_waits_for_its_answer_and_keeps_its_or
 def test_other_words_drop_an_open_question(stage: Stage) -> None:
     stage.hands.heard("pick it up")
     stage.hands.called(call("pick", loadType="box"))
-    assert not stage.hands.heard("rather go to the kitchen")
+    assert stage.hands.heard("rather go to the kitchen") == "rather go to the kitchen"
     stage.hands.called(call())
     assert [order.nodes[-1].actions for order in stage.orders()] == [()]
-    assert not stage.hands.heard("yes")
+    assert stage.hands.heard("yes") == "yes"
 
 
 def test_a_no_drops_what_was_called_behind_the_question(stage: Stage) -> None:
@@ -192,13 +192,56 @@ def test_a_stop_closes_an_open_question(stage: Stage) -> None:
     stage.hands.heard("pick it up")
     stage.hands.called(call("pick", loadType="box"))
     stage.hands.stop("the user said 'stop'")
-    assert not stage.hands.heard("yes")
+    assert stage.hands.heard("yes") == "yes"
     assert not stage.orders()
 
 
 def test_the_mind_can_stop(stage: Stage) -> None:
     stage.hands.called(Call("call1", "stop", {}))
     assert stage.gate.latch is Latch.STOPPED
+
+
+def test_a_place_that_was_perhaps_misheard_is_asked_for_before_anything_is_called(stage: Stage) -> None:
+    assert stage.hands.heard("All, please, and wait seven seconds there.") is None
+    assert stage.told.said == ["Do you mean the hall?"]
+    assert stage.hands.asks
+    assert not stage.hands.idle
+    assert stage.hands.heard("Yes.") == "hall, please, and wait seven seconds there."
+    assert stage.hands.idle
+
+
+@pytest.mark.parametrize(
+    ("answer", "meant"),
+    [
+        ("No, the kitchen.", "Go to the kitchen"),
+        ("I said the desk", "Go to the desk"),
+        ("Go home and dock.", "Go home and dock."),
+        ("No.", None),
+    ],
+)
+def test_a_question_for_a_place_is_answered_by_a_no_another_place_or_another_request(
+    stage: Stage, answer: str, meant: str | None
+) -> None:
+    assert stage.hands.heard("Go to the hall", (0.9, 0.9, 0.9, 0.3)) is None
+    assert stage.hands.heard(answer) == meant
+    assert not stage.hands.asks
+
+
+def test_who_did_mean_the_words_as_they_were_heard_says_no(stage: Stage) -> None:
+    assert stage.hands.heard("Wave to all, then go home.") is None
+    assert stage.hands.heard("No!") == "Wave to all, then go home."
+
+
+def test_after_a_stop_a_yes_does_not_bring_the_request_back(stage: Stage) -> None:
+    assert stage.hands.heard("Go to the hole.") is None
+    stage.hands.stop("a key")
+    assert stage.hands.heard("yes") == "yes"
+
+
+def test_there_is_the_place_that_was_named_before(stage: Stage) -> None:
+    assert stage.hands.heard("Wait there for ten seconds.") is None
+    assert stage.hands.heard("In the hall.") == "Wait in the hall for ten seconds."
+    assert stage.hands.heard("Wait there for ten seconds.") == "Wait there for ten seconds."
 
 
 @pytest.mark.parametrize("happening", [Happening.STOPPED, Happening.UNCONFIRMED, Happening.UNKNOWN])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from agent.timeline import AudioOut, TurnEnded
 from tests.agent.test_session import ASK, SAID, world
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 async def test_a_turn_that_was_meant_for_the_robot_gets_no_reply() -> None:
     turns: list[str] = []
 
-    def taken(text: str) -> bool:
+    def taken(text: str, _: Sequence[float]) -> None:
         turns.append(text)
-        return True
 
     async with world() as one:
         one.session._on_turn = taken
@@ -26,7 +30,7 @@ async def test_a_turn_that_was_meant_for_the_robot_gets_no_reply() -> None:
 async def test_the_next_turn_is_answered_as_ever() -> None:
     mine = [True, False]
     async with world() as one:
-        one.session._on_turn = lambda _: mine.pop(0)
+        one.session._on_turn = lambda text, _: None if mine.pop(0) else text
         await one.say(ASK)
         await one.wait(lambda: len(mine) == 1)
         await one.hear(0.0, 2.0)
@@ -34,6 +38,29 @@ async def test_the_next_turn_is_answered_as_ever() -> None:
         await one.wait(lambda: not mine)
         await one.reply()
         assert one.heard
+
+
+async def test_what_is_asked_back_instead_of_a_reply_is_heard() -> None:
+    async with world() as one:
+
+        def ask(_: str, __: Sequence[float]) -> None:
+            one.session.announce("Do you mean the hall?")
+
+        one.session._on_turn = ask
+        await one.say(ASK)
+        await one.wait(lambda: bool(one.of(TurnEnded)))
+        await one.hear(0.0, 8.0)
+        assert one.heard == ["Do you mean the hall?"]
+        assert one.session.idle
+
+
+async def test_a_turn_that_is_put_otherwise_is_answered_as_it_is_meant() -> None:
+    async with world() as one:
+        one.session._on_turn = lambda _, __: "What is 4 times 8?"
+        await one.say(ASK)
+        await one.reply()
+        assert one.heard
+        assert one.session._loop._context.told == "What is 4 times 8?"
 
 
 async def test_what_a_robots_state_says_is_spoken_word_by_word_without_the_model() -> None:

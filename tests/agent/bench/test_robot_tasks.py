@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent.bench.robot_tasks import _without_questions, happenings, items, judge
+from agent import misheard
+from agent.bench.robot_tasks import _without_questions, happenings, items, judge, reply_to
+from robots.gate import Question
 from robots.simulator.run import EXAMPLE_MAP
 from robots.site import Site
 from robots.vda5050.messages import (
@@ -74,6 +76,14 @@ def test_an_action_is_judged_with_its_numbers() -> None:
 def test_a_question_of_the_gate_is_no_excuse() -> None:
     said = _without_questions("Shall R1 pick here? I am on my way.", ["asks: Shall R1 pick here?", "admitted"])
     assert said.strip() == "I am on my way."
+
+
+def test_the_user_tells_the_truth_about_a_place_and_says_yes_to_the_gate() -> None:
+    doubt = misheard.doubt("Go to the hole.", ("hall",))
+    assert doubt is not None
+    assert reply_to(doubt, "Go to the hall.") == "Yes."
+    assert reply_to(doubt, "Go to the pole.") == "No."
+    assert reply_to(Question("q", "Shall R1 pick?", 0.0), "Pick it up.") == "Yes."
 
 
 @pytest.mark.parametrize(
