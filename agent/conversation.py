@@ -63,8 +63,8 @@ class Release:
     text: str
     last_sample: int
     """Where the user's speech ended, on the input clock."""
-    confidence: tuple[float, ...] = field(default=(), compare=False)
-    """That (0..1) with which each word was heard."""
+    words: Words | None = field(default=None, compare=False)
+    """As they were heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,7 @@ class Conversation:
         self._backchannels = frozenset(tuple(map(key, phrase.split())) for phrase in self.options.backchannels)
         self._text = ""
         """What the reply that is being made answers."""
-        self._confidence: tuple[float, ...] = ()
-        """That of its words."""
+        self._words: Words | None = None
         self._soft = False
         self._speaking = False
         """Whether a turn of the user has begun and not ended."""
@@ -233,7 +232,7 @@ class Conversation:
             actions += self._taken_back()
         if text and self.state == "listening":
             self.state, self._text, self._heard = "wagered", text, True
-            self._confidence = words.confidence[: len(text.split())]
+            self._words = words
             if not words.final:
                 actions.append(HoldOpen(_ending(text), words.complete))
             actions.append(Answer(marked(words, self.options.doubtful_below)))
@@ -257,7 +256,7 @@ class Conversation:
         self._speaking = False
         if self.state == "wagered":
             self.state, self._ended_at = "answering", event.last_sample
-            return [Release(self._text, event.last_sample, self._confidence)]
+            return [Release(self._text, event.last_sample, self._words)]
         if self.state == "listening":
             self.state = "idle"
         return self._gone_on()

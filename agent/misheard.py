@@ -1,8 +1,9 @@
 """Whether the name of a place was misheard: what the ears are unsure of, or what only sounds like a place. Pure.
 
-Whoever drives somewhere on a guess does wrong; whoever asks "Do you mean the hall?" loses a second. Three things are
-doubtful: a known name that the ears heard with little confidence, a word that sounds like a known name and stands where
-a place stands ("go to the hole"), and "there" where no place was named. English.
+Whoever drives somewhere on a guess does wrong; whoever asks "Do you mean the hall?" loses a second. Four things are
+doubtful: a known name that was heard only with the names in mind, in a transcript that was not taken; one that the ears
+heard with little confidence; a word that sounds like a known name and stands where a place stands ("go to the hole");
+and "there" where no place was named. English.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 from audio.agreement import edits, key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-UNSURE: Final = 0.5
+UNSURE: Final = 0.4
 """Confidence (0..1) under which the name of a place is asked about; names that were said have 0.9 as a rule."""
 _BEFORE: Final = frozenset(
     {
@@ -46,26 +47,28 @@ _SPELLED: Final = (
 class Doubt:
     """A place that was perhaps not heard right."""
 
-    heard: str
-    """All that was heard."""
+    request: str
+    """What was asked for, if the place is meant."""
     start: int
     stop: int
     """The words of it that stand for the place."""
     name: str
     """The place that is probably meant; nothing where no place was named at all."""
-    certain: bool
-    """Whether the words as they were heard name no place: then a no leaves a request that can be carried out."""
+    otherwise: str = ""
+    """What was asked for, if it is not; nothing where that would be no better."""
+    also: tuple[str, ...] = ()
+    """Further places that are doubtful in the same way."""
 
     def question(self, names: Iterable[str]) -> str:
         """Ask for the place."""
         if self.name:
-            return f"Do you mean the {self.name}?"
+            return f"Do you mean the {' and the '.join((self.name, *self.also))}?"
         *most, last = sorted(names)
         return f"Where do you mean: the {', the '.join(most)}{' or the ' if most else ''}{last}?"
 
     def mended(self, name: str) -> str:
-        """Give what was heard with this place in it."""
-        words = self.heard.split()
+        """Give the request with this place in it."""
+        words = self.request.split()
         end = re.search(r"[.,;:!?]*$", words[self.stop - 1])
         place = (name if self.name else f"in the {name}") + (end.group() if end else "")
         return " ".join((*words[: self.start], place, *words[self.stop :]))
@@ -76,44 +79,66 @@ def doubt(
     names: Iterable[str],
     confidence: Sequence[float] = (),
     *,
-    others: Iterable[str] = (),
+    other: str = "",
+    ordinary: Iterable[str] = (),
     known: bool = False,
 ) -> Doubt | None:
-    """Find the first place that was perhaps misheard.
+    """Find a place that was perhaps misheard.
 
     names: the places there are, in lower case.
     confidence: that of the last words; words without one are believed.
-    others: words that are no misheard place, such as the names of what can be done.
+    other: what else may have been said.
+    ordinary: words that are no misheard place, such as the names of what can be done.
     known: whether "there" may be a place that was named before.
     """
     places = {name: tuple(map(key, name.split())) for name in sorted(names)}
     words = heard.split()
-    keys = [key(word) for word in words]
+    named = _named(words, places)
+    heard_names = {name for _, name in named}
+    new = [(span, name) for span, name in _named(other.split(), places) if name not in heard_names]
+    if new:
+        (span, name), *also = new
+        return Doubt(other, span.start, span.stop, name, heard, tuple(name for _, name in also))
     sure = [1.0] * (len(words) - len(confidence)) + list(confidence)[-len(words) :]
-    named = [
+    for span, name in named:
+        if min(sure[at] for at in span) < UNSURE:
+            return Doubt(heard, span.start, span.stop, name)
+    near = _near(words, places, {at for span, _ in named for at in span}, _CALLS | set(ordinary))
+    if near is not None:
+        return Doubt(heard, near[0].start, near[0].stop, near[1], otherwise=heard)
+    there = None if named or known else _there([key(word) for word in words])
+    return None if there is None else Doubt(heard, there, there + 1, "")
+
+
+def _named(words: Sequence[str], places: Mapping[str, tuple[str, ...]]) -> list[tuple[range, str]]:
+    """Give the places that words name, and where."""
+    keys = [key(word) for word in words]
+    return [
         (range(start, start + len(parts)), name)
         for start in range(len(keys))
         for name, parts in places.items()
         if tuple(keys[start : start + len(parts)]) == parts
     ]
-    for span, name in named:
-        if min(sure[at] for at in span) < UNSURE:
-            return Doubt(heard, span.start, span.stop, name, certain=False)
-    taken = {at for span, _ in named for at in span}
-    ordinary = _CALLS | set(others)
+
+
+def _near(
+    words: Sequence[str], places: Mapping[str, tuple[str, ...]], taken: set[int], ordinary: frozenset[str]
+) -> tuple[range, str] | None:
+    """Give the first words that sound like a place and stand where a place stands, and the place."""
+    keys = [key(word) for word in words]
     for start in range(len(keys)):
-        near = []
+        found = []
         for name, parts in places.items():
             span = range(start, start + len(parts))
             said = " ".join(keys[start : span.stop])
-            if span.stop <= len(keys) and not taken & set(span) and _place_stands(words, keys, span):
-                far = _far(said, name)
-                near += [(far, span, name)] if said not in ordinary and far <= max(1, len(name) // 5) else []
-        if near:
-            _, span, name = min(near, key=lambda found: found[0])
-            return Doubt(heard, span.start, span.stop, name, certain=True)
-    there = None if named or known else _there(keys)
-    return None if there is None else Doubt(heard, there, there + 1, "", certain=False)
+            far = _far(said, name)
+            free = span.stop <= len(keys) and not taken & set(span) and said not in ordinary
+            if free and far <= max(1, len(name) // 5) and _place_stands(words, keys, span):
+                found.append((far, name, span))
+        if found:
+            _, name, span = min(found, key=lambda one: one[:2])
+            return span, name
+    return None
 
 
 def _place_stands(words: Sequence[str], keys: Sequence[str], span: range) -> bool:

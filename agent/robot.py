@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from agent.misheard import Doubt
     from agent.session import Session
+    from audio.messages import Words
     from reasoning import events as mind
     from reasoning.calls import Written
     from robots.events import Event
@@ -134,12 +135,12 @@ class Hands:
         self._show("stop", why)
         self._robot.stop(why)
 
-    def heard(self, text: str, confidence: Sequence[float] = ()) -> str | None:
+    def heard(self, text: str, confidence: Sequence[float] = (), other: str = "") -> str | None:
         """Take a whole turn of the user; give what is to be answered, None where it is done with that.
 
-        confidence: that of the last words. What the mind calls from here on was asked for after any stop that came
-        before. A place that was perhaps misheard is asked for, and what is answered then is the request with the place
-        that was meant.
+        confidence: that of the last words. other: what else they may be. What the mind calls from here on was asked for
+        after any stop that came before. A place that was perhaps misheard is asked for, and what is answered then is
+        the request with the place that was meant.
         """
         self._epoch, self._previous = self._robot.robot.gate.epoch, None
         words = _bare(text)
@@ -155,22 +156,19 @@ class Hands:
             self._ask(self._robot.ask_to_resume())
             return None
         asked, self._doubt = self._doubt, None
-        return self._understood(text, confidence) if asked is None else self._meant(asked, words, text, confidence)
-
-    def _meant(self, asked: Doubt, words: str, text: str, confidence: Sequence[float]) -> str | None:
-        """Take the answer to a question for a place."""
-        if name := _answered(words, asked, self._places):
+        if asked is not None and (name := _answered(words, asked, self._places)):
             return self._understood(asked.mended(name))
-        if words not in NO:
-            return self._understood(text, confidence)
-        if not asked.certain:
-            self._mind.announce("Then please say it again.")
-        return asked.heard if asked.certain else None
+        if asked is not None and words in NO:
+            if not asked.otherwise:
+                self._mind.announce("Then please say it again.")
+            return asked.otherwise or None
+        return self._understood(text, confidence, other)
 
-    def _understood(self, text: str, confidence: Sequence[float] = ()) -> str | None:
+    def _understood(self, text: str, confidence: Sequence[float] = (), other: str = "") -> str | None:
         """Give a request in which no place is doubtful; None: the user is asked for the place."""
         places = self._places
-        self._doubt = doubt(text, places, confidence, others=self._robot.robot.skills, known=self._known)
+        skills = self._robot.robot.skills
+        self._doubt = doubt(text, places, confidence, other=other, ordinary=skills, known=self._known)
         if self._doubt is not None:
             question = self._doubt.question(places)
             self._show("ears", f"asks: {question}")
@@ -270,7 +268,7 @@ class Body:
         self._hands = Hands(robot, self, show)
         self._notes: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
         self._session: Session | None = None
-        self.heard, self.called = self._hands.heard, self._hands.called
+        self.called = self._hands.called
 
     @property
     def tools(self) -> list[Tool]:
@@ -296,6 +294,10 @@ class Body:
     def doubt(self) -> Doubt | None:
         """The place that the user was asked for."""
         return self._hands.doubt
+
+    def heard(self, words: Words) -> str | None:
+        """Take a whole turn of the user; give what is to be answered, if anything is."""
+        return self._hands.heard(words.committed, words.confidence, words.other)
 
     def stop(self, phrase: str) -> None:
         """Stop the robot: the user said so."""

@@ -11,7 +11,7 @@ queue, in order. Knows the order of things; does not know where frames come from
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from agent import timeline
@@ -95,15 +95,15 @@ class Session:
         turns: TurnOptions | None = None,
         on_stop: Callable[[str], None] | None = None,
         on_call: Callable[[mind.Call], None] | None = None,
-        on_turn: Callable[[str, Sequence[float]], str | None] | None = None,
+        on_turn: Callable[[heard.Words], str | None] | None = None,
     ) -> None:
         """Wire the parts.
 
         holds: the holding phrases, spoken in advance (none: wait in silence).
         on_stop: told each stop phrase, at once and whoever has the turn. Must not block.
         on_call: told each call that the reply asks for, once the user's turn is over. Must not block.
-        on_turn: told each whole turn before its calls, and the confidence of its last words; gives what is to be
-            answered, which may be put otherwise. None: it was meant for somebody else, and no reply is heard.
+        on_turn: told each whole turn before its calls; gives what is to be answered, which may be put otherwise. None:
+            it was meant for somebody else, and no reply is heard.
         """
         self._ears, self._loop, self._speaker = ears, loop, speaker
         self._holds, self._options, self._emit = list(holds), options, emit
@@ -129,7 +129,7 @@ class Session:
         self._holding: Holding | None = None
         self._asked = self._unanswered = ""
         self._saved: list[str] | None = None
-        """Announcements that wait until it is known whether the reply is cut: that would cut them, too."""
+        """Announcements that wait until it is known whether the reply is cut."""
         self._merged = 0
         """Times that the turn at hand went on after its reply had begun."""
         self._busy = False
@@ -314,8 +314,8 @@ class Session:
                 self._calls.clear()
                 self._speaker.begin()
                 await self._loop.take_back()
-            case Release(text, last_sample, confidence):
-                await self._release(text, last_sample / RATE, confidence)
+            case Release(text, last_sample, words):
+                await self._release(text, last_sample / RATE, words)
             case Forget():
                 await self._loop.hear(self._unanswered)
             case LongSilence(seconds):
@@ -327,18 +327,15 @@ class Session:
         self._direct = False
         self._answering = self._group.create_task(self._loop.answer(text), name="reply")
 
-    async def _release(self, text: str, spoken_until_s: float, confidence: Sequence[float]) -> None:
+    async def _release(self, text: str, spoken_until_s: float, words: heard.Words | None) -> None:
         self.turns += 1
         self._asked = f"{self._unanswered} {text}".strip()
         self._emit(timeline.TurnEnded(self._asked))
-        saved: list[str] = []
-        self._saved = saved
-        meant = self._asked if self._on_turn is None else self._on_turn(self._asked, confidence)
-        self._saved = None
+        meant, answers = self._meant(words)
         if meant is None:
             self.interrupt()
-        for words in saved:
-            self.announce(words)
+        for answer in answers:
+            self.announce(answer)
         if meant is None:
             return
         if meant != self._asked and not self._cuts:
@@ -348,6 +345,17 @@ class Session:
             await self._loop.take_back()
             self._begin_reply(meant)
         self._open_gate(spoken_until_s)
+
+    def _meant(self, words: heard.Words | None) -> tuple[str | None, list[str]]:
+        """Give what is to be answered, and what was announced meanwhile: a reply that is cut would take it along."""
+        if self._on_turn is None or words is None:
+            return self._asked, []
+        answers: list[str] = []
+        self._saved = answers
+        other = f"{self._unanswered} {words.other}".strip() if words.other else ""
+        meant = self._on_turn(replace(words, committed=self._asked, tentative="", other=other))
+        self._saved = None
+        return meant, answers
 
     def _answer_unprompted(self) -> None:
         """Reply to notes that nobody has taken up, once nobody has the turn."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,6 +99,9 @@ class Hypothesis:
 
     doubtful: bool = False
     """It bears a mark of a failed decode: improbable, repetitive, looping, or cut off."""
+
+    other: tuple[Word, ...] = ()
+    """What was heard with the expected words in mind, where that differs and was not taken."""
 
 
 class WhisperDecoder:
@@ -187,15 +190,14 @@ def _window(sound: Sound) -> int:
 
 def better_heard(heard: Hypothesis, again: Hypothesis) -> Hypothesis:
     """Choose between a transcript and one that was made with expected words in mind, which may only mend the first."""
-    if not heard.words or again.doubtful or again.log_prob <= heard.log_prob:
+    if not heard.words or again.doubtful:
         return heard
-    return again if _alike(heard.words, again.words) else heard
-
-
-def _alike(heard: Sequence[Word], again: Sequence[Word]) -> bool:
-    """Say whether two transcripts differ in a word of three at most, and in one of a short one."""
-    one, other = ([key(word.text) for word in words] for words in (heard, again))
-    return edits(one, other) <= max(1, len(one) // _STRANGE)
+    one, other = ([key(word.text) for word in words] for words in (heard.words, again.words))
+    # It may only mend: a word of three at most, and one of a short transcript.
+    alike = edits(one, other) <= max(1, len(one) // _STRANGE)
+    if alike and again.log_prob > heard.log_prob:
+        return again
+    return heard if one == other else replace(heard, other=again.words)
 
 
 def _load(model_dir: Path, threads: int) -> WhisperModel:

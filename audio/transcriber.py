@@ -180,7 +180,8 @@ class Transcriber:
                 return turn.words(final=True)
             complete, heard = await asyncio.gather(self._complete(sound), self._decode(sound, final=True))
             turn.revision += turn.agreement.settle(heard.words)
-            return replace(turn.words(final=True), complete=complete)
+            other = _text([*turn.settled, *heard.other]) if heard.other else ""
+            return replace(turn.words(final=True), complete=complete, other=other)
 
     async def _complete(self, sound: Sound) -> float | None:
         """Judge by ear whether the turn is finished, beside its final decode."""

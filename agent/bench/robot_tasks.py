@@ -147,9 +147,10 @@ async def _converse(stage: Stage, synthesizer: Synthesizer, request: str) -> boo
 
 def reply_to(question: Question | Doubt, request: str) -> str:
     """Give what a user who said the request answers: yes to the gate, and the truth about a place."""
-    if isinstance(question, Doubt) and not (question.name and question.name in request.lower()):
-        return _NO
-    return _YES
+    if not isinstance(question, Doubt):
+        return _YES
+    named = [name for name in (question.name, *question.also) if name]
+    return _YES if named and all(name in request.lower() for name in named) else _NO
 
 
 def _of(stage: Stage, who: str) -> tuple[str, ...]:

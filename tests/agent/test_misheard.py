@@ -21,7 +21,7 @@ PLACES = ("desk", "hall", "home", "kitchen", "living room")
 def test_a_word_that_sounds_like_a_place_where_a_place_stands_is_doubtful(heard: str, name: str, mended: str) -> None:
     found = doubt(heard, PLACES)
     assert found is not None
-    assert (found.name, found.mended(found.name), found.certain) == (name, mended, True)
+    assert (found.name, found.mended(found.name), found.otherwise) == (name, mended, heard)
     assert found.question(PLACES) == f"Do you mean the {name}?"
     again = doubt(found.mended(found.name), PLACES)
     assert again is None or again.name != name
@@ -41,16 +41,28 @@ def test_ordinary_words_are_not_doubtful(heard: str) -> None:
 
 def test_the_name_of_a_skill_is_no_misheard_place() -> None:
     assert doubt("Go home, and onto the dock.", ("door", "home")) is not None
-    assert doubt("Go home, and onto the dock.", ("door", "home"), others=("dock",)) is None
+    assert doubt("Go home, and onto the dock.", ("door", "home"), ordinary=("dock",)) is None
 
 
 def test_a_place_that_the_ears_are_unsure_of_is_doubtful_and_no_other_word() -> None:
     low, high = UNSURE - 0.01, UNSURE
     found = doubt("Go to the kitchen hall.", PLACES, (1.0, 1.0, 1.0, 1.0, low))
     assert found is not None
-    assert (found.name, found.certain, found.mended("desk")) == ("hall", False, "Go to the kitchen desk.")
+    assert (found.name, found.otherwise, found.mended("desk")) == ("hall", "", "Go to the kitchen desk.")
     assert doubt("Go to the kitchen hall.", PLACES, (low, low, low, high, high)) is None
     assert doubt("Go to the kitchen and wait", PLACES, (low,)) is None, "confidences are those of the last words"
+
+
+def test_a_place_that_only_the_other_transcript_has_is_doubtful() -> None:
+    found = doubt("Oh now, and onto the dock.", PLACES, other="Home now and onto the dock.")
+    assert found is not None
+    assert (found.name, found.mended("home")) == ("home", "home now and onto the dock.")
+    assert (found.mended("desk"), found.otherwise) == ("desk now and onto the dock.", "Oh now, and onto the dock.")
+    both = doubt("Go to the neck and to the oil", PLACES, other="Go to the desk, enter the hall")
+    assert both is not None
+    assert both.question(PLACES) == "Do you mean the desk and the hall?"
+    assert doubt("Go home.", PLACES, other="Go phone.") is None
+    assert doubt("Go home now.", PLACES, other="Go to home now.") is None
 
 
 def test_there_is_doubtful_where_no_place_was_named() -> None:

@@ -8,14 +8,14 @@ from agent.timeline import AudioOut, TurnEnded
 from tests.agent.test_session import ASK, SAID, world
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from audio.messages import Words
 
 
 async def test_a_turn_that_was_meant_for_the_robot_gets_no_reply() -> None:
     turns: list[str] = []
 
-    def taken(text: str, _: Sequence[float]) -> None:
-        turns.append(text)
+    def taken(words: Words) -> None:
+        turns.append(words.committed)
 
     async with world() as one:
         one.session._on_turn = taken
@@ -30,7 +30,7 @@ async def test_a_turn_that_was_meant_for_the_robot_gets_no_reply() -> None:
 async def test_the_next_turn_is_answered_as_ever() -> None:
     mine = [True, False]
     async with world() as one:
-        one.session._on_turn = lambda text, _: None if mine.pop(0) else text
+        one.session._on_turn = lambda words: None if mine.pop(0) else words.committed
         await one.say(ASK)
         await one.wait(lambda: len(mine) == 1)
         await one.hear(0.0, 2.0)
@@ -43,7 +43,7 @@ async def test_the_next_turn_is_answered_as_ever() -> None:
 async def test_what_is_asked_back_instead_of_a_reply_is_heard() -> None:
     async with world() as one:
 
-        def ask(_: str, __: Sequence[float]) -> None:
+        def ask(_: Words) -> None:
             one.session.announce("Do you mean the hall?")
 
         one.session._on_turn = ask
@@ -56,7 +56,7 @@ async def test_what_is_asked_back_instead_of_a_reply_is_heard() -> None:
 
 async def test_a_turn_that_is_put_otherwise_is_answered_as_it_is_meant() -> None:
     async with world() as one:
-        one.session._on_turn = lambda _, __: "What is 4 times 8?"
+        one.session._on_turn = lambda _: "What is 4 times 8?"
         await one.say(ASK)
         await one.reply()
         assert one.heard

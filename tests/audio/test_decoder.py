@@ -62,7 +62,9 @@ def test_only_weak_evidence_drops_words(heard: str, log_prob: float, no_speech: 
 )
 def test_expected_words_mend_a_transcript_and_make_none(heard: str, again: str, log_prob: float, kept: str) -> None:
     first, second = Hypothesis(words(heard), -0.5, 0.0), Hypothesis(words(again), log_prob, 0.0)
-    assert text(better_heard(first, second).words) == kept
+    heard_as = better_heard(first, second)
+    assert text(heard_as.words) == kept
+    assert text(heard_as.other) == ("" if kept in {again, ""} else again), "what was not taken is kept beside it"
 
 
 def test_a_doubtful_transcript_mends_nothing() -> None:
