@@ -106,17 +106,19 @@ async def carry_out(item: Item, models: Models) -> Sample:
     async def ask(stage: Stage, synthesizer: Synthesizer) -> Sample:
         ended = await _converse(stage, synthesizer, item.request)
         happened = happenings([seen.message for seen in stage.rig.wire.seen], item.start, item.truth)
-        gate = _of(stage, "gate")
+        calls, gate, asked = (_of(stage, who) for who in ("calls", "gate", "ears"))
         said = " ".join(sound.text for _, sound in stage.sounds)
-        outcome = judge(item.truth, happened, _without_questions(said, gate)) if ended else "wrong"
+        # A question after which something was done is a part of doing, too.
+        told = _without_questions(said, [*gate, *(asked if calls else ())])
+        outcome = judge(item.truth, happened, told) if ended else "wrong"
         return Sample(
             item.task,
             item.request,
             heard=tuple(stage.turns),
             happened=happened,
-            calls=_of(stage, "calls"),
+            calls=calls,
             gate=gate,
-            asked=_of(stage, "ears"),
+            asked=asked,
             stops=tuple(stage.stops),
             dropped=tuple(stage.dropped),
             said=said,
@@ -158,7 +160,7 @@ def _of(stage: Stage, who: str) -> tuple[str, ...]:
 
 
 def _without_questions(said: str, gate: Iterable[str]) -> str:
-    """Leave out what the gate asks by itself: it is part of doing, not of failing."""
+    """Leave out questions that are part of doing, not of failing: those of the gate."""
     for text in gate:
         said = said.replace(text.removeprefix("asks: "), "")
     return said
