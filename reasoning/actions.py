@@ -35,6 +35,10 @@ _FIRST_NAME: Final = re.compile(r'^[^\n]*\{"name": "[^"\n]*$')
 """Ends a text inside the name of the first one."""
 _NEGATED: Final = re.compile(r"\b(not|never|no|without|except|instead|rather than)\b|n['’]t\b", re.IGNORECASE)
 """Words with which a user names what is not to be done."""
+_TURNS: Final = re.compile(
+    r"\b(before|after|until|first|last|finally|via|way|past|through|from)\b|\w +once\b", re.IGNORECASE
+)
+"""Words with which a user tells an order other than that in which things are named."""
 _IS: Final = r"\s*(?:is|equals|=|:|-)?\s*(\d+(?:\.\d+)?)"
 """Follows the name of an argument where a user tells its number: "y is 1.5". A transcript's dash may be a minus."""
 _TRIES: Final = 2
@@ -98,6 +102,8 @@ class Actions:
                 if made_up := self._made_up(turn, calls):
                     reason = f"nobody named {', '.join(sorted(made_up))}"
                 left_out = self._left_out(turn.text, calls)
+                if not reason and not left_out and self._in_another_order(turn.text, calls):
+                    reason = "calls in another order than was said"
                 if reason or not left_out:
                     break
                 reason = f"leaves out {', '.join(sorted(left_out))}"
@@ -131,6 +137,14 @@ class Actions:
         done = {word for tool in self._context.tools if tool.name in called for word in tool.does}
         missing = (self._named - _values(calls)) | (self._doable - done)
         return {word for word in missing if _names(asked, word)}
+
+    def _in_another_order(self, asked: str, calls: Sequence[Written]) -> bool:
+        """Say whether one tool is called for several things that the user named, in an order that nothing told."""
+        things = [value for call in calls for value in call.arguments.values() if value in self._named]
+        if len({call.name for call in calls}) != 1 or len(set(things)) < len(things) or _TURNS.search(asked):
+            return False
+        places = [found.start() for thing in things if (found := _find(asked, thing))]
+        return places != sorted(places)
 
     def _made_up(self, turn: Turn, calls: Sequence[Written]) -> set[str]:
         """Give what the calls have and nobody named, now or in the turns that are remembered.
@@ -196,4 +210,8 @@ def _values(calls: Sequence[Written]) -> set[str]:
 
 
 def _names(text: str, value: str) -> bool:
-    return re.search(rf"\b{re.escape(value)}\b", text, re.IGNORECASE) is not None
+    return _find(text, value) is not None
+
+
+def _find(text: str, value: str) -> re.Match[str] | None:
+    return re.search(rf"\b{re.escape(value)}\b", text, re.IGNORECASE)

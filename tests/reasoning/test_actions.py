@@ -391,6 +391,23 @@ async def test_a_request_is_not_done_by_half() -> None:
         assert one.of(Retracted)[0].reason == "leaves out office"
 
 
+@pytest.mark.parametrize(
+    ("asked", "called"),
+    [
+        ("Go to the kitchen, then to the office.", 0),
+        ("Go to the office, then to the kitchen.", 2),
+        ("Go to the kitchen before the office. No: after it.", 2),
+        ("Go to the kitchen once you have been in the office.", 2),
+        ("Go to the kitchen via the office.", 2),
+    ],
+)
+async def test_things_are_not_done_in_an_order_that_nobody_told(asked: str, called: int) -> None:
+    async with rig(Model(calls=f"{OFFICE.text()}\n{KITCHEN.text()}"), tools=NAMED) as one:
+        await one.loop.answer(asked)
+        assert len(one.of(Call)) == called
+        assert [event.reason for event in one.of(Retracted)] == ["calls in another order than was said"] * (not called)
+
+
 DOING = [NAMED[0], Tool("dock", "Dock.", TOOLS[1].parameters, does=frozenset({"dock"}))]
 
 
