@@ -63,6 +63,19 @@ async def test_a_clients_words_become_an_order_and_the_client_is_not_asked_to_ca
         assert len(order.nodes) > 1
 
 
+async def test_a_place_that_was_perhaps_misheard_is_asked_for_and_then_driven_to(
+    house: FakeHouse, robot: RobotSession
+) -> None:
+    async with served(house) as one, one.client() as client:
+        await client.configure(output_modalities=["text"])
+        done = await client.ask("Go to the kichen.")
+        assert done["output"][0]["content"][0]["text"] == "Do you mean the kitchen?"
+        assert orders(robot) == []
+        await client.ask("Yes, please.")
+        (order,) = orders(robot)
+        assert len(order.nodes) > 1
+
+
 async def test_stop_stops_without_a_reply_and_resume_needs_a_yes(house: FakeHouse, robot: RobotSession) -> None:
     async with served(house) as one, one.client() as client:
         await client.configure(output_modalities=["text"])
