@@ -35,6 +35,8 @@ _CALLS: Final = frozenset({"hello", "hallo", "hey", "hi", "well", "oh", "ah", "s
 _CLAUSE: Final = re.compile(r"[.,;:!?]$")
 _THERE: Final = "there"
 _THERE_IS: Final = frozenset({"is", "are", "was", "were", "will"})
+_OVER_THERE: Final = frozenset({"over", "out", "is", "are"})
+"""Words around "there" that point, or say that something exists."""
 _SPELLED: Final = (
     *((r"^kn", "n"), (r"^wh(?=o)", "h"), (r"^wr", "r"), ("ph", "f"), ("gh", ""), ("tch|ch", "C"), ("sh", "S")),
     *(("th", "T"), ("ck|q", "k"), ("c(?=[eiy])", "s"), ("c", "k"), ("x", "ks"), ("z", "s"), (r"(?<=.)e$", "")),
@@ -89,7 +91,7 @@ def doubt(
     confidence: that of the last words; words without one are believed.
     other: what else may have been said.
     ordinary: words that are no misheard place, such as the names of what can be done.
-    known: whether "there" may be a place that was named before.
+    known: whether "there" may be a place that was named before, or no place to go to.
     """
     places = {name: tuple(map(key, name.split())) for name in sorted(names)}
     words = heard.split()
@@ -150,8 +152,15 @@ def _place_stands(words: Sequence[str], keys: Sequence[str], span: range) -> boo
 
 def _there(keys: Sequence[str]) -> int | None:
     """Give the place of "there" where it means a place."""
-    pairs = enumerate(zip(keys, [*keys[1:], ""], strict=False))
-    return next((at for at, (word, behind) in pairs if word == _THERE and behind not in _THERE_IS), None)
+    around = enumerate(zip(["", *keys], keys, [*keys[1:], ""], strict=False))
+    return next(
+        (
+            at
+            for at, (before, word, behind) in around
+            if word == _THERE and before not in _OVER_THERE and behind not in _THERE_IS
+        ),
+        None,
+    )
 
 
 def _far(said: str, name: str) -> int:

@@ -23,6 +23,7 @@ from robots.events import Happening
 from robots.gate import Admitted, Question, Refused, Resumed, Source
 from robots.robot import QUEUE
 from robots.skills import STOP, Call, offered, parts, senseless, sentences
+from robots.vda5050.messages import ActionScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -168,7 +169,9 @@ class Hands:
         """Give a request in which no place is doubtful; None: the user is asked for the place."""
         places = self._places
         skills = self._robot.robot.skills
-        self._doubt = doubt(text, places, confidence, other=other, ordinary=skills, known=self._known)
+        words = set(_bare(text).split())
+        anywhere = any(skill.scope is ActionScope.INSTANT and skill.name in words for skill in skills.values())
+        self._doubt = doubt(text, places, confidence, other=other, ordinary=skills, known=self._known or anywhere)
         if self._doubt is not None:
             question = self._doubt.question(places)
             self._show("ears", f"asks: {question}")

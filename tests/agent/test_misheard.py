@@ -72,3 +72,4 @@ def test_there_is_doubtful_where_no_place_was_named() -> None:
     assert found.mended("hall") == "Wait in the hall for three seconds."
     assert doubt("Go to the hall and wait there.", PLACES) is None
     assert doubt("Wait there.", PLACES, known=True) is None
+    assert doubt("Pick up the box over there.", PLACES) is None

@@ -244,6 +244,10 @@ def test_there_is_the_place_that_was_named_before(stage: Stage) -> None:
     assert stage.hands.heard("Wait there for ten seconds.") == "Wait there for ten seconds."
 
 
+def test_there_is_no_place_to_go_to_for_what_is_done_on_the_spot(stage: Stage) -> None:
+    assert stage.hands.heard("Wave to the guests there.") == "Wave to the guests there."
+
+
 @pytest.mark.parametrize("happening", [Happening.STOPPED, Happening.UNCONFIRMED, Happening.UNKNOWN])
 def test_what_became_of_a_stop_is_said_in_the_words_of_the_robots_state(stage: Stage, happening: Happening) -> None:
     stage.hands.happened(Event(happening, "R1: so it is."))
