@@ -70,7 +70,7 @@ def test_an_action_is_judged_with_its_numbers() -> None:
     wait = Action(action_type="wait", action_id="e1-c", blocking_type=BlockingType.HARD, action_parameters=(seconds,))
     assert happenings([InstantActions(actions=(wait,)), at(1, 1, finished="e1-c")], "home", []) == ("wait 5",)
     truths = {item.truth for item in items("test") if item.task == "wait"}
-    assert truths == {("at hall", "wait 5"), ("at hall", "wait 8"), ("at hall", "wait 7")}
+    assert truths == {("at hall", "wait 6"), ("at hall", "wait 9"), ("at hall", "wait 5")}
 
 
 def test_a_question_of_the_gate_is_no_excuse() -> None:
