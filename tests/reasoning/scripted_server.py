@@ -6,6 +6,7 @@ server it knows nothing but the prompt; it tells where a text goes on that it ha
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Sequence
@@ -125,10 +126,10 @@ class ShownSession(VllmSession):
 
 
 @asynccontextmanager
-async def served_session(engine: ScriptedEngine) -> AsyncIterator[ShownSession]:
-    """Open a session of `VllmEngine` whose server has the scripted engine's mind."""
+async def served_session(engine: ScriptedEngine, gate: asyncio.Semaphore | None = None) -> AsyncIterator[ShownSession]:
+    """Open a session of `VllmEngine` whose server has the scripted engine's mind; `gate`: leave for one token each."""
     engine.turns = _TURNS
-    server = ToyVllm(ScriptedMind(engine).begin, max_model_len=engine.context + 1)
+    server = ToyVllm(ScriptedMind(engine).begin, max_model_len=engine.context + 1, gate=gate)
     servers = Servers(VllmOptions(servers=("http://scripted",), model="toy"), transport=InProcess(server))
     session = ShownSession(VllmEngine(servers, Limits(engine.context, 16, _VOCABULARY)), engine.tokenizer)
     try:
