@@ -122,11 +122,15 @@ class ScriptedEngine:
 
     async def step(self) -> int:
         """Take part in the next step."""
+        await asyncio.shield(self.coming())
+        return self.steps
+
+    def coming(self) -> asyncio.Future[None]:
+        """Give the next step, which is made because somebody wants it."""
         if self._coming is None:
             self._coming = asyncio.get_running_loop().create_future()
             self._soon(self._coming, self.turns)
-        await asyncio.shield(self._coming)
-        return self.steps
+        return self._coming
 
     def _soon(self, coming: asyncio.Future[None], turns: int) -> None:
         if turns > 1:

@@ -23,9 +23,9 @@ from tests.reasoning.scripted_engine import ScriptedEngine, Words
 from tests.reasoning.toy_vllm import Body, Rule, ToyVllm
 
 _NEVER: Final = -9999.0
-_VOCABULARY: Final = 4000
+VOCABULARY: Final = 4000
 """More words than any scenario has."""
-_TURNS: Final = 30
+TURNS: Final = 30
 """Turns of the event loop that a token takes from one side of the interface to the other, and more."""
 _YES, _NO = {"yes"}, {"no"}
 
@@ -42,14 +42,14 @@ class ScriptedMind:
     async def begin(self, body: Body) -> AsyncIterator[Rule]:
         name, prompt = body["request_id"].rpartition("-")[0], list(body["prompt"])
         question = bool(body.get("logprob_token_ids"))
-        rest = [] if question else self._rest(name, prompt)
+        rest = [] if question else self.rest(name, prompt)
         if question:
             self._engine.log.append((name, self._words.shown(prompt)))
 
         async def rule(written: Sequence[int]) -> Sequence[float]:
             for _ in range(max(1, self._engine.mind.steps(name))):
                 await self._engine.step()
-            log_probs = [_NEVER] * _VOCABULARY
+            log_probs = [_NEVER] * VOCABULARY
             if question:
                 self._weigh(prompt, body["logprob_token_ids"], log_probs)
             else:
@@ -63,7 +63,7 @@ class ScriptedMind:
         finally:
             self._engine.running.remove(name)
 
-    def _rest(self, name: str, prompt: list[int]) -> list[int]:
+    def rest(self, name: str, prompt: list[int]) -> list[int]:
         """What comes behind the prompt, which may end in the middle of a text that this server has begun."""
         write, encode, shown = self._engine.mind.write, self._words.encode_template, self._words.shown
         old = self._begun.get(name, [])
@@ -128,10 +128,10 @@ class ShownSession(VllmSession):
 @asynccontextmanager
 async def served_session(engine: ScriptedEngine, gate: asyncio.Semaphore | None = None) -> AsyncIterator[ShownSession]:
     """Open a session of `VllmEngine` whose server has the scripted engine's mind; `gate`: leave for one token each."""
-    engine.turns = _TURNS
+    engine.turns = TURNS
     server = ToyVllm(ScriptedMind(engine).begin, max_model_len=engine.context + 1, gate=gate)
     servers = Servers(VllmOptions(servers=("http://scripted",), model="toy"), transport=InProcess(server))
-    session = ShownSession(VllmEngine(servers, Limits(engine.context, 16, _VOCABULARY)), engine.tokenizer)
+    session = ShownSession(VllmEngine(servers, Limits(engine.context, 16, VOCABULARY)), engine.tokenizer)
     try:
         yield session
     finally:

@@ -26,6 +26,7 @@ from reasoning.options import LoopOptions, Mode
 from reasoning.script import Script, family_of
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, ScriptedSession, Words
 from tests.reasoning.scripted_server import ShownSession, served_session
+from tests.reasoning.scripted_torch import ShownTorchSession, torch_session
 
 QUESTION = "A box has 6 rows of 4 eggs. How many eggs are in it?"
 THOUGHTS = (
@@ -98,7 +99,7 @@ class Model:
 class Rig:
     loop: Loop
     engine: ScriptedEngine
-    session: ScriptedSession | ShownSession
+    session: Session
     script: Script
     events: list[LoopEvent]
 
@@ -132,16 +133,18 @@ class Rig:
             await self.engine.step()
 
 
-_SESSIONS: dict[str, Callable[[ScriptedEngine], AbstractAsyncContextManager[ScriptedSession | ShownSession]]] = {
+Session = ScriptedSession | ShownSession | ShownTorchSession
+_SESSIONS: dict[str, Callable[[ScriptedEngine], AbstractAsyncContextManager[Session]]] = {
     "live": ScriptedEngine.session,
     "served": served_session,
+    "torch": torch_session,
 }
 _over = "live"
 
 
 @pytest.fixture(autouse=True, params=sorted(_SESSIONS))
 def over(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Play every scenario twice: on an engine with live views, and on the one for vLLM, which asks a server."""
+    """Play every scenario on the simplest engine with live views, on the embedded one, and on the one for vLLM."""
     monkeypatch.setattr(sys.modules[__name__], "_over", request.param)
 
 
