@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import subprocess
 from pathlib import Path
-from typing import Any
 
-import aiomqtt
 import pytest
 import typer
 import yaml
@@ -16,11 +12,8 @@ from agent.cli import app
 from agent.config import load
 from agent.realtime.meters import Meters
 from deploy import make_secrets
-from tests.robots.mosquitto import PROGRAM, free_port, until_open
+from tests.deploy.services import COMPOSE, ROOT, SERVICES
 
-ROOT = Path(__file__).parents[2]
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONCE = {"volumes", "fetch"}
 LASTING = sorted(SERVICES.keys() - ONCE)
 DESCANT = ["descant-cpu", "descant-gpu"]
@@ -107,34 +100,3 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
     make_secrets.make(tmp_path)
     again = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert {name for name in made if made[name] != again[name]} == {"api_key"}
-
-
-@pytest.mark.broker
-def test_the_broker_takes_its_configuration_and_the_passwords(tmp_path: Path) -> None:
-    make_secrets.make(tmp_path / "secrets")
-    port = free_port()
-    text = (ROOT / "deploy/mosquitto.conf").read_text()
-    text = text.replace("listener 1883", f"user root\nlistener {port} 127.0.0.1")
-    text = text.replace("/run/secrets", str(tmp_path / "secrets")).replace("/mosquitto/config", str(ROOT / "deploy"))
-    (tmp_path / "broker.conf").write_text(text)
-    (tmp_path / "secrets").chmod(0o755)
-    with subprocess.Popen([PROGRAM, "-c", str(tmp_path / "broker.conf")], stderr=subprocess.DEVNULL) as broker:
-        try:
-            until_open(port)
-            assert _enters(port, "agent", (tmp_path / "secrets/mqtt_password").read_text().strip())
-            assert _enters(port, "robot-R1", (tmp_path / "secrets/robot_password").read_text().strip())
-            assert not _enters(port, "agent", "guessed")
-        finally:
-            broker.terminate()
-
-
-def _enters(port: int, user: str, password: str) -> bool:
-    async def connect() -> None:
-        async with aiomqtt.Client("127.0.0.1", port, username=user, password=password, timeout=5):
-            pass
-
-    try:
-        asyncio.run(connect())
-    except aiomqtt.MqttError:
-        return False
-    return True
