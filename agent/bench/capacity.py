@@ -5,10 +5,11 @@ One step of decoding reads all weights once and the cache of every running strea
     step_s = (weights + streams * context * cache_per_token) / bandwidth
 
 and gives each stream one token. A conversation that is being answered runs `streams_each` streams at a time and spends
-`tokens_per_s` tokens a second, of both together; it is being answered for the share `answering` of its time. So many
-conversations fit as leave each stream its tokens in time and stay within the batch:
+`tokens_per_s` tokens a second, of all of them together; it is being answered for the share `answering` of its time. Its
+first clause is written after `tokens_to_first` tokens, one after another. So many conversations fit as leave each
+stream its tokens in time, the first clause in particular, and stay within the batch:
 
-    streams <= batch    and    step_s <= streams_each / tokens_per_s
+    streams <= batch    and    step_s <= streams_each / tokens_per_s    and    step_s <= first_s / tokens_to_first
 
 Prefill, sampling and the network are left out, so it is an upper bound. Knows no server.
 """
@@ -26,6 +27,8 @@ class Load:
     """Tokens computed in a second of answering, of all its streams."""
     streams_each: float
     """Streams that run at a time while it is being answered."""
+    tokens_to_first: float
+    """Tokens, one after another, until the first clause of an answer is written."""
     answering: float
     """Share of the time in which it is being answered, 0..1."""
 
@@ -44,13 +47,15 @@ class Hardware:
     """Bytes of keys and values of one token."""
     context: int
     """Tokens that a stream reads."""
+    first_s: float
+    """Seconds that may pass until the first clause is written."""
 
 
 def conversations(load: Load, hardware: Hardware) -> int:
     """Give the number of conversations that fit; 0 where not even one does."""
-    if min(load.tokens_per_s, load.streams_each, load.answering) <= 0:
+    if min(load.tokens_per_s, load.streams_each, load.tokens_to_first, load.answering) <= 0:
         return 0
-    slowest_s = load.streams_each / load.tokens_per_s
+    slowest_s = min(load.streams_each / load.tokens_per_s, hardware.first_s / load.tokens_to_first)
     room = slowest_s * hardware.bandwidth - hardware.weights
     by_speed = room / (hardware.context * hardware.cache_per_token)
     streams = min(float(hardware.batch), by_speed)

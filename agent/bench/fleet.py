@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from agent import timeline
 from agent.bench import capacity
 from agent.bench.metrics import Sample, measure
 from agent.bench.pace import measure_pace
 from agent.bench.plots import draw_fleet, require
 from agent.bench.report import Report
-from agent.bench.simulation import converse
+from agent.bench.simulation import Record, converse
 from agent.bench.statistics import percentile
 from agent.bench.tasks import Item
 from agent.bench.think import Row
@@ -87,6 +88,8 @@ class Level:
     """Tokens of all prompts."""
     cached: float = 0.0
     """Of these, those that the servers had in their caches."""
+    tokens_to_first: list[int] = field(default_factory=list)
+    """Tokens that came, of all streams, from the end of each question until the first clause of its answer."""
     running: list[float] = field(default_factory=list)
     """Requests that the servers were working on, looked up again and again."""
 
@@ -169,7 +172,7 @@ class _Stage:
     pace: Pace
     turns: int
 
-    async def conversation(self, row: Row, number: int) -> Sample:
+    async def conversation(self, row: Row, number: int) -> tuple[Sample, Record]:
         """Ask one question, from the first word to the end of the reply."""
         item = _ITEMS[number % len(_ITEMS)]
         async with self.engine.session() as session:
@@ -182,7 +185,7 @@ class _Stage:
                 options=row.options,
                 encode=self.script.tokenizer.encode,
             )
-        return measure(row.name, item, record, self.pace, self.script.tokenizer.decode)
+        return measure(row.name, item, record, self.pace, self.script.tokenizer.decode), record
 
     async def level(self, mode: BenchMode, count: int) -> Level:
         """Hold so many conversations at once."""
@@ -192,7 +195,9 @@ class _Stage:
         async def hold(number: int) -> None:
             await asyncio.sleep(number * _APART_S)
             for turn in range(self.turns):
-                level.samples.append(await self.conversation(row, number + turn))
+                sample, record = await self.conversation(row, number + turn)
+                level.samples.append(sample)
+                level.tokens_to_first += _tokens_to_first(record)
 
         watching = asyncio.create_task(self._watch(level), name="watch")
         try:
@@ -223,11 +228,24 @@ def _load_of(levels: Sequence[Level]) -> capacity.Load:
     alone = min((level for level in levels if level.mode == "async"), key=lambda level: level.conversations)
     busy_s = sum(sample.reply_end_s or 0.0 for sample in alone.samples)
     working = [number for number in alone.running if number]
+    first = percentile(alone.tokens_to_first, 50)
     return capacity.Load(
         tokens_per_s=alone.generated / busy_s if busy_s else 0.0,
         streams_each=sum(working) / len(working) / alone.conversations if working else 0.0,
+        # Those of a thinker and a writer that run at once are counted one after another, to be on the safe side.
+        tokens_to_first=first or 0.0,
         answering=busy_s / (alone.seconds * alone.conversations) if alone.seconds else 0.0,
     )
+
+
+def _tokens_to_first(record: Record) -> list[int]:
+    """Count tokens from the last word of the question until the first sentence of the answer; none without one."""
+    zero_ms = max((entry.event.last_sample_ms for entry in record.entries
+                   if isinstance(entry.event, timeline.SpeechStopped)), default=0.0)  # fmt: skip
+    said_ms = [entry.t_ms for entry in record.entries
+               if isinstance(entry.event, timeline.ReplyText) and entry.t_ms >= zero_ms]  # fmt: skip
+    # A question counts by its length: one token is weighed, what it reads is prefill.
+    return [sum(zero_ms <= 1000 * at <= said_ms[0] for at, _ in record.spent)] if said_ms else []
 
 
 def _line(level: Level) -> str:

@@ -92,20 +92,23 @@ def draw_fleet(levels: Sequence[Mapping[str, Any]], load: Load, hardware: Hardwa
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - optional
 
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    figure = Figure(figsize=(10, 4.5), layout="constrained", facecolor="white")
     measured, calculated = figure.subplots(1, 2)
-    for mode in dict.fromkeys(level["mode"] for level in levels):
+    for mode, (colour, mark) in zip(dict.fromkeys(level["mode"] for level in levels), cycle(_LOOKS)):
         of_mode = [level for level in levels if level["mode"] == mode and level["first_clause_p50_s"] is not None]
         numbers = [level["conversations"] for level in of_mode]
-        measured.plot(numbers, [level["first_clause_p50_s"] for level in of_mode], "o-", label=f"{mode}, median")
-        measured.plot(numbers, [level["first_clause_p95_s"] for level in of_mode], "x:", label=f"{mode}, 95 %")
-    measured.set(title="measured here", xlabel="conversations at once", ylabel="seconds to the first clause", ylim=0)
+        for figure_name, line, label in (("p50", "-", "median"), ("p95", ":", "95th percentile")):
+            seconds = [level[f"first_clause_{figure_name}_s"] for level in of_mode]
+            measured.plot(numbers, seconds, line, marker=mark, color=colour, label=f"{mode}, {label}")
+    measured.set(title="measured", xlabel="conversations at once", ylabel="seconds to the first clause")
+    measured.set_ylim(bottom=0)
+    measured.set_xticks(sorted({level["conversations"] for level in levels}))
     steps = [hardware.bandwidth * share / 50 for share in range(1, 101)]
     fits = [conversations(load, replace(hardware, bandwidth=step)) for step in steps]
-    calculated.plot([step / 1e9 for step in steps], fits)
-    calculated.axvline(hardware.bandwidth / 1e9, linestyle=":")
+    calculated.plot([step / 1e9 for step in steps], fits, color="black")
+    calculated.axvline(hardware.bandwidth / 1e9, linestyle=":", color="0.4")
     calculated.set(
-        title=f"calculated, not measured (batch {hardware.batch}, weights {hardware.weights / 1e9:g} GB)",
+        title=f"calculated, not measured\nweights {hardware.weights / 1e9:g} GB, batch {hardware.batch}",
         xlabel="memory bandwidth, GB/s",
         ylabel="conversations at once, at most",
     )

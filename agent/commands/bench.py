@@ -67,6 +67,7 @@ def fleet(
     weights: Annotated[float, typer.Option(metavar="GB", help="The same, for a model of this size.")] = 16.4,
     cache: Annotated[float, typer.Option(metavar="KB", help="The same: keys and values of one token.")] = 147.5,
     view: Annotated[int, typer.Option(min=1, help="The same: tokens that a stream reads.")] = 1500,
+    first_s: Annotated[float, typer.Option(min=0.01, help="The same: until a first clause is written.")] = 1.0,
     json_file: JsonFile = None,
     plot: PlotFile = None,
     quick: Annotated[bool, typer.Option("--quick", help="One conversation, one question: shows that it runs.")] = False,
@@ -79,7 +80,7 @@ def fleet(
     from agent.bench.capacity import Hardware  # noqa: PLC0415 - `--help` must be quick
     from agent.bench.fleet import Options, run  # noqa: PLC0415 - torch is slow to import
 
-    hardware = Hardware(bandwidth * 1e9, batch, weights * 1e9, cache * 1e3, view)
+    hardware = Hardware(bandwidth * 1e9, batch, weights * 1e9, cache * 1e3, view, first_s)
     counts = (1,) if quick else tuple(sorted({int(number) for number in numbers.split(",")}))
     overrides = {"models.llm": model, **engine_overrides("vllm", server, api_key_file)}
     run(invocation, overrides, Options(counts, 1 if quick else turns, hardware, json_file, plot))
