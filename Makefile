@@ -7,7 +7,7 @@
 # make llama-cpp   llama-cpp-python in an environment of its own, built for this processor, for `descant bench engine`
 # make test-leaks   attempts to make the real model tell what is private
 # make test-browser   the web page in a headless Chromium (apt-get install chromium)
-# make vllm   vLLM for this machine's processor in an environment of its own (2.7 GB), and models as it wants them
+# make vllm   vLLM for this machine's processor in an environment of its own (3.4 GB), and models as it wants them (1.5 GB)
 # make test-vllm   the engine for vLLM against that server
 # make check-compose   compose.yaml through the real `docker compose config`, which needs no Docker engine
 # make conformance   the realtime clients, each in an environment of its own, against the server
