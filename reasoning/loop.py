@@ -43,8 +43,7 @@ from reasoning.events import (
     TurnDone,
     Unsaid,
 )
-from reasoning.grounding import last_number
-from reasoning.policies import echoes, finds, judge, objection_to_result, objection_to_step
+from reasoning.policies import echoes, finds, judge, objection_to_result, objection_to_step, tells_result
 from reasoning.readout import readout
 from reasoning.steps import Steps, sentence_end, spoken_part
 from reasoning.streams import Streams
@@ -361,8 +360,7 @@ class Loop:
 
     async def _conclude(self, turn: Turn) -> None:
         """End the reply with the result of the thoughts."""
-        result = last_number(turn.steps.text)
-        if turn.said and result is not None and last_number(turn.said[-1]) == result:
+        if turn.said and tells_result(turn.said[-1], turn.steps.finished):
             return
         if self._options.readout and turn.steps.finished:
             last = readout(turn.steps.finished[-1])
@@ -477,7 +475,7 @@ class Loop:
             return verdict.reason
         if kind == "step" and grounding:
             return objection_to_step(text, turn.known, turn.steps.finished, turn.reply)
-        return objection_to_result(text, turn.steps.text) if kind == "result" else ""
+        return objection_to_result(text, turn.steps.finished) if kind == "result" else ""
 
     def _release(self, turn: Turn, text: str) -> None:
         turn.said.append(text)

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from reasoning.grounding import last_number, numbers, ungrounded
+from reasoning.grounding import last_number, names, numbers, pieces, ungrounded
+from reasoning.readout import readout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +97,8 @@ def finds(step: str, known: str) -> bool:
     return not _ANNOUNCES.match(body) and not body.endswith(("?", ":"))
 
 
+_CALLED: Final = re.compile(r"The answer is ((?:(?!\bis\b).)+)\.")
+"""A step that is read out as the answer alone, without its calculation."""
 _CLAIM: Final = re.compile(r"\b(?:answer|result|conclusion|final)\b", re.IGNORECASE)
 """Calls something the end of the working."""
 
@@ -119,12 +122,29 @@ def objection_to_step(sentence: str, user: str, steps: Sequence[str], said: str)
     return ""
 
 
-def objection_to_result(sentence: str, thoughts: str) -> str:
+def tells_result(sentence: str, steps: Sequence[str]) -> bool:
+    """Say whether a sentence ends with the result of the thoughts; false where they have none that can be compared."""
+    values, called = _result(steps)
+    if values and last_number(sentence) not in values:
+        return False
+    return bool(values or called) and values <= numbers(sentence) and called <= set(pieces(sentence))
+
+
+def objection_to_result(sentence: str, steps: Sequence[str]) -> str:
     """Say why a sentence does not tell the result of the thoughts; nothing when it does, or they have none."""
-    result = last_number(thoughts)
-    if result is not None and numbers(sentence) and result not in numbers(sentence):
-        return "not the result of the thoughts"
-    return ""
+    values, called = _result(steps)
+    other_value = numbers(sentence) and not values <= numbers(sentence)
+    other_name = names(sentence) and not called <= set(pieces(sentence))
+    return "not the result of the thoughts" if other_value or other_name else ""
+
+
+def _result(steps: Sequence[str]) -> tuple[set[float], set[str]]:
+    """Give the numbers and names of what the last step calls the answer, else the last number of all steps."""
+    called = _CALLED.fullmatch(readout(steps[-1]) or "") if steps else None
+    if called is not None:
+        return numbers(called[1]), names(f"is {called[1]}")
+    result = last_number("\n".join(steps))
+    return set() if result is None else {result}, set()
 
 
 def _repeats(sentence: str, said: str) -> bool:

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasoning.options import LoopOptions
-from reasoning.policies import HOLDING_PHRASES, Holding, finds, judge, objection_to_step
+from reasoning.policies import (
+    HOLDING_PHRASES,
+    Holding,
+    finds,
+    judge,
+    objection_to_result,
+    objection_to_step,
+    tells_result,
+)
 
 OPTIONS = LoopOptions()
 
@@ -127,3 +135,32 @@ def test_a_step_is_not_called_the_answer() -> None:
     )
     assert not objection_to_step("84 minus 12 is 72.", "What is 84 minus 12 minus 92?", steps, "")
     assert not objection_to_step("The answer is 72.", "What is 84 minus 12?", ["Answer: 72"], "")
+
+
+DAYS = [
+    "- 9 days before Sunday, December 18, 2022 is Saturday, December 11, 2022.",
+    "Answer: Thursday, December 8, 2022",
+]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "steps", "tells", "objection"),
+    [
+        # The last number alone would call this the same.
+        ("We find that the day is Saturday, December 11, 2022.", DAYS, False, True),
+        ("It is Thursday, December 8, 2022.", DAYS, True, False),
+        ("It is Saturday.", ["It is 9 days until Sunday.", "Answer: Thursday"], False, True),
+        ("Thursday is the day.", ["It is 9 days until Sunday.", "Answer: Thursday"], True, False),
+        ("That leaves 9.", ["It is 9 days until Sunday.", "Answer: Thursday"], False, False),
+        ("It takes 3 hours.", ["Result: 3 hours and 15 minutes"], False, True),
+        ("4 tickets cost 36 dollars.", ["Answer: 4 * 9 = 36"], True, False),
+        ("You pay 36 dollars for 4 tickets.", ["4 * 9 = 36"], False, False),
+        ("I'm sorry, I could not work that out.", ["4 * 9 = 36"], False, False),
+        ("It is 36.", [], False, False),
+    ],
+)
+def test_a_reply_ends_with_all_that_the_thoughts_call_the_answer(
+    sentence: str, steps: list[str], tells: bool, objection: bool
+) -> None:
+    assert tells_result(sentence, steps) is tells
+    assert bool(objection_to_result(sentence, steps)) is objection
