@@ -43,7 +43,15 @@ from reasoning.events import (
     TurnDone,
     Unsaid,
 )
-from reasoning.policies import echoes, finds, judge, objection_to_result, objection_to_step, tells_result
+from reasoning.policies import (
+    echoes,
+    finds,
+    judge,
+    objection_to_result,
+    objection_to_step,
+    several_numbers,
+    tells_result,
+)
 from reasoning.readout import readout
 from reasoning.steps import Steps, sentence_end, spoken_part
 from reasoning.streams import Streams
@@ -304,6 +312,8 @@ class Loop:
         family = self._script.family
         talks = wants_calls is not None and not await wants_calls
         log_odds = verdict.log_odds - (family.need_bias_with_tools if talks else family.need_bias)
+        if several_numbers(turn.input_text):
+            log_odds += family.need_of_numbers
         turn.tokens["probe"] += len(self._script.need)
         self._emit(Probe(NEED, log_odds, 0.0, decision=log_odds > 0))
         return log_odds > 0

@@ -79,6 +79,11 @@ def judge(sentence: str, user: str, thoughts: str, said: str, *, grounding: bool
     return Judgement(speak=True)
 
 
+def several_numbers(words: str) -> bool:
+    """Say whether there are two numbers or more to compute with, be they equal."""
+    return sum(isinstance(piece, float) for piece in pieces(words)) > 1
+
+
 _LIST_MARK: Final = re.compile(r"^\W*(?:step\s+)?\d{1,2}[.):]\s*", re.IGNORECASE)
 _ANNOUNCES: Final = re.compile(
     r"^\W*(?:(?:let's|let us|we|i|first|next|then|now|finally|need to|have to|must|will),?\s+)*"

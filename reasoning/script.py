@@ -77,6 +77,8 @@ class Family:
     need_bias: float
     """Log-odds of yes at which the need question divides small talk from problems, measured on questions of both
     kinds: with the default model small talk gives -0.8 to 0.7, problems 1.2 to 2.3."""
+    need_of_numbers: float = 0.0
+    """Log-odds that words with two numbers or more have ahead: small talk has few, and some problems give 0.6 to 1."""
     force_answer: str = "\nAnswer:"
     """Goes on with thoughts that do not come to an end: they name the best answer they have."""
     no_answer: str = "I'm sorry, I could not work that out."
@@ -132,6 +134,7 @@ _INSTRUCT: Final = Family(
     result_request="Now tell me your final answer in one short spoken sentence.",
     need_question="\n\n(Before you answer: do you have to compute something? Answer only yes or no.)",
     need_bias=0.95,
+    need_of_numbers=0.45,
 )
 _THINKING: Final = Family(
     marks=("qwen3",),

@@ -73,10 +73,12 @@ class Model:
     steps: Callable[[str], int] = lambda _: 1
     small_talk: bool = False
     """What it says when asked whether the words call for thinking."""
+    need: float | None = None
+    """The same as log-odds."""
 
     def weigh(self, before: str) -> float:
         assert FAMILY.need_question in before
-        return -20.0 if self.small_talk else 20.0
+        return self.need if self.need is not None else -20.0 if self.small_talk else 20.0
 
     def write(self, before: str, name: str) -> str:
         if name.startswith("thoughts"):
@@ -483,6 +485,14 @@ async def test_small_talk_is_answered_at_once_and_leaves_no_thoughts() -> None:
         (probe,) = one.of(Probe)
         assert not probe.decision
         await one.loop.finish("Hello to you.")
+
+
+@pytest.mark.parametrize(("question", "thinks"), [(QUESTION, True), ("Would you count my eggs?", False)])
+async def test_words_with_several_numbers_are_thought_about_in_case_of_doubt(question: str, thinks: bool) -> None:
+    async with rig(Model(need=FAMILY.need_bias - 0.1)) as one:
+        await one.loop.answer(question)
+        assert one.of(Probe)[0].decision is thinks
+        assert (last_number(one.said[-1]) == 24.0) is thinks
 
 
 async def test_direct_replies_are_a_switch() -> None:

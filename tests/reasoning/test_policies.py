@@ -14,6 +14,7 @@ from reasoning.policies import (
     judge,
     objection_to_result,
     objection_to_step,
+    several_numbers,
     tells_result,
 )
 
@@ -164,3 +165,16 @@ def test_a_reply_ends_with_all_that_the_thoughts_call_the_answer(
 ) -> None:
     assert tells_result(sentence, steps) is tells
     assert bool(objection_to_result(sentence, steps)) is objection
+
+
+@pytest.mark.parametrize(
+    ("words", "several"),
+    [
+        ("What is two plus two?", True),
+        ("If May 1st is a Friday, what day is the 8th?", True),
+        ("Tell me twenty-four jokes.", False),
+        ("How are you?", False),
+    ],
+)
+def test_numbers_are_counted_as_often_as_they_are_said(words: str, several: bool) -> None:
+    assert several_numbers(words) is several
