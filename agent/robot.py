@@ -20,7 +20,7 @@ from agent.misheard import doubt
 from audio.agreement import key
 from reasoning.calls import Tool
 from robots.events import Happening
-from robots.gate import Admitted, Question, Refused, Resumed, Source
+from robots.gate import ANSWER_WITHIN_S, Admitted, Question, Refused, Resumed, Source
 from robots.robot import QUEUE
 from robots.skills import STOP, Call, offered, parts, senseless, sentences
 from robots.vda5050.messages import ActionScope
@@ -88,6 +88,7 @@ class Hands:
         self._epoch = robot.robot.gate.epoch
         self._question: Question | None = None
         self._doubt: Doubt | None = None
+        self._doubted_at = 0.0
         self._known = False
         """Whether a place was named in this conversation."""
         self._previous: Call | None = None
@@ -157,6 +158,8 @@ class Hands:
             self._ask(self._robot.ask_to_resume())
             return None
         asked, self._doubt = self._doubt, None
+        if time.monotonic() > self._doubted_at + ANSWER_WITHIN_S:
+            asked = None
         if asked is not None and (name := _answered(words, asked, self._places)):
             return self._understood(asked.mended(name))
         if asked is not None and words in NO:
@@ -174,6 +177,7 @@ class Hands:
         self._doubt = doubt(text, places, confidence, other=other, ordinary=skills, known=self._known or anywhere)
         if self._doubt is not None:
             question = self._doubt.question(places)
+            self._doubted_at = time.monotonic()
             self._show("ears", f"asks: {question}")
             self._mind.announce(question)
             return None

@@ -8,7 +8,7 @@ import pytest
 from agent.robot import Hands, tools_of
 from reasoning.events import Call
 from robots.events import Event, Happening
-from robots.gate import Gate, Latch
+from robots.gate import ANSWER_WITHIN_S, Gate, Latch
 from robots.session import RobotSession
 from robots.vda5050.messages import Order
 from tests.agent.standing_robot import orders, standing_robot
@@ -235,6 +235,12 @@ def test_who_did_mean_the_words_as_they_were_heard_says_no(stage: Stage) -> None
 def test_after_a_stop_a_yes_does_not_bring_the_request_back(stage: Stage) -> None:
     assert stage.hands.heard("Go to the hole.") is None
     stage.hands.stop("a key")
+    assert stage.hands.heard("yes") == "yes"
+
+
+def test_a_late_yes_does_not_bring_the_request_back(stage: Stage) -> None:
+    assert stage.hands.heard("Go to the hole.") is None
+    stage.hands._doubted_at -= ANSWER_WITHIN_S + 1
     assert stage.hands.heard("yes") == "yes"
 
 
