@@ -41,7 +41,6 @@ def test_the_processor_profile_answers_and_commands_a_robot(services: Services) 
         assert stopped.returncode == 0, stopped.stderr
 
 
-@pytest.mark.broker
 @pytest.mark.vllm
 @pytest.mark.timeout(1800)
 def test_the_profile_with_a_language_model_server_answers(services: Services) -> None:

@@ -23,15 +23,17 @@ PYTHON: Final = ROOT / ".venv-vllm/bin/python"
 FOLDERS: Final = ROOT / "build/vllm"
 BLOCK: Final = 32
 """Tokens of a block of the prefix cache: the smallest that the processor build takes without a warning."""
+PLACES: Final = 16
+"""Requests that run at a time."""
 _START_S: Final = 900.0
-_ENVIRONMENT: Final = {
+ENVIRONMENT: Final = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
 }
 _OPTIONS: Final = (
-    *("--host", "127.0.0.1", "--served-model-name", "m", "--max-model-len", "4096", "--max-num-seqs", "16"),
+    *("--host", "127.0.0.1", "--served-model-name", "m", "--max-model-len", "4096", "--max-num-seqs", str(PLACES)),
     *("--enforce-eager", "--enable-prefix-caching", "--block-size", str(BLOCK), "--max-num-batched-tokens", "256"),
     *("--scheduling-policy", "priority", "--max-logprobs", "-1"),
 )
@@ -72,7 +74,7 @@ class VllmServer:
         command = [PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--model", self.folder, "--port", str(self.port)]
         self.process = subprocess.Popen(
             [*map(str, command), "--dtype", self.dtype, *_OPTIONS, *self.more],
-            env={**os.environ, **_ENVIRONMENT},
+            env={**os.environ, **ENVIRONMENT},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

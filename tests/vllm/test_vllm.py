@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -20,10 +20,10 @@ from agent.served import check_vocabulary, vocabulary_in
 from reasoning.decoder import Decoder
 from reasoning.engine import Engine, Form, Grammar, Sampling
 from reasoning.errors import BadModel
-from reasoning.events import LoopEvent, ReplyText, Thought
+from reasoning.events import LoopEvent, Probe, ReplyText, Thought
 from reasoning.grammar import Grammars
 from reasoning.loop import Loop
-from reasoning.options import LoopOptions, Mode, VllmOptions
+from reasoning.options import LoopOptions, VllmOptions
 from reasoning.safetensors_folder import open_safetensors
 from reasoning.script import Script, family_of
 from reasoning.served.plan import Limits
@@ -106,25 +106,56 @@ async def test_both_engines_rank_the_same_token_first(bfloat16: VllmServer) -> N
     assert same >= 0.97 * POSITIONS
 
 
-@pytest.mark.parametrize("mode", ["think-first", "no-think"])
-async def test_the_loop_says_the_same_on_both_engines(vllm_server: VllmServer, mode: Mode) -> None:
-    async def say(engine: Engine, script: Script) -> list[str]:
-        events: list[LoopEvent] = []
-        async with engine.session() as session:
-            options = LoopOptions(mode=mode, think_tokens=60, reply_tokens=40)
-            loop = Loop(session, script, options, events.append, time.monotonic, context=CONTEXT)
-            await loop.open()
-            for question in ("What is 12 times 7?", "And how many days has a week?"):
-                await loop.hear(question)
-                await loop.answer(question)
-                await loop.finish(" ".join(event.text for event in events if isinstance(event, ReplyText)))
-        return [event.text for event in events if isinstance(event, (ReplyText, Thought))]
+async def conversation(engine: Engine, script: Script, options: LoopOptions) -> list[LoopEvent]:
+    events: list[LoopEvent] = []
+    async with engine.session() as session:
+        options = replace(options, think_tokens=60, reply_tokens=40)
+        loop = Loop(session, script, options, events.append, time.monotonic, context=CONTEXT)
+        await loop.open()
+        for question in ("What is 12 times 7?", "And how many days has a week?"):
+            before = len(said(events))
+            await loop.hear(question)
+            await loop.answer(question)
+            await loop.finish(" ".join(said(events)[before:]))
+    return events
 
-    async with house(vllm_server) as one, embedded(vllm_server.folder, torch.float32) as other:
+
+def said(events: Sequence[LoopEvent]) -> list[str]:
+    return [event.text for event in events if isinstance(event, ReplyText)]
+
+
+def thought(events: Sequence[LoopEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Thought))
+
+
+async def on_both(server: VllmServer, options: LoopOptions) -> list[list[LoopEvent]]:
+    async with house(server) as one, embedded(server.folder, torch.float32) as other:
         script = Script(one.tokenizer, family_of("smollm2"))
-        found = await say(one.engine, script)
-        assert found == await say(other, script)
-    assert found
+        return [await conversation(engine, script, options) for engine in (one.engine, other)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        LoopOptions(mode="think-first"),
+        LoopOptions(mode="no-think"),
+        # What is said on the way depends on how far the thoughts are, which is a matter of time.
+        LoopOptions(mode="async", step_after_s=1000, direct_replies=False),
+    ],
+    ids=lambda options: options.mode,
+)
+async def test_the_loop_says_the_same_on_both_engines(vllm_server: VllmServer, options: LoopOptions) -> None:
+    mine, theirs = await on_both(vllm_server, options)
+    assert said(mine) == said(theirs)
+    assert thought(mine) == thought(theirs)
+    assert len(said(mine)) >= 2
+
+
+async def test_both_engines_ask_for_thoughts_where_the_other_does(vllm_server: VllmServer) -> None:
+    mine, theirs = await on_both(vllm_server, LoopOptions())
+    odds = [[event.log_odds for event in events if isinstance(event, Probe)] for events in (mine, theirs)]
+    assert len(odds[0]) == 2
+    assert odds[0] == pytest.approx(odds[1], abs=0.01)
 
 
 async def test_a_grammar_holds_on_a_real_server(vllm_server: VllmServer) -> None:
