@@ -54,7 +54,7 @@ test-leaks: models
 	$(VENV)/bin/python -m pytest -m leaks -s $(PYTEST_ARGS)
 
 # A real vLLM on the processor, and a broker: some twenty minutes, and two servers at a time with 3.5 GB each.
-test-vllm: vllm
+test-vllm: vllm models
 	$(VENV)/bin/python -m pytest -m vllm -s tests/reasoning tests/vllm tests/agent tests/deploy $(PYTEST_ARGS)
 
 # The web page in a real browser, against a scripted server and against the real one.
