@@ -6,7 +6,8 @@
 
 Work starts at the soft end of speech, as a wager: nothing is heard of it before the hard end, and it is taken back
 when the user goes on. A voice over the reply pauses it at once; words interrupt it; after a cough or a listener's
-"mm-hm" it goes on where it was. A stop phrase, however tentative, cuts everything in every state.
+"mm-hm" it goes on where it was. A stop phrase, however tentative, cuts everything in every state; where it is the last
+word of speech that goes on, it may be half of another ("the rain stop|ped") and must be there once more.
 
 Sans-I/O: events and seconds come in, actions go out; it reads no clock and knows neither sound nor models.
 """
@@ -129,7 +130,9 @@ class Conversation:
         self._ignored = False
         """Whether the rest of this turn is not answered."""
         self._stops = 0
-        """Commands to stop among the words of this turn."""
+        """Commands to stop among the words of this turn that were obeyed."""
+        self._commands = 0
+        """Those in the newest transcript."""
         self._hushed_s: float | None = None
         """Second at which the reply was paused."""
         self._resumed = False
@@ -205,7 +208,7 @@ class Conversation:
 
     def _began(self, event: SpeechStarted, now_s: float) -> list[Action]:
         self._soft = self._heard = self._ignored = False
-        self._speaking, self._stops = True, 0
+        self._speaking, self._stops, self._commands = True, 0, 0
         if self.state == "idle":
             self.state = "listening"
         grace = samples_of(self.options.grace_ms)
@@ -213,7 +216,7 @@ class Conversation:
         return self._hush(now_s)
 
     def _worded(self, words: Words) -> list[Action]:
-        actions = self._stopped(f"{words.committed} {words.tentative}")
+        actions = self._stopped(words)
         text = words.committed.strip()
         if self._ignored or self._stop_phrases.nothing_else(text):
             return [*actions, *self._forgotten()]
@@ -238,10 +241,13 @@ class Conversation:
             actions.append(Answer(marked(words, self.options.doubtful_below)))
         return actions
 
-    def _stopped(self, text: str) -> list[Action]:
-        commands = self._stop_phrases.heard(text)
-        new = commands[self._stops :]
-        return self._cut(new[-1], len(commands)) if new else []
+    def _stopped(self, words: Words) -> list[Action]:
+        commands = self._stop_phrases.heard(f"{words.committed} {words.tentative}")
+        whole = f"{words.committed} {' '.join(words.tentative.split()[:-1])}"
+        sure = max(len(self._stop_phrases.heard(whole)), self._commands) if words.tentative else len(commands)
+        self._commands = len(commands)
+        new = commands[self._stops : sure]
+        return self._cut(new[-1], self._stops + len(new)) if new else []
 
     def _cut(self, phrase: str, stops: int) -> list[Action]:
         self._stops = stops

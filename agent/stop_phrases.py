@@ -1,7 +1,8 @@
 """Was that a command to stop? Words in, the phrase out. Pure: knows neither sound nor whose turn it is.
 
 A phrase counts where it heads a clause ("stop the robot", "no, stop"), or stands in one with next to nothing else
-("robot stop", "could you please stop"). In the midst of a sentence it is a word like others ("where is the bus stop").
+("robot stop", "could you please stop"). In the midst of a sentence it is a word like others ("where is the bus stop"),
+and behind a subject it tells of a stop: "it stop working" is what is heard of "it stopped working".
 A stop that is lost is worse than a false one, so what is left open by this is a stop.
 """
 
@@ -24,8 +25,15 @@ _NOT: Final = frozenset({"dont", "not", "never", "doesnt", "wont", "didnt", "can
 """A command with one of these before it is another one."""
 _NAMING: Final = frozenset({"the", "a", "an", "next", "last", "first", "every", "another", "bus", "full"})
 """Right before the word, these make a noun of it: "the next stop"."""
+_TELLING: Final = frozenset(
+    {
+        *("i", "ive", "we", "weve", "he", "hes", "she", "shes", "it", "its", "they", "theyve"),
+        *("has", "have", "had", "hasnt", "havent", "hadnt"),
+    }
+)
+"""Right before the word, these make a statement of it. "You" does not: "will you stop"."""
 _OTHERS: Final = 2
-"""Other words that a clause may hold beside the phrase: "the robot stop"."""
+"""Different words that a clause may hold beside the phrase: "the robot stop"."""
 _SHORT: Final = 4
 """Words of a clause that says no more than to stop; "stop by the kitchen for a cup" says more."""
 
@@ -57,9 +65,10 @@ class StopPhrases:
                 if list(words[start : start + len(phrase)]) != phrase:
                     continue
                 before = [word for word in words[:start] if word not in _POLITE]
-                others = [word for word in (*before, *words[start + len(phrase) :]) if word not in _POLITE]
-                named = bool(before) and before[-1] in _NAMING
-                if not _NOT.intersection(before) and not named and (not before or len(others) <= _OTHERS):
+                # A word that is said again, as short decodes like to, is no further one.
+                others = {*before, *words[start + len(phrase) :]} - _POLITE - {*phrase}
+                told_of = bool(before) and (before[-1] in _NAMING or words[start - 1] in _TELLING)
+                if not _NOT.intersection(before) and not told_of and (not before or len(others) <= _OTHERS):
                     return written
         return ""
 

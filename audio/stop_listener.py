@@ -9,9 +9,9 @@ idle (phrases recognised; mean time of a decode):
 | recognised | 49 | 60 | 59 | 61 | 59 | 60 |
 | ms | 37 | 50 | 71 | 121 | 114 | 141 |
 
-So 2 s of sound are heard in a window of 3 s, 8 tokens at most. Half a word may sound like a stop ("it sto|pped" as
-"it's stop"), and the next decode, which hears more of it, knows better: so two in a row must hear a command, unless
-speech pauses behind the first. Confidences say nothing here: real stops have 0.1 to 0.6 as well.
+So 2 s of sound are heard in a window of 3 s, 8 tokens at most. Half a word may sound like a stop ("the rain stop|ped"),
+and later decodes, which hear more of it, know better: so every decode for 200 ms must hear a command, unless speech
+pauses behind the first. Confidences say nothing here: real stops have 0.1 to 0.6 as well.
 
 Whoever makes the listener says what is a command; it knows no phrases, and not what becomes of a stop.
 """
@@ -53,6 +53,10 @@ _LATELY: Final = RATE
 _ATTACK: Final = samples_of(200)
 """Between the first consonant of a word and its loudest sound."""
 
+_HOLD: Final = samples_of(200)
+"""Speech that must go on without making another word of a stop. Half a word sounds like one for no longer: the second
+half of "stopped" is heard after about 150 ms."""
+
 _CLAUSE: Final = re.compile(r"[.,!?;:…—]+(?=\s)")
 
 
@@ -78,7 +82,7 @@ class StopListener:
         self._next = 0
         self._heard = False
         self._suspect: StopHeard | None = None
-        """What the newest decode heard, and no other one yet."""
+        """What all decodes have heard since, and has not been told."""
         self._task: asyncio.Task[None] | None = None
         self._levels: deque[tuple[int, float]] = deque()
         """Where a frame ended, and how loud it was."""
@@ -145,11 +149,10 @@ class StopListener:
         if not phrase or min(word.confidence for word in heard.words) < self._options.stop_confidence:
             self._suspect = None
             return
-        stop, again = StopHeard(turn, phrase, now), self._suspect is not None
-        if again or self._onset is None:
+        stop = StopHeard(turn, phrase, now)
+        self._suspect = self._suspect or stop
+        if self._onset is None or now - self._suspect.at >= _HOLD:
             self._tell(stop)
-        else:
-            self._suspect = stop
 
     def _tell(self, stop: StopHeard) -> None:
         self._heard, self._suspect = True, None

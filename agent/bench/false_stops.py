@@ -1,8 +1,9 @@
 """How often ordinary speech is taken for a stop: minutes of it through the ears, faster than real time.
 
-Real voices, voice activity, stop listener and final transcripts. A short decode takes no time here, so that as many
-are made as the settings allow: more than a busy machine would make, and each is a chance to be wrong. Partial
-transcripts are left out. Text: everyday sentences (`ordinary.txt`), and a story that comes with reasoning-gym.
+Real voices, and all that may hear a stop at the desk: voice activity, stop listener, partial and final transcripts, and
+the rules of turn-taking. A decode takes no time here, so that as many are made as the settings allow: more than a busy
+machine would make, and each is a chance to be wrong. Text: everyday sentences (`ordinary.txt`), and a story that comes
+with reasoning-gym.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from importlib.resources import files as package_files
 from typing import TYPE_CHECKING, Final
 
@@ -18,11 +19,12 @@ import numpy as np
 
 from agent.bench.stopping import stoppable
 from agent.bench.voices import installed, spoken
+from agent.conversation import Conversation, HardStop
 from agent.errors import BenchExtraMissing
 from agent.stop_phrases import StopPhrases
 from audio.clock import FRAME, RATE
 from audio.ears import Ears
-from audio.messages import StopHeard, Words
+from audio.messages import StopHeard
 from audio.synthesizer import Synthesizer
 from audio.transcriber import Transcriber
 from audio.vad import VoiceActivity
@@ -32,14 +34,17 @@ if TYPE_CHECKING:
 
     from agent.config import Settings
     from agent.models import Files
+    from agent.options import TurnOptions
     from audio.clock import Sound
+    from audio.messages import EarsEvent
 
 _PAUSE_S: Final = 1.2
 """Between two sentences: each is a turn of its own, s."""
-_NEVER_MS: Final = 10**9
 _FLOOR: Final = 1e-4
 _SENTENCE: Final = re.compile(r"(?<=[.!?])[\"”]?\s+(?=[A-Z\"“])")
 _LISTENERS: Final = 2
+_VOICES: Final = ("en-us+m3", "en-gb-x-rp+f2", "en-gb-x-gbclan+m7", "en-029")
+"""Of espeak-ng, which say nothing in other benchmarks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +71,13 @@ class FalseStop:
 class Listened:
     """What came of it."""
 
-    seconds: dict[str, float]
+    skipped: int
+    """Sentences at the beginning that were not said."""
+    sentences: int = 0
+    """That were said."""
+    seconds: dict[str, float] = field(default_factory=dict)
     """Of speech without the pauses, by voice."""
-    stops: list[FalseStop]
+    stops: list[FalseStop] = field(default_factory=list)
     ended: bool = False
     """Whether the run was told to end."""
 
@@ -101,20 +110,20 @@ def sentences(command: Callable[[str], str]) -> list[str]:
     ]
 
 
-async def listen(files: Files, settings: Settings, minutes: float) -> Listened:
+async def listen(files: Files, settings: Settings, minutes: float, skip: int = 0) -> Listened:
     """Say so many minutes of ordinary speech in every voice in turn, and count the stops that are heard.
 
-    Told to end, it gives what was heard until then.
+    Told to end, it gives what was heard until then. `skip`: sentences at the beginning that an earlier run has said.
     """
-    phrases = StopPhrases(settings.turns.stop_phrases)
-    texts = _in_turn(sentences(phrases.command), installed())
-    listened = Listened({}, [])
-    options = replace(settings.ears, partial_every_ms=_NEVER_MS)
+    phrases, options = StopPhrases(settings.turns.stop_phrases), settings.ears
+    texts = itertools.islice(_in_turn(sentences(phrases.command), installed(_VOICES)), skip, None)
+    listened = Listened(skip)
 
     async def work(synthesizer: Synthesizer) -> None:
         ears = Ears(VoiceActivity(options), Transcriber(files.asr, options), options, command=phrases.command)
         async with ears:
-            await _listen(ears, phrases, _spoken(synthesizer, texts, 60 * minutes, listened), listened)
+            speech = _spoken(synthesizer, texts, 60 * minutes, listened)
+            await _listen(ears, settings.turns, speech, listened)
 
     voice = next(files.voice.glob("*.onnx"))
     with stoppable(listened.end):
@@ -137,32 +146,36 @@ async def _spoken(
     while sum(listened.seconds.values()) < seconds and not listened.ended:
         said = next(texts)
         sound = await spoken(synthesizer, said.voice, said.text)
+        listened.sentences += 1
         listened.seconds[said.voice] = listened.seconds.get(said.voice, 0.0) + len(sound) / RATE
         yield said, sound
 
 
 async def _listen(
-    ears: Ears, phrases: StopPhrases, speech: AsyncIterator[tuple[Utterance, Sound]], listened: Listened
+    ears: Ears, turns: TurnOptions, speech: AsyncIterator[tuple[Utterance, Sound]], listened: Listened
 ) -> None:
     noise = np.random.default_rng(0)
     now = Utterance("", "")
+    conversation = Conversation(turns)
 
-    def heard(event: StopHeard) -> None:
-        listened.stops.append(FalseStop(now.voice, now.text, "listener", event.phrase))
+    def hear(event: EarsEvent | StopHeard) -> None:
+        for action in conversation.receive(event, 0.0):
+            if isinstance(action, HardStop):
+                by = "listener" if isinstance(event, StopHeard) else "transcript"
+                listened.stops.append(FalseStop(now.voice, now.text, by, action.phrase))
 
     async def read() -> None:
         async for event in ears.events():
-            if isinstance(event, Words) and event.final and (phrase := phrases.command(event.committed)):
-                listened.stops.append(FalseStop("", event.committed, "transcript", phrase))
+            hear(event)
 
-    ears.stops.on_stop, ears.stops.wanted = heard, True
+    ears.stops.on_stop, ears.stops.wanted = hear, True
     async with asyncio.TaskGroup() as group:
         group.create_task(read())
         async for said, sound in speech:
             now = said
             for frame in _frames(sound, noise):
                 await ears.receive(frame)
-                await ears.stops.judged()
+                await ears.caught_up()
         await ears.close()
 
 

@@ -59,6 +59,8 @@ class Wanted:
     """Whether the spoken tasks are run, and nothing else."""
     ordinary: float
     """Minutes of ordinary speech to listen to, and nothing else; 0: none."""
+    skip: int
+    """Sentences of it that an earlier run has said."""
     split: robot_tasks.Split
     phrasings: tuple[int, ...] | None
     """Numbers of the phrasings; None: all."""
@@ -88,7 +90,7 @@ async def _measured(
     settings: Settings, files: Files, wanted: Wanted, console: Console
 ) -> tuple[dict[str, Any], list[Target]]:
     if wanted.ordinary:
-        return await _ordinary(settings, files, wanted.ordinary, console)
+        return await _ordinary(settings, files, wanted, console)
     async with open_embedded(files.llm, settings.engine) as (engine, script):
         models = Models(engine, script, files, settings)
         if wanted.tasks:
@@ -160,10 +162,10 @@ async def _tasks(models: Models, wanted: Wanted, console: Console) -> tuple[dict
 
 
 async def _ordinary(
-    settings: Settings, files: Files, minutes: float, console: Console
+    settings: Settings, files: Files, wanted: Wanted, console: Console
 ) -> tuple[dict[str, Any], list[Target]]:
-    with console.status(f"listening to {minutes:g} minutes of ordinary speech"):
-        listened = await false_stops.listen(files, settings, minutes)
+    with console.status(f"listening to {wanted.ordinary:g} minutes of ordinary speech"):
+        listened = await false_stops.listen(files, settings, wanted.ordinary, wanted.skip)
     table = Table("voice", "minutes", box=None)
     for voice, seconds in listened.seconds.items():
         table.add_row(voice, f"{seconds / 60:.1f}")
@@ -173,7 +175,10 @@ async def _ordinary(
     if not listened.hours:
         raise ReportError("the benchmark was ended before its first sentence; let it run for a minute at least")
     rate = len(listened.stops) / listened.hours
-    console.print(f"false stops: {len(listened.stops)} in {60 * listened.hours:.1f} minutes of speech")
+    console.print(
+        f"false stops: {len(listened.stops)} in {listened.sentences} sentences, {60 * listened.hours:.1f} minutes of "
+        f"speech; to go on where this ended: --skip {listened.skipped + listened.sentences}"
+    )
     return asdict(listened), [Target("false_stops_per_hour_of_speech", rate, at_most=FALSE_STOPS_PER_HOUR)]
 
 

@@ -28,9 +28,9 @@ _EDGE: Final = 0.02
 """Part of the peak below which a recorded word has ended."""
 
 
-def installed() -> tuple[str, ...]:
-    """Name the voices that there are."""
-    return (PIPER, *(ESPEAK if shutil.which("espeak-ng") else ()))
+def installed(more: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Name the voices that there are; `more`: further ones of espeak-ng."""
+    return (PIPER, *((*ESPEAK, *more) if shutil.which("espeak-ng") else ()))
 
 
 async def spoken(synthesizer: Synthesizer, voice: str, text: str) -> Sound:

@@ -212,6 +212,9 @@ def robot(
         float,
         typer.Option("--ordinary", metavar="MINUTES", help="Instead: how often is ordinary speech taken for a stop?"),
     ] = 0.0,
+    skip: Annotated[
+        int, typer.Option("--skip", min=0, help="Sentences of ordinary speech that an earlier run has said.")
+    ] = 0,
     split: Annotated[str, typer.Option("--split", metavar="test|develop", help="test is for reporting only.")] = "test",
     phrasing: Annotated[
         list[int] | None, typer.Option("--phrasing", min=1, help="Only this phrasing of each task; repeatable.")
@@ -233,6 +236,7 @@ def robot(
         news=1 if quick else news,
         tasks=tasks,
         ordinary=1.0 if quick and ordinary else ordinary,
+        skip=skip,
         split="test" if split == "test" else "develop",
         phrasings=chosen,
         json_file=json_file,

@@ -214,12 +214,27 @@ def test_a_stop_phrase_stops_everything_in_every_state(state: str, *, tentative:
         assert conversation.state == "wagered"
     events: list[EarsEvent] = [] if state in {"listening", "wagered"} else [LATER]
     said = "I say. Stop!" if state in {"listening", "wagered"} else "Stop!"
-    actions = told(conversation, *events, words("" if tentative else said, tentative=said if tentative else ""))
+    heard = words("", tentative=f"{said} What") if tentative else words(said)
+    actions = told(conversation, *events, heard)
     assert HardStop("stop") in actions
     cut = {"answering": Interrupt(), "wagered": TakeBack()}.get(state)
     assert cut is None or cut in actions
     assert actions.count(HardStop("stop")) == 1
     assert HardStop("stop") not in told(conversation, words(said), SOFT, words(said), words(said, final=True), HARD)
+
+
+def test_the_last_tentative_word_may_be_half_of_another_and_must_be_heard_again() -> None:
+    conversation = answering()
+    once = words("", tentative="the rain stop")
+    assert HardStop("stop") not in told(conversation, LATER, once, words("the rain stopped"), once)
+    assert HardStop("stop") in told(conversation, once)
+    assert HardStop("stop") not in told(conversation, once, words("the rain stop"), words("the rain stop", final=True))
+
+
+def test_speech_that_pauses_leaves_no_half_word() -> None:
+    conversation = answering()
+    assert HardStop("stop") not in told(conversation, LATER, words("", tentative="Stop"))
+    assert HardStop("stop") in told(conversation, SOFT, words("Stop."))
 
 
 def test_stop_alone_is_not_answered_and_stop_with_more_is() -> None:
@@ -300,6 +315,8 @@ class Turns(RuleBasedStateMachine):
         self.in_turn = self.soft = self.final = False
         self.outstanding = self.released = self.paused = self.unprompted = False
         self.last = ""
+        self.stops = 0
+        """Commands in the newest transcript of the turn."""
 
     def check(self, actions: list[Action], event: EarsEvent | None = None) -> list[Action]:  # noqa: C901 - a table
         for action in actions:
@@ -334,6 +351,7 @@ class Turns(RuleBasedStateMachine):
                     assert phrase == "stop"
                     assert isinstance(event, Words)
                     assert "stop" in f"{event.committed} {event.tentative}".lower()
+                    assert event.tentative != "stop" or "Stop!" in event.committed or self.stops
                 case HoldOpen():
                     assert self.soft
                     assert not self.final
@@ -353,6 +371,7 @@ class Turns(RuleBasedStateMachine):
         self.last = text.strip()
         was_released, was_paused = self.released, self.paused
         actions = self.tell(words(text, final=final, tentative=tentative))
+        self.stops = (text == "Stop!") + (tentative == "stop")
         kinds = [type(action) for action in actions]
         stopped = HardStop in kinds
         ordinary = self.last not in {"", "mm-hm", "Yeah, okay.", "Stop!"}
@@ -364,7 +383,7 @@ class Turns(RuleBasedStateMachine):
     @precondition(lambda self: not self.in_turn)
     @rule()
     def start(self) -> None:
-        self.in_turn, self.soft, self.final, self.last = True, False, False, ""
+        self.in_turn, self.soft, self.final, self.last, self.stops = True, False, False, "", 0
         assert self.tell(STARTED) == ([Hush()] if self.released else [])
 
     @precondition(lambda self: self.in_turn and not self.final)

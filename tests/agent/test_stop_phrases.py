@@ -13,7 +13,8 @@ PHRASES = StopPhrases(TurnOptions().stop_phrases)
     [
         *("stop", "Stop!", "STOP.", "stop stop stop", "No, stop!", "Robot stop", "please stop now", "Stop it."),
         *("could you please stop", "Stop the robot right there at the door", "Wait. Stop!", "I am late, stop"),
-        *("make that stop", "the robot stop"),
+        *("make that stop", "the robot stop", "you stop", "It's okay. Stop!", "will it, stop!"),
+        *("robot stop robot stop robot", "the robot stop robot stop the robot"),
         *("Halt!", "be quiet", "Be quiet, please.", "Arrête !", "¡Para!", "stopp", "okay, shut up"),
     ],
 )
@@ -44,6 +45,7 @@ def test_commands(text: str) -> None:
             "A full stop.",
             "he had to be quiet about it all day",
         ),
+        *("It stop raining.", "It's stop working", "he has stop", "They stop there", "I never stop.", "She halt."),
     ],
 )
 def test_no_commands(text: str) -> None:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audio.agreement import Word
 from audio.clock import FRAME, RATE, Sound, samples_of
@@ -25,6 +29,8 @@ class Script:
     def __init__(self, *texts: str, confidence: float = 0.9) -> None:
         self.texts, self.confidence = list(texts), confidence
         self.lengths: list[int] = []
+        self.times: list[int] = []
+        """Where the sounds ended."""
 
     async def __call__(self, sound: Sound) -> Hypothesis:
         self.lengths.append(len(sound))
@@ -33,33 +39,64 @@ class Script:
 
 
 async def speak(
-    script: Script, *, until_ms: int, wanted: bool = True, each: Callable[[StopListener, int], None] = lambda *_: None
+    script: Script,
+    *,
+    until_ms: int,
+    wanted: bool = True,
+    each: Callable[[StopListener, int], None] = lambda *_: None,
+    options: EarsOptions = OPTIONS,
 ) -> tuple[StopListener, list[StopHeard]]:
     """Speech from the first sample on; every decode is complete before the next frame."""
-    listener, heard = StopListener(script, command, OPTIONS), list[StopHeard]()
+    listener, heard = StopListener(script, command, options), list[StopHeard]()
     listener.on_stop, listener.wanted = heard.append, wanted
     listener.began(1, 0, 0)
     for now in range(FRAME, samples_of(until_ms), FRAME):
         each(listener, now)
         start = listener.due(now)
         if start is not None:
+            script.times.append(now)
             listener.listen(np.zeros(now - start, np.float32), start, now)
             await listener.judged()
     await listener.close()
     return listener, heard
 
 
-async def test_a_stop_is_told_once_for_each_breath_when_two_decodes_in_a_row_hear_it() -> None:
+async def test_a_stop_is_told_once_for_each_breath_when_it_is_heard_for_a_fifth_of_a_second() -> None:
     script = Script("sto", "Stop.")
     _, heard = await speak(script, until_ms=1000)
     assert [(stop.turn, stop.phrase) for stop in heard] == [(1, "stop")]
-    assert heard[0].at <= samples_of(240 + 2 * OPTIONS.stop_every_ms + 60)
-    assert len(script.lengths) == 3
+    assert heard[0].at <= samples_of(240 + 3 * OPTIONS.stop_every_ms + 60)
+    assert len(script.lengths) == 4
 
 
 async def test_half_a_word_that_sounds_like_a_stop_is_none_when_more_of_it_is_heard() -> None:
     _, heard = await speak(Script("Stop", "it rains", "Stop", "it rains again"), until_ms=3000)
     assert not heard
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=12),
+    st.sampled_from([60, 120, 200, 350]),
+    st.sampled_from([240, 500, 900, None]),
+)
+def test_a_stop_is_told_where_it_was_heard_for_long_enough_or_speech_paused_behind_it(
+    hears: list[bool], every_ms: int, pause_ms: int | None
+) -> None:
+    options = replace(OPTIONS, stop_every_ms=every_ms)
+    texts = [*("Stop." if stop else "it rains" for stop in hears), "it rains"]
+
+    def pause(listener: StopListener, now: int) -> None:
+        if pause_ms is not None and now == samples_of(pause_ms):
+            listener.paused()
+
+    script = Script(*texts)
+    _, told = asyncio.run(speak(script, until_ms=5000, each=pause, options=options))
+    expected, since = False, None
+    for at, text in zip(script.times, texts, strict=False):
+        since = (at if since is None else since) if text == "Stop." else None
+        expected |= since is not None and at - since >= samples_of(200)
+    expected |= since is not None and pause_ms is not None and script.times[-1] <= samples_of(pause_ms)
+    assert len(told) == expected
 
 
 async def test_a_stop_that_only_the_last_decode_before_a_pause_could_hear_is_told_at_the_pause() -> None:

@@ -2,15 +2,26 @@ from __future__ import annotations
 
 import itertools
 from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from agent.bench import false_stops
-from agent.bench.false_stops import Listened, Utterance, _frames, _in_turn, _spoken, sentences
+from agent.bench.false_stops import Listened, Utterance, _frames, _in_turn, _listen, _spoken, sentences
 from agent.options import TurnOptions
 from agent.stop_phrases import StopPhrases
+from audio.agreement import Word
 from audio.clock import FRAME, RATE, Sound
+from audio.decoder import Hypothesis
+from audio.ears import Ears
+from audio.options import EarsOptions
+from audio.transcriber import Transcriber
+from audio.vad import VoiceActivity
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 COMMAND = StopPhrases(TurnOptions().stop_phrases).command
 
@@ -38,7 +49,7 @@ def test_a_sentence_is_followed_by_a_pause_that_ends_its_turn() -> None:
 
 
 def test_hours_are_those_of_speech() -> None:
-    assert Listened({"a": 1800.0, "b": 900.0}, []).hours == 0.75
+    assert Listened(0, seconds={"a": 1800.0, "b": 900.0}).hours == 0.75
 
 
 async def test_told_to_end_no_further_sentence_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,9 +57,37 @@ async def test_told_to_end_no_further_sentence_is_said(monkeypatch: pytest.Monke
         return np.ones(RATE, np.float32)
 
     monkeypatch.setattr(false_stops, "spoken", say)
-    listened = Listened({}, [])
+    listened = Listened(0)
     async with aclosing(_spoken(None, iter([Utterance("a", "one"), Utterance("a", "two")]), 60, listened)) as speech:  # type: ignore[arg-type]
         assert (await anext(speech))[0].text == "one"
         listened.end()
         assert [said async for said in speech] == []
     assert listened.seconds == {"a": 1.0}
+    assert listened.sentences == 1
+
+
+class Hears:
+    """Hears a sentence of its own in every transcript."""
+
+    def __init__(self, text: str) -> None:
+        self._words = tuple(Word(word, 0.9) for word in text.split())
+
+    def decode(self, _: Sound, *, final: bool, expected: str = "") -> Hypothesis:  # noqa: ARG002 - all are the same
+        return Hypothesis(self._words, -0.2, 0.0)
+
+    def spot(self, _: Sound) -> Hypothesis:
+        return Hypothesis((), -0.2, 0.0)
+
+
+@pytest.mark.parametrize(("text", "heard"), [("Please stop.", ["stop"]), ("Where is the bus stop?", [])])
+async def test_a_stop_in_a_transcript_counts_once_with_what_was_said(text: str, heard: list[str]) -> None:
+    async def speech() -> AsyncGenerator[tuple[Utterance, Sound]]:
+        yield Utterance("a", "It stopped."), np.full(RATE, 0.5, np.float32)
+
+    options, listened = EarsOptions(), Listened(0)
+    activity = VoiceActivity(options, lambda chunk: float(np.abs(chunk).max() > 0.1))
+    transcriber = Transcriber(Path(), options, lambda *_: Hears(text))
+    async with Ears(activity, transcriber, options, StopPhrases(TurnOptions().stop_phrases).command) as ears:
+        await _listen(ears, TurnOptions(), speech(), listened)
+    assert [stop.phrase for stop in listened.stops] == heard
+    assert {(stop.voice, stop.text, stop.by) for stop in listened.stops} <= {("a", "It stopped.", "transcript")}
