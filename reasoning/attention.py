@@ -1,17 +1,19 @@
-"""Attention of many streams over shared blocks: one product a block, merged by log-sum-exp.
+"""Attention of many streams over shared blocks: one product a stretch of keys, merged by log-sum-exp.
 
-A query is rotated once for each block that it reads, by its distance to that block's start, so the score depends
-only on distances and the cached keys stay as they are (arXiv 2512.10931, section 3.3). All rows that read the same
-stretch of a block go through one attention call, whatever stream they belong to; the parts of a row are then joined
-with weights exp(log-sum-exp), which is exact.
+A query is rotated once for each stretch that it reads, by its distance to where that stretch begins, so the score
+depends only on distances and the cached keys stay as they are (arXiv 2512.10931, section 3.3). Blocks that lie side by
+side are one stretch: `settle` brings those together that are read so for long. All rows that read the same stretch
+go through one attention call, whatever stream they belong to; the parts of a row are then joined with weights
+exp(log-sum-exp), which is exact.
 
 `plan` is built once a step and used by every layer. Knows nothing about weights or what runs are for.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from reasoning.cache import BlockCache
+    from reasoning.cache import BlockCache, Strip
+
+_PATIENCE: Final = 8
+"""Steps for which a block is read behind another one until it moves there: a question is gone by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +40,23 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    cache: BlockCache
-    start: int
-    """Position in the block of the first row."""
+    keys: Sequence[Tensor]
+    """For each layer, where the keys go: a view [kv heads, rows, head size] into a cache."""
+    values: Sequence[Tensor]
     rows: slice
+    pairs: slice
+    """Pairs of these rows with the stretch that ends in them: there a key turns as far as its query."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    cache: BlockCache
-    start: int
-    stop: int
+    keys: Sequence[Tensor]
+    """For each layer, a view [kv heads, tokens, head size] into a cache."""
+    values: Sequence[Tensor]
     causal: bool
-    """True: row i of the read sees keys start..start+i. False: every row sees start..stop."""
+    """True: row i of the read sees the keys 0..i. False: every row sees all of them."""
     pairs: slice
-    """Which (row, block) pairs read this stretch."""
+    """Which (row, stretch) pairs read this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,89 +65,151 @@ class Plan:
 
     writes: Sequence[_Write]
     reads: Sequence[_Read]
-    key_turn: tuple[Tensor, Tensor]
-    """Cosine and sine [rows, 1, head size] that turn a new key to its block-local position."""
-    query_turn: tuple[Tensor, Tensor]
-    """Cosine and sine [pairs, 1, head size] that turn a query to its distance from a block's start."""
-    pair_rows: Tensor
-    """Row of each pair [pairs]."""
+    turns: tuple[Tensor, Tensor]
+    """Cosine and sine [pairs, 1, head size] that turn a query to its distance from where a stretch begins."""
+    pair_rows: Tensor | None
+    """Row of each pair [pairs]; None where the pairs are the rows."""
     gather: Tensor | None
-    """Pairs of each row [rows, most pairs a row has]; where a row has fewer, the index behind the last pair.
-    None where every row reads one stretch only."""
+    """Pairs of each row [rows, most pairs a row has]; None where the pairs are the rows."""
+    absent: Tensor | None
+    """Where a row has fewer pairs than that [rows, most, 1, 1]; None where none has."""
 
 
-def plan(runs: Sequence[Run], cos: Tensor, sin: Tensor) -> Plan:
-    """Lay out one step. `cos` and `sin` [positions, head size] are the model's rotation tables.
+@dataclass(slots=True)
+class _Stretch:
+    """Consecutive keys of a strip, and who reads them."""
+
+    strip: Strip
+    start: int
+    stop: int
+    causal: bool
+    rows: list[int] = field(default_factory=list)
+    distances: list[int] = field(default_factory=list)
+    """Of each row from where position 0 of the stretch's keys would be."""
+
+
+class _Stretches:
+    """Collects what the rows of a step read."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, int, int, bool], _Stretch] = {}
+
+    def read(self, strip: Strip, start: int, stop: int, rows: range, distance: int, *, causal: bool = False) -> None:
+        """Let consecutive rows read a stretch, the first of them from this distance."""
+        stretch = self._found.setdefault((id(strip), start, stop, causal), _Stretch(strip, start, stop, causal))
+        stretch.rows.extend(rows)
+        stretch.distances.extend(range(distance, distance + len(rows)))
+
+    def all(self) -> list[_Stretch]:
+        """Give the stretches."""
+        return list(self._found.values())
+
+
+def settle(runs: Sequence[Run], frequencies: Tensor) -> None:
+    """Move blocks that are read one behind the other for long side by side, and make room for the runs' tokens."""
+    written = {id(run.view[-1]) for run in runs}
+    for run in runs:
+        before: BlockCache | None = None
+        for cache in run.view:
+            if before is not None and cache.strip is not before.strip and id(before) not in written:
+                cache.waited += 1
+                if cache.waited > _PATIENCE:
+                    cache.follow(before, partial(_shifted, frequencies))
+            before = cache if cache.length else before
+    # In the order of their places: a block may push away those behind it, never those before.
+    for run in sorted(runs, key=lambda run: run.view[-1].start):
+        run.view[-1].reserve(run.view[-1].length + len(run.tokens))
+
+
+def plan(runs: Sequence[Run], frequencies: Tensor) -> Plan:
+    """Lay out one step; see `rotary_frequencies`. The caches have room for the tokens.
 
     Within a step every run sees all new tokens of the others' blocks, and its own causally.
     """
-    writes, first = [], 0
+    stretches, first = _Stretches(), 0
     grown = {id(run.view[-1]): run.view[-1].length + len(run.tokens) for run in runs}
-    wanted: dict[tuple[int, int, int, bool, int], tuple[BlockCache, list[tuple[int, int]]]] = {}
-    for number, run in enumerate(runs):
+    for run in runs:
         own, count = run.view[-1], len(run.tokens)
-        writes.append(_Write(own, own.length, slice(first, first + count)))
-        start = sum(grown.get(id(cache), cache.length) for cache in run.view[:-1])
+        rows = range(first, first + count)
+        position = sum(grown.get(id(cache), cache.length) for cache in run.view[:-1]) + own.length
         begin = 0
-        for cache in run.view[:-1]:
-            length = grown.get(id(cache), cache.length)
-            if length:
-                rows = [(first + i, start + own.length + i - begin) for i in range(count)]
-                wanted.setdefault((id(cache), 0, length, False, 0), (cache, []))[1].extend(rows)
+        for strip, start, length, origin in _side_by_side(run, grown):
+            distance = position - begin + origin
             begin += length
-        rows = [(first + i, own.length + i) for i in range(count)]
-        if count == 1:
-            wanted[id(own), 0, own.length + 1, False, number + 1] = (own, rows)
-        else:
-            if own.length:
-                wanted[id(own), 0, own.length, False, number + 1] = (own, rows)
-            wanted[id(own), own.length, own.length + count, True, number + 1] = (own, rows)
+            if begin <= position or count == 1:
+                stretches.read(strip, start, start + length, rows, distance)
+                continue
+            before = length - count
+            if before:
+                stretches.read(strip, start, start + before, rows, distance)
+            stretches.read(strip, start + before, start + length, rows, distance, causal=True)
         first += count
-    return _laid_out(writes, wanted, first, cos, sin)
+    return _laid_out(runs, stretches.all(), frequencies)
 
 
-def _laid_out(
-    writes: list[_Write],
-    wanted: dict[tuple[int, int, int, bool, int], tuple[BlockCache, list[tuple[int, int]]]],
-    rows: int,
-    cos: Tensor,
-    sin: Tensor,
-) -> Plan:
+def _side_by_side(run: Run, grown: dict[int, int]) -> list[tuple[Strip, int, int, int]]:
+    """Give the stretches of a view: strip, first slot, tokens, and the position at which the first key is rotated."""
+    found: list[tuple[Strip, int, int, int]] = []
+    for cache in run.view:
+        length = grown.get(id(cache), cache.length)
+        if found:
+            strip, start, before, origin = found[-1]
+            if (cache.strip, cache.start, cache.origin) == (strip, start + before, origin + before):
+                found[-1] = (strip, start, before + length, origin)
+                continue
+        if length:
+            found.append((cache.strip, cache.start, length, cache.origin))
+    return found
+
+
+def _laid_out(runs: Sequence[Run], stretches: Sequence[_Stretch], frequencies: Tensor) -> Plan:
     reads: list[_Read] = []
     pair_rows: list[int] = []
     distances: list[int] = []
-    of_row: list[list[int]] = [[] for _ in range(rows)]
-    for (_, start, stop, causal, _), (cache, pairs) in wanted.items():
-        reads.append(_Read(cache, start, stop, causal, slice(len(pair_rows), len(pair_rows) + len(pairs))))
-        for row, distance in pairs:
-            of_row[row].append(len(pair_rows))
+    pairs_of: list[list[int]] = [[] for _ in range(sum(len(run.tokens) for run in runs))]
+    own_pair: dict[tuple[int, int, int], int] = {}
+    for stretch in stretches:
+        span = slice(stretch.start, stretch.stop)
+        pairs = slice(len(pair_rows), len(pair_rows) + len(stretch.rows))
+        keys, values = stretch.strip.keys[:, :, span].unbind(), stretch.strip.values[:, :, span].unbind()
+        reads.append(_Read(keys, values, stretch.causal, pairs))
+        for row in stretch.rows:
+            own_pair.setdefault((id(stretch.strip), stretch.stop, row), len(pair_rows))
+            pairs_of[row].append(len(pair_rows))
             pair_rows.append(row)
-            distances.append(distance)
-    most = max(map(len, of_row))
-    padded = [pairs + [len(pair_rows)] * (most - len(pairs)) for pairs in of_row]
-    device = cos.device
-    keys = torch.tensor([w.start + i for w in writes for i in range(w.rows.stop - w.rows.start)], device=device)
-    queries = torch.tensor(distances, device=device)
-    return Plan(
-        writes,
-        reads,
-        (cos[keys].unsqueeze(1), sin[keys].unsqueeze(1)),
-        (cos[queries].unsqueeze(1), sin[queries].unsqueeze(1)),
-        torch.tensor(pair_rows, device=device),
-        torch.tensor(padded, device=device) if most > 1 else None,
-    )
+        distances.extend(stretch.distances)
+    writes, first = [], 0
+    for run in runs:
+        own, count = run.view[-1], len(run.tokens)
+        start = own.start + own.length
+        pair = own_pair[id(own.strip), start + count, first]
+        span = slice(start, start + count)
+        keys, values = own.strip.keys[:, :, span].unbind(), own.strip.values[:, :, span].unbind()
+        writes.append(_Write(keys, values, slice(first, first + count), slice(pair, pair + count)))
+        first += count
+    device = frequencies.device
+    cos, sin = turns(torch.tensor(distances, device=device), frequencies)
+    step = partial(Plan, writes, reads, (cos.unsqueeze(1), sin.unsqueeze(1)))
+    if pair_rows == list(range(first)):
+        return step(None, None, None)
+    most = max(map(len, pairs_of))
+    gather = torch.tensor([pairs + pairs[:1] * (most - len(pairs)) for pairs in pairs_of], device=device)
+    lacking = torch.tensor([[i >= len(pairs) for i in range(most)] for pairs in pairs_of], device=device)
+    absent = lacking[:, :, None, None] if len(pair_rows) < first * most else None
+    return step(torch.tensor(pair_rows, device=device), gather, absent)
 
 
-def turn_tables(
-    positions: int, size: int, base: float, scale: float = 1.0, factors: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Tables of cosine and signed sine [positions, size] for `turn`; `factors` [size / 2] divide the frequencies."""
+def rotary_frequencies(size: int, base: float, scale: float = 1.0, factors: Tensor | None = None) -> Tensor:
+    """Radians a position by which each rotary pair turns, float64 [size / 2]; `factors` [size / 2] divide them."""
     frequencies = base ** (-torch.arange(0, size, 2, dtype=torch.float64) / size) / scale
-    if factors is not None:
-        frequencies = frequencies / factors.double().cpu()
-    angles = torch.outer(torch.arange(positions, dtype=torch.float64), frequencies)
-    cos, sin = angles.cos(), angles.sin()
-    return torch.cat((cos, cos), dim=-1).float(), torch.cat((-sin, sin), dim=-1).float()
+    return frequencies if factors is None else frequencies / factors.double().cpu()
+
+
+def turns(positions: Tensor, frequencies: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and signed sine [positions, head size] for `turn`, float32."""
+    angles = torch.outer(positions.double(), frequencies)
+    cos, sin = angles.cos().float(), angles.sin().float()
+    return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
 
 def turn(x: Tensor, cos_sin: tuple[Tensor, Tensor]) -> Tensor:
@@ -152,58 +221,56 @@ def turn(x: Tensor, cos_sin: tuple[Tensor, Tensor]) -> Tensor:
     return torch.addcmul(x * cos, swapped, sin).to(x.dtype)
 
 
-def attend(layer: int, step: Plan, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def _shifted(frequencies: Tensor, keys: Tensor, positions: int) -> Tensor:
+    """Rotate keys further, all by as many positions."""
+    return turn(keys, turns(torch.tensor([positions], device=keys.device), frequencies))
+
+
+def attend(layer: int, step: Plan, q_k: Tensor, v: Tensor) -> Tensor:
     """Write the step's keys and values and give each row's attention over its view.
 
-    Shapes: `q` [rows, heads, head size], `k` and `v` [rows, kv heads, head size]; the result is like `q`.
+    Shapes: `q_k` [rows, heads + kv heads, head size] with queries first, `v` [rows, kv heads, head size]; the result
+    [rows, heads * head size].
     """
-    k = turn(k, step.key_turn)
+    heads, kv_heads = q_k.shape[1] - v.shape[1], v.shape[1]
+    turned = turn(q_k if step.pair_rows is None else q_k[step.pair_rows], step.turns)
     for write in step.writes:
-        stop = write.start + write.rows.stop - write.rows.start
-        write.cache.keys[layer, :, write.start : stop] = k[write.rows].transpose(0, 1)
-        write.cache.values[layer, :, write.start : stop] = v[write.rows].transpose(0, 1)
-    turned = turn(q[step.pair_rows], step.query_turn)
-    pairs, heads, size = turned.shape
-    out = turned.new_empty(pairs + 1, heads, size)
-    weight = torch.full((pairs + 1, heads), -torch.inf, device=q.device)
-    for read in step.reads:
-        part = _causal if read.causal else _full
-        part(layer, read, turned[read.pairs], out[read.pairs], weight[read.pairs])
-    if step.gather is None:
-        return out[:-1]
-    out[-1] = 0
-    share = torch.softmax(weight[step.gather], dim=1).to(out.dtype)
-    return (out[step.gather] * share.unsqueeze(-1)).sum(dim=1)
+        write.keys[layer].copy_(turned[write.pairs, heads:].transpose(0, 1))
+        write.values[layer].copy_(v[write.rows].transpose(0, 1))
+    # The query heads of a kv head lie together, so that keys are never repeated: [kv heads, pairs, group, head size].
+    q = turned[:, :heads].unflatten(1, (kv_heads, -1)).transpose(0, 1).contiguous()
+    parts = [_part(q[:, read.pairs], read.keys[layer], read.values[layer], causal=read.causal) for read in step.reads]
+    out, weight = parts[0] if len(parts) == 1 else map(partial(torch.cat, dim=1), zip(*parts, strict=True))
+    out = out.transpose(0, 1)
+    if step.gather is not None:
+        weight = weight.transpose(0, 1)[step.gather]
+        if step.absent is not None:
+            weight = weight.masked_fill(step.absent, -torch.inf)
+        share = torch.softmax(weight, dim=1).unsqueeze(-1)
+        out = (out[step.gather] * share).sum(dim=1).to(v.dtype)
+    return out.flatten(1)
 
 
-def _full(layer: int, read: _Read, q: Tensor, out: Tensor, weight: Tensor) -> None:
-    # All query heads of a kv head become rows of one product, so keys are never repeated.
-    count, _, size = q.shape
-    keys = read.cache.keys[layer, None, :, read.start : read.stop]
-    values = read.cache.values[layer, None, :, read.start : read.stop]
-    kv_heads = keys.shape[1]
-    grouped = q.view(count, kv_heads, -1, size).transpose(0, 1).reshape(1, kv_heads, -1, size)
-    part, lse = _softmax_part(grouped, keys, values, causal=False)
-    out.view(count, kv_heads, -1, size).copy_(part.reshape(kv_heads, count, -1, size).transpose(0, 1))
-    weight.view(count, kv_heads, -1).copy_(lse.reshape(kv_heads, count, -1).transpose(0, 1))
+def _part(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Tensor]:
+    """Attention over one stretch and the log-sum-exp of its scores.
 
-
-def _causal(layer: int, read: _Read, q: Tensor, out: Tensor, weight: Tensor) -> None:
-    keys = read.cache.keys[layer, :, read.start : read.stop]
-    values = read.cache.values[layer, :, read.start : read.stop]
-    group = q.shape[1] // keys.shape[0]
-    part, lse = _softmax_part(
-        q.transpose(0, 1).unsqueeze(0),
-        keys.repeat_interleave(group, dim=0).unsqueeze(0),
-        values.repeat_interleave(group, dim=0).unsqueeze(0),
-        causal=True,
-    )
-    out.copy_(part[0].transpose(0, 1))
-    weight.copy_(lse[0].transpose(0, 1))
+    Shapes: `q` and the result [kv heads, pairs, group, head size], `k` and `v` [kv heads, tokens, head size], the
+    log-sum-exp [kv heads, pairs, group].
+    """
+    pairs, group = q.shape[1:3]
+    if causal:
+        shape = (-1, group, -1, -1)
+        out, lse = _softmax_part(
+            q.transpose(1, 2), k.unsqueeze(1).expand(shape), v.unsqueeze(1).expand(shape), causal=True
+        )
+        return out.transpose(1, 2), lse.transpose(1, 2)
+    # All query heads of a kv head become rows of one product.
+    out, lse = _softmax_part(q.flatten(1, 2).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), causal=False)
+    return out[0].unflatten(1, (pairs, group)), lse[0].unflatten(1, (pairs, group))
 
 
 def _softmax_part(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Tensor]:
-    """Attention over one stretch and the log-sum-exp of its scores; all [1, heads, length, head size]."""
+    """Attention and the log-sum-exp of its scores; all [batch, heads, length, head size]."""
     if q.device.type != "cpu":
         return _plain_softmax_part(q, k, v, causal=causal)
     part, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, is_causal=causal)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 import numpy as np
 import torch
 
-from reasoning.attention import Plan, Run, attend, plan, turn_tables
+from reasoning.attention import Plan, Run, attend, plan, rotary_frequencies, settle, turns
 from reasoning.cache import BlockCache
 from reasoning.errors import BadModel, NativeUnavailable
 from reasoning.native.library import Library, Use, load
@@ -208,10 +208,9 @@ class Decoder:
         self._norm = weights.vector("output_norm.weight")
         tied = "output.weight" not in gguf.tensors
         self._head: Linear = weights.linear(["token_embd.weight" if tied else "output.weight"])
-        factors = _rope_factors(gguf)
-        self._cos, self._sin = turn_tables(
-            self.context, self.config.head_size, self.config.rope_base, self.config.rope_scale, factors
-        )
+        self._frequencies = rotary_frequencies(
+            self.config.head_size, self.config.rope_base, self.config.rope_scale, _rope_factors(gguf)
+        ).to(self.device)
         self._native = None if library is None else self._native_model(library)
         weights.keep()
 
@@ -223,10 +222,8 @@ class Decoder:
     @torch.inference_mode()
     def forward(self, runs: Sequence[Run]) -> Tensor:
         """Write all runs' tokens into their blocks; give float32 logits [runs that want them, vocabulary]."""
-        for run in runs:
-            run.view[-1].reserve(run.view[-1].length + len(run.tokens))
         x = self._embed([token for run in runs for token in run.tokens])
-        logits = self._native.step(runs, x) if self._native is not None else self._step(runs, x)
+        logits = self._step(runs, x) if self._native is None else self._native.step(runs, x)
         for run in runs:
             run.view[-1].length += len(run.tokens)
         return logits
@@ -244,10 +241,12 @@ class Decoder:
         )
         layers = [NativeLayer(**vars(layer)) for layer in self._layers]
         norm, head = cast("Tensor", self._norm), cast("NativeLinear", self._head)
-        return NativeModel(library, shape, layers, norm=norm, head=head, turns=(self._cos, self._sin))
+        tables = turns(torch.arange(self.context), self._frequencies)
+        return NativeModel(library, shape, layers, norm=norm, head=head, turns=tables)
 
     def _step(self, runs: Sequence[Run], x: Tensor) -> Tensor:
-        step = plan(runs, self._cos, self._sin)
+        settle(runs, self._frequencies)
+        step = plan(runs, self._frequencies)
         for number, layer in enumerate(self._layers):
             x = x + self._attention(number, layer, step, x)
             x = x + self._feed_forward(layer, x)
@@ -263,10 +262,11 @@ class Decoder:
     def _attention(self, number: int, layer: _Layer, step: Plan, x: Tensor) -> Tensor:
         config, rows = self.config, len(x)
         q_k_v = layer.q_k_v(self._normed(x, layer.attention_norm)).view(rows, -1, config.head_size)
-        q, k, v = torch.split(q_k_v, [config.heads, config.kv_heads, config.kv_heads], dim=1)
+        q_k, v = torch.split(q_k_v, [config.heads + config.kv_heads, config.kv_heads], dim=1)
         if layer.q_norm is not None:
-            q, k = self._normed(q, layer.q_norm), self._normed(k, layer.k_norm)
-        return layer.output(attend(number, step, q, k, v).view(rows, -1))
+            q, k = torch.split(q_k, [config.heads, config.kv_heads], dim=1)
+            q_k = torch.cat((self._normed(q, layer.q_norm), self._normed(k, layer.k_norm)), dim=1)
+        return layer.output(attend(number, step, q_k, v))
 
     def _feed_forward(self, layer: _Layer, x: Tensor) -> Tensor:
         gate, up = layer.gate_up(self._normed(x, layer.feed_forward_norm)).chunk(2, dim=-1)

@@ -153,10 +153,12 @@ class NativeModel:
         )
 
     def step(self, runs: Sequence[Run], x: Tensor) -> Tensor:
-        """Write all runs' tokens into their blocks, which have room; give logits [runs that want them, vocabulary].
+        """Write all runs' tokens into their blocks; give logits [runs that want them, vocabulary].
 
         `x` [rows, width] are the embeddings, float32; they are overwritten.
         """
+        for run in runs:
+            run.view[-1].reserve(run.view[-1].length + len(run.tokens))
         writes, reads, pairs = _laid_out(runs)
         ends = np.cumsum([len(run.tokens) for run in runs], dtype=np.int32) - 1
         want = np.ascontiguousarray(ends[[run.logits for run in runs]])

@@ -169,7 +169,9 @@ def test_cropped_tokens_leave_nothing_behind(
         expected, found = (
             decoder.forward([Run([token], [prompt, block], logits=True)])[0] for block in (fresh, cropped)
         )
-        assert torch.equal(found, expected)
+        # Not bit for bit: only one of the two can come to lie behind the prompt, and is read in one piece with it.
+        assert (found - expected).abs().max() <= CLOSE
+        assert torch.equal(found.argmax(), expected.argmax())
 
 
 def test_an_empty_block_in_a_view_changes_nothing(models: list[tuple[Decoder, Reference]]) -> None:
