@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +58,7 @@ class VllmServer:
     port: int = field(default_factory=free_port)
     vocabulary: int = 49152
     more: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -74,7 +75,7 @@ class VllmServer:
         command = [PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--model", self.folder, "--port", str(self.port)]
         self.process = subprocess.Popen(
             [*map(str, command), "--dtype", self.dtype, *_OPTIONS, *self.more],
-            env={**os.environ, **ENVIRONMENT},
+            env={**os.environ, **ENVIRONMENT, **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
