@@ -131,6 +131,10 @@ def _server(look: Look, settings: Settings) -> Iterator[Finding]:
         yield Finding("prefix caching", Verdict.GOOD, f"on, in blocks of {look.cache_block} tokens")
     else:
         yield Finding("prefix caching", Verdict.NOTE, "off, or not told", "start it with --enable-prefix-caching")
+    if look.live_views:
+        yield Finding("live views", Verdict.GOOD, "on: writers read growing thoughts")
+    else:
+        yield Finding("live views", Verdict.GOOD, "none: writers are re-submitted as thoughts grow")
     if family_of(f"{model.root} {model.name}") is FAMILIES[-1]:
         known = "it is prompted as any instruct model; names of special families count: qwen3"
         yield Finding("model family", Verdict.GOOD, known)

@@ -2,7 +2,8 @@
 
 A block is its tokens; a view is one prompt of token ids, and the server's prefix cache makes what was computed before
 cost nothing. A stream asks for a segment at a time (`served.plan` says how long, and when anew); its requests are read
-by a task of their own, so that whatever ends the stream closes the connection, at which the server stops.
+by a task of their own, so that whatever ends the stream closes the connection, at which the server stops. Where the
+server has live views, a request reads what others write as they write it (`served.live`).
 
 Nothing here is computed on this machine. Knows nothing about text or prompts.
 """
@@ -12,10 +13,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from reasoning.engine import Sampling, Token, Verdict
 from reasoning.errors import BadTool, EngineFailed
+from reasoning.served.live import Board, Live, ViewLost
 from reasoning.served.plan import Limits, ServedBlock, Writing, flat, lengths
 from reasoning.served.replicas import Home
 from reasoning.served.weighing import Weighing
@@ -32,12 +35,15 @@ if TYPE_CHECKING:
 class VllmEngine:
     """Runs streams over blocks on servers. All of one engine belongs to one event loop."""
 
-    live_views: Final = False
-
     def __init__(self, servers: Servers, limits: Limits, *, grammars: Grammars | None = None) -> None:
         """`grammars`: those of the model's vocabulary; without them, streams with a grammar are refused."""
         self.servers, self.limits, self._grammars = servers, limits, grammars
         self._steps = 0
+
+    @property
+    def live_views(self) -> bool:
+        """Whether the servers have live views; without, a running stream re-submits itself when its view grows."""
+        return self.servers.live_views
 
     def give_way(self, seconds: float) -> None:
         """Use no processor of this machine anyway."""
@@ -71,7 +77,7 @@ class VllmSession:
         self._blocks: dict[str, ServedBlock] = {}
         self._streams: set[_Stream] = set()
         self._questions: set[asyncio.Task[Piece]] = set()
-        self._home = Home()
+        self._home, self._board = Home(), Board()
 
     def block(self, name: str) -> ServedBlock:
         """Return the block of that name, made empty at first mention."""
@@ -89,7 +95,7 @@ class VllmSession:
         if not view[-1].ids:
             raise ValueError(f"block {view[-1].name!r} is empty: append what the stream begins with first")
         matcher = None if rules.grammar is None else await self._engine.matcher(rules.grammar)
-        stream = _Stream(self._engine, self._home, Writing(view, rules, self._engine.limits, matcher))
+        stream = _Stream(self._engine, self._home, self._board, Writing(view, rules, self._engine.limits, matcher))
         self._streams.add(stream)
         try:
             while (token := await stream.next()) is not None:
@@ -112,7 +118,9 @@ class VllmSession:
             raise ValueError(f"a question takes tokens and two choices, not {len(question)} tokens and {len(choices)}")
         self._engine.limits.check(view, question)
         weighing, seen = Weighing(choices, self._engine.limits.vocabulary), lengths(view)
-        asking = [asyncio.create_task(self._first(ask)) for ask in weighing.asks([*flat(view), *question])]
+        live = self._live(view, len(question))
+        asks = weighing.asks([*flat(view), *question])
+        asking = [asyncio.create_task(self._first(replace(ask, live=live))) for ask in asks]
         self._questions.update(asking)
         try:
             pieces = await asyncio.gather(*asking)
@@ -156,10 +164,18 @@ class VllmSession:
             if stream.reads(block):
                 stream.ask_anew()
 
+    def _live(self, view: Sequence[ServedBlock], more: int) -> Live | None:
+        """Say what a question of so many tokens behind the view reads where it is being written."""
+        names, count = self._board.find(view)
+        return Live(None, names, sum(map(len, view[count:])) + more) if names else None
+
     async def _first(self, ask: Ask) -> Piece:
-        async with aclosing(self._engine.servers.complete(self._home, ask)) as pieces:
-            # To the end, so that the connection can be used again.
-            found = [piece async for piece in pieces]
+        try:
+            async with aclosing(self._engine.servers.complete(self._home, ask)) as pieces:
+                # To the end, so that the connection can be used again.
+                found = [piece async for piece in pieces]
+        except ViewLost:
+            return await self._first(replace(ask, live=None))
         if not found:
             raise EngineFailed("the server ended a request for one token without any")
         return found[0]
@@ -168,8 +184,12 @@ class VllmSession:
 class _Stream:
     """The reading end of one stream, and the request that is on its way."""
 
-    def __init__(self, engine: VllmEngine, home: Home, writing: Writing) -> None:
-        self._engine, self._home, self._writing = engine, home, writing
+    def __init__(self, engine: VllmEngine, home: Home, board: Board, writing: Writing) -> None:
+        self._engine, self._home, self._board, self._writing = engine, home, board, writing
+        self._reads: tuple[str, ...] = ()
+        """Requests that its own one reads."""
+        self._plainly = not engine.live_views
+        """Ask without a view, since the last one was lost."""
         self._ready: deque[Piece] = deque()
         self._arrived = asyncio.Event()
         self._request: asyncio.Task[None] | None = None
@@ -187,6 +207,9 @@ class _Stream:
     async def next(self) -> Token | None:
         """Wait for the next token; None at the end of the stream."""
         while not self._writing.over:
+            if self._reads and not self._board.has(self._reads):
+                self._reads = ()
+                self._writing.freeze()
             if self._writing.due:
                 self.ask_anew()
             if self._ready:
@@ -197,7 +220,7 @@ class _Stream:
             if self._error is not None:
                 raise self._error
             if self._request is None:
-                self._request = asyncio.create_task(self._read(self._writing.ask()), name="completion")
+                self._request = asyncio.create_task(self._read(self._ask()), name="completion")
                 self._request.add_done_callback(self._read_out)
             self._arrived.clear()
             await self._arrived.wait()
@@ -210,6 +233,7 @@ class _Stream:
             self._ending.add(self._request)
             self._request.add_done_callback(self._ending.discard)
         self._request, self._error = None, None
+        self._board.withdraw(self)
         self._ready.clear()
         self._arrived.set()
 
@@ -223,16 +247,31 @@ class _Stream:
         self.end()
         await _end(self._ending)
 
+    def _ask(self) -> Ask:
+        """Ask by the view as it is, read where it is being written."""
+        if self._plainly:
+            self._reads, self._plainly = (), not self._engine.live_views
+            return self._writing.ask()
+        self._reads, count = self._board.find(self._writing.view[:-1])
+        own = sum(map(len, self._writing.view[count:]))
+        return replace(self._writing.ask(count), live=Live(self._board.new_name(), self._reads, own))
+
     async def _read(self, ask: Ask) -> None:
-        async with aclosing(self._engine.servers.complete(self._home, ask)) as pieces:
-            async for piece in pieces:
-                if self._request is asyncio.current_task():
-                    self._ready.append(piece)
-                    self._arrived.set()
+        try:
+            async with aclosing(self._engine.servers.complete(self._home, ask)) as pieces:
+                async for piece in pieces:
+                    if self._request is asyncio.current_task():
+                        self._ready.append(piece)
+                        self._arrived.set()
+                        if ask.live is not None and not self._writing.held:
+                            self._board.offer(self, self._writing.view, ask.live, lambda: not self._ready)
+        except ViewLost:
+            self._plainly = self._plainly or self._request is asyncio.current_task()
 
     def _read_out(self, request: asyncio.Task[None]) -> None:
         if request is self._request:
             self._request = None
+            self._board.withdraw(self)
             self._error = None if request.cancelled() else request.exception()
             self._arrived.set()
 

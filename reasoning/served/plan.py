@@ -99,6 +99,8 @@ class Writing:
         self._block.writer = self
         self._made = self._asked = self._since = 0
         self._seen: Mapping[str, int] = {}
+        self._live: tuple[ServedBlock, ...] = ()
+        """Blocks that the request reads as they grow."""
         self._free: frozenset[int] | None = None
         """What the grammar allows, where the model has just chosen something else."""
 
@@ -113,19 +115,30 @@ class Writing:
             self._block.writer = None
 
     @property
+    def held(self) -> bool:
+        """Whether a grammar may refuse what the server writes."""
+        return self._matcher is not None
+
+    @property
     def due(self) -> bool:
         """Whether the next token should be asked for anew, since the view has grown long enough ago."""
-        grown = any(len(block) != self._seen.get(block.name) for block in self.view[:-1])
+        grown = any(len(block) != self._seen.get(block.name) for block in self.view[len(self._live) : -1])
         return grown and self._since >= self._limits.segment
 
-    def ask(self) -> Ask:
-        """Ask for the next tokens, by the view as it is now."""
+    def freeze(self) -> None:
+        """Take note that what was read as it grew has ended, without its last token: it must be read again."""
+        self._seen = {**self._seen, **dict.fromkeys((block.name for block in self._live), -1)}
+        self._live = ()
+
+    def ask(self, live: int = 0) -> Ask:
+        """Ask for the next tokens, by the view as it is now; the first `live` blocks will be seen as they grow."""
+        self._live = self.view[:live]
         self._limits.check(self.view)
         prompt, rules = flat(self.view), self._rules
         self._seen, self._since = lengths(self.view), 0
         self._asked += 1
         most = min(rules.max_tokens - self._made, self._limits.context + 1 - len(prompt))
-        if any(block.writer is not None for block in self.view[:-1]):
+        if any(block.writer is not None for block in self.view[live:-1]):
             most = min(most, self._limits.segment)
         allowed, ban = self._free, rules.ban
         if allowed is not None:
@@ -159,6 +172,7 @@ class Writing:
             if self._free is not None:
                 return None
             self._matcher.take(piece.id)
+        self._seen = {**self._seen, **lengths(self._live)}
         seen = {**self._seen, self._block.name: len(self._block)}
         self._block.ids.append(piece.id)
         self._made += 1

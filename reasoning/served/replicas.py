@@ -7,7 +7,7 @@ ends its rest. While all rest, nobody is asked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Replica:
     failures: int = 0
     """In a row."""
     rests_until: float = 0.0
+    live_views: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -36,6 +37,8 @@ class Home:
     """One conversation's place."""
 
     replica: Replica | None = None
+    live_sessions: dict[str, str] = field(default_factory=dict)
+    """Tokens of its sessions with servers that have live views, by address."""
 
 
 class Replicas:

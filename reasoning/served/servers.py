@@ -13,12 +13,13 @@ import re
 import time
 from collections import defaultdict
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 from reasoning.errors import EngineFailed
+from reasoning.served.live import ViewLost
 from reasoning.served.replicas import Home, Replica, Replicas
 from reasoning.served.wire import COMPLETIONS, Answer, Ask, Piece, Unavailable, refusal
 
@@ -32,6 +33,7 @@ _CACHE: Final = re.compile(
     r'^vllm:cache_config_info\{(?=[^}]*enable_prefix_caching="True")[^}]*block_size="(\d+)"', re.MULTILINE
 )
 _FIGURE: Final = re.compile(r"^vllm:(\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+_LIVE_VIEWS: Final = "/v1/live_views"
 _LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=2.0)
 """Servers close idle connections after five seconds; one that is used at that moment would break."""
 
@@ -57,6 +59,8 @@ class Look:
     model: ServedModel | None = None
     cache_block: int = 0
     """Tokens of a block of its prefix cache; 0: it has none, or does not tell."""
+    live_views: bool = False
+    """Whether its requests can read each other's growing caches (docs/live-views.md)."""
 
 
 class Servers:
@@ -99,6 +103,7 @@ class Servers:
         for replica in self._replicas.all:
             try:
                 found[replica.url] = self._served(await self._get(replica, "/v1/models"), replica)
+                replica.live_views = await self._has_live_views(replica)
             except Unavailable as error:
                 self._replicas.failed(replica, time.monotonic())
                 _LOG.warning("language model server %s: %s", replica.url, error)
@@ -109,7 +114,14 @@ class Servers:
             raise EngineFailed(f"the servers serve different models ({told}); give servers of one model")
         model = next(iter(found.values()))
         self._name = model.name
+        told = "writers read growing thoughts there" if self.live_views else "writers are re-submitted as thoughts grow"
+        _LOG.info("live views: %s", told)
         return model
+
+    @property
+    def live_views(self) -> bool:
+        """Whether all servers that were found have live views."""
+        return all(replica.live_views for replica in self._replicas.all)
 
     async def look(self) -> list[Look]:
         """Look at each server, for somebody who wants to know why something does not work."""
@@ -137,19 +149,25 @@ class Servers:
     async def complete(self, home: Home, ask: Ask) -> AsyncGenerator[Piece]:
         """Give the tokens that are asked for, whatever happens to servers meanwhile.
 
-        Raises `EngineFailed` when a request is refused, or when no token has come for `patience_s`, by all tries.
+        Raises `EngineFailed` when a request is refused, or when no token has come for `patience_s`, by all tries;
+        `ViewLost` where a request that reads others cannot, or can no longer, read them.
         """
         last = time.monotonic()
         while ask.max_tokens > 0:
             replica = await self._place(home, last)
             try:
-                async with aclosing(self._attempt(replica, ask)) as pieces:
+                session = None if ask.live is None else await self._live_session(home, replica)
+                reads, asked = ask.live is not None and bool(ask.live.view), ask
+                async with aclosing(self._attempt(replica, asked, session)) as pieces:
                     async for piece in pieces:
                         ask, last = ask.after(piece), time.monotonic()
                         yield piece
             except Unavailable as error:
                 now = time.monotonic()
                 self._replicas.failed(replica, now)
+                home.live_sessions.pop(replica.url, None)
+                if reads:
+                    raise ViewLost(str(error)) from error
                 if now - last > self._options.patience_s:
                     raise self._given_up(error) from error
             else:
@@ -179,13 +197,38 @@ class Servers:
             f"look after {', '.join(self._options.servers)}, or raise vllm.patience_s"
         )
 
-    async def _attempt(self, replica: Replica, ask: Ask) -> AsyncGenerator[Piece]:
-        body, answer = ask.body(self._name, priorities=self._options.priorities), Answer(ask)
+    async def _live_session(self, home: Home, replica: Replica) -> str | None:
+        """Give the conversation's session with a server that has live views; None where it has none."""
+        if replica.live_views and replica.url not in home.live_sessions:
+            try:
+                response = await self._http.post(f"{replica.url}{_LIVE_VIEWS}/sessions")
+                home.live_sessions[replica.url] = response.raise_for_status().json()["session"]
+            except httpx.TransportError as error:
+                raise Unavailable(str(error) or type(error).__name__) from error
+            except (httpx.HTTPStatusError, ValueError, KeyError) as error:
+                _LOG.warning("language model server %s opens no session for live views: %s", replica.url, error)
+                replica.live_views = False
+        return home.live_sessions.get(replica.url)
+
+    async def _has_live_views(self, replica: Replica) -> bool:
+        try:
+            await self._get(replica, _LIVE_VIEWS)
+        except EngineFailed:
+            return False
+        return True
+
+    async def _attempt(self, replica: Replica, ask: Ask, session: str | None = None) -> AsyncGenerator[Piece]:
+        if session is None and ask.live is not None:
+            if ask.live.view:
+                raise ViewLost("the conversation has moved to a server without live views")
+            ask = replace(ask, live=None)
+        body, answer = ask.body(self._name, priorities=self._options.priorities, session=session), Answer(ask)
         replica.running += 1
         try:
             async with self._http.stream("POST", f"{replica.url}{COMPLETIONS}", json=body) as response:
                 if response.status_code != httpx.codes.OK:
-                    raise refusal(response.status_code, await response.aread())
+                    refused = refusal(response.status_code, await response.aread())
+                    raise refused if ask.live is None else ViewLost(str(refused))
                 async for line in response.aiter_lines():
                     for piece in answer.read(line):
                         yield piece
@@ -225,10 +268,11 @@ class Servers:
                 async for _ in pieces:
                     pass
             told = await self._get(replica, "/metrics")
+            live_views = await self._has_live_views(replica)
         except (Unavailable, EngineFailed) as error:
             return Look(replica.url, str(error))
         block = _CACHE.search(told.text)
-        return Look(replica.url, "", model, int(block[1]) if block else 0)
+        return Look(replica.url, "", model, int(block[1]) if block else 0, live_views)
 
     def _served(self, response: httpx.Response, replica: Replica) -> ServedModel:
         try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import EngineFailed
+from reasoning.served.live import Live, ViewLost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,12 +46,14 @@ class Ask:
     """Tokens whose log-probabilities are wanted beside that of the chosen one."""
     label: str = ""
     """What it is for, as the server's log shall call it."""
+    live: Live | None = None
+    """What it reads of requests that run, where the server has live views; the prompt stands for all of it."""
 
     def after(self, piece: Piece) -> Ask:
         """Ask for the rest: what remains when the answer breaks off behind this token."""
-        return replace(self, prompt=(*self.prompt, piece.id), max_tokens=self.max_tokens - 1)
+        return replace(self, prompt=(*self.prompt, piece.id), max_tokens=self.max_tokens - 1, live=None)
 
-    def body(self, model: str, *, priorities: bool) -> dict[str, Any]:
+    def body(self, model: str, *, priorities: bool, session: str | None = None) -> dict[str, Any]:
         """Give the request's JSON. Everything stands in it: the model's own defaults must not change anything."""
         body: dict[str, Any] = {
             "model": model,
@@ -71,6 +74,9 @@ class Ask:
             **dict.fromkeys(("presence_penalty", "frequency_penalty"), 0.0),
             "repetition_penalty": 1.0,
         }
+        if self.live is not None and session is not None:
+            body["vllm_xargs"] = self.live.arguments(session)
+            body["prompt"] = list(self.prompt[len(self.prompt) - self.live.own :])
         if self.ban:
             body["logit_bias"] = {str(token): _BAN for token in sorted(self.ban)}
         if self.allowed is not None:
@@ -114,7 +120,7 @@ class Answer:
         try:
             told = json.loads(data)
             if "error" in told:
-                raise Unavailable(_message(told))
+                raise (Unavailable if self._ask.live is None else ViewLost)(_message(told))
             return [piece for choice in told["choices"] for piece in self._choice(choice)]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise EngineFailed(f"the server does not speak vLLM's interface: {error!r}") from error

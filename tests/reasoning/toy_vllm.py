@@ -11,7 +11,7 @@ import asyncio
 import json
 import random
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,6 +80,18 @@ def _chosen(log_probs: Sequence[float], body: Body, draw: random.Random) -> int:
     return min(weights, key=lambda token: noise[token] * 2.718281828 ** (-weights[token] / hot))
 
 
+class _Growing:
+    """A prompt behind texts that grow."""
+
+    def __init__(self, views: Sequence[Callable[[], list[int]]], own: Sequence[int]) -> None:
+        self._views, self._own = views, own
+
+    def __iter__(self) -> Iterator[int]:
+        for view in self._views:
+            yield from view()
+        yield from self._own
+
+
 @dataclass
 class ToyVllm:
     """The interface without the socket."""
@@ -97,6 +109,11 @@ class ToyVllm:
     """Where set, the server tokenises text."""
     ignores: frozenset[str] = frozenset()
     """Keys of a request that this server does not know."""
+    live: bool = False
+    """Whether it has live views; what was computed under one is never forgotten here."""
+    computed: list[tuple[tuple[int, ...], int]] = field(default_factory=list)
+    """With live views: each token, and all that it was chosen behind."""
+    _texts: dict[tuple[str, str], Callable[[], list[int]]] = field(default_factory=dict)
 
     async def until_idle(self) -> None:
         """Wait until no request runs: a server learns of a closed connection a moment later."""
@@ -118,6 +135,10 @@ class ToyVllm:
     def refusal(self, body: Body) -> str:
         if len(body["prompt"]) + body["max_tokens"] > self.max_model_len:
             return f"This model's maximum context length is {self.max_model_len} tokens."
+        live = body.get("vllm_xargs", {})
+        for name in live.get("live_view", ()):
+            if (live["live_session"], name) not in self._texts:
+                return f"the session has no block {name!r}"
         listed = body.get("logprob_token_ids")
         if listed and (len(listed) > 20 or body["logprobs"] != len(listed)):
             return "logprobs must equal len(logprob_token_ids)"
@@ -127,6 +148,11 @@ class ToyVllm:
         self.asked.append(asked)
         body = {key: value for key, value in asked.items() if key not in self.ignores}
         draw, written = random.Random(body["seed"]), list[int]()
+        live = body.get("vllm_xargs", {})
+        views = [self._texts[live["live_session"], name] for name in live.get("live_view", ())]
+        body["prompt"] = _Growing(views, asked["prompt"])
+        block = (live.get("live_session", ""), live.get("live_block", asked["request_id"]))
+        self._texts[block] = lambda: [*asked["prompt"], *written]
         self.running += 1
         try:
             async with self.begin(body) as rule:
@@ -135,6 +161,8 @@ class ToyVllm:
                         await self.gate.acquire()
                     log_probs = await rule(written)
                     token = _chosen(log_probs, body, draw)
+                    if self.live:
+                        self.computed.append(((*body["prompt"], *written), token))
                     written.append(token)
                     self.generated += 1
                     stopped = token in body["stop_token_ids"]
@@ -144,6 +172,7 @@ class ToyVllm:
                         return
         finally:
             self.running -= 1
+            self._texts.pop(block, None)
 
     @staticmethod
     def _chunk(body: Body, token: int, log_probs: Sequence[float], reason: str | None) -> dict[str, Any]:
@@ -232,6 +261,8 @@ class ToyServer:
             _send(writer, 200, self.model.metrics())
         elif path == "/tokenize" and self.model.tokenize is not None:
             _send(writer, 200, {"tokens": self.model.tokenize(json.loads(content)["prompt"])})
+        elif path.startswith("/v1/live_views") and self.model.live:
+            _send(writer, 200, {"session": f"session {len(self.keys)}"})
         elif path != "/v1/completions":
             _send(writer, 200 if path == "/health" else 404, {})
         elif refused := self.model.refusal(json.loads(content)):
