@@ -238,7 +238,7 @@ def attend(layer: int, step: Plan, q_k: Tensor, v: Tensor) -> Tensor:
         write.keys[layer].copy_(turned[write.pairs, heads:].transpose(0, 1))
         write.values[layer].copy_(v[write.rows].transpose(0, 1))
     # The query heads of a kv head lie together, so that keys are never repeated: [kv heads, pairs, group, head size].
-    q = turned[:, :heads].unflatten(1, (kv_heads, -1)).transpose(0, 1).contiguous()
+    q = turned[:, :heads].reshape(len(turned), kv_heads, -1, turned.shape[-1]).transpose(0, 1).contiguous()
     parts = [_part(q[:, read.pairs], read.keys[layer], read.values[layer], causal=read.causal) for read in step.reads]
     out, weight = parts[0] if len(parts) == 1 else map(partial(torch.cat, dim=1), zip(*parts, strict=True))
     out = out.transpose(0, 1)
@@ -259,14 +259,13 @@ def _part(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Ten
     """
     pairs, group = q.shape[1:3]
     if causal:
-        shape = (-1, group, -1, -1)
-        out, lse = _softmax_part(
-            q.transpose(1, 2), k.unsqueeze(1).expand(shape), v.unsqueeze(1).expand(shape), causal=True
-        )
+        k, v = (part.unsqueeze(1).expand(-1, group, -1, -1) for part in (k, v))
+        out, lse = _softmax_part(q.transpose(1, 2), k, v, causal=True)
         return out.transpose(1, 2), lse.transpose(1, 2)
     # All query heads of a kv head become rows of one product.
     out, lse = _softmax_part(q.flatten(1, 2).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), causal=False)
-    return out[0].unflatten(1, (pairs, group)), lse[0].unflatten(1, (pairs, group))
+    shape = (len(k), pairs, group)
+    return out[0].reshape(*shape, -1), lse[0].reshape(shape)
 
 
 def _softmax_part(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Tensor]:

@@ -56,6 +56,8 @@ class BlockCache:
 
     __slots__ = ("__weakref__", "_shape", "_where", "length", "origin", "start", "strip", "waited")
 
+    strip: Strip
+
     def __init__(self, layers: int, kv_heads: int, head_size: int, dtype: torch.dtype, device: torch.device) -> None:
         self._shape = (layers, kv_heads, head_size)
         self._where = (dtype, device)

@@ -41,14 +41,15 @@ class LiveViewsEndpoint:
                 raise HTTPException(404, "this server runs without live views: see --scheduler-cls and --worker-cls")
             return self._told
 
-        @app.get("/v1/live_views")
         async def announce() -> dict[str, Any]:
             return told()
 
-        @app.post("/v1/live_views/sessions")
         async def open_session() -> dict[str, str]:
             told()
             return {"session": new_session(settings.secret())}
+
+        app.add_api_route("/v1/live_views", announce)
+        app.add_api_route("/v1/live_views/sessions", open_session, methods=["POST"])
 
     async def init_state(self, engine_client: Any, state: State, args: Namespace) -> None:  # noqa: ANN401, ARG002
         """Find out what the engine was started with."""

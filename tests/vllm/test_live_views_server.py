@@ -149,7 +149,7 @@ async def test_nothing_of_another_session_can_be_read(client: httpx.AsyncClient)
                 answered += response.status_code == 200
                 if response.status_code == 200 and not same(said(response), plain):
                     leaks.append((kind, name))
-        for kind, xargs, body in (
+        others: list[tuple[str, dict[str, object], dict[str, object]]] = [
             ("own block of the same name", {"live_session": mine, "live_block": "thoughts"}, {}),
             ("names without a view", {"live_block": "thoughts"}, {}),
             ("their request's name", {}, {"request_id": "theirs"}),
@@ -157,7 +157,8 @@ async def test_nothing_of_another_session_can_be_read(client: httpx.AsyncClient)
             ("their session as a salt", {}, {"cache_salt": theirs}),
             ("other parameters", {"lv_id": "thoughts", "lv_parents": ["thoughts"]}, {}),
             ("a transfer", {"kv_transfer_params": "thoughts"}, {}),
-        ):
+        ]
+        for kind, xargs, body in others:
             response = await ask(client, question, xargs, **body)
             answered += response.status_code == 200
             if response.status_code == 200 and not same(said(response), plain):
