@@ -149,13 +149,15 @@ class Actions:
     def _made_up(self, turn: Turn, calls: Sequence[Written]) -> set[str]:
         """Give what the calls have and nobody named, now or in the turns that are remembered.
 
-        Of numbers some must have been told: a minute is 60 seconds. One that is told by the argument's name is exact.
+        Of numbers the user must have said some: a minute is 60 seconds, and news name a robot "R1". One that is told by
+        the argument's name is exact.
         """
         told = f"{self._context.told}\n{turn.input_text}"
         strange = {value for value in self._named & _values(calls) if not _names(told, value)}
-        figures = numbers(told)
+        words = self._context.said
+        figures = numbers(words)
         for name, value in self._figures(calls):
-            exact = {float(said) for said in re.findall(rf"\b{re.escape(name)}{_IS}", told, re.IGNORECASE)}
+            exact = {float(said) for said in re.findall(rf"\b{re.escape(name)}{_IS}", words, re.IGNORECASE)}
             if not figures or (exact and abs(value) not in exact):
                 strange.add(f"{name} {value:g}")
         return strange

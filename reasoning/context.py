@@ -38,6 +38,8 @@ class _Past:
 
     told: str
     """Its input."""
+    words: str
+    """What the user said of it."""
     input: Block
     thoughts: Block
     """Empty once they are dropped."""
@@ -93,6 +95,11 @@ class Context:
     def told(self) -> str:
         """What the user and others told in the past turns."""
         return "\n".join(past.told for past in self._history)
+
+    @property
+    def said(self) -> str:
+        """What the user alone said, in the turns that are remembered and in this one."""
+        return "\n".join([*(past.words for past in self._history), self.turn.text])
 
     @property
     def notes_waiting(self) -> bool:
@@ -160,7 +167,7 @@ class Context:
             if old.input_text:
                 calls = script.calls_made(old.calls, after_text=bool(text))
                 kept, record = (self.session.block(f"{name}{old.number}") for name in ("past", "heard"))
-                past = _Past(old.input_text, old.input, kept, record, [*text, *calls, *script.heard_close])
+                past = _Past(old.input_text, old.text, old.input, kept, record, [*text, *calls, *script.heard_close])
                 if thoughts:
                     await self.session.append([*self.past, old.input, kept], thoughts)
                 head = [*script.think_close, *script.close, *script.result_open] if thoughts else script.heard_open

@@ -488,6 +488,15 @@ async def test_numbers_are_those_that_were_said(asked: str, x: float, y: float, 
         assert len(one.of(Call)) == (not reason)
 
 
+async def test_numbers_in_news_are_none_that_the_user_said() -> None:
+    async with rig(Model(Written("go_to", {"x": 1}).text()), tools=[POSE]) as one:
+        await one.loop.hear("Go to the middle.")
+        await one.loop.note("[robot] R1 is online.")
+        await one.loop.answer("Go to the middle.")
+        assert one.of(Call) == []
+        assert one.of(Retracted)[0].reason == "nobody named x 1"
+
+
 async def test_what_stands_alone_is_left_out_where_the_rest_is_what_was_asked_for() -> None:
     halt = Tool("halt", "Halt.", TOOLS[1].parameters, alone=True)
     model = Model()
