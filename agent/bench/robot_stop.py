@@ -7,6 +7,7 @@ streams without a pause.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -70,7 +71,7 @@ async def measure(stage: Stage, synthesizer: Synthesizer, trials: int) -> list[T
         voice, phrase, sound = stops[number % len(stops)]
         condition = CONDITIONS[(number // len(stops) + number) % len(CONDITIONS)]
         pace = stage.pace()
-        await _drive(stage.rig, number)
+        await _drive(stage.rig)
         before, pace = pace(), stage.pace()
         ends = stage.microphone.say(_staged(sound, condition, around))
         begun = time.monotonic() if condition != "after words" else ends - len(sound) / RATE
@@ -112,12 +113,13 @@ def _staged(sound: Sound, condition: str, around: dict[str, Sound]) -> Sound:
     return np.asarray(mixed + behind, np.float32)
 
 
-async def _drive(rig: Rig, number: int) -> None:
-    """Have the robot drive somewhere else, and wait until it does."""
-    places = ("kitchen", "home", "desk", "door")
+async def _drive(rig: Rig) -> None:
+    """Have the robot drive to the place that is farthest, so that it comes up to speed, and wait until it does."""
     begun = time.monotonic()
     robot = rig.robot
-    robot.call(Call(robot.new_id(), GO_TO, {"place": places[number % len(places)]}, robot.robot.gate.epoch))
+    here, places = robot.robot.world.position or (0.0, 0.0), robot.robot.gate.site.places
+    place = max(places, key=lambda name: math.dist(here, places[name].point))
+    robot.call(Call(robot.new_id(), GO_TO, {"place": place}, robot.robot.gate.epoch))
     moving = await rig.wire.until(_drives, after=begun, within_s=10)
     if moving is None:
         raise RuntimeError("the simulated robot does not drive")
