@@ -26,6 +26,9 @@ _BLOCK: Final = 128
 RESUME: Final = 2 * CHUNK
 """Samples of speech that end a pause. One chunk may be a click."""
 
+_CLICK: Final = samples_of(40)
+"""Sound that lasts no longer is a click, on however many chunks it falls."""
+
 _BEFORE: Final = samples_of(96)
 """How far the energy may move the start of speech ahead of where the probability puts it."""
 
@@ -168,16 +171,22 @@ class VoiceActivity:
         return HardEnd(self._turn, self._last, self._now)
 
     def _grew(self, probability: float, enough: int) -> bool:
-        """Count the chunks of a run of speech; tell whether it is long enough to be believed."""
+        """Count the chunks of a run of speech; tell whether it is long enough to be believed, and no click."""
         if probability < self._options.speech_off:
             self._run = 0
         elif probability >= self._options.speech_on:
             self._run_start = self._judged - CHUNK if not self._run else self._run_start
             self._run += CHUNK
-        if self._run < enough:
+        if self._run < enough or self._lasted(self._judged - max(enough, RESUME)) <= _CLICK:
             return False
         self._run = 0
         return True
+
+    def _lasted(self, start: int) -> int:
+        """Measure from the first loud block since that sample to the end of the last one, in samples."""
+        levels = self._levels_since(start)
+        loud = [index for index, level in enumerate(levels) if level >= max(levels) * _BELOW_PEAK]
+        return _BLOCK * (loud[-1] - loud[0] + 1)
 
     def _measure(self, chunk: Sound, *, quiet: bool) -> None:
         levels = np.sqrt(np.mean(np.square(chunk.reshape(-1, _BLOCK)), axis=1)).tolist()

@@ -58,11 +58,41 @@ def test_a_pause_resumes_and_a_dip_is_none() -> None:
     assert names(run(sound_of((0.9, 500), (0.4, 400), (0.9, 500), (0, 900)))) == ["SpeechStarted", "SoftEnd", "HardEnd"]
 
 
-def test_a_click_neither_starts_nor_resumes() -> None:
-    assert run(sound_of((0, 512), (0.9, 32), (0, 900))) == []
-    with_click = run(sound_of((0, 512), (0.9, 512), (0, 320), (0.9, 32), (0, 900)))
+@pytest.mark.parametrize("late", range(0, 36, 4))
+@pytest.mark.parametrize("click_ms", [4, 16, 32])
+def test_a_click_neither_starts_nor_resumes_wherever_it_falls(click_ms: int, late: int) -> None:
+    assert run(sound_of((0, 500 + late), (0.9, click_ms), (0, 900))) == []
+    with_click = run(sound_of((0, 512), (0.9, 512), (0, 320 + late), (0.9, click_ms), (0, 900)))
     assert names(with_click) == ["SpeechStarted", "SoftEnd", "HardEnd"]
-    assert abs(with_click[-1].at - samples_of(512 + 512 + OPTIONS.hard_end_ms)) <= 2 * CHUNK + FRAME
+    # While it may still become speech the turn is held open.
+    assert abs(with_click[-1].at - samples_of(512 + 512 + OPTIONS.hard_end_ms)) <= 3 * CHUNK + FRAME
+
+
+@pytest.mark.parametrize("late", range(0, 36, 4))
+@pytest.mark.parametrize("min_speech_ms", [32, 64, 96])
+def test_what_lasts_longer_than_a_click_starts_and_resumes_wherever_it_falls(min_speech_ms: int, late: int) -> None:
+    options, longer = replace(OPTIONS, min_speech_ms=min_speech_ms), (0.9, max(min_speech_ms, 64) + 1)
+    assert names(run(sound_of((0, 500 + late), longer, (0, 900)), options)) == ["SpeechStarted", "SoftEnd", "HardEnd"]
+    resumed = run(sound_of((0, 512), (0.9, 512), (0, 320 + late), longer, (0, 900)))
+    assert names(resumed) == ["SpeechStarted", "SoftEnd", "SpeechResumed", "SoftEnd", "HardEnd"]
+
+
+@pytest.mark.parametrize("click_ms", [2, 10, 32])
+def test_soft_speech_right_behind_a_click_is_speech() -> None:
+    activity = VoiceActivity(OPTIONS, lambda chunk: float(np.abs(chunk).max() > 0.005))
+    (started,) = activity.receive(sound_of((0, 500), (0.9, 8), (0.01, 300)))
+    assert isinstance(started, SpeechStarted)
+    assert started.start <= samples_of(508)
+
+
+def test_no_click_is_speech_to_the_real_network(click_ms: int) -> None:
+    rng, quiet = np.random.default_rng(click_ms), 16_000
+    for late in range(0, CHUNK, 64):
+        sound = rng.normal(0, 0.001, 2 * quiet).astype(np.float32)
+        start = quiet // 2 + late
+        sound[start : start + samples_of(click_ms)] += rng.uniform(-0.9, 0.9, samples_of(click_ms)).astype(np.float32)
+        activity = VoiceActivity(OPTIONS)
+        assert [event for at in range(0, len(sound), FRAME) for event in activity.receive(sound[at : at + FRAME])] == []
 
 
 def test_hold_open_extends_this_turn_only() -> None:
