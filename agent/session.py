@@ -262,7 +262,7 @@ class Session:
                     self._put(action)
 
     def _cut(self, *, resumed: bool) -> _Cut:
-        text = self._speaker.silence()
+        text = self._speaker.silence().strip()
         self._emit(timeline.Interrupted(text))
         self._cuts += 1
         self._released, self._holding = False, None
@@ -394,7 +394,7 @@ class Session:
             await self._loop.take_back()
         else:
             self._unanswered, self._merged = "", 0
-            await self._loop.finish(text.strip(), interrupted=True)
+            await self._loop.finish(text, interrupted=True)
 
     async def _stop_answering(self) -> None:
         if self._answering is not None:
