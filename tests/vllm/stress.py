@@ -33,6 +33,8 @@ LONGEST: Final = 320
 SESSIONS: Final = 3
 PATIENCE: Final = 2500
 """Steps after which a request that has not ended counts as starved."""
+STILL: Final = 20
+"""Steps in a row in which nothing is computed though somebody waits, after which all counts as stuck."""
 
 
 class Rig:
@@ -67,7 +69,7 @@ class Rig:
         self.running: dict[str, tuple[Request, int]] = {}
         """With the step at which each came."""
         self.flying: deque[tuple[Any, ModelRunnerOutput]] = deque()
-        self.count = self.steps = 0
+        self.count = self.steps = self.still = 0
         self.happened: Counter[str] = Counter()
         self.longest_wait = 0
 
@@ -114,6 +116,8 @@ class Rig:
         """Plan a step, see that all is there, and take the oldest one's result in."""
         self.steps += 1
         output = self.scheduler.schedule()
+        self.still = 0 if output.num_scheduled_tokens or not self.running else self.still + 1
+        assert self.still <= STILL, "nothing runs, and somebody waits"
         self._write(output)
         self._look(output)
         self.flying.append((output, self._result(output)))
