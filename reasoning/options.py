@@ -75,7 +75,7 @@ class LoopOptions:
     """Seconds of silence inside a reply until another holding phrase is said, and before a reply without thoughts."""
     lead_s: float = 1.2
     """Write the next sentence when less than this is left to play: late thoughts still change what is said."""
-    step_after_s: float = 0.9
+    step_after_s: float = 0.0
     """Seconds that the thoughts have to reach the result before steps on the way to it are said: longer, the result is
     heard sooner and the first content later."""
     readout: bool = True
