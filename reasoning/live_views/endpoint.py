@@ -48,7 +48,7 @@ class LiveViewsEndpoint:
             told()
             return {"session": new_session(settings.secret())}
 
-        app.add_api_route("/v1/live_views", announce)
+        app.add_api_route("/v1/live_views", announce, methods=["GET"])
         app.add_api_route("/v1/live_views/sessions", open_session, methods=["POST"])
 
     async def init_state(self, engine_client: Any, state: State, args: Namespace) -> None:  # noqa: ANN401, ARG002

@@ -137,19 +137,20 @@ async def test_nothing_of_another_session_can_be_read(client: httpx.AsyncClient)
         [0],
         ["thoughts", "thoughts"],
     ]
-    leaks, answered = [], 0
+    leaks: list[object] = []
+    answered = 0
     async with thinking(client, {"live_session": theirs, "live_block": "thoughts"}, 410):
         writer = {"live_session": theirs, "live_block": "writer", "live_view": ["thoughts"]}
         theirs_said = said(await ask(client, reply, writer, max_tokens=1, request_id="theirs"))
         assert not same(theirs_said, unread)
         for kind, token in tokens.items():
             for name in names:
-                xargs = {"live_view": name} if token is None else {"live_session": token, "live_view": name}
-                response = await ask(client, question, xargs)
+                signed = {} if token is None else {"live_session": token}
+                response = await ask(client, question, {**signed, "live_view": name})
                 answered += response.status_code == 200
                 if response.status_code == 200 and not same(said(response), plain):
                     leaks.append((kind, name))
-        others: list[tuple[str, dict[str, object], dict[str, object]]] = [
+        ways: list[tuple[str, dict[str, object], dict[str, object]]] = [
             ("own block of the same name", {"live_session": mine, "live_block": "thoughts"}, {}),
             ("names without a view", {"live_block": "thoughts"}, {}),
             ("their request's name", {}, {"request_id": "theirs"}),
@@ -158,7 +159,7 @@ async def test_nothing_of_another_session_can_be_read(client: httpx.AsyncClient)
             ("other parameters", {"lv_id": "thoughts", "lv_parents": ["thoughts"]}, {}),
             ("a transfer", {"kv_transfer_params": "thoughts"}, {}),
         ]
-        for kind, xargs, body in others:
+        for kind, xargs, body in ways:
             response = await ask(client, question, xargs, **body)
             answered += response.status_code == 200
             if response.status_code == 200 and not same(said(response), plain):
@@ -175,14 +176,8 @@ async def test_nothing_of_another_session_can_be_read(client: httpx.AsyncClient)
             },
         )
         assert chat.status_code == 404
-    print(
-        len(tokens) * len(names) + 8,
-        "attempts,",
-        answered,
-        "of them answered as ordinary requests,",
-        len(leaks),
-        "leaks",
-    )
+    tried = len(tokens) * len(names) + len(ways) + 2
+    print(tried, "attempts,", answered, "of them answered as ordinary requests,", len(leaks), "leaks")
     assert not leaks
     # Those that name no view of anybody are ordinary.
     assert 0 < answered < 10
