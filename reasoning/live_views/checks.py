@@ -117,6 +117,8 @@ def check_configuration(config: Any, cache: Any) -> None:  # noqa: ANN401 - vLLM
             parallel.decode_context_parallel_size > 1 or parallel.prefill_context_parallel_size > 1
         ),
         "pipeline parallelism: it was never run; use tensor parallelism": parallel.pipeline_parallel_size > 1,
+        "requests admitted in parts: one that has no room beside what it reads would be tried for ever; leave "
+        "--scheduler-reserve-full-isl on": not config.scheduler_config.scheduler_reserve_full_isl,
         "a KV connector: what a reader computes depends on its view and must not be handed out; leave it out": (
             config.kv_transfer_config is not None
         ),

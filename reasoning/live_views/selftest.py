@@ -119,7 +119,7 @@ class _Test:
             if self._runner.execute_model(output) is None:
                 self._runner.sample_tokens(None)
         finally:
-            del model.compute_logits
+            model.compute_logits = stock
         logits: Tensor = found[-1][-1].float().cpu()
         return logits
 

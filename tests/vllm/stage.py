@@ -84,6 +84,10 @@ class Stage:
             "pool": pool.num_gpu_blocks - 1,
         }
 
+    def forget_prefixes(self) -> None:
+        """Take nothing of what comes from what was."""
+        assert self.scheduler.reset_prefix_cache()
+
     def record(self, on: bool) -> None:
         self.recording = on
 

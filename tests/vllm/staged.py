@@ -157,6 +157,7 @@ class Stage:
         for kept in (self.views, self.written, self.logprobs, self.ended, self._sessions):
             kept.clear()
         self.trace()
+        self.call("forget_prefixes")
 
 
 @contextmanager

@@ -37,7 +37,9 @@ def configuration(**changes: object) -> tuple[Any, Any]:
             prefill_context_parallel_size=1,
             pipeline_parallel_size=1,
         ),
-        scheduler_config=SimpleNamespace(scheduler_cls="vllm_live_views.scheduler.LiveViewScheduler"),
+        scheduler_config=SimpleNamespace(
+            scheduler_cls="vllm_live_views.scheduler.LiveViewScheduler", scheduler_reserve_full_isl=True
+        ),
         model_config=SimpleNamespace(hf_config=SimpleNamespace(architectures=["LlamaForCausalLM"])),
         cache_config=SimpleNamespace(cache_dtype="auto"),
         speculative_config=None,
@@ -69,6 +71,7 @@ def test_a_plain_configuration_is_fine() -> None:
         ({"config__parallel_config__prefill_context_parallel_size": 2}, "context parallelism"),
         ({"config__parallel_config__pipeline_parallel_size": 2}, "pipeline parallelism"),
         ({"config__kv_transfer_config": object()}, "a KV connector"),
+        ({"config__scheduler_config__scheduler_reserve_full_isl": False}, "requests admitted in parts"),
         ({"config__lora_config": object()}, "LoRA"),
         ({"config__cache_config__cache_dtype": "fp8"}, "a quantised cache"),
         (
