@@ -247,6 +247,7 @@ class Decoder:
     def _step(self, runs: Sequence[Run], x: Tensor) -> Tensor:
         settle(runs, self._frequencies)
         step = plan(runs, self._frequencies)
+        # The sum that runs through the layers is float32; what goes into a product is rounded.
         for number, layer in enumerate(self._layers):
             x = x + self._attention(number, layer, step, x)
             x = x + self._feed_forward(layer, x)
@@ -273,7 +274,7 @@ class Decoder:
         return layer.down(torch.nn.functional.silu(gate).mul_(up))
 
     def _normed(self, x: Tensor, weight: Tensor | None) -> Tensor:
-        return torch.rms_norm(x, (x.shape[-1],), weight, self.config.norm_epsilon)
+        return torch.rms_norm(x.float(), (x.shape[-1],), weight, self.config.norm_epsilon).to(self.dtype)
 
 
 def _kernels(gguf: ModelFile, config: DecoderConfig, use: Use) -> Library | None:

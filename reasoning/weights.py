@@ -118,10 +118,8 @@ class Weights:
         self._old = self._open() if self._file is not None else {}
 
     def vector(self, name: str) -> Tensor | None:
-        """Give a norm's or bias' numbers, None where the model has no such tensor."""
-        if name not in self._gguf.tensors:
-            return None
-        return self._numbers(name).to(self._dtype)
+        """Give a norm's or bias' numbers in float32, None where the model has no such tensor."""
+        return self._numbers(name) if name in self._gguf.tensors else None
 
     def linear(self, names: Sequence[str], order: Callable[[str], NDArray[np.intp] | None] = lambda _: None) -> Linear:
         """Give one layer that computes the outputs of all `names` side by side (one product instead of three).
@@ -159,14 +157,14 @@ class Weights:
         return JoinedLinear([self.linear(group, order) for group in groups])
 
     def rows(self, name: str) -> Callable[[Sequence[int]], Tensor]:
-        """Give a look-up of single rows that unpacks them straight from the file (the embedding table)."""
+        """Give a look-up of single rows, float32, that unpacks them straight from the file (the embedding table)."""
         info, raw = self._gguf.tensors[name], self._gguf.raw(name)
         table = raw.reshape(info.shape[0], -1)
 
         def look_up(ids: Sequence[int]) -> Tensor:
             picked = np.ascontiguousarray(table[np.asarray(ids)]).reshape(-1)
             numbers = dequantize(picked, info.type, (len(ids), info.shape[1]))
-            return torch.from_numpy(numbers).to(self._device, self._dtype)
+            return torch.from_numpy(numbers).to(self._device)
 
         return look_up
 
@@ -251,12 +249,12 @@ class Weights:
             return None
         # Where only some of the joined layers have a bias, the others add nothing.
         rows = [
-            torch.zeros(self._gguf.tensors[name].shape[0], dtype=self._dtype, device=self._device)
+            torch.zeros(self._gguf.tensors[name].shape[0], device=self._device)
             if part is None
             else _ordered(part, order(name))
             for part, name in zip(parts, names, strict=True)
         ]
-        return torch.cat(rows)
+        return torch.cat(rows).to(self._dtype)
 
     def _affine4(self, names: Sequence[str], order: Callable[[str], NDArray[np.intp] | None]) -> tuple[Tensor, Tensor]:
         qs, scales = [], []
