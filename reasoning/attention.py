@@ -238,7 +238,8 @@ def attend(layer: int, step: Plan, q_k: Tensor, v: Tensor) -> Tensor:
         write.keys[layer].copy_(turned[write.pairs, heads:].transpose(0, 1))
         write.values[layer].copy_(v[write.rows].transpose(0, 1))
     # The query heads of a kv head lie together, so that keys are never repeated: [kv heads, pairs, group, head size].
-    q = turned[:, :heads].reshape(len(turned), kv_heads, -1, turned.shape[-1]).transpose(0, 1).contiguous()
+    grouped = turned[:, :heads].view(len(turned), kv_heads, -1, turned.shape[-1])
+    q = grouped.transpose(0, 1).contiguous()
     parts = [_part(q[:, read.pairs], read.keys[layer], read.values[layer], causal=read.causal) for read in step.reads]
     out, weight = parts[0] if len(parts) == 1 else map(partial(torch.cat, dim=1), zip(*parts, strict=True))
     out = out.transpose(0, 1)
@@ -257,15 +258,16 @@ def _part(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Ten
     Shapes: `q` and the result [kv heads, pairs, group, head size], `k` and `v` [kv heads, tokens, head size], the
     log-sum-exp [kv heads, pairs, group].
     """
-    pairs, group = q.shape[1:3]
+    kv_heads, pairs, group, _ = q.shape
     if causal:
-        k, v = (part.unsqueeze(1).expand(-1, group, -1, -1) for part in (k, v))
-        out, lse = _softmax_part(q.transpose(1, 2), k, v, causal=True)
+        shape = (-1, group, -1, -1)
+        out, lse = _softmax_part(
+            q.transpose(1, 2), k.unsqueeze(1).expand(shape), v.unsqueeze(1).expand(shape), causal=True
+        )
         return out.transpose(1, 2), lse.transpose(1, 2)
     # All query heads of a kv head become rows of one product.
     out, lse = _softmax_part(q.flatten(1, 2).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), causal=False)
-    shape = (len(k), pairs, group)
-    return out[0].reshape(*shape, -1), lse[0].reshape(shape)
+    return out[0].view(kv_heads, pairs, group, -1), lse[0].view(kv_heads, pairs, group)
 
 
 def _softmax_part(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Tensor]:

@@ -56,8 +56,6 @@ class BlockCache:
 
     __slots__ = ("__weakref__", "_shape", "_where", "length", "origin", "start", "strip", "waited")
 
-    strip: Strip
-
     def __init__(self, layers: int, kv_heads: int, head_size: int, dtype: torch.dtype, device: torch.device) -> None:
         self._shape = (layers, kv_heads, head_size)
         self._where = (dtype, device)
@@ -66,7 +64,8 @@ class BlockCache:
         """The position at which the first key is rotated."""
         self.waited = 0
         """Steps in which the block was read behind another one without lying there."""
-        self._settle([self], 0)
+        self.strip = Strip(self._buffer(0), self._buffer(0))
+        self.strip.admit(self, 0)
 
     @property
     def keys(self) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reasoning.attention import Run, _plain_softmax_part, _softmax_part
+from reasoning.attention import Run, _plain_softmax_part, _softmax_part, plan, settle
 from reasoning.decoder import Decoder
 from reasoning.gguf import open_gguf
 from reasoning.reference import Reference, ReferenceBlock
@@ -179,6 +179,31 @@ def test_an_empty_block_in_a_view_changes_nothing(models: list[tuple[Decoder, Re
     one, other, empty = decoder.cache(), decoder.cache(), decoder.cache()
     expected = decoder.forward([Run([1, 2, 3], [one], logits=True)])
     assert torch.equal(decoder.forward([Run([1, 2, 3], [empty, other], logits=True)]), expected)
+
+
+def test_thinker_and_writer_come_to_read_two_stretches(models: list[tuple[Decoder, Reference]]) -> None:
+    decoder, reference = models[0]
+    fast, slow = [decoder.cache() for _ in range(6)], [ReferenceBlock() for _ in range(6)]
+
+    def step(*writes: Write) -> None:
+        found = decoder.forward([Run(write.tokens, [fast[i] for i in write.view], logits=True) for write in writes])
+        expected = reference.step([(write.tokens, [slow[i] for i in write.view]) for write in writes])
+        for logits, of in zip(found, expected, strict=True):
+            assert (logits - of[-1]).abs().max() <= CLOSE
+
+    for block in range(6):
+        step(Write(range(block + 1), [3 + block, 5, 7]))
+    writer = range(6)
+    for token in range(12):
+        step(Write(writer, [token]), Write(writer[:4], [token + 20]))
+    runs = [Run([1], fast, logits=True), Run([1], fast[:4], logits=True)]
+    settle(runs, decoder._frequencies)
+    assert len(plan(runs, decoder._frequencies).reads) == 2
+    # The thoughts in the middle of what the writer reads alone have a neighbour then, and still can grow.
+    for token in range(12):
+        step(Write(writer, [token]))
+    for token in range(3):
+        step(Write(writer[:4], [token]), Write(writer, [token]))
 
 
 def test_order_of_the_view_matters(models: list[tuple[Decoder, Reference]]) -> None:
