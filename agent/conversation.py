@@ -247,7 +247,7 @@ class Conversation:
         sure = max(len(self._stop_phrases.heard(whole)), self._commands) if words.tentative else len(commands)
         self._commands = len(commands)
         new = commands[self._stops : sure]
-        return self._cut(new[-1], self._stops + len(new)) if new else []
+        return self._cut(new[-1].phrase, self._stops + len(new)) if new else []
 
     def _cut(self, phrase: str, stops: int) -> list[Action]:
         self._stops = stops

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from audio.agreement import key
+from audio.messages import Command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,14 +45,14 @@ class StopPhrases:
     def __init__(self, phrases: Iterable[str]) -> None:
         self._phrases = sorted(((_keys(phrase), phrase) for phrase in phrases), key=lambda pair: -len(pair[0]))
 
-    def command(self, text: str) -> str:
-        """Give the last stop phrase that the words command; nothing when they command none."""
-        return next(reversed(self.heard(text)), "")
+    def command(self, text: str) -> Command | None:
+        """Give the last command to stop among the words."""
+        return next(reversed(self.heard(text)), None)
 
-    def heard(self, text: str) -> list[str]:
-        """Give the stop phrases that the words hold, one for each clause that is a command."""
+    def heard(self, text: str) -> list[Command]:
+        """Give the commands to stop that the words hold, one for each clause that is one."""
         found = (self._command(_keys(clause)) for clause in _CLAUSES.split(text))
-        return [phrase for phrase in found if phrase]
+        return [command for command in found if command]
 
     def nothing_else(self, text: str) -> bool:
         """Say whether the words are commands to stop and next to nothing more."""
@@ -59,7 +60,7 @@ class StopPhrases:
         rest = [words for words in clauses if not self._command(words) or len(words) > _SHORT]
         return len(rest) < len(clauses) and all(_POLITE.issuperset(words) for words in rest)
 
-    def _command(self, words: Sequence[str]) -> str:
+    def _command(self, words: Sequence[str]) -> Command | None:
         for phrase, written in self._phrases:
             for start in range(len(words) - len(phrase) + 1) if phrase else ():
                 if list(words[start : start + len(phrase)]) != phrase:
@@ -69,8 +70,8 @@ class StopPhrases:
                 others = {*before, *words[start + len(phrase) :]} - _POLITE - {*phrase}
                 told_of = bool(before) and (before[-1] in _NAMING or words[start - 1] in _TELLING)
                 if not _NOT.intersection(before) and not told_of and (not before or len(others) <= _OTHERS):
-                    return written
-        return ""
+                    return Command(written, heads=not before)
+        return None
 
 
 def _keys(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from audio.clock import RATE, Sound, samples_of
-from audio.messages import Activity, EarsEvent, HardEnd, SoftEnd, SpeechResumed, SpeechStarted, Words
+from audio.messages import Activity, Command, EarsEvent, HardEnd, SoftEnd, SpeechResumed, SpeechStarted, Words
 from audio.options import EarsOptions
 from audio.stop_listener import StopListener
 from audio.transcriber import Transcriber
@@ -43,9 +43,9 @@ class Ears:
         activity: VoiceActivity,
         transcriber: Transcriber,
         options: EarsOptions,
-        command: Callable[[str], str] = lambda _: "",
+        command: Callable[[str], Command | None] = lambda _: None,
     ) -> None:
-        """Put the parts together; `command` gives the stop phrase that a text commands, or an empty text."""
+        """Put the parts together; `command` gives the last command to stop in a text."""
         self._activity = activity
         self._transcriber = transcriber
         self.options: Final = options

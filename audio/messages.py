@@ -99,6 +99,17 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class Command:
+    """A command to stop among words."""
+
+    phrase: str
+    """Which one."""
+
+    heads: bool
+    """Nothing but politeness stands before it in its clause. Behind other words it may be half a word, or a verb."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopHeard:
     """A command to stop, heard in a short decode ahead of any transcript."""
 

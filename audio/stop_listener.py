@@ -9,9 +9,9 @@ idle (phrases recognised; mean time of a decode):
 | recognised | 49 | 60 | 59 | 61 | 59 | 60 |
 | ms | 37 | 50 | 71 | 121 | 114 | 141 |
 
-So 2 s of sound are heard in a window of 3 s, 8 tokens at most. Half a word may sound like a stop ("the rain stop|ped"),
-and later decodes, which hear more of it, know better: so every decode for 200 ms must hear a command, unless speech
-pauses behind the first. Confidences say nothing here: real stops have 0.1 to 0.6 as well.
+So 2 s of sound are heard in a window of 3 s, 8 tokens at most. Half a word may sound like a stop, and later decodes,
+which hear more of it, know better: so two in a row must hear a command, and behind other words ("the rain stop|ped")
+all for 300 ms, unless speech pauses behind the first. Confidences say nothing here: real stops have 0.1 to 0.6 as well.
 
 Whoever makes the listener says what is a command; it knows no phrases, and not what becomes of a stop.
 """
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from audio.clock import Sound
     from audio.decoder import Hypothesis
+    from audio.messages import Command
     from audio.options import EarsOptions
 
 _SPAN: Final = 2 * RATE
@@ -53,9 +54,9 @@ _LATELY: Final = RATE
 _ATTACK: Final = samples_of(200)
 """Between the first consonant of a word and its loudest sound."""
 
-_HOLD: Final = samples_of(200)
-"""Speech that must go on without making another word of a stop. Half a word sounds like one for no longer: the second
-half of "stopped" is heard after about 150 ms."""
+_HOLD: Final = samples_of(300)
+"""Speech behind a stop that follows other words, for which it must stay one. Half a word sounds like one for no longer:
+the second half of "stopped" is heard after 150 to 250 ms."""
 
 _CLAUSE: Final = re.compile(r"[.,!?;:…—]+(?=\s)")
 
@@ -66,10 +67,10 @@ class StopListener:
     def __init__(
         self,
         decode: Callable[[Sound], Coroutine[None, None, Hypothesis]],
-        command: Callable[[str], str],
+        command: Callable[[str], Command | None],
         options: EarsOptions,
     ) -> None:
-        """Listen with `decode`; `command` gives the stop phrase that a text commands, or an empty text."""
+        """Listen with `decode`; `command` gives the last command to stop in a text."""
         self._decode, self._command, self._options = decode, command, options
         self.wanted = False
         """Whether there is anything to stop; otherwise nothing is decoded."""
@@ -143,15 +144,16 @@ class StopListener:
         text = " ".join(word.text for word in heard.words)
         # The first clause of a window that begins amid speech may be the rest of one: "the next | stop is mine".
         told = text if whole else "".join(_CLAUSE.split(text, maxsplit=1)[1:]).strip()
-        phrase = self._command(told)
+        command = self._command(told)
         if turn != self._turn or self._heard:
             return
-        if not phrase or min(word.confidence for word in heard.words) < self._options.stop_confidence:
+        if command is None or min(word.confidence for word in heard.words) < self._options.stop_confidence:
             self._suspect = None
             return
-        stop = StopHeard(turn, phrase, now)
-        self._suspect = self._suspect or stop
-        if self._onset is None or now - self._suspect.at >= _HOLD:
+        stop, since = StopHeard(turn, command.phrase, now), self._suspect
+        enough = since is not None and now - since.at >= (0 if command.heads else _HOLD)
+        self._suspect = since or stop
+        if enough or self._onset is None:
             self._tell(stop)
 
     def _tell(self, stop: StopHeard) -> None:

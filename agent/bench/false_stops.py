@@ -91,7 +91,7 @@ class Listened:
         return sum(self.seconds.values()) / 3600
 
 
-def sentences(command: Callable[[str], str]) -> list[str]:
+def sentences(command: Callable[[str], object]) -> list[str]:
     """Give everyday sentences and the story's, without those that command to stop.
 
     Raises:

@@ -64,4 +64,14 @@ def test_what_says_no_more_than_to_stop(text: str, *, alone: bool) -> None:
 
 
 def test_each_command_counts() -> None:
-    assert PHRASES.heard("Stop. Stop! What? Halt!") == ["stop", "stop", "halt"]
+    assert [command.phrase for command in PHRASES.heard("Stop. Stop! What? Halt!")] == ["stop", "stop", "halt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "heads"),
+    [("No, stop it!", True), ("oh please stop", True), ("the rain stop", False)],
+)
+def test_what_stands_before_a_command_in_its_clause_is_told(text: str, *, heads: bool) -> None:
+    command = PHRASES.command(text)
+    assert command is not None
+    assert command.heads == heads
