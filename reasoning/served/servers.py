@@ -202,7 +202,8 @@ class Servers:
         if replica.live_views and replica.url not in home.live_sessions:
             try:
                 response = await self._http.post(f"{replica.url}{_LIVE_VIEWS}/sessions")
-                home.live_sessions[replica.url] = response.raise_for_status().json()["session"]
+                # Two streams may ask at once; the conversation has one session.
+                home.live_sessions.setdefault(replica.url, response.raise_for_status().json()["session"])
             except httpx.TransportError as error:
                 raise Unavailable(str(error) or type(error).__name__) from error
             except (httpx.HTTPStatusError, ValueError, KeyError) as error:
