@@ -2,6 +2,13 @@
 
 Grouped-query attention, RMS norm, SwiGLU, optional biases and q/k norms, tied or untied head, rotary positions with
 none, linear or llama3 scaling. One `forward` takes all rows of one engine step, whatever stream they belong to.
+
+Where the milliseconds of a step go without the C kernels (default model, 256 tokens, processor time of one thread of
+an AMD EPYC with AVX-512, with one row and with eight: 127 and 394 ms): gate and up projections 44 and 155, output head
+27 and 76, down projections 27 and 85, queries, keys and values 7 and 21, attention's output 4 and 14, all other
+operations 18 and 42. The products compute longer than memory takes to deliver their weights, and unpack them anew for
+each four rows.
+
 Knows nothing about streams, sessions, sampling or text.
 """
 
