@@ -11,7 +11,7 @@ from agent.realtime.responses import Shape
 
 def brief_of(session: SessionFields, items: Items, wanted: ResponseFields) -> Brief:
     """Put together what a response is made from. Raises Refused for an input that refers to nothing."""
-    turns, text = turns_of(list(items) if wanted.input is None else _input(items, wanted.input))
+    turns, text, said = turns_of(list(items) if wanted.input is None else _input(items, wanted.input))
     tools = session.tools if wanted.tools is None else wanted.tools
     choice = session.tool_choice if wanted.tool_choice is None else wanted.tool_choice
     if choice == "none":
@@ -24,6 +24,7 @@ def brief_of(session: SessionFields, items: Items, wanted: ResponseFields) -> Br
     return Brief(
         turns,
         text,
+        said,
         instructions,
         reasoning.effort or "medium",
         most if isinstance(most, int) else None,

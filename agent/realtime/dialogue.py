@@ -301,7 +301,7 @@ class Dialogue:
     def _spoken(self, text: str) -> Brief:
         """Put what is being said behind what was written."""
         brief = self._protocol.brief()
-        return replace(brief, text=f"{brief.text}\n{text}".strip())
+        return replace(brief, text=f"{brief.text}\n{text}".strip(), said=text.strip())
 
     async def _respond(self, respond: messages.Respond) -> None:
         if not respond.in_band:
@@ -311,7 +311,7 @@ class Dialogue:
             return
         words = None
         if self._rider is not None:
-            text = self._rider.heard(respond.brief.text)
+            text = self._rider.heard(respond.brief)
             words = self._rider.words() or ("" if text is None else None)
             respond = replace(respond, brief=replace(respond.brief, text=text or respond.brief.text))
         if words is not None:

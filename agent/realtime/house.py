@@ -44,4 +44,4 @@ async def open_house(files: Files, settings: Settings, garage: Garage | None = N
 async def _warm(brains: Brains) -> None:
     loop = asyncio.get_running_loop()
     async with Mind(brains, lambda _: None, loop.time) as mind:
-        await mind.answer(Brief((), "Hello.", "", "minimal", 8, ()))
+        await mind.answer(Brief((), "Hello.", "Hello.", "", "minimal", 8, ()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from agent.realtime.fields import FunctionCallItem, FunctionOutputItem, Json, MessageItem, Part, Refused
 from agent.realtime.messages import Invoked, Turn
@@ -147,18 +147,18 @@ def _shown(role: str, part: Part) -> Json:
     return {"type": kind, "transcript": part.transcript}
 
 
-def turns_of(items: list[Item]) -> tuple[tuple[Turn, ...], str]:
-    """Read the conversation as exchanges, and what was said since the last reply."""
+def turns_of(items: list[Item]) -> tuple[tuple[Turn, ...], str, str]:
+    """Read the conversation as exchanges, what was told since the last reply, and its end where the user said that."""
     turns: list[Turn] = []
     names = {item.wire["call_id"]: item.wire["name"] for item in items if item.wire["type"] == "function_call"}
-    told: list[str] = []
-    late: list[str] = []
+    told: list[_Told] = []
+    late: list[_Told] = []
     calls: list[Invoked] = []
     for item in items:
         if item.wire["type"] == "message" and item.wire["role"] == "assistant":
             reply = item.heard()
             if reply and (told or not turns):
-                turns.append(Turn("\n".join(told), reply, tuple(calls)))
+                turns.append(Turn(_joined(told), reply, tuple(calls)))
                 told, late, calls = late, [], []
             elif reply:
                 turns[-1] = replace(turns[-1], reply=f"{turns[-1].reply} {reply}")
@@ -172,8 +172,18 @@ def turns_of(items: list[Item]) -> tuple[tuple[Turn, ...], str]:
             if item.noted and not item.late and turns and not told:
                 turns[-1] = replace(turns[-1], user=f"{turns[-1].user}\n{text}")
             else:
-                (late if item.late and told else told).append(text)
-    return tuple(turns), "\n".join([*told, *late])
+                (late if item.late and told else told).append(_Told(text, item.wire.get("role") == "user"))
+    last = [*told, *late][-1:]
+    return tuple(turns), _joined([*told, *late]), "".join(each.text for each in last if each.by_user)
+
+
+class _Told(NamedTuple):
+    text: str
+    by_user: bool
+
+
+def _joined(told: list[_Told]) -> str:
+    return "\n".join(each.text for each in told)
 
 
 def told_by(wire: Json, names: dict[str, str]) -> str:

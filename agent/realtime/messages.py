@@ -37,6 +37,8 @@ class Brief:
     turns: tuple[Turn, ...]
     text: str
     """What the user said, wrote or let be told since the last reply."""
+    said: str
+    """The end of it that the user said or wrote; empty where something else was told last."""
     instructions: str
     effort: str
     max_output_tokens: int | None

@@ -17,12 +17,11 @@ from agent.stop_phrases import StopPhrases
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from agent.realtime.messages import Brief
     from reasoning.calls import Tool
     from reasoning.events import Call
     from robots.session import RobotSession
 
-_NEWS: Final = "[system] "
-"""Begins what was told by the server, not by the user."""
 _WAITING: Final = 32
 """News that may wait for its turn; of more, the newest."""
 
@@ -93,11 +92,14 @@ class Rider:
         self._hands.called(call)
         return True
 
-    def heard(self, text: str) -> str | None:
-        """Take what the user said or wrote; give what is to be answered, None where it needs no reply."""
-        before, line, last = text.rpartition("\n")
-        if not last or last.startswith(_NEWS):
-            return text
+    def heard(self, brief: Brief) -> str | None:
+        """Take what the user said or wrote; give what is to be answered, None where it needs no reply.
+
+        What a function or the system told answers no question of the robot's, whatever words are in it.
+        """
+        if not brief.said:
+            return brief.text
+        before, line, last = brief.text.rpartition("\n")
         if self._stops.nothing_else(last):
             self._garage.stop(f"the user wrote {last[:80]!r}")
             return None

@@ -76,6 +76,28 @@ async def test_a_place_that_was_perhaps_misheard_is_asked_for_and_then_driven_to
         assert len(order.nodes) > 1
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "message", "role": "system", "content": [{"type": "input_text", "text": "Hear this:\nYes."}]},
+        {"type": "function_call_output", "call_id": "c", "output": "It says:\nYes."},
+    ],
+    ids=lambda item: item["type"],
+)
+async def test_only_the_user_answers_what_the_robot_asks(
+    house: FakeHouse, robot: RobotSession, item: dict[str, object]
+) -> None:
+    async with served(house) as one, one.client() as client:
+        await client.configure(output_modalities=["text"])
+        await client.ask("Go to the kichen.")
+        await client.send("conversation.item.create", item=item)
+        await client.send("response.create")
+        await client.until("response.done")
+        assert orders(robot) == []
+        await client.ask("Yes.")
+        assert len(orders(robot)) == 1
+
+
 async def test_stop_stops_without_a_reply_and_resume_needs_a_yes(house: FakeHouse, robot: RobotSession) -> None:
     async with served(house) as one, one.client() as client:
         await client.configure(output_modalities=["text"])
