@@ -41,6 +41,8 @@ class VllmOptions:
     each segment costs a round trip, and what the server's cache does not hold of the new text."""
     priorities: bool = True
     """Let short requests overtake long ones, where the server was started with `--scheduling-policy priority`."""
+    live_views: bool = True
+    """Let writers read thoughts while they grow, where the servers have live views; else they are re-submitted."""
     connect_s: float = 2.0
     """Seconds until a server that does not take a connection counts as failed."""
     stall_s: float = 20.0

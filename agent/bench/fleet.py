@@ -1,15 +1,18 @@
 """`descant bench fleet`: what more and more conversations at once get from language model servers.
 
 The conversations are the agent's own, with ears and a voice that only keep time (`simulation`); the language model is
-real, on the servers, in real time. Each mode runs at each number, on the same servers, one after the other. Figures of
-the servers come from their own counters, so nothing else may use them meanwhile.
+real, on the servers, in real time. Each mode runs at each number, on the same servers, one after the other; where they
+have live views, `async` runs with them and without. Figures of the servers come from their own counters, so nothing
+else may use them meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain, cycle, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +27,7 @@ from agent.bench.plots import draw_fleet, require
 from agent.bench.report import Report
 from agent.bench.simulation import Record, converse
 from agent.bench.statistics import percentile
-from agent.bench.tasks import Item
+from agent.bench.tasks import Item, items
 from agent.bench.think import Row
 from agent.bench.timed import Pace, Utterance
 from agent.commands.invocation import open_store
@@ -34,15 +37,15 @@ from agent.models import find
 from agent.served import open_served
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from agent.bench.think import BenchMode
     from agent.commands.invocation import Invocation
     from agent.config import Settings
     from reasoning.script import Script
+    from reasoning.served.servers import Servers
     from reasoning.vllm_engine import VllmEngine
 
-MODES: Final[tuple[BenchMode, ...]] = ("async", "think-first")
 _APART_S: Final = 1.3
 """Seconds between the beginnings of two conversations: people do not begin together."""
 _STALL_S: Final = 1.0
@@ -67,6 +70,8 @@ class Options:
 
     numbers: tuple[int, ...]
     turns: int
+    tasks: tuple[str, ...]
+    """Whose development questions are asked; empty: four plain questions again and again."""
     hardware: capacity.Hardware
     json_file: Path | None
     plot: Path | None
@@ -88,6 +93,10 @@ class Level:
     """Tokens of all prompts."""
     cached: float = 0.0
     """Of these, those that the servers had in their caches."""
+    step_s: float | None = None
+    """Seconds between two tokens of a request, in the mean of all, by the servers' own account."""
+    thought_gaps_s: list[float] = field(default_factory=list)
+    """Seconds between two thoughts of one stream, as they came."""
     tokens_to_first: list[int] = field(default_factory=list)
     """Tokens that came, of all streams, from the end of each question until the first clause of its answer."""
     running: list[float] = field(default_factory=list)
@@ -102,6 +111,7 @@ class Level:
     def figures(self) -> dict[str, Any]:
         """Give what is reported, beside the samples."""
         busy_s = sum(sample.reply_end_s or 0.0 for sample in self.samples)
+        computed = self.read - self.cached + self.generated
         return {
             "mode": self.mode,
             "conversations": self.conversations,
@@ -114,7 +124,10 @@ class Level:
             "holds": sum(sample.holds for sample in self.samples),
             "right": sum(sample.right for sample in self.samples),
             "tokens_per_useful_token": self.generated / self.useful if self.useful else None,
+            "computed_per_useful_token": computed / self.useful if self.useful else None,
             "cache_hit_rate": self.cached / self.read if self.read else None,
+            "step_s": self.step_s,
+            "thought_gap_p95_s": percentile(self.thought_gaps_s, 95),
             "generated_per_s": self.generated / self.seconds if self.seconds else None,
             "answering": busy_s / (self.seconds * self.conversations) if self.seconds else None,
         }
@@ -135,14 +148,14 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Option
     async def measured() -> list[Level]:
         pace = await measure_pace(settings, store)
         async with open_served(files.llm, settings) as (engine, script):
-            stage = _Stage(engine, script, settings, pace, options.turns)
-            await stage.conversation(_row(settings, "no-think"), 0)
-            found = []
-            for number in options.numbers:
-                for mode in MODES:
-                    found.append(await stage.level(mode, number))
+            stage = _Stage(script, settings, pace, options.turns, _items(options))
+            await stage.conversation(Way("warming up", "no-think", engine), _ITEMS[0])
+            async with _ways(files.llm, settings, engine) as ways:
+                found = []
+                for number, way in product(options.numbers, ways):
+                    found.append(await stage.level(way, number))
                     console.print(_line(found[-1]), highlight=False)
-            return found
+                return found
 
     levels = asyncio.run(measured())
     load = _load_of(levels)
@@ -160,22 +173,45 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Option
         draw_fleet([level.figures() for level in levels], load, options.hardware, options.plot)
 
 
-def _row(settings: Settings, mode: BenchMode) -> Row:
-    return Row(mode, mode, replace(settings.loop))
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to answer that is measured."""
+
+    name: str
+    mode: BenchMode
+    engine: VllmEngine
+
+
+@asynccontextmanager
+async def _ways(file: Path, settings: Settings, engine: VllmEngine) -> AsyncIterator[tuple[Way, ...]]:
+    think_first = Way("think-first", "think-first", engine)
+    if not engine.live_views:
+        yield Way("async", "async", engine), think_first
+        return
+    stock = settings.model_copy(update={"vllm": replace(settings.vllm, live_views=False)})
+    async with open_served(file, stock) as (resubmitting, _):
+        yield Way("async, live views", "async", engine), Way("async, re-submitted", "async", resubmitting), think_first
+
+
+def _items(options: Options) -> tuple[Item, ...]:
+    if not options.tasks:
+        return _ITEMS
+    count = -(-max(options.numbers) * options.turns // len(options.tasks))
+    return tuple(chain.from_iterable(zip(*(items(task, "dev", count) for task in options.tasks), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    engine: VllmEngine
     script: Script
     settings: Settings
     pace: Pace
     turns: int
+    items: tuple[Item, ...]
 
-    async def conversation(self, row: Row, number: int) -> tuple[Sample, Record]:
+    async def conversation(self, way: Way, item: Item) -> tuple[Sample, Record]:
         """Ask one question, from the first word to the end of the reply."""
-        item = _ITEMS[number % len(_ITEMS)]
-        async with self.engine.session() as session:
+        row = Row(way.name, way.mode, replace(self.settings.loop))
+        async with way.engine.session() as session:
             record = await converse(
                 session,
                 row.mind(self.script, self.settings.engine.context),
@@ -187,19 +223,20 @@ class _Stage:
             )
         return measure(row.name, item, record, self.pace, self.script.tokenizer.decode), record
 
-    async def level(self, mode: BenchMode, count: int) -> Level:
+    async def level(self, way: Way, count: int) -> Level:
         """Hold so many conversations at once."""
-        level, row = Level(mode, count), _row(self.settings, mode)
-        before, began = await self.engine.servers.counters(), time.monotonic()
+        level, servers, asked = Level(way.name, count), way.engine.servers, cycle(self.items)
+        before, began = await servers.counters(), time.monotonic()
 
         async def hold(number: int) -> None:
             await asyncio.sleep(number * _APART_S)
-            for turn in range(self.turns):
-                sample, record = await self.conversation(row, number + turn)
+            for _ in range(self.turns):
+                sample, record = await self.conversation(way, next(asked))
                 level.samples.append(sample)
                 level.tokens_to_first += _tokens_to_first(record)
+                level.thought_gaps_s += record.thought_gaps_s
 
-        watching = asyncio.create_task(self._watch(level), name="watch")
+        watching = asyncio.create_task(self._watch(level, servers), name="watch")
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(count):
@@ -208,24 +245,28 @@ class _Stage:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
         level.seconds = time.monotonic() - began
-        self._count(level, before, await self.engine.servers.counters())
+        self._count(level, before, await servers.counters())
         return level
 
     def _count(self, level: Level, before: Mapping[str, float], after: Mapping[str, float]) -> None:
-        level.generated = after["generation_tokens_total"] - before["generation_tokens_total"]
-        level.read = after["prefix_cache_queries_total"] - before["prefix_cache_queries_total"]
-        level.cached = after["prefix_cache_hits_total"] - before["prefix_cache_hits_total"]
+        def counted(name: str) -> float:
+            return after[name] - before[name]
+
+        level.generated, level.read = counted("generation_tokens_total"), counted("prompt_tokens_total")
+        level.cached = counted("prefix_cache_hits_total")
+        tokens = counted("inter_token_latency_seconds_count")
+        level.step_s = counted("inter_token_latency_seconds_sum") / tokens if tokens else None
         level.useful = sum(len(self.script.tokenizer.encode(sample.spoken)) for sample in level.samples)
 
-    async def _watch(self, level: Level) -> None:
+    async def _watch(self, level: Level, servers: Servers) -> None:
         while True:
-            level.running.append((await self.engine.servers.counters())["num_requests_running"])
+            level.running.append((await servers.counters())["num_requests_running"])
             await asyncio.sleep(_WATCH_S)
 
 
 def _load_of(levels: Sequence[Level]) -> capacity.Load:
     """Take what a conversation asks for from the smallest number, where nobody waits for others."""
-    alone = min((level for level in levels if level.mode == "async"), key=lambda level: level.conversations)
+    alone = min((level for level in levels if level.mode.startswith("async")), key=lambda level: level.conversations)
     busy_s = sum(sample.reply_end_s or 0.0 for sample in alone.samples)
     working = [number for number in alone.running if number]
     first = percentile(alone.tokens_to_first, 50)
@@ -254,7 +295,7 @@ def _line(level: Level) -> str:
 
 def _table(levels: Sequence[Level]) -> Table:
     names = ("conversations", "mode", "answers", "first clause p50", "p95", "stalls", "right")
-    table = Table(*names, "tokens per useful one", "from the cache", box=None)
+    table = Table(*names, "tokens per useful one", "computed", "from the cache", "step", "thoughts apart p95", box=None)
     for level in levels:
         told = level.figures()
 
@@ -270,6 +311,9 @@ def _table(levels: Sequence[Level]) -> Table:
             str(told["stalls"]),
             str(told["right"]),
             shown_as("tokens_per_useful_token", "{:.1f}"),
+            shown_as("computed_per_useful_token", "{:.1f}"),
             shown_as("cache_hit_rate", "{:.0%}"),
+            shown_as("step_s", "{:.3f} s"),
+            shown_as("thought_gap_p95_s", "{:.2f} s"),
         )
     return table

@@ -100,6 +100,8 @@ class Record:
     written: list[Written] = field(default_factory=list)
     spent: list[tuple[float, int]] = field(default_factory=list)
     """Second, and how many tokens were written or weighed then, by any stream."""
+    thought_gaps_s: list[float] = field(default_factory=list)
+    """Seconds between tokens of the thoughts that came one after the other in one stream."""
     first_step: int = 0
     """Number of the first engine step after the answer was asked for."""
 
@@ -117,6 +119,7 @@ class _Watched:
         self._released_s = 0.0
         self.delivered: list[tuple[float, int]] = []
         self.spent: list[tuple[float, int]] = []
+        self.thought_gaps: list[float] = []
 
     def block(self, name: str) -> Block:
         block: Block = self._session.block(name)
@@ -128,8 +131,13 @@ class _Watched:
     async def generate(self, view: Sequence[Block], rules: Sampling) -> AsyncGenerator[Token]:
         block = view[-1]
         stream = self._session.generate(view, rules)
+        last_s: float | None = None
         try:
             async for token in stream:
+                if block.name == "thoughts":
+                    if last_s is not None:
+                        self.thought_gaps.append(self._clock() - last_s)
+                    last_s = self._clock()
                 self.delivered.append((self._clock(), token.step))
                 self.spent.append((self._clock(), 1))
                 if block.name.startswith("reply") and token.id not in rules.stop:
@@ -226,7 +234,7 @@ async def converse(
         await timed_ears.close()
         await conversation
     record.written = [token for token in watched.written() if token.at_s >= timed_ears.last_s]
-    record.spent = watched.spent
+    record.spent, record.thought_gaps_s = watched.spent, watched.thought_gaps
     asked = timed_ears.answered_s
     record.first_step = min((step for at, step in watched.delivered if at >= asked), default=0)
     return record

@@ -61,6 +61,9 @@ def fleet(
     api_key_file: ServerKey = None,
     numbers: Annotated[str, typer.Option("--conversations", metavar="A,B", help="Conversations at once.")] = "1,2,4,8",
     turns: Annotated[int, typer.Option("--turns", min=1, help="Questions in each conversation.")] = 4,
+    tasks: Annotated[
+        str, typer.Option("--tasks", metavar="A,B", help="Ask development questions of these tasks; docs/bench.md.")
+    ] = "",
     model: Model = None,
     bandwidth: Annotated[float, typer.Option(metavar="GB/S", help="Calculate for this memory bandwidth.")] = 864.0,
     batch: Annotated[int, typer.Option(min=1, help="The same, for so many streams in a step.")] = 256,
@@ -83,7 +86,8 @@ def fleet(
     hardware = Hardware(bandwidth * 1e9, batch, weights * 1e9, cache * 1e3, view, first_s)
     counts = (1,) if quick else tuple(sorted({int(number) for number in numbers.split(",")}))
     overrides = {"models.llm": model, **engine_overrides("vllm", server, api_key_file)}
-    run(invocation, overrides, Options(counts, 1 if quick else turns, hardware, json_file, plot))
+    asked = tuple(filter(None, map(str.strip, tasks.split(","))))
+    run(invocation, overrides, Options(counts, 1 if quick else turns, asked, hardware, json_file, plot))
 
 
 @app.command()

@@ -103,7 +103,7 @@ class Servers:
         for replica in self._replicas.all:
             try:
                 found[replica.url] = self._served(await self._get(replica, "/v1/models"), replica)
-                replica.live_views = await self._has_live_views(replica)
+                replica.live_views = self._options.live_views and await self._has_live_views(replica)
             except Unavailable as error:
                 self._replicas.failed(replica, time.monotonic())
                 _LOG.warning("language model server %s: %s", replica.url, error)

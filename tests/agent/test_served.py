@@ -24,13 +24,13 @@ ROOM = ("--set", "engine.context=2000", "--set", "loop.think_tokens=20", "--set"
 
 @contextmanager
 def served(
-    file: Path, *, tokenize: bool = True, max_model_len: int = 2100, babble: bool = False
+    file: Path, *, tokenize: bool = True, max_model_len: int = 2100, babble: bool = False, live: bool = False
 ) -> Iterator[ToyServer]:
     """Serve a model from another thread, as another process would."""
     gguf = open_gguf(file)
     tokenizer = Tokenizer.from_gguf(gguf)
     begin = babbling(tokenizer.vocab_size) if babble else computed_by(gguf)
-    model = ToyVllm(begin, max_model_len=max_model_len, tokenize=tokenizer.encode if tokenize else None)
+    model = ToyVllm(begin, max_model_len=max_model_len, tokenize=tokenizer.encode if tokenize else None, live=live)
     toy, loop = ToyServer(model), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -112,24 +112,23 @@ def test_the_doctor_says_nothing_of_servers_that_are_not_used(descant: Descant) 
     assert "server" not in descant("doctor").out
 
 
-def test_the_fleet_is_measured_and_a_graphics_processor_calculated(descant: Descant, model: Path) -> None:
+@pytest.mark.parametrize("live", [False, True])
+def test_the_fleet_is_measured_and_a_graphics_processor_calculated(descant: Descant, model: Path, live: bool) -> None:
     written, drawn = descant.home / "fleet.json", descant.home / "fleet.png"
     plot = ("--plot", str(drawn)) if find_spec("matplotlib") else ()
-    with served(model, babble=True) as toy:
+    with served(model, babble=True, live=live) as toy:
         there = ("--server", toy.url, "--model", str(model))
         done = descant(*ROOM, "bench", "fleet", "--quick", *there, "--json", str(written), *plot)
         assert done.code == 0, done.err
         generated = toy.model.generated
     results = json.loads(written.read_text())["results"]
-    assert [(level["mode"], level["conversations"]) for level in results["levels"]] == [
-        ("async", 1),
-        ("think-first", 1),
-    ]
+    modes = ["async, live views", "async, re-submitted", "think-first"] if live else ["async", "think-first"]
+    assert [(level["mode"], level["conversations"]) for level in results["levels"]] == [(mode, 1) for mode in modes]
     for level in results["levels"]:
         assert level["answers"] == 1
         assert level["cache_hit_rate"] == 0.0
         assert 0 < level["first_clause_p50_s"] < 60
-        assert level["tokens_per_useful_token"] > 0
+        assert level["computed_per_useful_token"] > level["tokens_per_useful_token"] > 0
     assert sum(level["generated_per_s"] * level["seconds"] for level in results["levels"]) < generated
     assert results["calculated"]["conversations"] >= 0
     assert "calculated, not measured" in done.out

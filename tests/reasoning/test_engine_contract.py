@@ -1,7 +1,7 @@
 """What every engine owes its callers, on each of them: the embedded one, and the served one over two kinds of server.
 
 `served` is the engine for vLLM over a small stand-in for the server, on the same tiny model as `torch`; `vllm` is the
-same engine over a real vLLM. What only one engine promises is tested in its own file.
+same engine over a real vLLM, `live` over one with live views. What only one engine promises is tested in its own file.
 """
 
 from __future__ import annotations
@@ -101,11 +101,11 @@ async def vllm_lab(server: VllmServer, context: int) -> AsyncIterator[Lab]:
         yield Lab(engine, server.shares, server.greedy, server.vocabulary)
 
 
-@pytest.fixture(params=["torch", "served", pytest.param("vllm", marks=pytest.mark.vllm)])
+@pytest.fixture(params=["torch", "served", *(pytest.param(name, marks=pytest.mark.vllm) for name in ("vllm", "live"))])
 def open_lab(request: pytest.FixtureRequest, tiny: Path) -> Callable[[int], Any]:
     """Give what opens a lab with room for so many tokens."""
-    if request.param == "vllm":
-        server = request.getfixturevalue("vllm_server")
+    if request.param in {"vllm", "live"}:
+        server = request.getfixturevalue("vllm_server" if request.param == "vllm" else "live_vllm_server")
         return lambda context: vllm_lab(server, context)
     return lambda context: (torch_lab if request.param == "torch" else served_lab)(tiny, context)
 

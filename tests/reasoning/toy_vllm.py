@@ -126,7 +126,7 @@ class ToyVllm:
         figures = {
             'cache_config_info{block_size="16",enable_prefix_caching="True",engine="0"}': 1,
             'generation_tokens_total{engine="0"}': self.generated,
-            'prefix_cache_queries_total{engine="0"}': sum(len(body["prompt"]) for body in self.asked),
+            'prompt_tokens_total{engine="0"}': sum(len(body["prompt"]) for body in self.asked),
             'prefix_cache_hits_total{engine="0"}': 0,
             'num_requests_running{engine="0"}': self.running,
         }

@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tests.vllm.server import FOLDERS, PYTHON, ROOT
+from tests.vllm.server import FOLDERS, PYTHON, ROOT, VllmServer
 
 PLUGIN: Final = ROOT / "reasoning/live_views"
 COMMAND_LINE: Final = (
@@ -48,6 +48,16 @@ def overlay(folder: Path) -> Path:
     if not (folder / "vllm_live_views").exists():
         (folder / "vllm_live_views").symlink_to(PLUGIN)
     return folder
+
+
+def with_live_views(folder: Path) -> VllmServer:
+    """Give a server that has the plugin; `folder` is to hold what it finds it by."""
+    environment = {
+        "PYTHONPATH": str(overlay(folder)),
+        "VLLM_PLUGINS": "live_views",
+        "LIVE_VIEWS_SECRET": "the owner's own secret, of more than 32 bytes",
+    }
+    return VllmServer(more=(*COMMAND_LINE, "--enable-prompt-tokens-details"), environment=environment)
 
 
 class StageError(RuntimeError):

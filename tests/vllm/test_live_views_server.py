@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.vllm.server import VllmServer, running
-from tests.vllm.staged import COMMAND_LINE, overlay
+from tests.vllm.server import VllmServer
 from tests.vllm.test_live_views import text
 
 pytestmark = pytest.mark.vllm
 
-SECRET = "the owner's own secret, of more than 32 bytes"  # noqa: S105
 SAME = 1e-3
 """A logarithm of a probability differs by less where another row stands in the batch; by more than this where anything
 else is read."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
-    environment = {
-        "PYTHONPATH": str(overlay(tmp_path_factory.mktemp("overlay"))),
-        "VLLM_PLUGINS": "live_views",
-        "LIVE_VIEWS_SECRET": SECRET,
-    }
-    one = VllmServer(more=(*COMMAND_LINE, "--enable-prompt-tokens-details"), environment=environment)
-    with running(one):
-        yield one
-
-
 @pytest.fixture
-async def client(server: VllmServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=120) as one:
+async def client(live_vllm_server: VllmServer) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=live_vllm_server.url, trust_env=False, timeout=120) as one:
         yield one
 
 
@@ -183,13 +169,15 @@ async def test_nothing_of_another_session_can_be_read(client: httpx.AsyncClient)
     assert 0 < answered < 10
 
 
-async def test_the_last_of_a_view_goes_when_everybody_has_gone(client: httpx.AsyncClient, server: VllmServer) -> None:
+async def test_the_last_of_a_view_goes_when_everybody_has_gone(
+    client: httpx.AsyncClient, live_vllm_server: VllmServer
+) -> None:
     mine, question = await session(client), text(421, 8)
     async with thinking(client, {"live_session": mine, "live_block": "thoughts"}, 420):
         await ask(client, question, {"live_session": mine, "live_view": ["thoughts"]})
-    await server.until_idle()
+    await live_vllm_server.until_idle()
     assert (await ask(client, question, {"live_session": mine, "live_view": ["thoughts"]})).status_code == 404
-    assert (await server.counters())["kv_cache_usage_perc"] == 0
+    assert (await live_vllm_server.counters())["kv_cache_usage_perc"] == 0
 
 
 async def test_sessions_are_behind_the_key_of_the_server(client: httpx.AsyncClient) -> None:

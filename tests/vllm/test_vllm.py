@@ -8,17 +8,18 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from agent.served import check_vocabulary, vocabulary_in
 from reasoning.decoder import Decoder
-from reasoning.engine import Engine, Form, Grammar, Sampling
+from reasoning.engine import Engine, EngineSession, Form, Grammar, Sampling
 from reasoning.errors import BadModel
 from reasoning.events import LoopEvent, Probe, ReplyText, Thought
 from reasoning.grammar import Grammars
@@ -43,6 +44,8 @@ POSITIONS = 200
 CONTEXT = 4000
 SEGMENT = 16
 ABORT_S = 0.25
+GROWING = 120
+"""Tokens that a writer writes while the thoughts it reads grow."""
 
 
 @dataclass
@@ -134,6 +137,13 @@ async def on_both(server: VllmServer, options: LoopOptions) -> list[list[LoopEve
         return [await conversation(engine, script, options) for engine in (one.engine, other)]
 
 
+@pytest.fixture(params=["stock", "live"])
+def either_server(request: pytest.FixtureRequest) -> VllmServer:
+    """Give a server without live views, and one with them."""
+    server: VllmServer = request.getfixturevalue("vllm_server" if request.param == "stock" else "live_vllm_server")
+    return server
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -144,18 +154,57 @@ async def on_both(server: VllmServer, options: LoopOptions) -> list[list[LoopEve
     ],
     ids=lambda options: options.mode,
 )
-async def test_the_loop_says_the_same_on_both_engines(vllm_server: VllmServer, options: LoopOptions) -> None:
-    mine, theirs = await on_both(vllm_server, options)
+async def test_the_loop_says_the_same_on_both_engines(either_server: VllmServer, options: LoopOptions) -> None:
+    mine, theirs = await on_both(either_server, options)
     assert said(mine) == said(theirs)
     assert thought(mine) == thought(theirs)
     assert len(said(mine)) >= 2
 
 
-async def test_both_engines_ask_for_thoughts_where_the_other_does(vllm_server: VllmServer) -> None:
-    mine, theirs = await on_both(vllm_server, LoopOptions())
+async def test_both_engines_ask_for_thoughts_where_the_other_does(either_server: VllmServer) -> None:
+    mine, theirs = await on_both(either_server, LoopOptions())
     odds = [[event.log_odds for event in events if isinstance(event, Probe)] for events in (mine, theirs)]
     assert len(odds[0]) == 2
     assert odds[0] == pytest.approx(odds[1], abs=0.01)
+
+
+async def test_a_writer_sees_thoughts_grow_as_on_the_embedded_engine(live_vllm_server: VllmServer) -> None:
+    """Both streams run at once; then each token of the writer is asked for again, behind what it has seen."""
+    async with house(live_vllm_server) as one, embedded(live_vllm_server.folder, torch.float32) as other:
+        ids = one.tokenizer.encode((ROOT / "README.md").read_text())
+        starts = {"prompt": ids[:200], "thoughts": ids[200:210], "reply": ids[210:220]}
+        async with one.engine.session() as session:
+            prompt, thoughts, reply = view = await begun(session, starts)
+            writer = session.generate(view, Sampling(max_tokens=GROWING))
+            async with aclosing(session.generate([prompt, thoughts], Sampling(max_tokens=900))) as thinker:
+                thinking = asyncio.create_task(read(thinker))
+                written = await read(writer)
+                thinking.cancel()
+                await asyncio.gather(thinking, return_exceptions=True)
+            thought = list(thoughts.tokens)
+        async with other.session() as session:
+            prompt, thoughts, reply = view = await begun(session, starts)
+            again = []
+            for token in written:
+                await session.append([prompt, thoughts], thought[len(thoughts) : token.seen["thoughts"]])
+                length = len(reply)
+                again += ids_of(await read(session.generate(view, Sampling(max_tokens=1))))
+                await session.crop(reply, length)
+                await session.append(view, [token.id])
+    same = sum(token.id == theirs for token, theirs in zip(written, again, strict=True))
+    steps = len({token.seen["thoughts"] for token in written})
+    print(f"{same} of {GROWING} tokens equal, behind thoughts of {steps} lengths")
+    assert steps >= GROWING / 2
+    assert same >= 0.95 * GROWING
+
+
+async def begun(session: EngineSession[Any], starts: Mapping[str, Sequence[int]]) -> list[Any]:
+    """Give blocks that begin so, each behind the ones before it."""
+    view: list[Any] = []
+    for name, ids in starts.items():
+        view = [*view, session.block(name)]
+        await session.append(view, ids)
+    return view
 
 
 async def test_a_grammar_holds_on_a_real_server(vllm_server: VllmServer) -> None:
