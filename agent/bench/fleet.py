@@ -149,7 +149,8 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Option
         pace = await measure_pace(settings, store)
         async with open_served(files.llm, settings) as (engine, script):
             stage = _Stage(script, settings, pace, options.turns, _items(options))
-            await stage.conversation(Way("warming up", "no-think", engine), _ITEMS[0])
+            # Whoever comes first would pay for reading the questions, which the servers' caches keep for the others.
+            await stage.level(Way("warming up", "no-think", engine), max(options.numbers))
             async with _ways(files.llm, settings, engine) as ways:
                 found = []
                 for number, way in product(options.numbers, ways):

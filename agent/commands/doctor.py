@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.commands.invocation import engine_overrides
-from agent.commands.options import Engine, ModelServers, ServerKey
+from agent.commands.options import Engine, Model, ModelServers, ServerKey
 
 if TYPE_CHECKING:
     from agent.commands.invocation import Invocation
@@ -24,6 +24,7 @@ def doctor(
     engine: Engine = None,
     server: ModelServers = None,
     api_key_file: ServerKey = None,
+    model: Model = None,
 ) -> None:
     """Look at the machine, the libraries, the devices, the models and the robot; exit 1 when `talk` would not work."""
     from rich.console import Console  # noqa: PLC0415 - `--help` must be quick
@@ -33,7 +34,7 @@ def doctor(
     from agent.doctor import Verdict, examine  # noqa: PLC0415 - the same
 
     invocation: Invocation = context.obj
-    settings = invocation.load(engine_overrides(engine, server, api_key_file)).settings
+    settings = invocation.load({"models.llm": model, **engine_overrides(engine, server, api_key_file)}).settings
     if echo:
         from agent.echo_check import check_echo  # noqa: PLC0415 - the same
 

@@ -98,7 +98,7 @@ def test_the_doctor_looks_at_servers(
     monkeypatch.setenv("COLUMNS", "300")
     with served(model, tokenize=tokenize) as toy:
         servers = f"{toy.url},http://127.0.0.1:1"
-        done = descant(*ROOM, "--set", f"models.llm={model}", "doctor", "--engine", "vllm", "--server", servers)
+        done = descant(*ROOM, "doctor", "--engine", "vllm", "--server", servers, "--model", str(model))
     (good,) = (line for line in done.out.splitlines() if toy.url in line)
     assert "toy, 2100 tokens, answers in token ids" in good
     (bad,) = (line for line in done.out.splitlines() if "http://127.0.0.1:1 " in line)
