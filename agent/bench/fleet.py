@@ -211,7 +211,7 @@ class _Stage:
 
     async def conversation(self, way: Way, item: Item) -> tuple[Sample, Record]:
         """Ask one question, from the first word to the end of the reply."""
-        row = Row(way.name, way.mode, replace(self.settings.loop))
+        row = Row(way.name, way.mode, self.settings.loop)
         async with way.engine.session() as session:
             record = await converse(
                 session,

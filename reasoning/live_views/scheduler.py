@@ -232,4 +232,4 @@ class LiveViewScheduler(_LiveViews, Scheduler):
 
 
 class AsyncLiveViewScheduler(_LiveViews, AsyncScheduler):
-    """The same for steps that overlap. Not run yet: nothing but a GPU overlaps steps."""
+    """The same for steps that overlap. Run without a model only: nothing but a GPU overlaps steps."""

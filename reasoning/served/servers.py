@@ -157,8 +157,8 @@ class Servers:
             replica = await self._place(home, last)
             try:
                 session = None if ask.live is None else await self._live_session(home, replica)
-                reads, asked = ask.live is not None and bool(ask.live.view), ask
-                async with aclosing(self._attempt(replica, asked, session)) as pieces:
+                reads = ask.live is not None and bool(ask.live.view)
+                async with aclosing(self._attempt(replica, ask, session)) as pieces:
                     async for piece in pieces:
                         ask, last = ask.after(piece), time.monotonic()
                         yield piece
