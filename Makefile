@@ -116,7 +116,7 @@ $(VENV)/bin/python:
 $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install --quiet --upgrade --constraint constraints.txt pip
 	$(PIP) install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
-	$(PIP) install --constraint constraints.txt --editable '.[dev,voice,desktop]'
+	$(PIP) install --constraint constraints.txt --editable '.[dev,voice,desktop]' --editable bench
 	@touch $@
 
 # From source: the published wheels are built for processors without AVX-512.
@@ -156,4 +156,4 @@ build/compose/.installed:
 
 clean:
 	rm -rf $(VENV) $(VLLM_VENV) $(LLAMA_CPP_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_ANSWER)
-	find agent audio reasoning robots tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find agent audio bench reasoning robots tests -name __pycache__ -type d -prune -exec rm -rf {} +

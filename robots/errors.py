@@ -9,7 +9,7 @@
         ├── BadMap                the site map cannot be used
         └── BadSetting            an address, a fault or a limit cannot be used
 
-A command that the gate refuses is no error but an answer: see `robots.gate.Refused`.
+A command that the gate refuses is no error but an answer: see `robots.safety.gate.Refused`.
 """
 
 from __future__ import annotations

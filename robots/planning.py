@@ -11,8 +11,8 @@ from robots.skills import GO_TO_POSE, PLACE, Call, Skill
 from robots.vda5050.messages import Action, ActionParameter, ActionScope, BlockingType, Factsheet
 
 if TYPE_CHECKING:
-    from robots.gate import Admitted
     from robots.geometry import Point
+    from robots.safety.gate import Admitted
     from robots.site import Site
     from robots.world import World
 

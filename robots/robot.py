@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from robots.events import Event, Happening
-from robots.gate import HARMLESS, Admitted, Gate, Latch, Question, Refused, Resumed, Source
 from robots.orders import OrderTask, Phase
-from robots.packet import WILL
 from robots.planning import action_of, described, plan_of
+from robots.safety.gate import HARMLESS, Admitted, Gate, Latch, Question, Refused, Resumed, Source
+from robots.safety.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, Step, StopSequence, refuses
 from robots.skills import STOP, Call, Skill, skills_of
-from robots.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, Step, StopSequence, refuses
+from robots.transport.packet import WILL
 from robots.vda5050.messages import (
     ActionScope,
     ActionStatus,

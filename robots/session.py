@@ -13,21 +13,21 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from robots.events import Happening
-from robots.gate import Gate
-from robots.link import Denied, Link, LinkDown, LinkUp, Unreadable
-from robots.mqtt import end
 from robots.robot import Robot
+from robots.safety.gate import Gate
 from robots.site import NOWHERE
+from robots.transport.link import Denied, Link, LinkDown, LinkUp, Unreadable
+from robots.transport.mqtt import end
 from robots.vda5050.codec import Vda5050
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from robots.events import Event
-    from robots.gate import Admitted, Question, Refused, Resumed, Source
-    from robots.mqtt import Broker
+    from robots.safety.gate import Admitted, Question, Refused, Resumed, Source
     from robots.site import Site
     from robots.skills import Call
+    from robots.transport.mqtt import Broker
     from robots.vda5050.codec import Address, Codec
 
 T = TypeVar("T")

@@ -2,7 +2,8 @@
 
 A `Skill` carries a JSON schema for its arguments; `call_schema` is the schema of one call, made for constrained
 decoding. `offered` gives the skills as a model is shown them: with little left to choose, and with `carry`, which
-`parts` takes apart into what the gate knows. Whether a call is carried out is decided by `robots.gate`, not here.
+`parts` takes apart into what the gate knows. Whether a call is carried out is decided by
+`robots.safety.gate`, not here.
 """
 
 from __future__ import annotations

@@ -15,33 +15,33 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.conversation import Answer, Conversation, HardStop, Hear, HoldOpen, Interrupt, Release, TakeBack
-from agent.options import TurnOptions
-from agent.realtime import messages
-from agent.realtime.fields import ServerVad
+from agent.conversation.options import TurnOptions
+from agent.conversation.turn_taking import Answer, Conversation, HardStop, Hear, HoldOpen, Interrupt, Release, TakeBack
 from agent.realtime.hearing import Decoded, Heard, Hearing, Partial
 from agent.realtime.mind import Brains, Mind
 from agent.realtime.mouth import Mouth, Piece
+from agent.realtime.protocol import messages
+from agent.realtime.protocol.fields import ServerVad
 from agent.realtime.robot import Garage, Rider
 from agent.realtime.sound import Outgoing
 from audio.clock import RATE
 from audio.errors import AudioError
+from audio.hearing.vad import VoiceActivity
 from audio.messages import HardEnd, SpeechStarted, Words
-from audio.vad import VoiceActivity
 from reasoning import events as thinking
-from reasoning.consistency import REPAIR
 from reasoning.errors import ReasoningError
-from reasoning.policies import Holding
+from reasoning.policies.consistency import REPAIR
+from reasoning.policies.rules import Holding
 
 if TYPE_CHECKING:
-    from agent.conversation import Action
-    from agent.realtime.fields import AudioFormat
+    from agent.conversation.turn_taking import Action
     from agent.realtime.hearing import SharedDecoder
-    from agent.realtime.messages import Brief, Command
-    from agent.realtime.protocol import Protocol
+    from agent.realtime.protocol.fields import AudioFormat
+    from agent.realtime.protocol.messages import Brief, Command
+    from agent.realtime.protocol.protocol import Protocol
     from audio.messages import Clip
     from audio.options import EarsOptions, VoiceOptions
-    from audio.synthesizer import Synthesizer
+    from audio.speaking.synthesizer import Synthesizer
 
 _TICK_S: Final = 0.05
 _JOBS: Final = 512

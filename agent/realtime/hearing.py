@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from agent.realtime.fields import SemanticVad, ServerVad
+from agent.realtime.protocol.fields import SemanticVad, ServerVad
 from agent.realtime.sound import Incoming
 from audio.clock import FRAME, RATE, Sound, samples_of
-from audio.ears import Ears
 from audio.errors import AudioError
+from audio.hearing.ears import Ears
+from audio.hearing.transcriber import Transcriber
+from audio.hearing.vad import VoiceActivity
 from audio.messages import EarsEvent, HardEnd
-from audio.transcriber import Transcriber
-from audio.vad import VoiceActivity
 
 if TYPE_CHECKING:
-    from agent.realtime.fields import SessionFields
-    from audio.decoder import Hypothesis
+    from agent.realtime.protocol.fields import SessionFields
+    from audio.hearing.transcriber import Decoder
+    from audio.hearing.whisper import Hypothesis
     from audio.options import EarsOptions
-    from audio.transcriber import Decoder
 
 _NOWHERE: Final = Path()
 """Where the model lies does not matter: it is loaded."""

@@ -12,21 +12,21 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from agent.realtime.messages import Turn
-from agent.realtime.wire import tools_of
-from reasoning.calls import Written
-from reasoning.loop import Loop
-from reasoning.script import Script
+from agent.realtime.protocol.messages import Turn
+from agent.realtime.protocol.wire import tools_of
+from reasoning.loop.loop import Loop
+from reasoning.prompting.script import Script
+from reasoning.tools.calls import Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from agent.realtime.messages import Brief, Invoked
+    from agent.realtime.protocol.messages import Brief, Invoked
     from agent.realtime.robot import Rider
-    from reasoning.calls import Tool
-    from reasoning.engine import Engine
+    from reasoning.engine.contract import Engine
     from reasoning.events import LoopEvent
     from reasoning.options import LoopOptions
+    from reasoning.tools.calls import Tool
 
 _EFFORTS: Final = {"low": 0.5, "medium": 1.0, "high": 1.5, "xhigh": 2.0}
 """Thinking budgets in parts of the configured one; minimal does not think."""

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agent.realtime.pacing import PlayClock
-from audio.clauses import Clauses
+from agent.realtime.protocol.pacing import PlayClock
+from audio.speaking.clauses import Clauses
 
 if TYPE_CHECKING:
     from audio.messages import Clip, Kind

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.options import TurnOptions
-from agent.robot import Hands
-from agent.stop_phrases import StopPhrases
+from agent.conversation.options import TurnOptions
+from agent.conversation.stop_phrases import StopPhrases
+from agent.robot.controller import Hands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agent.realtime.messages import Brief
-    from reasoning.calls import Tool
+    from agent.realtime.protocol.messages import Brief
     from reasoning.events import Call
+    from reasoning.tools.calls import Tool
     from robots.session import RobotSession
 
 _WAITING: Final = 32

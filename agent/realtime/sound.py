@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from agent.realtime.fields import Alaw, Mulaw, Pcm
+from agent.realtime.protocol.fields import Alaw, Mulaw, Pcm
 from audio.clock import RATE, Sound
 from audio.clock import Pcm as PcmSound
 

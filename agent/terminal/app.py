@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
-    from agent.desktop import Controls
-    from agent.timeline import Event
+    from agent.apps.desktop import Controls
+    from agent.conversation.timeline import Event
 
 _REFRESH_S: Final = 1 / 15
 _METER: Final = 8
@@ -41,7 +41,7 @@ _STATES: Final = {"listening": "cyan", "thinking": "magenta", "pausing": "yellow
 
 
 class Terminal(App[None]):
-    """Shows one conversation: a screen of `agent.desktop`."""
+    """Shows one conversation: a screen of `agent.apps.desktop`."""
 
     CSS = """
     #head, #foot { height: 1; padding: 0 1; }
@@ -89,7 +89,7 @@ class Terminal(App[None]):
         self.draw()
         self.set_interval(_REFRESH_S, self.draw)
 
-    # --- a screen of agent.desktop ---
+    # --- a screen of agent.apps.desktop ---
 
     def show(self, t_ms: float, event: Event) -> None:
         """Take an event; it is drawn at the next refresh."""

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from rich.text import Text
 
-from agent import timeline
-from agent.timeline import Entry, turn_latencies
+from agent.conversation import timeline
+from agent.conversation.timeline import Entry, turn_latencies
 
 if TYPE_CHECKING:
-    from agent.timeline import Event, TurnLatency
+    from agent.conversation.timeline import Event, TurnLatency
 
 _KEPT: Final = 60
 """Turns and notices that can be scrolled back to."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from reasoning.quants import BLOCKS, GgmlType
+from reasoning.formats.quants import BLOCKS, GgmlType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from reasoning.errors import NativeUnavailable
+from reasoning.formats.quants import BLOCKS, GgmlType, dequantize
 from reasoning.native.linear import KINDS, NativeLinear, packed
-from reasoning.quants import BLOCKS, GgmlType, dequantize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from reasoning.attention import Run
-    from reasoning.cache import BlockCache
+    from reasoning.engine.attention import Run
+    from reasoning.engine.cache import BlockCache
     from reasoning.native.library import Library
 
     Table = NDArray[np.void]

@@ -12,11 +12,11 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from robots.errors import BadSetting, LinkLost
-from robots.mqtt import Broker, Connection, LastWill, connect, end
 from robots.simulator.body import Body
 from robots.simulator.faults import Mishap, Network
 from robots.simulator.simulation import Simulation
 from robots.simulator.vehicle import Vehicle
+from robots.transport.mqtt import Broker, Connection, LastWill, connect, end
 from robots.vda5050.codec import COMMAND_TOPICS, Address, Codec, Topic, Vda5050
 from robots.vda5050.messages import Connection as Presence
 from robots.vda5050.messages import ConnectionState

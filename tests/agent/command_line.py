@@ -11,7 +11,7 @@ from typing import Any
 import platformdirs
 import pytest
 
-from agent import cli
+from agent.cli import main as cli
 from tests.reasoning.scripted_engine import TEMPLATE
 from tests.reasoning.tiny_models import Tiny, write_tiny
 

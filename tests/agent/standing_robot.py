@@ -6,14 +6,14 @@ import itertools
 import time
 from datetime import UTC, datetime
 
-from robots.gate import Gate
-from robots.link import Link
-from robots.mqtt import Broker
 from robots.robot import Robot
+from robots.safety.gate import Gate
 from robots.session import RobotSession
 from robots.simulator.body import Body
 from robots.simulator.factsheet import factsheet_of
 from robots.simulator.vehicle import Vehicle
+from robots.transport.link import Link
+from robots.transport.mqtt import Broker
 from robots.vda5050.codec import Vda5050
 from robots.vda5050.messages import ConnectionState, Order
 from robots.world import World

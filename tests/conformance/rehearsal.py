@@ -13,24 +13,24 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
-from agent.commands.invocation import open_store
-from agent.config import Settings, load
-from agent.models import find
+from agent.config.invocation import open_store
+from agent.config.settings import Settings, load
+from agent.models.assembly import find
 from agent.realtime.dialogue import House
 from agent.realtime.hearing import SharedDecoder
-from agent.realtime.house import open_house
-from agent.realtime.keys import Keys
 from agent.realtime.mind import Brains
-from agent.realtime.server import RealtimeServer
-from audio.decoder import WhisperDecoder
-from audio.synthesizer import Synthesizer
+from agent.realtime.server.house import open_house
+from agent.realtime.server.keys import Keys
+from agent.realtime.server.server import RealtimeServer
+from audio.hearing.whisper import WhisperDecoder
+from audio.speaking.synthesizer import Synthesizer
 from reasoning.errors import EngineFailed
-from reasoning.policies import HOLDING_PHRASES
-from reasoning.script import Script, family_of
+from reasoning.policies.rules import HOLDING_PHRASES
+from reasoning.prompting.script import Script, family_of
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine
 
 if TYPE_CHECKING:
-    from reasoning.engine import Engine
+    from reasoning.engine.contract import Engine
 
 STORY: Final = "Once upon a time there was a little boat that wanted to see the whole wide world. "
 STEPS_PER_S: Final = 100

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import soxr
 
-from audio.wav import read_wav
+from audio.io.wav import read_wav
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process

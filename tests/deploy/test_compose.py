@@ -8,9 +8,9 @@ import pytest
 import typer
 import yaml
 
-from agent.cli import app
-from agent.config import load
-from agent.realtime.meters import Meters
+from agent.cli.main import app
+from agent.config.settings import load
+from agent.realtime.server.meters import Meters
 from deploy import make_secrets
 from tests.deploy.services import COMPOSE, ROOT, SERVICES
 

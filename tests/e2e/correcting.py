@@ -14,20 +14,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from agent.bench.stepped import Batch, Lane, VirtualLoop, run_virtual
+from bench.virtual.stepped import Batch, Lane, VirtualLoop, run_virtual
 from reasoning import events
-from reasoning.grounding import last_number
-from reasoning.loop import Loop
+from reasoning.loop.loop import Loop
+from reasoning.policies.grounding import last_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent.bench.stepped import StepCosts
-    from agent.bench.timed import Pace
-    from reasoning.decoder import Decoder
-    from reasoning.engine import Engine
+    from bench.virtual.stepped import StepCosts
+    from bench.virtual.timed import Pace
+    from reasoning.engine.contract import Engine
+    from reasoning.engine.decoder import Decoder
     from reasoning.options import EngineOptions, LoopOptions
-    from reasoning.script import Script
+    from reasoning.prompting.script import Script
     from tests.e2e.correction_problems import Problem
 
 _TICK_S: Final = 0.02

@@ -17,9 +17,9 @@ import onnxruntime
 import soxr
 
 from audio.clock import RATE, Pcm, samples_of
+from audio.io.wav import WavWriter
 from audio.options import VoiceOptions
-from audio.synthesizer import Synthesizer, trim
-from audio.wav import WavWriter
+from audio.speaking.synthesizer import Synthesizer, trim
 
 RECORDINGS: Final = Path(__file__).parent / "recordings"
 _LEAD_MS: Final = 300

@@ -1,6 +1,6 @@
 """Word errors and decode time of Whisper by window length, on the recordings.
 
-`python -m tests.e2e.measure_windows WHISPER_DIR [THREADS]`. The table in audio/decoder.py was made the same way
+`python -m tests.e2e.measure_windows WHISPER_DIR [THREADS]`. The table in audio/hearing/whisper.py was made the same way
 from more sentences.
 """
 
@@ -16,9 +16,9 @@ from time import perf_counter
 import numpy as np
 
 from audio.clock import RATE
-from audio.decoder import WhisperDecoder
+from audio.hearing.whisper import WhisperDecoder
+from audio.io.wav import read_wav
 from audio.options import EarsOptions
-from audio.wav import read_wav
 from tests.e2e.make_recordings import RECORDINGS
 from tests.e2e.test_speech import same_words
 

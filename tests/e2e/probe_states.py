@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from reasoning.attention import Run
-from reasoning.context import Context
-from reasoning.decoder import Decoder
+from reasoning.engine.attention import Run
+from reasoning.engine.decoder import Decoder
+from reasoning.engine.sampling import weigh_choices
+from reasoning.loop.context import Context
 from reasoning.options import LoopOptions
-from reasoning.sampling import weigh_choices
-from reasoning.script import Script, family_of
-from reasoning.tokenizer import Tokenizer
+from reasoning.prompting.script import Script, family_of
+from reasoning.prompting.tokenizer import Tokenizer
 from tests.reasoning.model_files import model_file
 from tests.reasoning.scripted_engine import Mind, ScriptedEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from reasoning.gguf import GgufFile
+    from reasoning.formats.gguf import GgufFile
 
 FILE: Final = Path(__file__).with_suffix(".json")
 MODEL: Final = "qwen2.5-coder-1.5b"

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import soxr
 from websockets.asyncio.client import connect
 
-from agent.commands.invocation import open_store
-from agent.config import load
-from agent.models import find
-from agent.realtime.house import open_house
-from agent.realtime.keys import Keys
-from agent.realtime.options import ServerOptions
-from agent.realtime.server import RealtimeServer
+from agent.config.invocation import open_store
+from agent.config.settings import load
+from agent.models.assembly import find
+from agent.realtime.server.house import open_house
+from agent.realtime.server.keys import Keys
+from agent.realtime.server.options import ServerOptions
+from agent.realtime.server.server import RealtimeServer
 from tests.agent.realtime.fakes import Client
 
 if TYPE_CHECKING:

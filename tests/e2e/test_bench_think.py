@@ -6,16 +6,16 @@ import re
 
 import pytest
 
-from agent.bench.speech import SpeechStage
-from agent.bench.stopping import run_until_stopped
-from agent.bench.tasks import Item
-from agent.bench.think import Row, Stage, open_model
-from agent.bench.timed import Pace
-from agent.config import load
-from agent.models import Files
-from reasoning.grounding import pieces
+from agent.config.settings import load
+from agent.models.assembly import Files
+from bench.stopping import run_until_stopped
+from bench.think.speech import SpeechStage
+from bench.think.tasks import Item
+from bench.think.think import Row, Stage, open_model
+from bench.virtual.timed import Pace
+from reasoning.engine.torch_engine import TorchEngine
 from reasoning.options import LoopOptions
-from reasoning.torch_engine import TorchEngine
+from reasoning.policies.grounding import pieces
 from tests.reasoning.model_files import model_path
 
 pytestmark = pytest.mark.e2e

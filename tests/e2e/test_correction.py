@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent import timeline
-from agent.bench.dialogues import Dialogue, spoken
-from agent.bench.latency import Stage
-from agent.bench.stepped import measure_costs
-from agent.bench.timed import Pace
-from agent.config import load
-from agent.models import Files, load_decoder, load_engine
-from audio.synthesizer import Synthesizer
-from reasoning.grounding import last_number, numbers
+from agent.config.settings import load
+from agent.conversation import timeline
+from agent.models.assembly import Files, load_decoder, load_engine
+from audio.speaking.synthesizer import Synthesizer
+from bench.latency.dialogues import Dialogue, spoken
+from bench.latency.latency import Stage
+from bench.virtual.stepped import measure_costs
+from bench.virtual.timed import Pace
+from reasoning.policies.grounding import last_number, numbers
 from tests.e2e.correcting import Mind, correct_all
 from tests.e2e.correction_problems import problems
 from tests.reasoning.model_files import model_path

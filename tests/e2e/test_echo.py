@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from agent.bench.echo import monologue
-from agent.config import load
-from agent.models import Files
+from agent.config.settings import load
+from agent.models.assembly import Files
+from bench.latency.echo import monologue
 from tests.reasoning.model_files import model_path
 
 pytestmark = pytest.mark.e2e

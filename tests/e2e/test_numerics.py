@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from reasoning.attention import Run
-from reasoning.decoder import Decoder
-from reasoning.reference import Reference, ReferenceBlock
-from reasoning.sampling import weigh_choices
-from reasoning.tokenizer import Tokenizer
+from reasoning.engine.attention import Run
+from reasoning.engine.decoder import Decoder
+from reasoning.engine.sampling import weigh_choices
+from reasoning.prompting.tokenizer import Tokenizer
 from tests.e2e import probe_states
 from tests.e2e.running_text import TEXTS
 from tests.reasoning.model_files import model_file
+from tests.reasoning.reference import Reference, ReferenceBlock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soxr
 
-from audio.wav import read_wav
+from audio.io.wav import read_wav
 from tests.agent.realtime.fakes import transcript
 from tests.e2e.serving import say, served
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from audio.clock import RATE
-from audio.devices import SoundCard
+from audio.io.devices import SoundCard
+from audio.io.wav import read_wav
 from audio.messages import Clip
 from audio.options import DeviceOptions
-from audio.wav import read_wav
 from tests.agent.command_line import MODELS, write_babbler
 from tests.e2e.make_recordings import RECORDINGS
 from tests.e2e.sound_card import NEEDED, VirtualCard
@@ -41,7 +41,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualCard]:
 
 async def test_every_sample_that_is_told_as_heard_went_out(card: VirtualCard, tmp_path: Path) -> None:
     """A clip that is cut in the middle: the recording of the loudspeaker holds what the playout says was heard."""
-    from agent.desktop import Desk  # noqa: PLC0415 - heavy
+    from agent.apps.desktop import Desk  # noqa: PLC0415 - heavy
 
     out = tmp_path / "out.wav"
     recorder = card.spawn("parecord", "-d", "spk.monitor", "--latency-msec=20", "--rate=22050", "--channels=1",
@@ -90,14 +90,14 @@ async def test_the_card_is_pulled_out_and_comes_back(card: VirtualCard) -> None:
 @pytest.mark.parametrize("seconds", [12])
 async def test_the_echo_of_the_card_is_cancelled(card: VirtualCard, seconds: int) -> None:
     """The loudspeaker's sound comes back to the microphone at -20 dB and 40 ms late."""
-    from audio.echo import Microphone  # noqa: PLC0415 - native
+    from audio.io.echo import Microphone  # noqa: PLC0415 - native
 
     card.run("pactl", "load-module", "module-loopback", "source=spk.monitor", "sink=mic", "latency_msec=40")
     inputs = card.run("pactl", "list", "short", "sink-inputs").stdout.split()
     card.run("pactl", "set-sink-input-volume", inputs[0], "-20dB")
     speech = np.concatenate([np.concatenate(list(read_wav(RECORDINGS / name))) for name in ("eggs.wav", "apples.wav")])
     async with SoundCard(DeviceOptions(), print) as sound_card:
-        from audio.resampling import Resampler  # noqa: PLC0415 - native
+        from audio.io.resampling import Resampler  # noqa: PLC0415 - native
 
         louder = Resampler(RATE, sound_card.rate).receive(np.tile(speech, 2))
         microphone = Microphone(sound_card.rate, cancel=True)

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import soxr
 
-from audio.agreement import edits, key
 from audio.clock import FRAME, RATE, Sound
-from audio.ears import Ears
+from audio.hearing.agreement import edits, key
+from audio.hearing.ears import Ears
+from audio.hearing.transcriber import Transcriber
+from audio.hearing.vad import VoiceActivity
+from audio.io.wav import read_wav
 from audio.messages import EarsEvent, HardEnd, SpeechStarted, Words
 from audio.options import EarsOptions, VoiceOptions
-from audio.synthesizer import Synthesizer
-from audio.transcriber import Transcriber
-from audio.vad import VoiceActivity
-from audio.wav import read_wav
+from audio.speaking.synthesizer import Synthesizer
 from tests.e2e.make_recordings import RECORDINGS
 
 MODELS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "descant" / "models"

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from agent import timeline
-from agent.config import Settings, load
-from agent.display import displayed
-from agent.models import Files, load_engine
-from agent.recording import Talk, converse
+from agent.apps.display import displayed
+from agent.apps.recording import Talk, converse
+from agent.config.settings import Settings, load
+from agent.conversation import timeline
+from agent.models.assembly import Files, load_engine
 from audio.clock import Sound
-from audio.decoder import WhisperDecoder
-from audio.wav import read_wav
-from reasoning.grounding import numbers
+from audio.hearing.whisper import WhisperDecoder
+from audio.io.wav import read_wav
+from reasoning.policies.grounding import numbers
 from tests.e2e.make_recordings import RECORDINGS
 from tests.reasoning.model_files import model_path
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from reasoning.engine.torch_engine import TorchEngine
     from reasoning.options import Mode
-    from reasoning.script import Script
-    from reasoning.torch_engine import TorchEngine
+    from reasoning.prompting.script import Script
 
 pytestmark = pytest.mark.e2e
 QUESTIONS: dict[str, dict[str, Any]] = {

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import platformdirs
 import pytest
 
-from reasoning.gguf import GgufFile, open_gguf
-from reasoning.store import Store
+from reasoning.formats.gguf import GgufFile, open_gguf
+from reasoning.store.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path

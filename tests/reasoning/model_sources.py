@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from reasoning.catalogue import HubFile, ModelEntry, ModelFile, Source, Use, WheelFile, WheelPiece
+from reasoning.store.catalogue import HubFile, ModelEntry, ModelFile, Source, Use, WheelFile, WheelPiece
 
 REPO = "someone/tiny"
 PIECE = 4000

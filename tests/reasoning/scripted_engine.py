@@ -1,8 +1,8 @@
 """An engine without a model: what streams write is a function of the text that they read.
 
-It keeps the contract of `reasoning.engine` (one writer to a block, crop ends the stream, an unread stream computes
-nothing). Tokens are words; whoever asks for one in the same turn of the event loop shares a step, and every step
-moves the virtual clock, so that nothing here depends on real time.
+It keeps the contract of `reasoning.engine.contract` (one writer to a block, crop ends the stream, an unread stream
+computes nothing). Tokens are words; whoever asks for one in the same turn of the event loop shares a step, and every
+step moves the virtual clock, so that nothing here depends on real time.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Final
 import tokenizers
 from tokenizers import models
 
-from reasoning.chat_template import ChatTemplate
-from reasoning.engine import Grammar, Sampling, Token, Verdict
+from reasoning.engine.contract import Grammar, Sampling, Token, Verdict
 from reasoning.errors import BadTool, BlockBusy, ContextFull
-from reasoning.tokenizer import Tokenizer
+from reasoning.prompting.chat_template import ChatTemplate
+from reasoning.prompting.tokenizer import Tokenizer
 
 TEMPLATE: Final = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"

@@ -16,9 +16,9 @@ from typing import Final
 import httpx
 
 from reasoning.options import VllmOptions
-from reasoning.served.plan import Limits, ServedBlock
-from reasoning.served.servers import Servers
-from reasoning.vllm_engine import VllmEngine, VllmSession
+from reasoning.vllm.engine import VllmEngine, VllmSession
+from reasoning.vllm.plan import Limits, ServedBlock
+from reasoning.vllm.servers import Servers
 from tests.reasoning.scripted_engine import ScriptedEngine, Words
 from tests.reasoning.toy_vllm import Body, Rule, ToyVllm
 

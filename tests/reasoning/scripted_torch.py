@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from agent.bench.stepped import Lane
-from reasoning.engine import Sampling, Token, Verdict
-from reasoning.schedule import Job, Step, TorchBlock
-from reasoning.torch_engine import TorchSession
+from bench.virtual.stepped import Lane
+from reasoning.engine.contract import Sampling, Token, Verdict
+from reasoning.engine.schedule import Job, Step, TorchBlock
+from reasoning.engine.torch_engine import TorchSession
 from tests.reasoning.scripted_engine import ScriptedEngine
 from tests.reasoning.scripted_server import TURNS, VOCABULARY, ScriptedMind
 
 if TYPE_CHECKING:
-    from reasoning.attention import Run
-    from reasoning.decoder import Decoder
+    from reasoning.engine.attention import Run
+    from reasoning.engine.decoder import Decoder
 
 _PREFILL_ROWS = 10_000
 """Appended text takes one step, however long it is."""

@@ -13,18 +13,18 @@ import pytest
 import torch
 
 import reasoning.native
-from reasoning.attention import Run
-from reasoning.decoder import Decoder
+from reasoning.engine.attention import Run
+from reasoning.engine.decoder import Decoder
 from reasoning.errors import NativeUnavailable
-from reasoning.gguf import open_gguf
+from reasoning.formats.gguf import open_gguf
+from reasoning.formats.quants import BLOCKS, GgmlType, dequantize
 from reasoning.native import library as native
 from reasoning.native.library import Library, load
 from reasoning.native.linear import KINDS, NativeLinear, packed
 from reasoning.native.selftest import check, random_tensor
-from reasoning.quants import BLOCKS, GgmlType, dequantize
-from reasoning.tokenizer import Tokenizer
+from reasoning.prompting.tokenizer import Tokenizer
+from tests.reasoning.engine.test_decoder import TEXT, hf_logits
 from tests.reasoning.model_files import model_file
-from tests.reasoning.test_decoder import TEXT, hf_logits
 from tests.reasoning.tiny_models import LLAMA, LLAMA_LINEAR, QWEN2, QWEN2_TIED, QWEN3, Tiny, hf_from_gguf, write_tiny
 
 if TYPE_CHECKING:

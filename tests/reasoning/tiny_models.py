@@ -11,8 +11,8 @@ import numpy as np
 import torch
 import transformers
 
-from reasoning.decoder import DecoderConfig
-from reasoning.quants import BLOCKS, GgmlType, dequantize
+from reasoning.engine.decoder import DecoderConfig
+from reasoning.formats.quants import BLOCKS, GgmlType, dequantize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from reasoning.gguf import GgufFile
+    from reasoning.formats.gguf import GgufFile
 
     Floats = NDArray[np.float32]
 

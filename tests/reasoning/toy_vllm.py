@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from reasoning.gguf import GgufFile
-from reasoning.reference import Reference, ReferenceBlock
+from reasoning.formats.gguf import GgufFile
+from tests.reasoning.reference import Reference, ReferenceBlock
 
 Body = Mapping[str, Any]
 Rule = Callable[[Sequence[int]], Awaitable[Sequence[float]]]

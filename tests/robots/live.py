@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import aiomqtt
 import yaml
 
-from robots.gate import Question, Resumed, Source
+from robots.safety.gate import Question, Resumed, Source
 from robots.session import RobotSession, command_robot
 from robots.site import Site
 from robots.skills import Call
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from robots.events import Event, Happening
-    from robots.gate import Admitted, Refused
-    from robots.mqtt import Broker
+    from robots.safety.gate import Admitted, Refused
+    from robots.transport.mqtt import Broker
     from tests.robots.mosquitto import Mosquitto
 
 ADDRESS = Address("acme", "R1")

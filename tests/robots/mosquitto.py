@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from robots.mqtt import Broker
+from robots.transport.mqtt import Broker
 
 PROGRAM = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 PASSWORDS = {"agent": "s3cret", "robot": "s3cret2", "watcher": "s3cret3"}

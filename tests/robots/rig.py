@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
-from robots.gate import Admitted, Gate, Question, Refused, Resumed, Source
 from robots.robot import Robot
+from robots.safety.gate import Admitted, Gate, Question, Refused, Resumed, Source
 from robots.simulator.body import Body
 from robots.simulator.faults import Mishap, Network
 from robots.simulator.simulation import Simulation

@@ -20,8 +20,8 @@ from unittest.mock import patch
 import pytest
 
 from robots.events import Happening
-from robots.gate import Admitted, Question, Refused, Source
 from robots.geometry import inside
+from robots.safety.gate import Admitted, Question, Refused, Source
 from robots.simulator.actions import Run
 from robots.simulator.faults import MISHAPS, Mishap, Network
 from robots.skills import Call

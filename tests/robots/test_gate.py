@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robots.audit import audit_file
 from robots.errors import AuditFailed
 from robots.events import Happening
-from robots.gate import Admitted, Gate, Latch, Question, Refused, Resumed, Source
 from robots.geometry import inside
+from robots.safety.audit import audit_file
+from robots.safety.gate import Admitted, Gate, Latch, Question, Refused, Resumed, Source
 from robots.simulator.body import Body
 from robots.simulator.factsheet import factsheet_of
 from robots.simulator.vehicle import Vehicle
@@ -390,21 +390,21 @@ def modules_that_import(name: str) -> set[str]:
 
 
 def test_only_the_gate_can_publish_a_command() -> None:
-    assert modules_that_import("robots.publisher") == {"robots/gate.py"}
-    assert modules_that_import("aiomqtt") == {"robots/mqtt.py"}
-    assert modules_that_import("paho") == {"robots/mqtt.py"}
-    assert modules_that_import("robots.mqtt") <= {
+    assert modules_that_import("robots.transport.publisher") == {"robots/safety/gate.py"}
+    assert modules_that_import("aiomqtt") == {"robots/transport/mqtt.py"}
+    assert modules_that_import("paho") == {"robots/transport/mqtt.py"}
+    assert modules_that_import("robots.transport.mqtt") <= {
         *(
-            "robots/link.py",
+            "robots/transport/link.py",
             "robots/session.py",
             "robots/simulator/process.py",
-            "robots/connection.py",
-            "robots/watch.py",
+            "robots/transport/connection.py",
+            "robots/transport/watch.py",
         ),
     }
-    watch = ast.parse((ROBOTS / "watch.py").read_text())
+    watch = ast.parse((ROBOTS / "transport" / "watch.py").read_text())
     assert not [n for n in ast.walk(watch) if isinstance(n, ast.Attribute) and n.attr == "publish"]
-    link = ast.parse((ROBOTS / "link.py").read_text())
+    link = ast.parse((ROBOTS / "transport" / "link.py").read_text())
     published = [n for n in ast.walk(link) if isinstance(n, ast.Attribute) and n.attr == "publish"]
     assert len(published) == 1
     simulator = (ROBOTS / "simulator" / "process.py").read_text()
@@ -413,7 +413,10 @@ def test_only_the_gate_can_publish_a_command() -> None:
 
 
 def test_the_gate_knows_no_language_model_no_socket_and_no_clock() -> None:
-    for name in ("gate", "publisher", "orders", "stop", "robot", "planning", "events", "world", "skills"):
+    for name in (
+        *("safety/gate", "safety/stop", "transport/publisher"),
+        *("orders", "robot", "planning", "events", "world", "skills"),
+    ):
         source = (ROBOTS / f"{name}.py").read_text()
         imported = {
             part
@@ -421,5 +424,13 @@ def test_the_gate_knows_no_language_model_no_socket_and_no_clock() -> None:
             if isinstance(node, ast.Import | ast.ImportFrom)
             for part in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
         }
-        assert not imported & {"time", "asyncio", "socket", "threading", "aiomqtt", "robots.mqtt", "robots.link"}, name
+        assert not imported & {
+            "time",
+            "asyncio",
+            "socket",
+            "threading",
+            "aiomqtt",
+            "robots.transport.mqtt",
+            "robots.transport.link",
+        }, name
         assert not any(module.startswith(("agent", "audio", "reasoning")) for module in imported), name

@@ -12,7 +12,7 @@ import pytest
 
 from robots.errors import BadSetting
 from robots.events import Happening
-from robots.gate import Admitted, Refused
+from robots.safety.gate import Admitted, Refused
 from robots.session import stop_robot
 from tests.robots.live import ADDRESS, commanding, simulator, watching
 

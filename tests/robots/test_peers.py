@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from robots.events import Happening
-from robots.gate import Admitted
+from robots.safety.gate import Admitted
 from robots.session import command_robot
 from robots.vda5050.codec import DIALECTS
 from tests.robots.live import ADDRESS, Commander, Message, simulator, until, watching

@@ -5,11 +5,9 @@ import itertools
 import pytest
 
 from robots.events import Happening
-from robots.gate import Admitted, Latch, Refused
 from robots.robot import LEASE_S
-from robots.simulator.faults import Mishap, Network
-from robots.skills import Call
-from robots.stop import (
+from robots.safety.gate import Admitted, Latch, Refused
+from robots.safety.stop import (
     CANCEL_STEPS,
     FRESH_ID_S,
     GIVE_WORD_S,
@@ -21,6 +19,8 @@ from robots.stop import (
     Step,
     StopSequence,
 )
+from robots.simulator.faults import Mishap, Network
+from robots.skills import Call
 from robots.vda5050.messages import (
     ActionState,
     ActionStatus,

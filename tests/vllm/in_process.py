@@ -20,9 +20,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.options import VllmOptions
-from reasoning.served.replicas import Home
-from reasoning.served.servers import Servers
-from reasoning.served.wire import Ask
+from reasoning.vllm.replicas import Home
+from reasoning.vllm.servers import Servers
+from reasoning.vllm.wire import Ask
 from tests.vllm.server import BLOCK, ENVIRONMENT, VllmServer, running
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tests.vllm.server import FOLDERS, PYTHON, ROOT, VllmServer
 
-PLUGIN: Final = ROOT / "reasoning/live_views"
+PLUGIN: Final = ROOT / "reasoning/vllm_plugin"
 COMMAND_LINE: Final = (
     *("--worker-cls", "vllm_live_views.runner.LiveViewWorker"),
     *("--scheduler-cls", "vllm_live_views.scheduler.LiveViewScheduler"),

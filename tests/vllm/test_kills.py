@@ -17,13 +17,13 @@ from statistics import median
 
 import pytest
 
-from reasoning.engine import Sampling, Token
+from reasoning.engine.contract import Sampling, Token
 from reasoning.events import LoopEvent, ReplyText, Thought
-from reasoning.loop import Loop
+from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions, Mode
-from reasoning.script import Script, family_of
-from reasoning.served.plan import ServedBlock
-from reasoning.vllm_engine import VllmEngine, VllmSession
+from reasoning.prompting.script import Script, family_of
+from reasoning.vllm.engine import VllmEngine, VllmSession
+from reasoning.vllm.plan import ServedBlock
 from tests.vllm.server import VllmServer, running
 from tests.vllm.test_vllm import CONTEXT, house
 

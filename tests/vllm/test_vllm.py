@@ -17,23 +17,23 @@ from typing import Any
 import pytest
 import torch
 
-from agent.served import check_vocabulary, vocabulary_in
-from reasoning.decoder import Decoder
-from reasoning.engine import Engine, EngineSession, Form, Grammar, Sampling
+from agent.models.served import check_vocabulary, vocabulary_in
+from reasoning.engine.contract import Engine, EngineSession, Form, Grammar, Sampling
+from reasoning.engine.decoder import Decoder
+from reasoning.engine.torch_engine import TorchEngine
 from reasoning.errors import BadModel
 from reasoning.events import LoopEvent, Probe, ReplyText, Thought
-from reasoning.grammar import Grammars
-from reasoning.loop import Loop
+from reasoning.formats.safetensors_folder import open_safetensors
+from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions, VllmOptions
-from reasoning.safetensors_folder import open_safetensors
-from reasoning.script import Script, family_of
-from reasoning.served.plan import Limits
-from reasoning.served.servers import Servers
-from reasoning.tokenizer import Tokenizer
-from reasoning.torch_engine import TorchEngine
-from reasoning.vllm_engine import VllmEngine
+from reasoning.prompting.script import Script, family_of
+from reasoning.prompting.tokenizer import Tokenizer
+from reasoning.tools.grammar import Grammars
+from reasoning.vllm.engine import VllmEngine
+from reasoning.vllm.plan import Limits
+from reasoning.vllm.servers import Servers
 from tests.agent.command_line import Descant, descant
-from tests.reasoning.test_engine_contract import ids_of, read
+from tests.reasoning.engine.test_engine_contract import ids_of, read
 from tests.vllm.server import BLOCK, ROOT, VllmServer, running
 
 __all__ = ["descant"]

@@ -17,23 +17,23 @@ from websockets.exceptions import ConnectionClosed
 
 from agent.realtime.dialogue import House
 from agent.realtime.hearing import SharedDecoder
-from agent.realtime.keys import Keys
 from agent.realtime.mind import Brains
-from agent.realtime.options import ServerOptions
 from agent.realtime.robot import Garage
-from agent.realtime.server import RealtimeServer
-from audio.agreement import Word
+from agent.realtime.server.keys import Keys
+from agent.realtime.server.options import ServerOptions
+from agent.realtime.server.server import RealtimeServer
 from audio.clock import RATE, Pcm, Sound
-from audio.decoder import Hypothesis
+from audio.hearing.agreement import Word
+from audio.hearing.vad import VoiceActivity
+from audio.hearing.whisper import Hypothesis
 from audio.options import EarsOptions, VoiceOptions
-from audio.synthesizer import Synthesizer
-from audio.vad import VoiceActivity
+from audio.speaking.synthesizer import Synthesizer
 from reasoning.options import LoopOptions
-from reasoning.policies import HOLDING_PHRASES
-from reasoning.script import Script, family_of
+from reasoning.policies.rules import HOLDING_PHRASES
+from reasoning.prompting.script import Script, family_of
 from tests.agent.realtime.openai_types import check
-from tests.audio.test_synthesizer import Letters
-from tests.audio.test_vad import by_level
+from tests.audio.hearing.test_vad import by_level
+from tests.audio.speaking.test_synthesizer import Letters
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, Words
 
 FAMILY: Final = family_of("any")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from agent.realtime import messages
-from agent.realtime.messages import Command, Happening, Send
-from agent.realtime.protocol import Protocol
+from agent.realtime.protocol import messages
+from agent.realtime.protocol.messages import Command, Happening, Send
+from agent.realtime.protocol.protocol import Protocol
 
 _BELOW_RESPONSE = "response."
 

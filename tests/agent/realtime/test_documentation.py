@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from agent.realtime import protocol
+from agent.realtime.protocol import protocol
 from tests.agent.realtime.invariants import Rig
 
 PAGE = (Path(__file__).parents[3] / "docs" / "realtime.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from agent.realtime import input_buffer, protocol, responses
+from agent.realtime.protocol import input_buffer, protocol, responses
 from tests.agent.realtime.openai_types import check
 
 GOLDEN: Final[list[dict[str, Any]]] = json.loads((Path(__file__).parent / "golden_events.json").read_text())

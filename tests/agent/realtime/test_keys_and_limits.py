@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ServerUnavailable
-from agent.realtime.keys import Grant, Keys, is_loopback, may_call, offered_key, read_key
-from agent.realtime.limits import Bucket
-from agent.realtime.pacing import PlayClock
+from agent.realtime.protocol.pacing import PlayClock
+from agent.realtime.server.keys import Grant, Keys, is_loopback, may_call, offered_key, read_key
+from agent.realtime.server.limits import Bucket
 
 KEY = "0123456789abcdef"
 

@@ -7,9 +7,9 @@ import json
 import random
 from typing import Any, Final
 
-from agent.realtime import messages
-from agent.realtime.connection import parsed
-from agent.realtime.fields import Refused
+from agent.realtime.protocol import messages
+from agent.realtime.protocol.fields import Refused
+from agent.realtime.server.connection import parsed
 from tests.agent.realtime.invariants import Rig
 from tests.agent.realtime.openai_types import check
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from agent.realtime import messages
-from agent.realtime.messages import (
+from agent.realtime.protocol import messages
+from agent.realtime.protocol.messages import (
     Aside,
     Called,
     Failed,

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from agent.realtime import messages
+from agent.realtime.protocol import messages
 from tests.agent.realtime.invariants import Rig
 from tests.agent.realtime.openai_types import check
 

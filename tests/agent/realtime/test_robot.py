@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.realtime.robot import Garage
-from reasoning.calls import Written
+from reasoning.tools.calls import Written
 from robots.events import Event, Happening
-from robots.gate import Latch
+from robots.safety.gate import Latch
 from tests.agent.realtime.fakes import FakeHouse, Script24, served
 from tests.agent.standing_robot import orders, standing_robot
 from tests.reasoning.scripted_engine import END

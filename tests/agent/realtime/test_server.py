@@ -13,12 +13,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agent.errors import ServerUnavailable
-from agent.realtime.keys import Keys
-from agent.realtime.options import ServerOptions
-from agent.realtime.server import RealtimeServer
-from reasoning.calls import Written
+from agent.realtime.server.keys import Keys
+from agent.realtime.server.options import ServerOptions
+from agent.realtime.server.server import RealtimeServer
 from reasoning.options import LoopOptions
-from reasoning.policies import HOLDING_PHRASES
+from reasoning.policies.rules import HOLDING_PHRASES
+from reasoning.tools.calls import Written
 from tests.agent.realtime.fakes import PRIVATE, QUESTION, Client, FakeHouse, Halting, Script24, served, transcript
 from tests.reasoning.scripted_engine import END
 

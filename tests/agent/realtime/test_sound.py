@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.realtime.fields import Alaw, Mulaw, Pcm
+from agent.realtime.protocol.fields import Alaw, Mulaw, Pcm
 from agent.realtime.sound import _TABLES, Incoming, Outgoing
 
 FORMS: list[Pcm | Mulaw | Alaw] = [Pcm(type="audio/pcm"), Mulaw(type="audio/pcmu"), Alaw(type="audio/pcma")]

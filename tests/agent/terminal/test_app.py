@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from textual.widgets import Static
 
-from agent import timeline
-from agent.desktop import Controls
+from agent.apps.desktop import Controls
+from agent.conversation import timeline
+from agent.conversation.timeline import Event
 from agent.terminal.app import Terminal
-from agent.timeline import Event
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot

@@ -18,8 +18,8 @@ import numpy as np
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
-from agent.realtime import pages
-from agent.realtime.keys import offered_key
+from agent.realtime.server import pages
+from agent.realtime.server.keys import offered_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
-from audio.wav import WavWriter, read_wav
+from audio.io.wav import WavWriter, read_wav
 from tests.agent.realtime.browser.test_page import RECORDINGS, picture, shows, started
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ PROMPTED_MICROPHONE: Final = """
 async def serving(*arguments: str) -> AsyncIterator[str]:
     """Run `descant serve`; give its address."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from agent.cli import main; main()", "--set", "models.offline=true", "serve",
+        sys.executable, "-c", "from agent.cli.main import main; main()", "--set", "models.offline=true", "serve",
         "--port", "0", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soxr
 
-from audio.wav import WavWriter, read_wav
+from audio.io.wav import WavWriter, read_wav
 from tests.agent.realtime.browser.conftest import PICTURES
 from tests.agent.realtime.browser.peer import RATE, Peer, served
 

@@ -1,0 +1,403 @@
+"""`descant talk` at the desk: microphone and loudspeaker, hands free, until the user ends it.
+
+    sound card ─► echo canceller ─► Session.tick ─► resampler ─► sound card
+         └── what was really played: reference of the canceller, and clock of the heard ledger ──┘
+
+Paced by the sound card alone: every 20 ms that it records are one tick of the session, and its samples are the clock.
+Knows how sound gets in and out; does not know whose turn it is, and shows nothing by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import signal
+import sys
+import time
+from collections import deque
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+from rich.console import Console
+
+from agent.apps.display import displayed, latency_table
+from agent.apps.loading import loading
+from agent.apps.progress import shown as progress_shown
+from agent.config.invocation import open_store
+from agent.conversation import timeline
+from agent.conversation.session import Session
+from agent.conversation.speaker import Speaker
+from agent.conversation.transcript import Transcript
+from agent.models.assembly import find, open_engine, open_speech
+from agent.robot.access import commanded, until_ready
+from agent.robot.controller import Body
+from audio.clock import FRAME, RATE
+from audio.io.devices import SoundCard, library
+from audio.io.echo import EchoMeter, Microphone, OwnVoice
+from audio.io.resampling import Resampler
+from audio.speaking.playout import Playout
+from reasoning.loop.loop import Loop
+from reasoning.policies.rules import HOLDING_PHRASES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from agent.apps.display import Display
+    from agent.config.settings import Settings
+    from audio.clock import Pcm, Sound
+    from audio.hearing.ears import Ears
+    from audio.io.devices import Captured
+    from audio.messages import Words
+    from audio.options import DeviceOptions
+    from audio.speaking.synthesizer import Synthesizer
+    from reasoning.engine.contract import Engine
+    from reasoning.prompting.script import Script
+    from robots.session import RobotSession
+
+_IDLE_LEAD_S: Final = 0.04
+"""Seconds handed to the device ahead while there is nothing to say: a reply then begins that much later."""
+
+_LOUDEST: Final = 32_768
+_NO_ECHO_DB: Final = 60.0
+"""Echo that is weaker than this is none."""
+
+_KEPT: Final = 4096
+_MEASURED: Final = (
+    *(timeline.SpeechStopped, timeline.TurnEnded, timeline.AudioOut),
+    *(timeline.TurnDone, timeline.StateChanged),
+)
+
+
+class Screen(Protocol):
+    """What shows a conversation to a person; called from the event loop, must not block."""
+
+    def show(self, t_ms: float, event: timeline.Event) -> None:
+        """Show an event; `t_ms` is the moment, on the conversation's clock."""
+        ...
+
+    def level(self, microphone: float, loudspeaker: float) -> None:
+        """Show how loud both are (RMS, 0..1); fifty times a second."""
+        ...
+
+    def notice(self, text: str) -> None:
+        """Show a sentence about the devices."""
+        ...
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - it is for the user
+
+
+@dataclass(slots=True)
+class Notices:
+    """Where sentences about the devices go: to the screen while there is one."""
+
+    tell_to: Callable[[str], None] = _print
+
+    def tell(self, text: str) -> None:
+        """Tell one."""
+        self.tell_to(text)
+
+
+class _Lines:
+    """A screen of plain lines."""
+
+    def __init__(self, display: Display) -> None:
+        self.show = display.show
+        self.notice = _print
+
+    def level(self, microphone: float, loudspeaker: float) -> None:
+        """Levels are not for lines."""
+
+
+@asynccontextmanager
+async def lines(controls: Controls) -> AsyncIterator[Screen]:
+    """Show a conversation as plain lines; it ends with Ctrl-C, and the Enter key cuts the reply and stops the robot."""
+    _print("talk when you like; Enter cuts the reply and stops the robot, Ctrl-C ends")
+    typed = sys.stdin if sys.stdin.isatty() else None
+    with displayed(Console(force_terminal=False)) as display:
+        if typed is None:
+            yield _Lines(display)
+            return
+        loop = asyncio.get_running_loop()
+
+        def entered() -> None:
+            if not os.read(typed.fileno(), 4096):
+                loop.remove_reader(typed)
+            controls.stop()
+
+        loop.add_reader(typed, entered)
+        try:
+            yield _Lines(display)
+        finally:
+            loop.remove_reader(typed)
+
+
+@dataclass(slots=True)
+class Controls:
+    """What a person may do beside speaking; set by keys, read at every tick."""
+
+    muted: bool = False
+    """The microphone hears nothing."""
+    push_to_talk: bool = False
+    """The microphone hears only while `talking`."""
+    talking: bool = False
+    """The key is held."""
+    interrupt: Callable[[], None] = field(default=lambda: None)
+    """Cuts the reply. Set once the conversation runs."""
+    stop: Callable[[], None] = field(default=lambda: None)
+    """Cuts the reply and stops the robot, if there is one; set once the conversation runs."""
+    robot: bool = False
+    """Whether there is a robot."""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set it to end the conversation in order."""
+
+    @property
+    def hearing(self) -> bool:
+        """Whether the microphone is open."""
+        return not self.muted and (self.talking or not self.push_to_talk)
+
+
+class Desk:
+    """The sound card as a listener of a playout: hands out sound ahead, and accounts for what really went out."""
+
+    def __init__(self, card: SoundCard, rate: int, options: DeviceOptions) -> None:
+        """`rate` is that of the voice."""
+        self.playout = Playout(rate, self._silence)
+        self._card, self._rate, self._options = card, rate, options
+        self._lead_s = options.lead_ms / 1000
+        self._made_up = self._skipped = self._reopened = 0
+        self._sounding = False
+        self._fit()
+
+    def _fit(self) -> None:
+        """Fit the device's rate; another device has another room around it."""
+        options = self._options
+        self.microphone = Microphone(self._card.rate, cancel=not options.headphones, warmup_ms=options.warmup_ms)
+        self._resampler = Resampler(self._rate, self._card.rate)
+
+    def hear(self, block: Captured) -> Iterator[Sound]:
+        """Take a block of the device; yield frames of the input clock without the agent's own voice."""
+        if self._reopened != self._card.counters.reopened:
+            self._reopened = self._card.counters.reopened
+            self.playout.hand_out_again()
+            self._fit()
+        return self.microphone.receive(block.microphone, block.played)
+
+    def due(self) -> int:
+        """Tell up to which sample of the axis sound is needed now; the lag of the playout is brought up to date.
+
+        Silence is handed out only a little ahead: what is queued next begins behind it.
+        """
+        waiting_s = (self._card.waiting + self._resampler.held_back) / self._card.rate
+        self.playout.lag(min(self.playout.now, round((waiting_s + self._card.latency_s) * self._rate)))
+        ready = self.playout.ready
+        missing_s = max(_IDLE_LEAD_S - waiting_s, min(self._lead_s - waiting_s, ready / self._rate))
+        # Silence makes up for what the device played alone: both clocks stay together, and nothing is lost.
+        self._sounding, self._skipped = ready > 0, 0 if ready else self._behind()
+        return self.playout.now + max(0, math.ceil(missing_s * self._rate)) + self._skipped
+
+    def play(self, sound: Pcm) -> None:
+        """Send the sound that was due to the device."""
+        sound = sound[self._skipped :]
+        if len(sound):
+            floats = (sound / _LOUDEST).astype(np.float32)
+            # What is queued since then begins behind silence: a gap before it is not heard.
+            self._card.play(self._resampler.receive(floats), more=self._sounding and self.playout.ready > 0)
+
+    def _silence(self) -> None:
+        self._card.silence()
+        # The last milliseconds that it holds back would sound after the silence.
+        self._resampler = Resampler(self._rate, self._card.rate)
+
+    def _behind(self) -> int:
+        """Count the samples by which the axis fell behind the device's clock since the last call: it played silence."""
+        starved = self._card.counters.starved_samples
+        behind = round((starved - self._made_up) * self._rate / self._card.rate)
+        self._made_up = starved
+        return behind
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the command line asks for."""
+
+    timeline_file: Path | None
+    seed: int
+    save_file: Path | None = None
+    """Where a transcript goes."""
+    robot: bool = False
+    """Whether replies may command the robot of the settings."""
+
+
+async def run(settings: Settings, live: Live, shown: Callable[[Controls], AbstractAsyncContextManager[Screen]]) -> None:
+    """Talk over the sound card until the user ends it; then show how prompt it was.
+
+    Raises:
+        NoDevice: there is no sound card to talk over; this is found before models are loaded.
+        RobotNotReady: the robot cannot be commanded.
+
+    """
+    sounddevice = library()
+    controls = Controls()
+    async with AsyncExitStack() as stack:
+        notices = Notices()
+        card = SoundCard(settings.devices, notices.tell, sounddevice)
+        card.check()
+        with progress_shown() as progress:
+            files = find(settings, open_store(settings.models), progress, speech=True)
+        engine, script = await stack.enter_async_context(open_engine(files.llm, settings))
+        with loading("ears and voice"):
+            ears, synthesizer = await stack.enter_async_context(open_speech(files, settings, engine))
+        log = stack.enter_context(timeline.Timeline(live.timeline_file)) if live.timeline_file else None
+        saved = stack.enter_context(Transcript(live.save_file)) if live.save_file else None
+        robot = await stack.enter_async_context(commanded(settings.robot)) if live.robot else None
+        if robot is not None:
+            await until_ready(robot)
+            controls.robot = True
+        await stack.enter_async_context(card)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, controls.ended.set)
+        stack.callback(asyncio.get_running_loop().remove_signal_handler, signal.SIGINT)
+        async with shown(controls) as screen:
+            notices.tell_to = screen.notice
+            talk = LiveTalk(settings, screen, controls, seed=live.seed, log=log, saved=saved, robot=robot)
+            ears.own = talk.own
+            await talk.run(card, ears, synthesizer, engine, script)
+            notices.tell_to = _print
+    Console().print(latency_table(timeline.turn_latencies(talk.entries)))
+    Console().print(talk.account(card), highlight=False)
+
+
+class LiveTalk:
+    """One conversation over a sound card."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        screen: Screen,
+        controls: Controls,
+        *,
+        seed: int = 0,
+        log: timeline.Timeline | None = None,
+        saved: Transcript | None = None,
+        robot: RobotSession | None = None,
+    ) -> None:
+        self._settings, self._screen, self._controls, self._seed, self._log = settings, screen, controls, seed, log
+        self._saved = saved
+        self._body = None if robot is None else Body(robot, lambda who, text: self._emit(timeline.Robot(who, text)))
+        self._frames = 0
+        self._ticked = time.monotonic()
+        self._voice = OwnVoice()
+        self.entries: deque[timeline.Entry] = deque(maxlen=_KEPT)
+        """What latencies are measured by, the newest."""
+        self._desk: Desk | None = None
+
+    @property
+    def now_s(self) -> float:
+        """Seconds of sound that the device has recorded: the conversation's clock."""
+        return self._frames * FRAME / RATE
+
+    def account(self, card: SoundCard) -> str:
+        """Tell, in a line, how well the sound went."""
+        counters = card.counters
+        told = f"{counters.underruns} underruns, {counters.overruns} overruns"
+        meter = self._desk.microphone.meter if self._desk else EchoMeter()
+        if not meter.blocks or meter.return_loss_db > _NO_ECHO_DB:
+            return told
+        return f"{told}; echo {meter.return_loss_db:.0f} dB below playback, and {meter.enhancement_db:.0f} dB cancelled"
+
+    def own(self, words: Words) -> bool:
+        """Tell whether these words are the agent's own, come back through the microphone."""
+        return self._voice.own(words, self.now_s)
+
+    async def run(self, card: SoundCard, ears: Ears, synthesizer: Synthesizer, engine: Engine, script: Script) -> None:
+        """Converse until `controls.ended` is set."""
+        settings = self._settings
+        holds = []
+        if settings.loop.mode == "async":
+            holds = [await synthesizer.synthesize(phrase) for phrase in HOLDING_PHRASES]
+        desk = self._desk = Desk(card, synthesizer.rate, settings.devices)
+        speaker = Speaker(synthesizer, desk.playout, settings.voice)
+        body = self._body
+        if body is not None:
+            ears.expect(body.words)
+        async with AsyncExitStack() as stack:
+            blocks = await stack.enter_async_context(engine.session())
+            loop = Loop(
+                blocks,
+                script,
+                settings.loop,
+                lambda event: session.told(event),  # noqa: PLW0108 - the session is made from the loop
+                time.monotonic,
+                context=settings.engine.context,
+                seed=self._seed,
+                tools=body.tools if body else (),
+            )
+            session = Session(
+                ears=ears,
+                loop=loop,
+                speaker=speaker,
+                holds=holds,
+                options=settings.loop,
+                emit=self._emit,
+                turns=settings.turns,
+                on_stop=body.stop if body else None,
+                on_call=body.called if body else None,
+                on_turn=body.heard if body else None,
+            )
+            await session.open()
+            self._controls.interrupt = session.interrupt
+            self._controls.stop = partial(_stop, session, body)
+            await self._converse(card, desk, session, ears)
+
+    async def _converse(self, card: SoundCard, desk: Desk, session: Session, ears: Ears) -> None:
+        async with asyncio.TaskGroup() as group:
+            conversation = group.create_task(session.run(), name="conversation")
+            running = [group.create_task(self._live(card, desk, session), name="sound")]
+            if self._body is not None:
+                running.append(group.create_task(self._body.serve(session), name="robot"))
+            await self._controls.ended.wait()
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
+            card.silence()
+            session.interrupt()
+            await ears.close()
+            await conversation
+
+    async def _live(self, card: SoundCard, desk: Desk, session: Session) -> None:
+        async for block in card.captured():
+            for clean in desk.hear(block):
+                self._frames += 1
+                self._ticked = time.monotonic()
+                frame = clean if self._controls.hearing else np.zeros_like(clean)
+                desk.play(await session.tick(frame, self.now_s, desk.due()))
+                self._screen.level(_level(frame), _level(block.played))
+
+    def _emit(self, event: timeline.Event) -> None:
+        t_ms = (self.now_s + time.monotonic() - self._ticked) * 1000
+        if isinstance(event, timeline.AudioOut):
+            self._voice.said(event.text, event.end_ms / 1000)
+        if isinstance(event, _MEASURED):
+            self.entries.append(timeline.Entry(t_ms, event))
+        self._screen.show(t_ms, event)
+        for file in (self._log, self._saved):
+            if file is not None:
+                file.write(t_ms, event)
+
+
+def _stop(session: Session, body: Body | None) -> None:
+    """Stop everything at once: the robot first."""
+    if body is not None:
+        body.pressed()
+    session.interrupt()
+
+
+def _level(sound: Sound) -> float:
+    return float(np.sqrt(np.mean(np.square(sound)))) if len(sound) else 0.0

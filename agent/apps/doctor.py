@@ -1,0 +1,277 @@
+"""Looks at the machine and says what would keep `descant talk` from working, and how to mend it.
+
+Looks only: nothing is fetched or changed. A robot is looked at where the settings name one. It does not know how its
+findings are shown.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.config.invocation import open_store
+from agent.errors import AgentError
+from agent.models.served import check_vocabulary, servers_of, vocabulary_in
+from agent.robot.access import look
+from reasoning.errors import ReasoningError, StoreError
+from reasoning.prompting.script import FAMILIES, family_of
+from reasoning.store.catalogue import CATALOGUE
+from reasoning.store.store import State
+from robots.errors import RobotInputError
+from robots.options import RobotOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.config.settings import ModelOptions, Settings
+    from reasoning.store.store import Store
+    from reasoning.vllm.servers import Look, Servers
+
+_NEEDED_MEMORY_GB = 3.0
+"""Resident memory of the whole agent with the default models."""
+_PYTHON = (3, 11)
+
+
+class Verdict(Enum):
+    """Whether a finding matters."""
+
+    GOOD = auto()
+    NOTE = auto()
+    """Something is missing that `talk` does without."""
+    BAD = auto()
+    """`talk` would not work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    """What was looked at."""
+    verdict: Verdict
+    """Whether it matters."""
+    found: str
+    """What was found."""
+    mend: str = ""
+    """What to do; empty when nothing is wrong."""
+
+
+def examine(options: ModelOptions, store: Store) -> list[Finding]:
+    """Look at everything, in the order in which it is best mended."""
+    return [
+        _python(),
+        _torch(),
+        _library("ctranslate2", "speech recognition", "pip install descant"),
+        _library("piper", "voice", "pip install 'descant[voice]'", distribution="piper-tts"),
+        *_devices(),
+        _optional("pywebrtc_audio", "echo cancellation; wear headphones", "pywebrtc-audio"),
+        _optional("textual", "picture in the terminal; lines instead", "textual"),
+        _memory(),
+        *_models(options, store),
+        *_turn(options, store),
+        _disk(options, store),
+    ]
+
+
+async def examine_robot(options: RobotOptions) -> list[Finding]:
+    """Look at the broker and the robot, if the settings name any; takes up to ten seconds when nobody is there."""
+    usual = RobotOptions()
+    if (options.map, options.broker, options.address, options.user) == (None, usual.broker, usual.address, usual.user):
+        return []
+    try:
+        lines, fit = await look(options)
+    except RobotInputError as error:
+        return [Finding("robot", Verdict.NOTE, str(error), "see docs/robots.md, or: descant robot map")]
+    told = dict(lines)
+    broker = f"broker {options.broker}"
+    if not told["broker"].endswith(", reached"):
+        return [Finding(broker, Verdict.NOTE, "not reached", "start it, or set robot.broker, robot.user and files")]
+    found = [Finding(broker, Verdict.GOOD, "reached")]
+    if options.map is None:
+        return [*found, Finding("site map", Verdict.NOTE, "none", "nothing moves without one: set robot.map")]
+    mend = "" if fit else "descant robot state says more"
+    verdict = Verdict.GOOD if fit else Verdict.NOTE
+    return [*found, Finding(f"robot {options.address}", verdict, told["command"], mend)]
+
+
+async def examine_servers(settings: Settings) -> list[Finding]:
+    """Look at the language model servers, if the settings leave the model to some."""
+    if settings.engine.kind != "vllm":
+        return []
+    try:
+        servers = servers_of(settings)
+    except AgentError as error:
+        return [Finding("language model servers", Verdict.BAD, str(error), "see docs/vllm.md")]
+    try:
+        looks = await servers.look()
+        found = [finding for look in looks for finding in _server(look, settings)]
+        return [*found, *await _vocabulary(settings, servers)] if any(not look.wrong for look in looks) else found
+    finally:
+        await servers.aclose()
+
+
+def _server(look: Look, settings: Settings) -> Iterator[Finding]:
+    what, model = f"server {look.url}", look.model
+    if model is None:
+        yield Finding(what, Verdict.BAD, look.wrong, "start vLLM there, or mend vllm.servers; see docs/vllm.md")
+        return
+    yield Finding(what, Verdict.GOOD, f"{model.name}, {model.context} tokens, answers in token ids")
+    if model.context <= settings.engine.context:
+        mend = f"set engine.context to {model.context - 1} or less"
+        yield Finding("context", Verdict.BAD, f"the server's is not above {settings.engine.context}", mend)
+    if look.cache_block:
+        yield Finding("prefix caching", Verdict.GOOD, f"on, in blocks of {look.cache_block} tokens")
+    else:
+        yield Finding("prefix caching", Verdict.NOTE, "off, or not told", "start it with --enable-prefix-caching")
+    if look.live_views:
+        yield Finding("live views", Verdict.GOOD, "on: writers read growing thoughts")
+    else:
+        yield Finding("live views", Verdict.GOOD, "none: writers are re-submitted as thoughts grow")
+    if family_of(f"{model.root} {model.name}") is FAMILIES[-1]:
+        known = "it is prompted as any instruct model; names of special families count: qwen3"
+        yield Finding("model family", Verdict.GOOD, known)
+    else:
+        yield Finding("model family", Verdict.GOOD, "known by its name")
+
+
+async def _vocabulary(settings: Settings, servers: Servers) -> list[Finding]:
+    name = settings.models.llm
+    try:
+        file = open_store(settings.models).language_model(name)
+        checked = await check_vocabulary(servers, vocabulary_in(file), file)
+    except ReasoningError as error:
+        return [Finding("vocabulary", Verdict.BAD, str(error), "name the served model's folder by models.llm")]
+    told = "is the served model's" if checked else "cannot be checked: the server has no /tokenize"
+    return [Finding("vocabulary", Verdict.GOOD if checked else Verdict.NOTE, f"{name} {told}")]
+
+
+def _python() -> Finding:
+    found = f"{platform.python_version()} in {sys.prefix}"
+    if sys.version_info < _PYTHON:
+        return Finding("python", Verdict.BAD, found, "install Python 3.11 or newer")
+    return Finding("python", Verdict.GOOD, found)
+
+
+def _import(name: str) -> Any | str:  # noqa: ANN401 - a module, or why there is none
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError) as error:
+        return " ".join(str(error).split()) or type(error).__name__
+
+
+def _torch() -> Finding:
+    torch = _import("torch")
+    if isinstance(torch, str):
+        return Finding("torch", Verdict.BAD, torch, "pip install torch==2.13.0")
+    capability = torch.backends.cpu.get_cpu_capability()
+    device = "CUDA" if torch.cuda.is_available() else f"CPU, {capability}"
+    found = f"{torch.__version__}, {device}, {torch.get_num_threads()} threads"
+    if device != "CUDA" and "AVX512" not in capability:
+        return Finding(
+            "torch", Verdict.NOTE, found, "without AVX-512 replies come later; try models.llm=qwen2.5-coder-0.5b"
+        )
+    return Finding("torch", Verdict.GOOD, found)
+
+
+def _library(name: str, use: str, mend: str, *, distribution: str | None = None) -> Finding:
+    module = _import(name)
+    if isinstance(module, str):
+        return Finding(name, Verdict.BAD, f"no {use}: {module}", mend)
+    try:
+        return Finding(name, Verdict.GOOD, version(distribution or name))
+    except PackageNotFoundError:
+        return Finding(name, Verdict.GOOD, "of an unknown version")
+
+
+def _optional(name: str, use: str, distribution: str) -> Finding:
+    finding = _library(name, use, "pip install 'descant[desktop]'", distribution=distribution)
+    return finding if finding.verdict is Verdict.GOOD else replace(finding, verdict=Verdict.NOTE)
+
+
+def _devices() -> Iterator[Finding]:
+    sounddevice = _import("sounddevice")
+    if isinstance(sounddevice, str):
+        yield Finding(
+            "audio devices",
+            Verdict.NOTE,
+            "sounddevice is missing",
+            "files work; for a microphone: pip install 'descant[desktop]'",
+        )
+        return
+    try:
+        devices = list(sounddevice.query_devices())
+    except sounddevice.PortAudioError as error:
+        yield Finding("audio devices", Verdict.NOTE, str(error), "files work; for a microphone, mend the sound system")
+        return
+    for kind, channels in (("microphone", "max_input_channels"), ("loudspeaker", "max_output_channels")):
+        names = [device["name"] for device in devices if device[channels] > 0]
+        if names:
+            yield Finding(kind, Verdict.GOOD, ", ".join(names))
+        else:
+            yield Finding(kind, Verdict.NOTE, "none", "files work; connect one to talk live")
+
+
+def _memory() -> Finding:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    found = f"{total:.1f} GB, {os.cpu_count()} processors"
+    if total < _NEEDED_MEMORY_GB:
+        return Finding("memory", Verdict.NOTE, found, "the default model wants 3 GB; try models.llm=qwen2.5-coder-0.5b")
+    return Finding("memory", Verdict.GOOD, found)
+
+
+def _models(options: ModelOptions, store: Store) -> Iterator[Finding]:
+    for use, name in (("llm", options.llm), ("asr", options.asr), ("voice", options.voice)):
+        what = f"{use} {name}"
+        if name not in CATALOGUE:
+            yield _own_file(what, name)
+            continue
+        try:
+            state = store.status(name).state
+        except StoreError as error:
+            yield Finding(what, Verdict.BAD, str(error), "set models.cache_dir to a folder of yours")
+            continue
+        if state is State.VERIFIED:
+            yield Finding(what, Verdict.GOOD, state)
+        elif state is State.UNVERIFIED:
+            yield Finding(
+                what, Verdict.NOTE, state, f"it is checked at its first use; or: descant models verify {name}"
+            )
+        else:
+            yield Finding(what, Verdict.BAD, state, f"descant models pull {name}")
+
+
+def _turn(options: ModelOptions, store: Store) -> Iterator[Finding]:
+    if options.turn in CATALOGUE:
+        state = store.status(options.turn).state
+        good = state in {State.VERIFIED, State.UNVERIFIED}
+        mend = "" if good else f"words and silence end a turn without it; or: descant models pull {options.turn}"
+        yield Finding(f"turn {options.turn}", Verdict.GOOD if good else Verdict.NOTE, state, mend)
+
+
+def _own_file(what: str, name: str) -> Finding:
+    if what.startswith("llm") and Path(name).expanduser().is_file():
+        return Finding(what, Verdict.GOOD, "a file of yours")
+    return Finding(what, Verdict.BAD, "no such model", "descant models list")
+
+
+def _disk(options: ModelOptions, store: Store) -> Finding:
+    folder = next(path for path in (options.cache_dir, *options.cache_dir.absolute().parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    found = f"{free / 1e9:.1f} GB free in {options.cache_dir}"
+    try:
+        statuses = [store.status(name) for name in (options.llm, options.asr, options.voice) if name in CATALOGUE]
+    except StoreError:
+        return Finding("disk", Verdict.NOTE, found)
+    needed = sum(max(0, status.entry.size - status.present) for status in statuses)
+    if free < needed:
+        mend = f"{needed / 1e9:.1f} GB are still to come; free some, or set models.cache_dir"
+        return Finding("disk", Verdict.BAD, found, mend)
+    return Finding("disk", Verdict.GOOD, found)

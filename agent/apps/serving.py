@@ -1,0 +1,96 @@
+"""The shell of `descant serve`: keys and certificates from files, models loaded, then clients until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from agent.apps.progress import shown
+from agent.config.invocation import open_store
+from agent.errors import ConfigError, ServerUnavailable
+from agent.models.assembly import find
+from agent.realtime.robot import Garage
+from agent.realtime.server.house import open_house
+from agent.realtime.server.keys import Keys, is_loopback, read_key
+from agent.realtime.server.server import RealtimeServer, until_stopped
+from agent.robot.access import commanded, until_ready
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from agent.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to serve, and who may come."""
+
+    host: str
+    port: int
+    api_key_file: Path | None
+    tls_cert: Path | None
+    tls_key: Path | None
+    robot: bool = False
+    """Whether clients may command the robot of the settings."""
+
+
+async def run(settings: Settings, place: Place) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    key = None if place.api_key_file is None else read_key(place.api_key_file)
+    if key is None and not is_loopback(place.host):
+        raise ServerUnavailable(
+            f"{place.host} can be reached by others: a server there needs a key; add --api-key-file FILE, "
+            "or serve on 127.0.0.1"
+        )
+    tls = _tls(place)
+    with shown() as progress:
+        files = find(settings, open_store(settings.models), progress, speech=True)
+    async with AsyncExitStack() as stack:
+        garage = await stack.enter_async_context(_garage(settings)) if place.robot else None
+        house = await stack.enter_async_context(open_house(files, settings, garage))
+        server = RealtimeServer(
+            house,
+            settings.server,
+            Keys(key, most=settings.server.secrets),
+            model=settings.models.llm,
+            voice=settings.models.voice,
+        )
+        async with server.listening(place.host, place.port, tls) as port:
+            web, sockets = ("http", "ws") if tls is None else ("https", "wss")
+            host = f"[{place.host}]" if ":" in place.host else place.host
+            Console(highlight=False, soft_wrap=True).print(
+                f"ready: {web}://{host}:{port}/  (clients: {sockets}://{host}:{port}/v1)"
+            )
+            await until_stopped()
+
+
+@asynccontextmanager
+async def _garage(settings: Settings) -> AsyncIterator[Garage]:
+    async with commanded(settings.robot) as robot:
+        await until_ready(robot)
+        garage = Garage(robot)
+        running = asyncio.create_task(garage.run(), name="robot events")
+        try:
+            yield garage
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+
+def _tls(place: Place) -> ssl.SSLContext | None:
+    if place.tls_cert is None:
+        if place.tls_key is not None:
+            raise ConfigError(f"--tls-key {place.tls_key} needs the certificate, too: add --tls-cert FILE")
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(place.tls_cert, place.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"--tls-cert {place.tls_cert}: it cannot be loaded ({error.strerror or error})") from None
+    return context

@@ -1,0 +1,52 @@
+"""A typed question through the loop, the answer printed as it is written: no ears, no voice."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from agent.apps.display import Printed
+from agent.apps.progress import shown
+from agent.config.invocation import open_store
+from agent.conversation import timeline
+from agent.errors import BadQuestion
+from agent.models.assembly import find, open_engine
+from reasoning.loop.loop import Loop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent.config.settings import Settings
+    from reasoning.events import LoopEvent
+
+
+async def run(settings: Settings, text: str, timeline_file: Path | None, seed: int, *, thoughts: bool) -> None:
+    """Ask, and print thoughts (dimmed, on a terminal or not) and answer."""
+    if not text.strip():
+        raise BadQuestion('the question is empty; ask something, as in: descant ask "what is 12 times 7?"')
+    with shown() as progress:
+        files = find(settings, open_store(settings.models), progress, speech=False)
+    async with open_engine(files.llm, settings) as (engine, script), AsyncExitStack() as stack:
+        # Only now, so that nothing is overwritten by a question that cannot be asked.
+        file = stack.enter_context(timeline.Timeline(timeline_file)) if timeline_file else None
+        session = await stack.enter_async_context(engine.session())
+        printed = Printed(Console(highlight=False, markup=False), thoughts=thoughts)
+        start = time.monotonic()
+
+        def report(event: timeline.Event) -> None:
+            if file is not None:
+                file.write((time.monotonic() - start) * 1000, event)
+
+        def told(event: LoopEvent) -> None:
+            report(timeline.event_of(event))
+            printed.show(event)
+
+        loop = Loop(session, script, settings.loop, told, time.monotonic, context=settings.engine.context, seed=seed)
+        await loop.open()
+        start = time.monotonic()
+        report(timeline.TurnEnded(text))
+        await loop.answer(text)
+        printed.end()

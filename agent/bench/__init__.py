@@ -1,1 +1,0 @@
-"""Measures the agent: `descant bench NAME`, all in one frame."""

@@ -1,0 +1,1 @@
+"""The command line: options, and which program they start. Nothing imports it."""

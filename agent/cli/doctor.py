@@ -1,0 +1,56 @@
+"""`descant doctor`: what is installed, what is wrong, and how to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.options import Engine, Model, ModelServers, ServerKey
+from agent.config.invocation import engine_overrides
+
+if TYPE_CHECKING:
+    from agent.apps.doctor import Finding
+    from agent.config.invocation import Invocation
+    from agent.config.settings import Settings
+
+
+def doctor(
+    context: typer.Context,
+    echo: Annotated[
+        bool, typer.Option("--echo", help="Play eight seconds of babble and measure its echo instead.")
+    ] = False,
+    engine: Engine = None,
+    server: ModelServers = None,
+    api_key_file: ServerKey = None,
+    model: Model = None,
+) -> None:
+    """Look at the machine, the libraries, the devices, the models and the robot; exit 1 when `talk` would not work."""
+    from rich.console import Console  # noqa: PLC0415 - `--help` must be quick
+    from rich.table import Table  # noqa: PLC0415 - the same
+
+    from agent.apps.doctor import Verdict, examine  # noqa: PLC0415 - the same
+    from agent.config.invocation import open_store  # noqa: PLC0415 - the same
+
+    invocation: Invocation = context.obj
+    settings = invocation.load({"models.llm": model, **engine_overrides(engine, server, api_key_file)}).settings
+    if echo:
+        from agent.apps.echo_check import check_echo  # noqa: PLC0415 - the same
+
+        findings = [asyncio.run(check_echo(settings.devices))]
+    else:
+        findings = [*examine(settings.models, open_store(settings.models)), *asyncio.run(_examine_others(settings))]
+    marks = {Verdict.GOOD: "[green]ok", Verdict.NOTE: "[yellow]note", Verdict.BAD: "[red]wrong"}
+    table = Table("", "what", "found", "to mend it", box=None)
+    for finding in findings:
+        table.add_row(marks[finding.verdict], finding.what, finding.found, finding.mend)
+    Console().print(table)
+    if any(finding.verdict is Verdict.BAD for finding in findings):
+        raise typer.Exit(1)
+
+
+async def _examine_others(settings: Settings) -> list[Finding]:
+    from agent.apps.doctor import examine_robot, examine_servers  # noqa: PLC0415 - `--help` must be quick
+
+    return [*await examine_servers(settings), *await examine_robot(settings.robot)]

@@ -1,0 +1,93 @@
+"""The console script `descant`: its commands, and what becomes of an error.
+
+It knows the commands' names only; each command imports what it needs when it runs, so that `--help` is quick. A
+distribution that is installed beside this one adds commands by the entry point `descant.commands`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.cli import ask, config, doctor, models, robot, serve, talk
+from agent.config.invocation import Invocation
+
+app = typer.Typer(
+    name="descant",
+    help="A real-time voice agent that thinks, listens and speaks at the same time.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(config.app, name="config")
+app.add_typer(models.app, name="models")
+app.add_typer(robot.app, name="robot")
+app.command()(doctor.doctor)
+app.command()(ask.ask)
+app.command()(serve.serve)
+app.command()(talk.talk)
+for command in entry_points(group="descant.commands"):
+    app.add_typer(command.load(), name=command.name)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from agent import __version__  # noqa: PLC0415 - only this option needs it
+
+        typer.echo(f"descant {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    context: typer.Context,
+    config_file: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file (TOML).")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="GROUP.NAME=VALUE", help="Set one value; repeatable.")
+    ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before the command."""
+    context.obj = Invocation(config_file, tuple(assignments or ()))
+
+
+def main() -> None:
+    """Run the command line; every failure is one line on standard error and an exit code.
+
+    1: the environment, or the run failed. 2: bad input. 130: interrupted.
+    """
+    try:
+        app(prog_name="descant")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader has gone. Python flushes standard output once more at exit, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("DESCANT_DEBUG", "") not in ("", "0"):
+            raise
+        sys.exit(_explain(error))
+
+
+def _explain(error: BaseException) -> int:
+    """Print one line about an error and return its exit code; a TaskGroup's error is told by its first cause."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    # Every room's root error carries an exit code; importing all rooms here to name them would load them all.
+    code = getattr(error, "exit_code", None)
+    told = " ".join(str(error).split())
+    if isinstance(code, int):
+        typer.echo(f"descant: {told}", err=True)
+        return code
+    told = f"{type(error).__name__}: {told}" if told else type(error).__name__
+    typer.echo(f"descant: internal error: {told} (run with DESCANT_DEBUG=1 for the traceback)", err=True)
+    return 1

@@ -1,1 +1,0 @@
-"""The commands of the console script, one module for each group."""

@@ -1,0 +1,333 @@
+"""Whose turn is it? The turn-taking state machine: what the ears say in, what is to be done out.
+
+    idle -> listening -> wagered -> answering -> idle
+                ^___________|           |
+                ^_______________________|  (words over the reply: interrupt)
+
+Work starts at the soft end of speech, as a wager: nothing is heard of it before the hard end, and it is taken back
+when the user goes on. A voice over the reply pauses it at once; words interrupt it; after a cough or a listener's
+"mm-hm" it goes on where it was. A stop phrase, however tentative, cuts everything in every state; where it is the last
+word of speech that goes on, it may be half of another ("the rain stop|ped") and must be there once more.
+
+Sans-I/O: events and seconds come in, actions go out; it reads no clock and knows neither sound nor models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from agent.conversation.options import TurnOptions
+from agent.conversation.stop_phrases import StopPhrases
+from audio.clock import samples_of
+from audio.hearing.agreement import key
+from audio.hearing.doubt import marked
+from audio.messages import EarsEvent, HardEnd, SoftEnd, SpeechResumed, SpeechStarted, StopHeard, Words
+
+_MUMBLED: Final = 2
+"""Words, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """Take the words of the turn so far into the input."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Begin to work on the reply; nothing may be heard of it yet."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldOpen:
+    """Wait for more as long as the end of the words asks for."""
+
+    ending: Literal["question", "statement", "unfinished"]
+    """A question is complete; after a statement the question may still come; unfinished words break off."""
+    complete: float | None = None
+    """Probability (0..1) that the turn sounds finished, where that was judged by ear."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """Drop the reply that was begun on a wager: the user goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Let the reply be heard: the turn is over."""
+
+    text: str
+    last_sample: int
+    """Where the user's speech ended, on the input clock."""
+    words: Words | None = field(default=None, compare=False)
+    """As they were heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hush:
+    """Pause the reply that is being heard: a voice began over it, and it may be words."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """Let the paused reply go on: the voice was a cough, or a sign that somebody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Stop the reply that is being heard; the user has the turn."""
+
+    resumed: bool = False
+    """The user went on so soon that it is still the turn which the reply answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class HardStop:
+    """Stop everything at once, whoever has the turn: a stop phrase was heard."""
+
+    phrase: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Drop the words of this turn: nothing is to be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class LongSilence:
+    """Nobody has said anything for long."""
+
+    seconds: float
+    """How long, in s."""
+
+
+Action = Hear | Answer | HoldOpen | TakeBack | Release | Hush | GoOn | Interrupt | HardStop | Forget | LongSilence
+
+
+class Conversation:
+    """The state of one conversation."""
+
+    def __init__(self, options: TurnOptions | None = None) -> None:
+        self.options = options or TurnOptions()
+        self.state: Literal["idle", "listening", "wagered", "answering"] = "idle"
+        self.asking = False
+        """Whether what was last heard of the reply is a question: then "yeah" is an answer."""
+        self._stop_phrases = StopPhrases(self.options.stop_phrases)
+        self._backchannels = frozenset(tuple(map(key, phrase.split())) for phrase in self.options.backchannels)
+        self._text = ""
+        """What the reply that is being made answers."""
+        self._words: Words | None = None
+        self._soft = False
+        self._speaking = False
+        """Whether a turn of the user has begun and not ended."""
+        self._heard = False
+        """Whether words of this turn were taken into the input."""
+        self._ignored = False
+        """Whether the rest of this turn is not answered."""
+        self._stops = 0
+        """Commands to stop among the words of this turn that were obeyed."""
+        self._commands = 0
+        """Those in the newest transcript."""
+        self._hushed_s: float | None = None
+        """Second at which the reply was paused."""
+        self._resumed = False
+        """Whether this turn began within the grace time."""
+        self._ended_at = -1
+        self._quiet_since_s = 0.0
+
+    @property
+    def hushed(self) -> bool:
+        """Whether the reply is paused."""
+        return self._hushed_s is not None
+
+    def receive(self, event: EarsEvent | StopHeard, now_s: float) -> list[Action]:
+        """Take one event of the ears, at second `now_s`, and say what is to be done."""
+        self._quiet_since_s = now_s
+        actions: list[Action] = []
+        match event:
+            case SpeechStarted():
+                actions = self._began(event, now_s)
+            case SoftEnd():
+                self._soft = True
+            case SpeechResumed():
+                self._soft = False
+                actions = [*self._taken_back(), *self._hush(now_s)]
+            case Words():
+                actions = self._worded(event)
+            case StopHeard(phrase=phrase) if not self._stops:
+                # A transcript will tell the same words once more; where it already has, this is no second stop.
+                actions = self._cut(phrase, 1)
+            case HardEnd():
+                actions = self._ended(event)
+        return actions
+
+    def tick(self, now_s: float) -> list[Action]:
+        """Let time pass up to second `now_s`."""
+        if self._hushed_s is not None and now_s - self._hushed_s >= self.options.hush_ms / 1000:
+            return self._gone_on()
+        if self.state != "idle":
+            self._quiet_since_s = now_s
+        elif 0 < self.options.long_silence_s <= now_s - self._quiet_since_s:
+            silence, self._quiet_since_s = now_s - self._quiet_since_s, now_s
+            return [LongSilence(silence)]
+        return []
+
+    def prompted(self) -> bool:
+        """Begin a reply that nobody asked for, if nobody has the turn; say whether it may begin."""
+        if self.state != "idle":
+            return False
+        self.state, self._text, self._ended_at = "answering", "", -1
+        return True
+
+    def replied(self) -> None:
+        """Take note that the reply was heard to its end."""
+        if self.state == "answering":
+            self._hushed_s = None
+            # Whoever began to speak over the last word of the reply has the turn.
+            self.state = "listening" if self._speaking else "idle"
+
+    def interrupt(self) -> list[Action]:
+        """Stop the reply, because somebody pressed a key; what is being said meanwhile is not answered."""
+        actions: list[Action] = []
+        match self.state:
+            case "answering":
+                actions = self._interrupted(resumed=False)
+            case "wagered":
+                actions = self._taken_back()
+        if actions:
+            self._ignored = self._speaking
+            self.state = "listening" if self._speaking else "idle"
+        return actions
+
+    # --- what the ears say ---
+
+    def _began(self, event: SpeechStarted, now_s: float) -> list[Action]:
+        self._soft = self._heard = self._ignored = False
+        self._speaking, self._stops, self._commands = True, 0, 0
+        if self.state == "idle":
+            self.state = "listening"
+        grace = samples_of(self.options.grace_ms)
+        self._resumed = self.state == "answering" and self._ended_at >= 0 and event.start - self._ended_at <= grace
+        return self._hush(now_s)
+
+    def _worded(self, words: Words) -> list[Action]:
+        actions = self._stopped(words)
+        text = words.committed.strip()
+        if self._ignored or self._stop_phrases.nothing_else(text):
+            return [*actions, *self._forgotten()]
+        if self.state == "answering":
+            if (harmless := self._harmless(words, text)) is not None:
+                return [*actions, *harmless]
+            actions += self._interrupted(resumed=self._resumed)
+        if not (self._soft or words.final):
+            if text and self.state == "listening":
+                self._heard = True
+                actions.append(Hear(marked(words, self.options.doubtful_below)))
+            return actions
+        if self.state == "wagered":
+            if text == self._text:
+                return actions
+            actions += self._taken_back()
+        if text and self.state == "listening":
+            self.state, self._text, self._heard = "wagered", text, True
+            self._words = words
+            if not words.final:
+                actions.append(HoldOpen(_ending(text), words.complete))
+            actions.append(Answer(marked(words, self.options.doubtful_below)))
+        return actions
+
+    def _stopped(self, words: Words) -> list[Action]:
+        commands = self._stop_phrases.heard(f"{words.committed} {words.tentative}")
+        whole = f"{words.committed} {' '.join(words.tentative.split()[:-1])}"
+        sure = max(len(self._stop_phrases.heard(whole)), self._commands) if words.tentative else len(commands)
+        self._commands = len(commands)
+        new = commands[self._stops : sure]
+        return self._cut(new[-1].phrase, self._stops + len(new)) if new else []
+
+    def _cut(self, phrase: str, stops: int) -> list[Action]:
+        self._stops = stops
+        stop: list[Action] = [HardStop(phrase)]
+        if self.state == "answering":
+            stop += self._interrupted(resumed=False)
+        elif self.state == "wagered":
+            stop += self._taken_back()
+        return stop
+
+    def _ended(self, event: HardEnd) -> list[Action]:
+        self._speaking = False
+        if self.state == "wagered":
+            self.state, self._ended_at = "answering", event.last_sample
+            return [Release(self._text, event.last_sample, self._words)]
+        if self.state == "listening":
+            self.state = "idle"
+        return self._gone_on()
+
+    # --- what becomes of the reply ---
+
+    def _interrupted(self, *, resumed: bool) -> list[Action]:
+        self.state, self._hushed_s, self.asking = "listening", None, False
+        return [Interrupt(resumed)]
+
+    def _taken_back(self) -> list[Action]:
+        if self.state != "wagered":
+            return []
+        self.state, self._text = "listening", ""
+        return [TakeBack()]
+
+    def _hush(self, now_s: float) -> list[Action]:
+        if self.state != "answering" or not self.options.hush or self._hushed_s is not None:
+            return []
+        self._hushed_s = now_s
+        return [Hush()]
+
+    def _gone_on(self) -> list[Action]:
+        if self._hushed_s is None:
+            return []
+        self._hushed_s = None
+        return [GoOn()]
+
+    def _forgotten(self) -> list[Action]:
+        actions = self._taken_back()
+        if self._heard:
+            self._heard = False
+            actions.append(Forget())
+        return actions
+
+    def _harmless(self, words: Words, text: str) -> list[Action] | None:
+        """Give what becomes of the reply where words do not interrupt it; None: they do."""
+        if not text or self._is_backchannel(text) or self._is_mumbled(words):
+            return self._gone_on() if self._soft or words.final else []
+        return [] if not words.final and self._begins_backchannel(text) else None
+
+    def _is_backchannel(self, text: str) -> bool:
+        words = [key(word) for word in text.split()]
+        return not self.asking and _made_of(words, self._backchannels)
+
+    def _begins_backchannel(self, text: str) -> bool:
+        """Say whether words are the beginning of a longer sign of listening: "I" of "I see"."""
+        words = tuple(map(key, text.split()))
+        return not self.asking and any(words == phrase[: len(words)] for phrase in self._backchannels)
+
+    def _is_mumbled(self, words: Words) -> bool:
+        """Say whether it is a word or two that the ears could not make out: as a rule a sign of listening."""
+        sure = words.confidence[: len(words.committed.split())]
+        return 0 < len(sure) <= _MUMBLED and max(sure) < self.options.doubtful_below
+
+
+def _made_of(words: list[str], phrases: frozenset[tuple[str, ...]]) -> bool:
+    """Say whether words are phrases, one after the other."""
+    heads = [length for length in range(1, min(len(words), 3) + 1) if tuple(words[:length]) in phrases]
+    return not words or any(_made_of(words[length:], phrases) for length in heads)
+
+
+def _ending(text: str) -> Literal["question", "statement", "unfinished"]:
+    """Say how a transcript ends; Whisper hears that from words and melody."""
+    bare = text.rstrip("\"')")
+    if bare.endswith("?"):
+        return "question"
+    return "statement" if bare.endswith((".", "!")) and not bare.endswith("...") else "unfinished"

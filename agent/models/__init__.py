@@ -1,0 +1,1 @@
+"""The models that a conversation needs, from disk to ready."""

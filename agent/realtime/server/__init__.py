@@ -1,0 +1,1 @@
+"""Sockets, keys, limits and pages around the protocol."""

@@ -1,0 +1,205 @@
+"""One websocket: its events in and out, with a bound on everything, so that no client can disturb another.
+
+A client that sends too fast is read more slowly, one that reads too slowly is dropped (1013), one that sends nothing
+but nonsense is dropped (1008). Knows sockets and clocks; what events mean is the protocol's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+from websockets.protocol import State
+
+from agent.realtime.protocol.fields import Refused
+from agent.realtime.protocol.wire import error
+from agent.realtime.server.limits import Bucket
+
+if TYPE_CHECKING:
+    from websockets.asyncio.server import ServerConnection
+
+    from agent.realtime.dialogue import Dialogue
+    from agent.realtime.server.meters import Meters
+    from agent.realtime.server.options import ServerOptions
+
+_LOG: Final = logging.getLogger("descant.realtime")
+
+
+class _Over(Exception):
+    """The connection is to be closed."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+class Connection:
+    """Give `send` to a dialogue, then `serve` it; `drain` ends it in good order."""
+
+    def __init__(self, socket: ServerConnection, options: ServerOptions, meters: Meters) -> None:
+        self._socket, self._options, self._meters = socket, options, meters
+        self._outbox: deque[str] = deque()
+        self._waiting = 0
+        self._wake = asyncio.Event()
+        self._over: asyncio.Future[_Over] = asyncio.get_running_loop().create_future()
+        now_s = time.monotonic()
+        self._speed = Bucket(options.events_per_s, options.burst, now_s)
+        self._patience = Bucket(1.0, options.mistakes, now_s)
+        self._number = 0
+        self._created_s: dict[str, float] = {}
+        self._heard_of_s = now_s
+
+    def send(self, event: Mapping[str, Any]) -> None:
+        """Put a server event into the outbox; it never waits."""
+        self._number += 1
+        self._meter(event)
+        text = json.dumps({"event_id": f"event_{self._number}", **event})
+        self._outbox.append(text)
+        self._waiting += len(text)
+        if self._waiting > self._options.outbox_mb * 2**20:
+            self._end(CloseCode.TRY_AGAIN_LATER, "the client reads too slowly")
+        self._wake.set()
+
+    async def serve(self, dialogue: Dialogue) -> None:
+        """Pass events to and fro until either side has enough, then close."""
+        ready = asyncio.Event()
+        tasks = [
+            asyncio.create_task(self._guarded(dialogue.run(ready)), name="dialogue"),
+            asyncio.create_task(self._guarded(self._write()), name="socket writer"),
+            asyncio.create_task(self._guarded(self._read(dialogue, ready)), name="socket reader"),
+            asyncio.create_task(self._guarded(self._watch(dialogue)), name="limits"),
+        ]
+        try:
+            over = await self._over
+            await self._close(over)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    @property
+    def ending(self) -> bool:
+        """Whether it is over, though its parts may still be on their way out: its place is free."""
+        return self._over.done() or self._socket.state is not State.OPEN
+
+    def drain(self) -> None:
+        """End it because the server stops."""
+        self._end(CloseCode.SERVICE_RESTART, "the server restarts")
+
+    def _end(self, code: int, reason: str) -> None:
+        if not self._over.done():
+            self._over.set_result(_Over(code, reason))
+
+    async def _guarded(self, work: Any) -> None:  # noqa: ANN401 - any coroutine
+        """Let whatever ends a part end the connection, and nothing else."""
+        try:
+            await work
+        except ConnectionClosed:
+            self._end(0, "the client has gone")
+        except _Over as over:
+            self._end(over.code, over.reason)
+        except Exception as problem:  # noqa: BLE001 - one session's fault must never be another's
+            # The log says where it broke; no traceback, and nothing of what was said, leaves the server.
+            _LOG.exception("a session failed")
+            refused = Refused(f"The session failed: {type(problem).__name__}.", code="internal_error")
+            self.send(error(refused, kind="server_error").event)
+            self._end(CloseCode.INTERNAL_ERROR, "the session failed")
+
+    async def _write(self) -> None:
+        while True:
+            while self._outbox:
+                text = self._outbox[0]
+                try:
+                    async with asyncio.timeout(self._options.send_timeout_s):
+                        await self._socket.send(text)
+                except TimeoutError:
+                    raise _Over(CloseCode.TRY_AGAIN_LATER, "the client reads too slowly") from None
+                self._outbox.popleft()
+                self._waiting -= len(text)
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _read(self, dialogue: Dialogue, ready: asyncio.Event) -> None:
+        await ready.wait()
+        async for message in self._socket:
+            now_s = self._heard_of_s = time.monotonic()
+            self._meters.events.inc()
+            if delay := self._speed.take(now_s):
+                await asyncio.sleep(delay)
+            try:
+                event = parsed(message)
+            except Refused as refused:
+                self.send(error(refused).event)
+            else:
+                await dialogue.receive(event)
+        raise _Over(0, "the client has gone")
+
+    async def _watch(self, dialogue: Dialogue) -> None:
+        """End sessions that are idle or old."""
+        began = time.monotonic()
+        while True:
+            now = time.monotonic()
+            idle_at = (now if dialogue.busy else self._heard_of_s) + self._options.idle_s
+            over_at = began + self._options.session_s
+            if now >= over_at:
+                self._say_over("session_expired", "The session has reached its longest time.")
+                raise _Over(CloseCode.GOING_AWAY, "the session has reached its longest time")
+            if now >= idle_at:
+                self._say_over("session_idle", "The session was idle for too long.")
+                raise _Over(CloseCode.NORMAL_CLOSURE, "idle")
+            await asyncio.sleep(min(idle_at, over_at) - now)
+
+    def _say_over(self, code: str, message: str) -> None:
+        self.send(error(Refused(message, code=code)).event)
+
+    async def _close(self, over: _Over) -> None:
+        """Send what little is left to say, then close; a client that does not read cannot hold that up."""
+        if over.code in (CloseCode.TRY_AGAIN_LATER, 0):
+            self._outbox.clear()
+        try:
+            async with asyncio.timeout(2):
+                while self._outbox:
+                    self._wake.set()
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            self._outbox.clear()
+        code = over.code or CloseCode.NORMAL_CLOSURE
+        self._meters.closed.labels(str(self._socket.close_code or int(code))).inc()
+        await self._socket.close(code, over.reason)
+
+    def _meter(self, event: Mapping[str, Any]) -> None:
+        match event["type"]:
+            case "error":
+                self._meters.mistakes.labels(event["error"]["code"]).inc()
+                if self._patience.take(time.monotonic()):
+                    self._end(CloseCode.POLICY_VIOLATION, "too many events that cannot be carried out")
+            case "response.created":
+                self._created_s[event["response"]["id"]] = time.monotonic()
+            case "response.output_audio.delta":
+                if began := self._created_s.pop(event["response_id"], None):
+                    self._meters.first_audio.observe(time.monotonic() - began)
+            case "response.done":
+                self._created_s.pop(event["response"]["id"], None)
+                self._meters.responses.labels(event["response"]["status"]).inc()
+
+
+def parsed(message: str | bytes) -> object:
+    """Read one message as JSON. Raises Refused."""
+    if isinstance(message, bytes):
+        raise Refused("Binary messages are not part of the protocol; send JSON as text.", code="invalid_event")
+    try:
+        return json.loads(message, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as problem:
+        where = problem.msg if isinstance(problem, json.JSONDecodeError) else type(problem).__name__
+        raise Refused(f"The message is not valid JSON ({where}).", code="invalid_json") from None
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,47 @@
+"""Loads the models that all sessions of a server share, and warms them, so that the first client waits no longer."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agent.models.assembly import open_engine
+from agent.realtime.dialogue import House
+from agent.realtime.hearing import SharedDecoder
+from agent.realtime.mind import Brains, Mind
+from agent.realtime.protocol.messages import Brief
+from audio.clock import RATE
+from audio.hearing.whisper import WhisperDecoder
+from audio.speaking.synthesizer import Synthesizer
+from reasoning.policies.rules import HOLDING_PHRASES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from agent.config.settings import Settings
+    from agent.models.assembly import Files
+    from agent.realtime.robot import Garage
+
+
+@asynccontextmanager
+async def open_house(files: Files, settings: Settings, garage: Garage | None = None) -> AsyncIterator[House]:
+    """Load language model, ears and voice side by side, warm them, and free them at the end."""
+    async with AsyncExitStack() as stack:
+        voice = Synthesizer(next(files.voice.glob("*.onnx")), settings.voice)
+        engine, script = await stack.enter_async_context(open_engine(files.llm, settings))
+        synthesizer = await stack.enter_async_context(voice)
+        decoder = SharedDecoder(await asyncio.to_thread(WhisperDecoder, files.asr, settings.ears))
+        brains = Brains(engine, script, settings.loop, settings.engine.context)
+        holds = [await synthesizer.synthesize(phrase) for phrase in HOLDING_PHRASES]
+        await asyncio.to_thread(decoder.decode, np.zeros(RATE, np.float32), final=False)
+        await _warm(brains)
+        yield House(brains, decoder, synthesizer, tuple(holds), settings.ears, settings.voice, garage=garage)
+
+
+async def _warm(brains: Brains) -> None:
+    loop = asyncio.get_running_loop()
+    async with Mind(brains, lambda _: None, loop.time) as mind:
+        await mind.answer(Brief((), "Hello.", "Hello.", "", "minimal", 8, ()))

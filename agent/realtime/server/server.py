@@ -1,0 +1,226 @@
+"""`descant serve`: one port for websockets, the web page, health and figures; models warm before anybody is greeted."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import json
+import logging
+import secrets
+import signal
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.frames import CloseCode
+from websockets.typing import Subprotocol
+
+from agent.errors import ServerUnavailable
+from agent.realtime.dialogue import Dialogue, House
+from agent.realtime.protocol.fields import Refused
+from agent.realtime.protocol.protocol import EXTENSIONS, Protocol
+from agent.realtime.protocol.wire import error
+from agent.realtime.server import pages
+from agent.realtime.server.connection import Connection
+from agent.realtime.server.keys import Grant, Keys, is_loopback, may_call, offered_key
+from agent.realtime.server.meters import Meters
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator
+
+    from websockets.datastructures import Headers
+    from websockets.http11 import Request, Response
+
+    from agent.realtime.server.options import ServerOptions
+
+_SUBPROTOCOL: Final = Subprotocol("realtime")
+REALTIME: Final = "/v1/realtime"
+_LOG: Final = logging.getLogger("descant.realtime")
+_QUIET: Final = logging.getLogger("descant.websockets")
+
+
+class RealtimeServer:
+    """All connections of one server."""
+
+    def __init__(self, house: House, options: ServerOptions, keys: Keys, *, model: str, voice: str) -> None:
+        self._house, self._options, self._keys = house, options, keys
+        self._model, self._voice = model, voice
+        self._connections: dict[Connection, Dialogue] = {}
+        self.meters = Meters(self._held)
+        self._draining = False
+
+    @asynccontextmanager
+    async def listening(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+        """Serve while the context lasts; gives the port. Leaving it lets running replies end, then closes with 1012.
+
+        Raises ServerUnavailable: the port cannot be had, or the address is not this machine's own and there is no key.
+        """
+        if self._keys.open and not is_loopback(host):
+            raise ServerUnavailable(
+                f"{host} can be reached by others: a server there needs a key; add --api-key-file FILE, "
+                "or serve on 127.0.0.1"
+            )
+        options = self._options
+        try:
+            server = await serve(
+                self._session,
+                host,
+                port,
+                ssl=tls,
+                process_request=self._request,
+                select_subprotocol=lambda _, offers: _SUBPROTOCOL if _SUBPROTOCOL in offers else None,
+                create_connection=pages.HttpConnection,
+                max_size=options.max_message_mb * 2**20,
+                max_queue=8,
+                open_timeout=options.handshake_s,
+                close_timeout=2,
+                compression=None,
+                server_header="descant",
+                logger=_QUIET,
+            )
+        except OSError as problem:
+            raise ServerUnavailable(f"{host}:{port} cannot be served ({problem.strerror or problem})") from None
+        try:
+            yield int(next(iter(server.sockets)).getsockname()[1])
+        finally:
+            await self._drain()
+            server.close()
+            await server.wait_closed()
+
+    async def _drain(self) -> None:
+        self._draining = True
+        end = time.monotonic() + self._options.drain_s
+        while any(dialogue.busy for dialogue in self._connections.values()) and time.monotonic() < end:  # noqa: ASYNC110 - once in a server's life
+            await asyncio.sleep(0.05)
+        for connection in list(self._connections):
+            connection.drain()
+        while self._connections and time.monotonic() < end + 5:  # noqa: ASYNC110 - the same
+            await asyncio.sleep(0.01)
+
+    # --- the handshake, and all other requests ---
+
+    def _request(self, socket: ServerConnection, request: Request) -> Response | None:
+        """Answer a request; None lets a websocket in."""
+        path = urlsplit(request.path).path
+        host = request.headers.get("Host", "")
+        if not may_call(_one(request.headers, "Origin"), host, self._options.origins, needs_key=not self._keys.open):
+            return self._refuse(http.HTTPStatus.FORBIDDEN, "origin_not_allowed", "This origin may not use the server.")
+        if path == "/healthz":
+            return pages.answer(http.HTTPStatus.OK, "alive\n")
+        if path == "/readyz":
+            if self._draining:
+                return pages.answer(http.HTTPStatus.SERVICE_UNAVAILABLE, "draining\n")
+            return pages.answer(http.HTTPStatus.OK, "ready\n")
+        needs_grant = path in (REALTIME, "/metrics", f"{REALTIME}/client_secrets")
+        grant = self._keys.grant(offered_key(request.headers), time.time()) if needs_grant else Grant()
+        if grant is None:
+            return self._refuse(http.HTTPStatus.UNAUTHORIZED, "invalid_api_key", "Incorrect API key provided.")
+        return self._granted(socket, request, path, grant)
+
+    def _granted(self, socket: ServerConnection, request: Request, path: str, grant: Grant) -> Response | None:
+        if path == REALTIME:
+            return self._upgrade(socket, request, grant)
+        if path == f"{REALTIME}/client_secrets":
+            if request.method != "POST":
+                return self._refuse(http.HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "Use POST.")
+            if grant.ephemeral:
+                return self._refuse(
+                    http.HTTPStatus.FORBIDDEN, "insufficient_permissions", "A client secret cannot make another one."
+                )
+            body = socket.body if isinstance(socket, pages.HttpConnection) else b""
+            return pages.client_secret(body, self._keys, self._options.secret_s, self._checked_session)
+        if request.method not in ("GET", "HEAD"):
+            return self._refuse(http.HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "Use GET.")
+        return pages.figures(self.meters) if path == "/metrics" else pages.page(path)
+
+    def _upgrade(self, socket: ServerConnection, request: Request, grant: Grant) -> Response | None:
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            return self._refuse(http.HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", "Open this with a websocket.")
+        offers = request.headers.get("Sec-WebSocket-Protocol", "")
+        if "realtime=v1" in request.headers.get("OpenAI-Beta", "") or "openai-beta.realtime-v1" in offers:
+            return self._refuse(
+                http.HTTPStatus.BAD_REQUEST,
+                "beta_not_supported",
+                "This server speaks the GA protocol: send no OpenAI-Beta header, and use a client of 2025 or later.",
+            )
+        query = parse_qs(urlsplit(request.path).query)
+        if "transcription" in query.get("intent", ()):
+            return self._refuse(http.HTTPStatus.BAD_REQUEST, "intent_not_supported", "Only realtime sessions.")
+        socket.grant = grant  # type: ignore[attr-defined] # the library lets handlers hang things on a connection
+        return None
+
+    def _refuse(self, status: http.HTTPStatus, code: str, message: str) -> Response:
+        self.meters.refused.labels(code).inc()
+        return pages.problem(status, code, message)
+
+    # --- sessions ---
+
+    async def _session(self, socket: ServerConnection) -> None:
+        assert socket.request is not None  # noqa: S101 - there was a handshake
+        query = parse_qs(urlsplit(socket.request.path).query)
+        grant: Grant = getattr(socket, "grant", Grant())
+        asked = frozenset(name for value in query.get("extensions", ()) for name in value.split(","))
+        try:
+            self._check_room()
+            protocol = self._protocol(query.get("model", [""])[0], asked & EXTENSIONS, grant.session)
+        except Refused as refused:
+            self.meters.refused.labels(refused.code).inc()
+            await socket.send(_text(error(refused).event))
+            await socket.close(CloseCode.TRY_AGAIN_LATER, "all sessions are in use")
+            return
+        connection = Connection(socket, self._options, self.meters)
+        dialogue = Dialogue(self._house, protocol, connection.send, time.monotonic)
+        self._connections[connection] = dialogue
+        self.meters.opened.inc()
+        try:
+            await connection.serve(dialogue)
+        finally:
+            del self._connections[connection]
+
+    def _held(self) -> int:
+        """Count the sessions that hold a place; whoever has left holds none, though it may still be cleared away."""
+        return sum(not connection.ending for connection in self._connections)
+
+    def _check_room(self) -> None:
+        if self._held() >= self._options.max_sessions or self._draining:
+            raise Refused(
+                f"All {self._options.max_sessions} sessions of this server are in use; try again later.",
+                code="session_limit_reached",
+            )
+
+    def _protocol(self, model: str, extensions: frozenset[str], session: Any) -> Protocol:  # noqa: ANN401 - JSON
+        return Protocol(
+            # A client's name for the model is echoed: it may be one that only the client's framework knows.
+            model=model[:128] or self._model,
+            voice=self._voice,
+            new_id=lambda kind: f"{kind}_{secrets.token_hex(10)}",
+            expires_at=int(time.time() + self._options.session_s),
+            extensions=extensions,
+            session=session,
+        )
+
+    def _checked_session(self, session: Any) -> Protocol:  # noqa: ANN401 - JSON
+        model = session.get("model")
+        return self._protocol(model if isinstance(model, str) else "", frozenset(), session)
+
+
+def _one(headers: Headers, name: str) -> str | None:
+    values = headers.get_all(name)
+    # Two origins are none that could be trusted.
+    return None if not values else values[0] if len(values) == 1 else "null"
+
+
+def _text(event: Any) -> str:  # noqa: ANN401 - JSON
+    return json.dumps({"event_id": "event_1", **event})
+
+
+async def until_stopped() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()

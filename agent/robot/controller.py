@@ -1,0 +1,378 @@
+"""A robot as the hands of a conversation: calls of the mind become orders, what the robot reports becomes words.
+
+    mind's call -> gate -> order               robot's event -> note in the input block, some with a turn of its own
+    stop phrase or key -> stop path            what the robot's state says of a stop -> spoken, past any model
+    user's "resume" -> question -> user's "yes" -> resume
+
+The model can ask for skills and can stop. It cannot resume, confirm or answer the gate: only words that the user
+said or typed do. Works with any `Mind`; knows neither sound nor MQTT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final, Protocol
+
+from agent.conversation.misheard import doubt
+from audio.hearing.agreement import key
+from reasoning.tools.calls import Tool
+from robots.events import Happening
+from robots.robot import QUEUE
+from robots.safety.gate import ANSWER_WITHIN_S, Admitted, Question, Refused, Resumed, Source
+from robots.skills import STOP, Call, offered, parts, senseless, sentences
+from robots.vda5050.messages import ActionScope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from agent.conversation.misheard import Doubt
+    from agent.conversation.session import Session
+    from audio.messages import Words
+    from reasoning import events as mind
+    from reasoning.tools.calls import Written
+    from robots.events import Event
+    from robots.session import RobotSession
+    from robots.site import Site
+    from robots.skills import Skill
+
+RESUME: Final = frozenset(
+    {
+        *("resume", "continue", "carry on", "go on", "keep going", "you may move", "you may move again", "move again"),
+        *("you can move again", "resume the robot", "robot resume", "unpause", "resume driving"),
+    }
+)
+"""Words of the user that ask for an end of a stop or a pause; they lead to a question, not to motion."""
+YES: Final = frozenset({"yes", "yeah", "yep", "sure", "do it", "go ahead", "confirmed", "i confirm", "correct"})
+NO: Final = frozenset({"no", "nope", "don't", "do not", "cancel", "never mind", "no way"})
+_AMENDS: Final = frozenset(
+    {"i", "mean", "meant", "said", "say", "the", "to", "in", "go", "it", "is", "was", "yes", "no"}
+)
+"""Words around a place by which alone a question for a place is answered: "no, I said the kitchen"."""
+_POLITE: Final = frozenset({"please", "ok", "okay", "now", "thanks", "well", "robot"})
+
+_SAID: Final = frozenset(
+    {
+        *(Happening.STOPPED, Happening.UNCONFIRMED, Happening.RESUMED, Happening.HELD),
+        *(Happening.UNKNOWN, Happening.DENIED, Happening.OTHER),
+    }
+)
+"""Said in the words of the robot's state, past any model."""
+_TOLD: Final = frozenset({Happening.DONE, Happening.FAILED, Happening.BLOCKED})
+"""The mind is told, and replies though nobody asked."""
+
+
+_UNDONE: Final = frozenset({Happening.FAILED, Happening.UNKNOWN, Happening.UNCONFIRMED, Happening.DENIED})
+
+
+class Mind(Protocol):
+    """What a conversation offers to a robot."""
+
+    def note(self, text: str, *, unprompted: bool) -> None:
+        """Tell the mind; `unprompted`: it replies as soon as nobody has the turn."""
+        ...
+
+    def announce(self, text: str) -> None:
+        """Say these very words to the user."""
+        ...
+
+
+class Hands:
+    """One robot under command of one conversation."""
+
+    def __init__(self, robot: RobotSession, mind: Mind, show: Callable[[str, str], None]) -> None:
+        """`show` is told who (`robot`, `calls`, `gate`, `ears`, `stop`) and what, for the screen and the timeline."""
+        self._robot, self._mind, self._show = robot, mind, show
+        self._epoch = robot.robot.gate.epoch
+        self._question: Question | None = None
+        self._doubt: Doubt | None = None
+        self._doubted_at = 0.0
+        self._known = False
+        """Whether a place was named in this conversation."""
+        self._previous: Call | None = None
+        """What the mind called last in this turn."""
+        self._held: deque[Call] = deque()
+        """Calls behind one that waits for the user's yes: they keep their order."""
+        self.undone = 0
+        """Calls that were refused, and tasks that failed or whose outcome is unknown."""
+
+    @property
+    def tools(self) -> list[Tool]:
+        """What the mind may call now."""
+        return tools_of(self._robot.robot.skills, self._robot.robot.gate.site)
+
+    @property
+    def words(self) -> str:
+        """Sentences with the names that a user may say to this robot."""
+        return sentences(self._robot.robot.skills, self._robot.robot.gate.site)
+
+    @property
+    def question(self) -> Question | None:
+        """What waits for the user's yes."""
+        return self._question
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way, nothing is being stopped, and no question waits."""
+        return self._robot.robot.idle and self._robot.robot.stopping is None and not self.asks
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """The place that the user was asked for."""
+        return self._doubt
+
+    @property
+    def asks(self) -> bool:
+        """Whether the user was asked something and has not answered."""
+        return self._question is not None or self._doubt is not None
+
+    # --- what the user does ---
+
+    def stop(self, why: str) -> None:
+        """Stop the robot at once: a stop phrase was heard, or a key was pressed."""
+        self._question = self._doubt = None
+        self._held.clear()
+        self._show("stop", why)
+        self._robot.stop(why)
+
+    def heard(self, text: str, confidence: Sequence[float] = (), other: str = "") -> str | None:
+        """Take a whole turn of the user; give what is to be answered, None where it is done with that.
+
+        confidence: that of the last words. other: what else they may be. What the mind calls from here on was asked for
+        after any stop that came before. A place that was perhaps misheard is asked for, and what is answered then is
+        the request with the place that was meant.
+        """
+        self._epoch, self._previous = self._robot.robot.gate.epoch, None
+        words = _bare(text)
+        if self._question is not None and words in YES | NO:
+            question, self._question = self._question, None
+            self._answer(question, yes=words in YES)
+            return None
+        # Other words: the user is past the question, and what waited behind it with him.
+        self._question = None
+        self._held.clear()
+        if words in RESUME and self._robot.robot.gate.latch is not None:
+            self._doubt = None
+            self._ask(self._robot.ask_to_resume())
+            return None
+        asked, self._doubt = self._doubt, None
+        if time.monotonic() > self._doubted_at + ANSWER_WITHIN_S:
+            asked = None
+        if asked is not None and (name := _answered(words, asked, self._places)):
+            return self._understood(asked.mended(name))
+        if asked is not None and words in NO:
+            if not asked.otherwise:
+                self._mind.announce("Then please say it again.")
+            return asked.otherwise or None
+        return self._understood(text, confidence, other)
+
+    def _understood(self, text: str, confidence: Sequence[float] = (), other: str = "") -> str | None:
+        """Give a request in which no place is doubtful; None: the user is asked for the place."""
+        places = self._places
+        skills = self._robot.robot.skills
+        words = set(_bare(text).split())
+        anywhere = any(skill.scope is ActionScope.INSTANT and skill.name in words for skill in skills.values())
+        self._doubt = doubt(text, places, confidence, other=other, ordinary=skills, known=self._known or anywhere)
+        if self._doubt is not None:
+            question = self._doubt.question(places)
+            self._doubted_at = time.monotonic()
+            self._show("ears", f"asks: {question}")
+            self._mind.announce(question)
+            return None
+        self._known = self._known or bool(_named(_bare(text), places))
+        return text
+
+    @property
+    def _places(self) -> frozenset[str]:
+        return frozenset(self._robot.robot.gate.site.places)
+
+    def _answer(self, question: Question, *, yes: bool) -> None:
+        verdict = self._robot.answer(question.question_id, yes=yes, by=Source.USER)
+        match verdict:
+            case Refused(reason):
+                self._held.clear()
+                self._show("gate", f"refused: {reason}")
+                self._mind.announce("All right, it stays as it is." if not yes else f"That is not possible: {reason}.")
+            case Admitted() | Resumed():
+                self._show("gate", "confirmed by the user")
+                self._mind.announce("All right.")
+                while self._held and self._question is None:
+                    self._carry_out(self._held.popleft())
+
+    def _ask(self, verdict: Question | Refused) -> None:
+        match verdict:
+            case Question(text=text):
+                self._question = verdict
+                self._show("gate", f"asks: {text}")
+                self._mind.announce(text)
+            case Refused(reason):
+                self._show("gate", f"refused: {reason}")
+                self._mind.announce(f"Not now: {reason}.")
+
+    # --- what the mind does ---
+
+    def called(self, call: mind.Call) -> None:
+        """Carry out a call of the mind, if the gate lets it pass; a stop at once, others in their order."""
+        self._show("calls", f"{call.name}({_listed(call.arguments)})")
+        if call.name == STOP:
+            self._question = self._doubt = None
+            self._held.clear()
+        # The mind counts its calls by conversation; the gate remembers them for good.
+        asked = Call(self._robot.new_id(), call.name, dict(call.arguments), self._epoch)
+        previous, self._previous = self._previous, asked
+        for part in parts(asked, self._robot.robot.skills, self._robot.new_id, previous):
+            if self._question is not None and len(self._held) < QUEUE:
+                self._held.append(part)
+            elif not self._carry_out(part):
+                return
+
+    def _carry_out(self, call: Call) -> bool:
+        """Put a call to the gate; False where it is refused."""
+        verdict = self._robot.call(call)
+        match verdict:
+            case Question():
+                self._ask(verdict)
+            case Refused(reason):
+                self.undone += 1
+                self._show("gate", f"refused: {reason}")
+                self._mind.note(f"[robot] {call.skill} was refused: {reason}.", unprompted=True)
+            case Admitted():
+                self._show("gate", "admitted")
+        return not isinstance(verdict, Refused)
+
+    # --- what the robot does ---
+
+    async def follow(self) -> None:
+        """Tell what happens to the robot, for ever."""
+        async for event in self._robot.events():
+            self.happened(event)
+
+    def happened(self, event: Event) -> None:
+        """Tell one event."""
+        self._show("robot", event.text)
+        self.undone += event.happening in _UNDONE
+        stopping = self._robot.robot.gate.latch is not None
+        if event.happening in _SAID:
+            self._mind.announce(event.text)
+        unprompted = event.happening in _TOLD and not stopping
+        self._mind.note(f"[robot] {event.text}", unprompted=unprompted)
+
+    def unfit(self) -> str | None:
+        """Return why the robot cannot be commanded now; None: it can."""
+        robot = self._robot.robot
+        return robot.world.unfit(time.monotonic(), robot.gate.site.limits)
+
+
+class Body:
+    """A robot and a spoken conversation, wired by the conversation's own hooks.
+
+    `heard`, `called` and `stop` are its `on_turn`, `on_call` and `on_stop`. What is told before `serve` waits.
+    """
+
+    def __init__(self, robot: RobotSession, show: Callable[[str, str], None]) -> None:
+        self._hands = Hands(robot, self, show)
+        self._notes: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
+        self._session: Session | None = None
+        self.called = self._hands.called
+
+    @property
+    def tools(self) -> list[Tool]:
+        """What the mind may call now."""
+        return self._hands.tools
+
+    @property
+    def words(self) -> str:
+        """Sentences with the names that a user may say to this robot."""
+        return self._hands.words
+
+    @property
+    def idle(self) -> bool:
+        """Whether the robot has nothing to do, and nothing about it is left to tell or to ask."""
+        return self._hands.idle and self._notes.empty()
+
+    @property
+    def question(self) -> Question | None:
+        """What waits for the user's yes."""
+        return self._hands.question
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """The place that the user was asked for."""
+        return self._hands.doubt
+
+    def heard(self, words: Words) -> str | None:
+        """Take a whole turn of the user; give what is to be answered, if anything is."""
+        return self._hands.heard(words.committed, words.confidence, words.other)
+
+    def stop(self, phrase: str) -> None:
+        """Stop the robot: the user said so."""
+        self._hands.stop(f"the user said {phrase!r}")
+
+    def pressed(self) -> None:
+        """Stop the robot: a key was pressed."""
+        self._hands.stop("a key was pressed")
+
+    def note(self, text: str, *, unprompted: bool) -> None:
+        """Tell the conversation; it may be busy, so that this waits in line."""
+        self._notes.put_nowait((text, unprompted))
+
+    def announce(self, text: str) -> None:
+        """Have it spoken."""
+        if self._session is not None:
+            self._session.announce(text)
+
+    async def serve(self, session: Session) -> None:
+        """Tell the conversation what happens to the robot, for ever."""
+        self._session = session
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hands.follow(), name="robot events")
+            while True:
+                text, unprompted = await self._notes.get()
+                await session.note(text, unprompted=unprompted)
+
+
+def tools_of(skills: Mapping[str, Skill], site: Site) -> list[Tool]:
+    """Give the mind's tools for a robot's skills."""
+    places = frozenset(site.places)
+
+    def objection(calls: Sequence[Written]) -> str:
+        return senseless([Call("", call.name, call.arguments, 0) for call in calls], skills)
+
+    return [
+        Tool(
+            skill.name,
+            skill.description,
+            skill.parameters,
+            named=places,
+            does=frozenset(skill.made_of or ((skill.name,) if skill.scope is not None else ())),
+            alone=skill.name == STOP,
+            senseless=objection,
+        )
+        for skill in offered(skills, site).values()
+    ]
+
+
+def _named(words: str, places: Iterable[str]) -> list[str]:
+    """Give the places that bare words name."""
+    return [name for name in places if f" {_bare(name)} " in f" {words} "]
+
+
+def _answered(words: str, asked: Doubt, places: Iterable[str]) -> str:
+    """Give the place with which bare words answer a question for it, or nothing."""
+    if words in YES:
+        return asked.name
+    named = _named(words, places)
+    rest = set(words.split()) - {word for name in named for word in _bare(name).split()}
+    return named[0] if len(named) == 1 and rest <= _AMENDS else ""
+
+
+def _bare(text: str) -> str:
+    """Return words without case, punctuation and politeness."""
+    words = [key(word) for word in re.sub(r"[.,!?;:]", " ", text).split()]
+    return " ".join(word for word in words if word not in _POLITE)
+
+
+def _listed(arguments: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())

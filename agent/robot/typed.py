@@ -1,0 +1,261 @@
+"""A robot by typed requests: the mind and its hands without ears or voice.
+
+Each line is a turn. What is said, thought, called and reported is shown as it comes; the run ends when there is no
+further line and the robot has nothing left to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from rich.console import Console
+from rich.text import Text
+
+from agent.apps.progress import shown
+from agent.config.invocation import open_store
+from agent.conversation.options import TurnOptions
+from agent.conversation.stop_phrases import StopPhrases
+from agent.models.assembly import find, open_engine
+from agent.robot.access import commanded, until_ready
+from agent.robot.controller import Hands
+from reasoning import events as mind
+from reasoning.loop.loop import Loop
+from reasoning.policies.consistency import REPAIR
+from robots.transport.connection import site_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.config.settings import Settings
+    from reasoning.engine.contract import Engine
+    from reasoning.prompting.script import Script
+    from robots.session import RobotSession
+
+_LOOKS_S: Final = 0.05
+_PAUSE_S: Final = 0.5
+"""How often the robot is looked at while nothing is told, s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What the command line asks for."""
+
+    requests: tuple[str, ...]
+    """The first turns."""
+    listen: bool
+    """Whether further turns are read from standard input."""
+    confirmed: bool
+    """Whether the user has said yes to every question in advance."""
+    thoughts: bool
+    seed: int
+
+
+async def run(settings: Settings, typed: Typed) -> bool:
+    """Carry out typed requests; return whether everything that was begun was done."""
+    site_of(settings.robot)
+    with shown() as progress:
+        files = find(settings, open_store(settings.models), progress, speech=False)
+    async with open_engine(files.llm, settings) as (engine, script), commanded(settings.robot) as robot:
+        await until_ready(robot)
+        screen = Lines(Console(highlight=False), thoughts=typed.thoughts)
+        talk = Talk(robot, screen, typed)
+        return await talk.hold(engine, script, settings)
+
+
+class Screen(Protocol):
+    """Shows to a person what happens."""
+
+    def show(self, who: str, text: str) -> None:
+        """Show who did what."""
+        ...
+
+    def think(self, text: str) -> None:
+        """Show a piece of thought."""
+        ...
+
+    def end_thoughts(self) -> None:
+        """Take note that the thoughts have come to an end, for now."""
+        ...
+
+
+class Lines:
+    """One line for everything that happens."""
+
+    def __init__(self, console: Console, *, thoughts: bool) -> None:
+        self._console, self._thoughts, self._line = console, thoughts, ""
+        self._began = time.monotonic()
+
+    def show(self, who: str, text: str) -> None:
+        """Show who did what."""
+        style = {"says": "bold", "thinks": "dim", "stop": "bold red", "robot": "cyan"}.get(who, "")
+        line = f"{time.monotonic() - self._began:7.2f} s  {who:>6}  {text}"
+        self._console.print(Text(line, style=style), soft_wrap=True)
+
+    def think(self, text: str) -> None:
+        """Show thoughts, line by line."""
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            if self._thoughts and line.strip():
+                self.show("thinks", line.strip())
+
+    def end_thoughts(self) -> None:
+        """Show the last line of thoughts."""
+        self.think("\n")
+
+
+class Talk:
+    """Typed turns, notes of the robot, and the replies to both; one reply at a time."""
+
+    def __init__(self, robot: RobotSession, screen: Screen, typed: Typed) -> None:
+        self._robot, self._screen, self._typed = robot, screen, typed
+        self._hands = Hands(robot, self, screen.show)
+        self._stops = StopPhrases(TurnOptions().stop_phrases)
+        self._waiting: asyncio.Queue[str] = asyncio.Queue()
+        self._notes: list[str] = []
+        self._prompted = False
+        self._news = asyncio.Event()
+        self._said: list[str] = []
+        self._reply: asyncio.Task[None] | None = None
+        self._more = typed.listen
+
+    # --- what the hands ask for ---
+
+    def note(self, text: str, *, unprompted: bool) -> None:
+        """Keep a note for the mind."""
+        self._notes.append(text)
+        self._prompted |= unprompted
+        self._news.set()
+
+    def announce(self, text: str) -> None:
+        """Show what would be spoken."""
+        self._screen.show("says", text)
+        self._news.set()
+
+    def told(self, event: mind.LoopEvent) -> None:
+        """Take what the loop tells."""
+        match event:
+            case mind.Thought(text):
+                self._screen.think(text)
+            case mind.ReplyText(text):
+                self._screen.end_thoughts()
+                self._said.append(text)
+                self._screen.show("says", text)
+            case mind.Unsaid():
+                self._screen.end_thoughts()
+                self._said.append(REPAIR)
+                self._screen.show("says", REPAIR)
+            case mind.Call():
+                self._screen.end_thoughts()
+                self._hands.called(event)
+            case mind.TurnDone():
+                self._screen.end_thoughts()
+            case _:
+                pass
+
+    # --- the run ---
+
+    async def hold(self, engine: Engine, script: Script, settings: Settings) -> bool:
+        """Talk until nothing is left to do; return whether all went well."""
+        async with AsyncExitStack() as stack:
+            blocks = await stack.enter_async_context(engine.session())
+            loop = Loop(
+                blocks,
+                script,
+                settings.loop,
+                self.told,
+                time.monotonic,
+                context=settings.engine.context,
+                seed=self._typed.seed,
+                tools=self._hands.tools,
+            )
+            await loop.open()
+            for request in self._typed.requests:
+                self._take(request)
+            async with asyncio.TaskGroup() as group:
+                follower = group.create_task(self._hands.follow(), name="robot events")
+                if self._more:
+                    self._read_lines()
+                await self._serve(loop, group)
+                follower.cancel()
+            await loop.close()
+        return not self._hands.undone
+
+    async def _serve(self, loop: Loop, group: asyncio.TaskGroup) -> None:
+        while True:
+            self._news.clear()
+            busy = self._reply is not None and not self._reply.done()
+            notes, self._notes = self._notes, []
+            for note in notes:
+                await loop.note(note)
+            if not self._waiting.empty() and (self._hands.asks or not busy):
+                text = self._hands.heard(self._waiting.get_nowait())
+                if text is not None:
+                    await self._ended(self._reply)
+                    self._reply = group.create_task(self._answer(loop, text), name="reply")
+            elif self._prompted and not busy and loop.notes_waiting:
+                self._prompted = False
+                self._reply = group.create_task(self._answer(loop, ""), name="reply")
+            elif self._hands.asks and not self._answers():
+                # An answer must be later than its question.
+                await asyncio.sleep(_LOOKS_S)
+                self._take("yes" if self._typed.confirmed else "no")
+            elif not busy and self._hands.idle and not self._more and not self._notes:
+                return
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), _PAUSE_S)
+
+    def _answers(self) -> bool:
+        """Whether somebody may still answer a question."""
+        return self._more and not self._typed.confirmed
+
+    async def _answer(self, loop: Loop, text: str) -> None:
+        self._said.clear()
+        try:
+            await loop.answer(text)
+        finally:
+            await loop.finish(" ".join(self._said))
+            self._news.set()
+
+    @staticmethod
+    async def _ended(reply: asyncio.Task[None] | None) -> None:
+        if reply is not None:
+            await asyncio.wait([reply])
+
+    def _read_lines(self) -> None:
+        """Read standard input in a thread of its own, which nothing can wake: it may outlive the run."""
+        running = asyncio.get_running_loop()
+
+        def read() -> None:
+            for line in sys.stdin:
+                if line.strip():
+                    _tell(running, self._take, line.strip())
+            _tell(running, self._end_of_lines)
+
+        threading.Thread(target=read, name="typed lines", daemon=True).start()
+
+    def _take(self, line: str) -> None:
+        """Take a line; a stop waits for nothing."""
+        self._screen.show("you", line)
+        if self._stops.nothing_else(line):
+            self._hands.stop(f"the user typed {line!r}")
+            if self._reply is not None:
+                self._reply.cancel()
+        else:
+            self._waiting.put_nowait(line)
+        self._news.set()
+
+    def _end_of_lines(self) -> None:
+        self._more = False
+        self._news.set()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *arguments: object) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(callback, *arguments)

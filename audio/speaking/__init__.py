@@ -1,0 +1,1 @@
+"""Words in, sound out, and what was really heard of it."""

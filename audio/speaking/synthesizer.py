@@ -1,0 +1,103 @@
+"""Clauses of text in, clips of sound out: one thread that speaks, and the trimming that makes clips join.
+
+A voice leaves silence of its own around what it says; here each clip begins at once and ends with a pause that fits
+its punctuation. Whoever stops waiting for a clip drops it: at most one clause is then synthesised in vain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+import numpy as np
+
+from audio.messages import Clip
+from audio.speaking.piper import PiperVoice
+from audio.speaking.speakable import speakable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from audio.clock import Pcm
+    from audio.options import VoiceOptions
+
+_QUIET: Final = 0.01
+"""What stays below this part of the peak (-40 dB) is silence."""
+
+_EDGE_MS: Final = 15
+"""Milliseconds of that silence kept on both sides: soft consonants."""
+
+
+class Voice(Protocol):
+    """Speaks, in the calling thread."""
+
+    @property
+    def rate(self) -> int:
+        """Samples per second."""
+        ...
+
+    def speak(self, text: str) -> Pcm:
+        """Say a text of plain words."""
+        ...
+
+
+class Synthesizer:
+    """`async with` loads the voice in its thread and keeps both until the end."""
+
+    def __init__(
+        self,
+        model: Path,
+        options: VoiceOptions,
+        load: Callable[[Path, VoiceOptions], Voice] = PiperVoice,
+    ) -> None:
+        self._model = model
+        self._options = options
+        self._load = load
+
+    async def __aenter__(self) -> Self:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="voice")
+        loop = asyncio.get_running_loop()
+        try:
+            self._voice = await loop.run_in_executor(self._thread, self._load, self._model, self._options)
+        except BaseException:
+            self._thread.shutdown(wait=False)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, lambda: None)
+        finally:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def rate(self) -> int:
+        """Samples per second of every clip."""
+        return self._voice.rate
+
+    async def synthesize(self, text: str) -> Clip:
+        """Say one clause. The clip is empty if there is nothing to say in it."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._speak, text)
+
+    def _speak(self, text: str) -> Clip:
+        words = speakable(text)
+        if not words:
+            return Clip(text, np.zeros(0, np.int16), self.rate)
+        last = words.rstrip("\"'”’)")[-1]
+        pause_ms = self._options.sentence_ms if last in ".!?…" else self._options.comma_ms
+        sound = trim(self._voice.speak(words), self.rate * _EDGE_MS // 1000)
+        return Clip(text, np.pad(sound, (0, self.rate * pause_ms // 1000)), self.rate)
+
+
+def trim(sound: Pcm, edge: int) -> Pcm:
+    """Cut the silence around a sound, but for `edge` samples on each side."""
+    loudness = np.abs(sound.astype(np.int32))
+    loud = np.flatnonzero(loudness > _QUIET * loudness.max(initial=0))
+    if not len(loud):
+        return sound[:0]
+    return sound[max(0, int(loud[0]) - edge) : int(loud[-1]) + 1 + edge]

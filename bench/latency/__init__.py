@@ -1,0 +1,1 @@
+"""`descant bench latency` and `descant bench echo`."""

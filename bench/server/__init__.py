@@ -1,0 +1,1 @@
+"""`descant bench server` and `descant bench fleet`."""

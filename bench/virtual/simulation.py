@@ -1,0 +1,240 @@
+"""One conversation without sound: the agent's own session, with ears and a voice that only keep time.
+
+What the user says is "spoken" at the pace of the voice and heard as the ears hear; sentences take the time that the
+voice takes to synthesise and to play (see `timed`). Everything else, the session, the loop, the speaker, clauses,
+holding phrases, is what `descant talk` runs. Works on any asyncio loop: virtual time, or real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+import numpy as np
+
+from agent.conversation import timeline
+from agent.conversation.session import Session
+from agent.conversation.speaker import Speaker
+from audio.clock import FRAME, RATE
+from audio.options import VoiceOptions
+from audio.speaking.playout import Playout
+from bench.virtual.timed import TimedEars, TimedVoice
+from reasoning.policies.rules import HOLDING_PHRASES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from audio.hearing.ears import Ears
+    from audio.options import EarsOptions
+    from audio.speaking.synthesizer import Synthesizer
+    from bench.virtual.timed import Pace, Utterance
+    from reasoning.engine.contract import Block, EngineSession, Grammar, Sampling, Token, Verdict
+    from reasoning.events import LoopEvent
+    from reasoning.loop.loop import Loop
+    from reasoning.options import LoopOptions
+
+_FRAME_S: Final = FRAME / RATE
+_PATIENCE_S: Final = 180.0
+"""Seconds after the user's last word until a conversation is given up."""
+
+
+class Mind(Protocol):
+    """What a session needs of a loop; the loop and the baselines have it."""
+
+    async def open(self) -> None:
+        """Get ready before anybody speaks."""
+        ...
+
+    async def hear(self, text: str) -> None:
+        """Take the words of the turn so far."""
+        ...
+
+    def playing(self, lead_s: float) -> None:
+        """Learn how much reply is left to play, in seconds."""
+        ...
+
+    async def answer(self, text: str) -> None:
+        """Answer the turn whose final words these are."""
+        ...
+
+    async def take_back(self) -> None:
+        """Forget the answer that was begun."""
+        ...
+
+    async def finish(self, heard: str, *, interrupted: bool = False) -> None:
+        """Turn what was heard into history."""
+        ...
+
+    async def close(self) -> None:
+        """End what still runs."""
+        ...
+
+
+class MakeMind(Protocol):
+    """Makes the mind of one conversation."""
+
+    def __call__(
+        self, session: EngineSession[Any], emit: Callable[[LoopEvent], None], clock: Callable[[], float]
+    ) -> Mind:
+        """Make it on an engine session; it tells events to `emit` and reads seconds from `clock`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A token of the reply that stood when the reply was complete."""
+
+    id: int
+    at_s: float
+    """Second on the conversation's clock at which it was delivered."""
+    step: int
+    """Number of the engine step that made it."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One conversation: what happened when, and the tokens of the reply."""
+
+    entries: list[timeline.Entry] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)
+    spent: list[tuple[float, int]] = field(default_factory=list)
+    """Second, and how many tokens were written or weighed then, by any stream."""
+    thought_gaps_s: list[float] = field(default_factory=list)
+    """Seconds between tokens of the thoughts that came one after the other in one stream."""
+    first_step: int = 0
+    """Number of the first engine step after the answer was asked for."""
+
+
+class _Watched:
+    """An engine session that notes which tokens of the reply are delivered, and which are cropped again."""
+
+    def __init__(
+        self, session: EngineSession[Any], clock: Callable[[], float], encode: Callable[[str], Sequence[int]]
+    ) -> None:
+        self._session, self._clock, self._encode = session, clock, encode
+        self._tokens: dict[str, list[tuple[int, Written]]] = {}
+        self._read_out: list[Written] = []
+        self._complete: list[Written] = []
+        self._released_s = 0.0
+        self.delivered: list[tuple[float, int]] = []
+        self.spent: list[tuple[float, int]] = []
+        self.thought_gaps: list[float] = []
+
+    def block(self, name: str) -> Block:
+        block: Block = self._session.block(name)
+        return block
+
+    async def append(self, view: Sequence[Block], tokens: Sequence[int]) -> None:
+        await self._session.append(view, tokens)
+
+    async def generate(self, view: Sequence[Block], rules: Sampling) -> AsyncGenerator[Token]:
+        block = view[-1]
+        stream = self._session.generate(view, rules)
+        last_s: float | None = None
+        try:
+            async for token in stream:
+                if block.name == "thoughts":
+                    if last_s is not None:
+                        self.thought_gaps.append(self._clock() - last_s)
+                    last_s = self._clock()
+                self.delivered.append((self._clock(), token.step))
+                self.spent.append((self._clock(), 1))
+                if block.name.startswith("reply") and token.id not in rules.stop:
+                    written = Written(token.id, self._clock(), token.step)
+                    self._tokens.setdefault(block.name, []).append((len(block) - 1, written))
+                yield token
+        finally:
+            await stream.aclose()
+
+    async def prepare(self, grammar: Grammar) -> None:
+        await self._session.prepare(grammar)
+
+    async def weigh(self, view: Sequence[Block], question: Sequence[int], choices: Sequence[frozenset[int]]) -> Verdict:
+        self.spent.append((self._clock(), len(question)))
+        return await self._session.weigh(view, question, choices)
+
+    async def crop(self, block: Block, length: int) -> None:
+        if block.name in self._tokens:
+            self._tokens[block.name] = [item for item in self._tokens[block.name] if item[0] < length]
+        await self._session.crop(block, length)
+
+    def released(self, text: str) -> None:
+        """Take a sentence that may be spoken. One that no stream wrote is there all at once, in this step."""
+        if not any(token.at_s > self._released_s for token in self._standing()):
+            step = self.delivered[-1][1] if self.delivered else 0
+            self._read_out += [Written(token, self._clock(), step) for token in self._encode(text)]
+        self._released_s = self._clock()
+
+    def done(self) -> None:
+        """Keep the reply, which is complete, before it is cropped."""
+        self._complete, self._tokens, self._read_out = self.written(), {}, []
+
+    def written(self) -> list[Written]:
+        return sorted([*self._complete, *self._standing(), *self._read_out], key=lambda item: item.at_s)
+
+    def _standing(self) -> list[Written]:
+        return [token for tokens in self._tokens.values() for _, token in tokens]
+
+
+async def converse(
+    engine_session: EngineSession[Any],
+    make_mind: MakeMind,
+    said: tuple[Utterance, ...],
+    *,
+    pace: Pace,
+    ears: EarsOptions,
+    options: LoopOptions,
+    encode: Callable[[str], Sequence[int]],
+) -> Record:
+    """Say something, and wait until the reply to the last of it was heard; `encode` gives the tokens of a text."""
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    record = Record()
+    timed_ears, voice = TimedEars(said, pace, ears), TimedVoice(pace)
+
+    def clock() -> float:
+        return loop.time() - start
+
+    def emit(event: timeline.Event) -> None:
+        record.entries.append(timeline.Entry(clock() * 1000, event))
+        match event:
+            case timeline.ReplyText(text):
+                watched.released(text)
+            case timeline.TurnDone():
+                watched.done()
+            case timeline.AudioOut(kind="content"):
+                timed_ears.reply_tells()
+
+    watched = _Watched(engine_session, clock, encode)
+    mind = make_mind(watched, lambda event: session.told(event), clock)  # noqa: PLW0108 - made from the mind
+    session = Session(
+        ears=cast("Ears", timed_ears),
+        loop=cast("Loop", mind),
+        speaker=Speaker(cast("Synthesizer", voice), Playout(voice.rate), VoiceOptions()),
+        holds=[voice.clip(phrase) for phrase in HOLDING_PHRASES],
+        options=options,
+        emit=emit,
+    )
+    await session.open()
+    start = loop.time()
+    async with asyncio.TaskGroup() as group:
+        conversation = group.create_task(session.run(), name="conversation")
+        silence = np.zeros(FRAME, np.float32)
+        frames = 0
+        while clock() < timed_ears.last_s + _PATIENCE_S:
+            replied = session.turns > 0 and session.idle
+            if replied and timed_ears.over:
+                break
+            if replied:
+                timed_ears.reply_tells()
+            frames += 1
+            await asyncio.sleep(max(0.0, start + frames * _FRAME_S - loop.time()))
+            await session.tick(silence, clock(), int(clock() * voice.rate))
+        await timed_ears.close()
+        await conversation
+    record.written = [token for token in watched.written() if token.at_s >= timed_ears.last_s]
+    record.spent, record.thought_gaps_s = watched.spent, watched.thought_gaps
+    asked = timed_ears.answered_s
+    record.first_step = min((step for at, step in watched.delivered if at >= asked), default=0)
+    return record

@@ -1,0 +1,1 @@
+"""The contract of engines, and the embedded one: blocks, views, one batched step for all streams."""

@@ -1,0 +1,195 @@
+"""Who takes part in the next step of the embedded engine: blocks, jobs, and the plan of a step.
+
+Sans-I/O: no thread, no lock, no product of matrices. The engine calls it between steps, under its lock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from reasoning.engine.attention import Run
+from reasoning.engine.contract import Token
+from reasoning.errors import BlockBusy, ContextFull, ReasoningError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor
+
+    from reasoning.engine.cache import BlockCache
+
+_FULL_CHUNK: Final = 128
+"""Rows of waiting text in a step that no stream is waiting for."""
+
+
+@dataclass(eq=False, slots=True)
+class TorchBlock:
+    """A block of this engine: tokens, and the cache of those that were computed."""
+
+    name: str
+    cache: BlockCache
+    ids: list[int] = field(default_factory=list)
+    """All tokens, also those sampled and not yet delivered."""
+    delivered: int = 0
+    """How many of `ids` were appended or delivered."""
+    ahead: deque[Token] = field(default_factory=deque)
+    """What the last stream sampled and its reader did not take yet: the rest of `ids`."""
+    view: tuple[TorchBlock, ...] = ()
+    """The view under which the block was last written: what still waits is computed under it."""
+    writer: Job | None = None
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """Token ids that were appended or delivered."""
+        return self.ids[: self.delivered]
+
+    def __len__(self) -> int:
+        return self.delivered
+
+    @property
+    def waiting(self) -> int:
+        """Tokens that are not in the cache yet."""
+        return len(self.ids) - self.cache.length
+
+    @property
+    def unread(self) -> int:
+        """Waiting tokens that a reader of the block needs."""
+        return 0 if self.writer is not None else max(0, self.delivered - self.cache.length)
+
+    def crop(self, length: int) -> None:
+        """Forget all but the first `length` delivered tokens, on the worker."""
+        self.delivered = min(length, self.delivered)
+        self.ahead.clear()
+        del self.ids[self.delivered :]
+        self.cache.crop(self.delivered)
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """Something that wants rows of a step: `finish` is called once, with None or the error."""
+
+    view: tuple[TorchBlock, ...]
+    leave: int
+    """Tokens of the block that may stay waiting."""
+    on_logits: Callable[[Tensor, int, Mapping[str, int]], bool] | None = None
+    """Takes the logits after the last token, the step and the lengths seen; True: the job goes on."""
+    finish: Callable[[ReasoningError | None], None] = lambda _: None
+    runnable: Callable[[], bool] = lambda: True
+
+    @property
+    def block(self) -> TorchBlock:
+        """The block that the job writes."""
+        return self.view[-1]
+
+    @property
+    def done(self) -> bool:
+        """Whether everything that the job wants to be computed is."""
+        return self.on_logits is None and self.block.waiting <= self.leave
+
+
+@dataclass(slots=True)
+class Step:
+    """What one forward pass computes."""
+
+    runs: list[Run] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    """The job that needs each run, as the writer of its block or as a reader."""
+
+
+class Schedule:
+    """The jobs of all sessions, and what of them goes into a step."""
+
+    def __init__(self, *, prefill_rows: int, context: int, vocabulary: int) -> None:
+        """`prefill_rows`: rows of waiting text in a step that streams wait for; `context`: tokens of one view."""
+        self._prefill_rows, self._context, self._vocabulary = prefill_rows, context, vocabulary
+        self.jobs: list[Job] = []
+
+    def add(self, job: Job, tokens: Sequence[int]) -> None:
+        """Append tokens to the job's block and let it take part in the next step."""
+        block = job.block
+        unknown = [token for token in tokens if not 0 <= token < self._vocabulary]
+        if unknown:
+            raise ValueError(f"the model has no token {unknown[0]}: it has {self._vocabulary}")
+        if block.writer is not None or block.ahead:
+            raise BlockBusy(f"block {block.name!r} is being written; end that stream or crop the block first")
+        length = sum(map(len, job.view)) + len(tokens)
+        if length > self._context:
+            raise self._too_long(length)
+        block.ids.extend(tokens)
+        block.delivered += len(tokens)
+        block.writer, block.view = job, job.view
+        self.jobs.append(job)
+
+    def drop(self, job: Job) -> None:
+        """Forget a job, on the worker: what it wrote stays."""
+        if job in self.jobs:
+            self.jobs.remove(job)
+        if job.block.writer is job:
+            job.block.writer = None
+
+    def end(self, job: Job, error: ReasoningError | None) -> None:
+        """Forget a job, on the worker, and tell who waits for it."""
+        if job in self.jobs:
+            self.drop(job)
+            job.finish(error)
+
+    def next_step(self) -> Step:
+        """Lay out one step: every stream that may run, then waiting text, oldest first, in the rows that are left."""
+        for job in [job for job in self.jobs if job.done]:
+            self.end(job, None)
+        step = Step()
+        ready = [job for job in self.jobs if job.runnable()]
+        streams = [job for job in ready if job.on_logits is not None and job.block.waiting <= 1]
+        rows = self._prefill_rows if streams else _FULL_CHUNK
+        for job in [*streams, *(job for job in ready if job not in streams)]:
+            for block in self._unread(job):
+                if rows > 0 and not _writes(step, block, 1):
+                    rows -= self._take(step, block.view, min(rows, block.unread), job)
+        for job in streams:
+            # What a stream reads is complete after this step, or the stream waits for a later one.
+            if all(_writes(step, block, block.unread) for block in self._unread(job)):
+                if not job.block.waiting:
+                    # Logits come only from computing a token: a stream that starts computes the last one once more.
+                    job.block.cache.length -= 1
+                self._take(step, job.view, 1, job)
+        for job in ready:
+            if job not in streams and rows > 0:
+                wanted = min(rows, job.block.waiting - (0 if job.on_logits else job.leave))
+                rows -= self._take(step, job.view, wanted, job)
+        return step
+
+    def _unread(self, job: Job) -> list[TorchBlock]:
+        """Blocks that the job reads, directly or through another such block, and that are not computed to the end."""
+        found: list[TorchBlock] = []
+        views = [job.view]
+        while views:
+            for block in views.pop()[:-1]:
+                if block.unread and block not in found:
+                    found.append(block)
+                    views.append(block.view)
+        return found
+
+    def _take(self, step: Step, view: tuple[TorchBlock, ...], count: int, job: Job) -> int:
+        """Let a step compute `count` tokens of the view's last block for a job, which writes that block or reads it."""
+        block = view[-1]
+        length = sum(len(other.ids) for other in view[:-1]) + block.cache.length + count
+        if length > self._context:
+            self.end(job, self._too_long(length))
+            return 0
+        tokens = block.ids[block.cache.length : block.cache.length + count]
+        wants_logits = job.on_logits is not None and block is job.block and block.waiting == count
+        step.runs.append(Run(tokens, [other.cache for other in view], wants_logits))
+        step.jobs.append(job)
+        return count
+
+    def _too_long(self, length: int) -> ContextFull:
+        return ContextFull(
+            f"a view of {length} tokens does not fit the {self._context} that are set; "
+            "drop history or raise engine.context"
+        )
+
+
+def _writes(step: Step, block: TorchBlock, count: int) -> bool:
+    return any(run.view[-1] is block.cache and len(run.tokens) >= count for run in step.runs)

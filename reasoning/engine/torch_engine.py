@@ -1,0 +1,406 @@
+"""The embedded engine: exact block views on torch, one worker thread, one batched step for everybody.
+
+Each step carries one row of every live stream of every session, and up to `prefill_rows` rows of tokens that wait to
+be written: appended text, questions, and the last token of a block that nobody had needed yet. A token is computed
+when somebody needs it: `append` leaves the last token of a block to the stream that starts there, or to the next
+reader.
+
+Threads: the worker owns caches and runs commands between steps, so nothing changes under a running step. The lock
+guards only the short lists that both sides touch. Knows nothing about text or prompts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+from reasoning.engine.contract import Sampling, Token, Verdict
+from reasoning.engine.sampling import Sampler, weigh_choices
+from reasoning.engine.schedule import Job, Schedule, Step, TorchBlock
+from reasoning.errors import BadTool, EngineFailed, ReasoningError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+
+    from torch import Tensor
+
+    from reasoning.engine.cache import BlockCache
+    from reasoning.engine.contract import Grammar
+    from reasoning.engine.decoder import Decoder
+    from reasoning.tools.grammar import Grammars, Matcher
+
+
+class TorchEngine:
+    """Runs streams over blocks on one decoder."""
+
+    live_views: Final = True
+
+    def __init__(
+        self, decoder: Decoder, *, prefill_rows: int = 8, threads: int | None = None, grammars: Grammars | None = None
+    ) -> None:
+        """Start the worker. `prefill_rows`: rows of waiting text in a step that streams wait for.
+
+        `grammars`: those of the decoder's vocabulary; without them, streams with a grammar are refused.
+        """
+        self._decoder, self._threads, self._grammars = decoder, threads, grammars
+        self._schedule = Schedule(
+            prefill_rows=prefill_rows, context=decoder.context, vocabulary=decoder.config.vocabulary
+        )
+        self._changed = threading.Condition()
+        self._commands: deque[Callable[[], None]] = deque()
+        self._closed = self._stopped = False
+        self._rest_until = 0.0
+        self.steps = 0
+        self._worker = threading.Thread(target=self._work, name="torch-engine", daemon=True)
+        self._worker.start()
+
+    def close(self) -> None:
+        """End all streams and the worker."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._worker.join()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[TorchSession]:
+        """Open a session; leaving it ends its streams and frees its blocks."""
+        session = TorchSession(self)
+        try:
+            yield session
+        finally:
+            await session.aclose()
+
+    def give_way(self, seconds: float) -> None:
+        """Compute no step for so long: somebody else needs the processor at once. Never blocks."""
+        self._rest_until = max(self._rest_until, time.monotonic() + seconds)
+
+    # --- what sessions ask for; called in an event loop ---
+
+    def add(self, job: Job, tokens: Sequence[int] = ()) -> None:
+        """Append tokens to the job's block and let it take part in the next step."""
+        with self._changed:
+            if self._closed:
+                raise EngineFailed("the engine is closed")
+            self._schedule.add(job, tokens)
+            self._changed.notify_all()
+
+    @contextmanager
+    def state(self) -> Iterator[None]:
+        """Hold the lists still, and let the worker look at them again afterwards."""
+        with self._changed:
+            yield
+            self._changed.notify_all()
+
+    async def between_steps(self, command: Callable[[], None]) -> None:
+        """Run a command on the worker while no step runs, and wait for it; what it raises is raised here."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def run() -> None:
+            try:
+                command()
+            except Exception as error:  # noqa: BLE001 - whoever waits has it; the other streams go on
+                _tell(loop, _resolve, done, error)
+            else:
+                _tell(loop, _resolve, done, None)
+
+        with self._changed:
+            if self._stopped:
+                # The worker is gone, and with it every stream: the command has nobody to disturb.
+                command()
+                return
+            self._commands.append(run)
+            self._changed.notify_all()
+        await asyncio.shield(done)
+
+    def drop(self, job: Job) -> None:
+        """Forget a job, on the worker: what it wrote stays."""
+        self._schedule.drop(job)
+
+    def end(self, job: Job, error: ReasoningError | None) -> None:
+        """Forget a job, on the worker, and tell who waits for it."""
+        self._schedule.end(job, error)
+
+    async def matcher(self, grammar: Grammar) -> Matcher:
+        """Compile a grammar, or take a compiled one; `BadTool` where it cannot be used."""
+        if self._grammars is None:
+            raise BadTool("this engine was made without grammars, so no stream can be held to one")
+        return await asyncio.to_thread(self._grammars.matcher, grammar)
+
+    def new_cache(self) -> BlockCache:
+        """Make an empty cache."""
+        return self._decoder.cache()
+
+    @property
+    def device(self) -> torch.device:
+        """Where logits live."""
+        return self._decoder.device
+
+    # --- the worker ---
+
+    def _work(self) -> None:
+        if self._threads:
+            torch.set_num_threads(self._threads)
+        try:
+            while (step := self._next_step()) is not None:
+                self._compute(step)
+        finally:
+            with self._changed:
+                self._closed = self._stopped = True
+                for job in list(self._schedule.jobs):
+                    self.end(job, EngineFailed("the engine is closed"))
+                while self._commands:
+                    self._commands.popleft()()
+
+    def _compute(self, step: Step) -> None:
+        try:
+            logits = self._decoder.forward(step.runs)
+        except (RuntimeError, MemoryError) as error:
+            # Lengths are counted up only by a whole step, so the caches are as they were. Alone, the run that asks
+            # too much fails, and the others go on.
+            if len(step.runs) == 1:
+                with self._changed:
+                    self.end(step.jobs[0], EngineFailed(f"a step of the model could not be computed: {error}"))
+                return
+            for run, job in zip(step.runs, step.jobs, strict=True):
+                self._compute(Step([run], [job]))
+            return
+        with self._changed:
+            self.steps += 1
+            self._deliver(step, logits)
+
+    def _next_step(self) -> Step | None:
+        with self._changed:
+            while True:
+                while self._commands:
+                    self._commands.popleft()()
+                if self._closed:
+                    return None
+                rest = self._rest_until - time.monotonic()
+                if rest > 0:
+                    self._changed.wait(rest)
+                    continue
+                step = self._schedule.next_step()
+                if step.runs:
+                    return step
+                self._changed.wait()
+
+    def _deliver(self, step: Step, logits: Tensor) -> None:
+        row = 0
+        for run, job in zip(step.runs, step.jobs, strict=True):
+            if not run.logits:
+                continue
+            if job.on_logits is not None and job in self._schedule.jobs:
+                seen = {block.name: block.cache.length for block in job.view}
+                try:
+                    goes_on = job.on_logits(logits[row], self.steps, seen)
+                except EngineFailed as error:
+                    self.end(job, error)
+                except (RuntimeError, IndexError) as error:
+                    self.end(job, EngineFailed(f"no token could be chosen: {error}"))
+                else:
+                    if not goes_on:
+                        self.end(job, None)
+            row += 1
+
+
+class TorchSession:
+    """One user's blocks on a `TorchEngine`."""
+
+    def __init__(self, engine: TorchEngine) -> None:
+        self._engine = engine
+        self._blocks: dict[str, TorchBlock] = {}
+        self._streams: set[_Stream] = set()
+        self._questions: set[Job] = set()
+
+    def block(self, name: str) -> TorchBlock:
+        """Return the block of that name, made empty at first mention."""
+        if name not in self._blocks:
+            self._blocks[name] = TorchBlock(name, self._engine.new_cache())
+        return self._blocks[name]
+
+    async def append(self, view: Sequence[TorchBlock], tokens: Sequence[int]) -> None:
+        """Write tokens at the end of the view's last block; see `EngineSession.append`."""
+        if not tokens:
+            return
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def finish(error: ReasoningError | None) -> None:
+            _tell(loop, _resolve, done, error)
+
+        job = Job(tuple(view), leave=1, finish=finish)
+        self._engine.add(job, tokens)
+        try:
+            await done
+        except asyncio.CancelledError:
+            # The text is in the block; what is not computed yet waits for the next reader.
+            await self._engine.between_steps(lambda: self._engine.drop(job))
+            raise
+
+    async def generate(self, view: Sequence[TorchBlock], rules: Sampling) -> AsyncGenerator[Token]:
+        """Write the view's last block token by token; see `EngineSession.generate`."""
+        if not view[-1].ids:
+            raise ValueError(f"block {view[-1].name!r} is empty: append what the stream begins with first")
+        matcher = None if rules.grammar is None else await self._engine.matcher(rules.grammar)
+        stream = _Stream(self._engine, view, rules, matcher)
+        self._streams.add(stream)
+        try:
+            while (token := await stream.next()) is not None:
+                yield token
+        finally:
+            try:
+                await stream.aclose()
+            finally:
+                self._streams.discard(stream)
+
+    async def prepare(self, grammar: Grammar) -> None:
+        """Get a grammar ready; see `EngineSession.prepare`."""
+        await self._engine.matcher(grammar)
+
+    async def weigh(
+        self, view: Sequence[TorchBlock], question: Sequence[int], choices: Sequence[frozenset[int]]
+    ) -> Verdict:
+        """Ask a question in a scratch block; see `EngineSession.weigh`."""
+        if not question or len(choices) != 2:
+            raise ValueError(f"a question takes tokens and two choices, not {len(question)} tokens and {len(choices)}")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Verdict] = loop.create_future()
+        scratch = TorchBlock("question", self._engine.new_cache())
+
+        def on_logits(logits: Tensor, step: int, seen: Mapping[str, int]) -> bool:
+            log_odds, mass = weigh_choices(logits, choices)
+            _tell(loop, _give, answer, Verdict(log_odds, mass, seen, step))
+            return False
+
+        def finish(error: ReasoningError | None) -> None:
+            if error is not None:
+                _tell(loop, _refuse, answer, error)
+
+        job = Job((*view, scratch), leave=0, on_logits=on_logits, finish=finish)
+        self._engine.add(job, question)
+        self._questions.add(job)
+        try:
+            return await answer
+        finally:
+            self._questions.discard(job)
+            if not answer.done() or answer.cancelled():
+                await self._engine.between_steps(lambda: self._engine.drop(job))
+
+    async def crop(self, block: TorchBlock, length: int) -> None:
+        """Forget all but the first `length` tokens of the block, ending the stream that writes it."""
+        await self._engine.between_steps(partial(self._crop, block, length))
+
+    async def aclose(self) -> None:
+        """End the session's streams and free its blocks."""
+        await self._engine.between_steps(self._close)
+
+    def _close(self) -> None:
+        for stream in list(self._streams):
+            stream.close()
+        for job in list(self._questions):
+            self._engine.end(job, EngineFailed("the session is closed"))
+        for block in list(self._blocks.values()):
+            self._crop(block, 0)
+        self._blocks.clear()
+
+    def _crop(self, block: TorchBlock, length: int) -> None:
+        if block.writer is not None:
+            self._engine.end(block.writer, None)
+        block.crop(length)
+
+
+class _Stream:
+    """The reading end of one running stream."""
+
+    def __init__(
+        self, engine: TorchEngine, view: Sequence[TorchBlock], rules: Sampling, matcher: Matcher | None
+    ) -> None:
+        self._engine, self._rules = engine, rules
+        self._loop = asyncio.get_running_loop()
+        self._sampler = Sampler(rules, engine.device, matcher)
+        self._ready: deque[Token] = deque()
+        self._arrived = asyncio.Event()
+        self._ended = False
+        self._error: ReasoningError | None = None
+        self._made = 0
+        self._block = view[-1]
+        self._job = Job(
+            tuple(view), leave=0, on_logits=self._on_logits, finish=self._on_end, runnable=self._is_runnable
+        )
+        engine.add(self._job)
+        self._block.ahead = self._ready
+
+    async def next(self) -> Token | None:
+        """Wait for the next token; None at the end of the stream."""
+        while True:
+            self._arrived.clear()
+            with self._engine.state():
+                if self._ready:
+                    self._block.delivered += 1
+                    return self._ready.popleft()
+                if self._ended:
+                    if self._error is not None:
+                        raise self._error
+                    return None
+            await self._arrived.wait()
+
+    async def aclose(self) -> None:
+        """End the stream: the block keeps what was delivered."""
+        await self._engine.between_steps(self.close)
+
+    def close(self) -> None:
+        """Do so, on the worker."""
+        self._engine.drop(self._job)
+        if self._ready:
+            self._block.crop(self._block.delivered)
+        self._on_end(None)
+
+    def _is_runnable(self) -> bool:
+        return len(self._ready) <= 1
+
+    def _on_logits(self, logits: Tensor, step: int, seen: Mapping[str, int]) -> bool:
+        block = self._block
+        chosen, log_prob = self._sampler.choose(logits, block.ids)
+        block.ids.append(chosen)
+        self._made += 1
+        self._ready.append(Token(chosen, log_prob, seen, step))
+        goes_on = chosen not in self._rules.stop and self._made < self._rules.max_tokens
+        self._ended = not goes_on
+        _tell(self._loop, self._arrived.set)
+        return goes_on
+
+    def _on_end(self, error: ReasoningError | None) -> None:
+        self._ended, self._error = True, error
+        _tell(self._loop, self._arrived.set)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *arguments: object) -> None:
+    # A loop that is gone has nobody left who waits; the others on the engine go on.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback, *arguments)
+
+
+def _resolve(future: asyncio.Future[None], error: Exception | None) -> None:
+    if not future.done():
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+
+def _give(future: asyncio.Future[Verdict], verdict: Verdict) -> None:
+    if not future.done():
+        future.set_result(verdict)
+
+
+def _refuse(future: asyncio.Future[Verdict], error: ReasoningError) -> None:
+    if not future.done():
+        future.set_exception(error)

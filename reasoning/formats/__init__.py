@@ -1,0 +1,1 @@
+"""Model files: GGUF, safetensors, quantised weights."""

@@ -1,0 +1,1 @@
+"""The asynchronous loop: thinker, writer and probes over one shared cache."""

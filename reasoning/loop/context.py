@@ -1,0 +1,244 @@
+"""The blocks of one conversation in their order: prompt, past turns, the turn at hand.
+
+Writes what comes from outside: the prompt with its tools, the user's words, notes, and what was heard of a reply.
+Text from outside is encoded as plain text, so that nothing in it can pass for a part of the template. Knows when
+history must go; does not know who thinks or speaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from reasoning.errors import BadTool
+from reasoning.loop.corrections import restated
+from reasoning.loop.turn import Turn
+from reasoning.tools.calls import checked_tools
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reasoning.engine.contract import Block, EngineSession
+    from reasoning.options import LoopOptions
+    from reasoning.prompting.script import Script
+    from reasoning.tools.calls import Tool
+
+_MARGIN: Final = 64
+"""Tokens of a view that are kept free for requests and questions."""
+_NOTES: Final = 16
+"""Notes that one turn takes; of more, the newest."""
+_NOTE_CHARACTERS: Final = 1000
+"""Of one note; a longer one is cut."""
+
+
+@dataclass(slots=True)
+class _Past:
+    """A turn that is history."""
+
+    told: str
+    """Its input."""
+    words: str
+    """What the user said of it."""
+    input: Block
+    thoughts: Block
+    """Empty once they are dropped."""
+    record: Block
+    said: Sequence[int]
+    """What the record holds behind its head."""
+
+    @property
+    def blocks(self) -> list[Block]:
+        return [self.input, *([self.thoughts] if len(self.thoughts) else []), self.record]
+
+
+class Context:
+    """One user's side of an engine session."""
+
+    def __init__(
+        self, session: EngineSession[Any], script: Script, options: LoopOptions, *, limit: int, tools: Sequence[Tool]
+    ) -> None:
+        """`limit`: tokens that a view may hold."""
+        self.session, self.script, self.options, self._limit = session, script, options, limit
+        self.tools = checked_tools(tools)
+        self._prompt = session.block("prompt")
+        self._history: list[_Past] = []
+        self._turns = 0
+        self._writing = asyncio.Lock()
+        self._waiting: list[str] = []
+        self.turn = self._new_turn()
+
+    async def open(self) -> None:
+        """Write the prompt into the cache."""
+        await self.session.append([self._prompt], await self._prompt_with(self.tools))
+
+    async def set_tools(self, tools: Sequence[Tool]) -> None:
+        """Write the prompt anew, and the past turns under it; `BadTool` leaves all as it was."""
+        tools = checked_tools(tools)
+        prompt = await self._prompt_with(tools)
+        async with self._writing:
+            self.tools = tools
+            await self._rewrite(self._prompt, [self._prompt], prompt)
+            view = [self._prompt]
+            for block in [*(block for past in self._history for block in past.blocks), self.turn.input]:
+                tokens = list(block.tokens)
+                view.append(block)
+                await self.session.crop(block, 0)
+                await self.session.append(view, tokens)
+
+    @property
+    def past(self) -> list[Block]:
+        """Everything before the turn at hand."""
+        return [self._prompt, *(block for past in self._history for block in past.blocks)]
+
+    @property
+    def told(self) -> str:
+        """What the user and others told in the past turns."""
+        return "\n".join(past.told for past in self._history)
+
+    @property
+    def said(self) -> str:
+        """What the user alone said, in the turns that are remembered and in this one."""
+        return "\n".join([*(past.words for past in self._history), self.turn.text])
+
+    @property
+    def notes_waiting(self) -> bool:
+        """Whether notes wait for a turn that takes them up."""
+        return bool(self._waiting or (self.turn.before and not self.turn.sealed))
+
+    def view(self, turn: Turn, draft: Block | None = None) -> list[Block]:
+        """Give what the thoughts read, or what a draft does."""
+        replies = [] if draft is None else turn.replies[: turn.replies.index(draft) + 1]
+        thoughts = [turn.thoughts] if len(turn.thoughts) or draft is None else []
+        return [*self.past, turn.input, *thoughts, *replies]
+
+    def new_draft(self, turn: Turn) -> Block:
+        """Give the next sentence a block."""
+        draft: Block = self.session.block(f"reply{len(turn.replies)}")
+        turn.replies.append(draft)
+        return draft
+
+    async def head_draft(self, turn: Turn, request: Sequence[int]) -> None:
+        """Head the next sentence with a request, replacing a head that nobody answered."""
+        draft = turn.replies[-1] if turn.replies and turn.head == len(turn.replies[-1]) else self.new_draft(turn)
+        await self.session.crop(draft, 0)
+        first = len(turn.replies) == 1
+        closed = not first and turn.replies[-2].tokens[-1] in self.script.ends
+        head = [
+            *(self.script.think_close if first else []),
+            *(self.script.close[1:] if closed else self.script.close),
+        ]
+        if first and not len(turn.thoughts):
+            head = []
+        await self.session.append(self.view(turn, draft), [*head, *request])
+        turn.head = len(draft)
+
+    async def hear(self, text: str) -> None:
+        """Write the user's words so far, all of them."""
+        async with self._writing:
+            turn = self.turn
+            turn.text = text
+            turn.meant = restated(turn.carried.told, text) if turn.carried and self.options.resume else ""
+            await self._write_input(turn)
+
+    async def note(self, text: str) -> bool:
+        """Write a text from outside; False where this turn has come to its end, so that it is kept for the next."""
+        text = _one_line(text)
+        if not text:
+            return True
+        async with self._writing:
+            turn = self.turn
+            if turn.sealed:
+                self._waiting = [*self._waiting, text][-_NOTES:]
+                return False
+            (turn.after if turn.text else turn.before).append(text)
+            del turn.before[:-_NOTES], turn.after[:-_NOTES]
+            await self._write_input(turn)
+            return True
+
+    async def next_turn(self, heard: str, *, interrupted: bool, thoughts: Sequence[int] = ()) -> Turn:
+        """Make the turn history, by what was heard of its reply, and begin the next one.
+
+        thoughts: those that are to stay in the history, for as many turns as the options say.
+        """
+        async with self._writing:
+            old, script = self.turn, self.script
+            text = script.tokenizer.encode(f"{heard} —" if interrupted and heard else heard)
+            if old.input_text:
+                calls = script.calls_made(old.calls, after_text=bool(text))
+                kept, record = (self.session.block(f"{name}{old.number}") for name in ("past", "heard"))
+                past = _Past(old.input_text, old.text, old.input, kept, record, [*text, *calls, *script.heard_close])
+                if thoughts:
+                    await self.session.append([*self.past, old.input, kept], thoughts)
+                head = [*script.think_close, *script.close, *script.result_open] if thoughts else script.heard_open
+                view = [*self.past, *past.blocks]
+                await self.session.append(view, [*head, *past.said])
+                self._history.append(past)
+                await self._drop_thoughts()
+            self.turn = self._new_turn()
+            self.turn.before, self._waiting = self._waiting, []
+            return self.turn
+
+    async def _drop_thoughts(self) -> None:
+        """Drop the thoughts of turns that lie too far back; their records then follow the user's words directly."""
+        for place, past in enumerate(self._history[: max(0, len(self._history) - self.options.thought_turns)]):
+            if len(past.thoughts):
+                await self.session.crop(past.thoughts, 0)
+                await self.session.crop(past.record, 0)
+                before = [block for sooner in self._history[:place] for block in sooner.blocks]
+                view = [self._prompt, *before, *past.blocks]
+                await self.session.append(view, [*self.script.heard_open, *past.said])
+
+    async def settle(self) -> int:
+        """Drop the oldest turns that leave no room for this one, write notes that waited; say how many went."""
+        async with self._writing:
+            need = len(self.turn.thoughts) + self.options.think_tokens + self.options.reply_tokens + _MARGIN * 4
+            dropped = 0
+            while self._history and (
+                len(self._history) > self.options.history_turns or sum(map(len, self.past)) + need > self._limit
+            ):
+                for block in self._history.pop(0).blocks:
+                    await self.session.crop(block, 0)
+                dropped += 1
+            if self.turn.before:
+                await self._write_input(self.turn)
+            return dropped
+
+    async def _prompt_with(self, tools: Sequence[Tool]) -> list[int]:
+        prompt = self.script.prompt_with(tools)
+        if tools:
+            await self.session.prepare(self.script.call_grammar(tools, self.options.calls))
+            room = self._limit - self.options.think_tokens - self.options.reply_tokens - _MARGIN * 4
+            if len(prompt) > room:
+                raise BadTool(
+                    f"the descriptions of {len(tools)} tools make a prompt of {len(prompt)} tokens, more than {room}; "
+                    "give fewer tools, describe them more briefly, or raise engine.context"
+                )
+        return prompt
+
+    def _new_turn(self) -> Turn:
+        self._turns += 1
+        block = self.session.block
+        # As many names as turns can be in the context at once: what is dropped makes room for what comes.
+        number = self._turns % (self.options.history_turns + 2)
+        return Turn(number, block(f"input{number}"), block("thoughts"))
+
+    async def _write_input(self, turn: Turn) -> None:
+        await self._rewrite(turn.input, [*self.past, turn.input], self.script.tokenizer.encode(turn.input_text))
+
+    async def _rewrite(self, block: Block, view: Sequence[Block], tokens: Sequence[int]) -> None:
+        """Make the block hold these tokens; those that it begins with already are not computed again."""
+        same = 0
+        for mine, new in zip(block.tokens, tokens, strict=False):
+            if mine != new:
+                break
+            same += 1
+        if same < len(block):
+            await self.session.crop(block, same)
+        await self.session.append(view, tokens[same:])
+
+
+def _one_line(text: str) -> str:
+    """Bring a note to one line of bounded length, without characters that only control."""
+    clean = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _NOTE_CHARACTERS]).split())
+    return clean if len(clean) <= _NOTE_CHARACTERS else clean[: _NOTE_CHARACTERS - 1] + "…"

@@ -1,0 +1,210 @@
+"""What new words leave standing of thoughts that they interrupted.
+
+"Sorry, I meant six tickets" replaces one number of the question. Steps of the thoughts that used the old number fall,
+and with them all that rests on their results; the others stand, and are not thought again. Words with numbers that fit
+none of the question's are a question of their own, and nothing stands. What stands is written anew behind the head of
+the thoughts, from the first token that differs: nothing of it is thought again. English.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from reasoning.loop.turn import Carried
+from reasoning.policies.grounding import numbers, pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reasoning.loop.context import Context
+    from reasoning.loop.turn import Turn
+
+_BEFORE: Final = 3
+_BEHIND: Final = 5
+"""Words around a number that tell which quantity it is."""
+_SAME_THING: Final = 3
+"""What a quantity of the same thing counts for, in other words that are the same."""
+_NEGATED: Final = re.compile(r"\b(?:not|instead of|rather than)\s+", re.IGNORECASE)
+_ADDS: Final = re.compile(r"\b(?:more|another|extra|additional|as well)\b", re.IGNORECASE)
+_SAYS_NOTHING: Final = frozenset((
+    "a", "an", "the", "of", "in", "on", "at", "to", "for", "with", "or", "but", "is", "are", "was", "were", "be",
+    "it", "its", "he", "she", "they", "i", "you", "we", "my", "his", "her", "their", "that", "this", "no", "not",
+    "sorry", "wait", "actually", "oh", "mean", "meant", "said", "say", "make", "about", "from", "by", "there",
+    "one", "how", "many", "much", "what", "do", "does", "did", "have", "has", "had", "so", "if", "only", "just",
+    "now", "instead",
+))  # fmt: skip
+_CLAUSE_END: Final = re.compile(r"(?<=[.?!,;])\s+|\n")
+_LIST_MARK: Final = re.compile(r"^\W*(?:step\s+)?\d{1,2}[.):]\s+", re.IGNORECASE)
+_WORD: Final = re.compile(r"\d[\d,]*(?:\.\d+)?(?<!,)|[^\W\d_]+")
+_RESULT: Final = re.compile(r"(?:=|\b(?:is|are|was|equals|makes|leaves|gives)\b)(?!.*(?:=|\b(?:is|are|was|equals)\b))")
+
+
+def carried(turn: Turn) -> Carried | None:
+    """Give what an interrupted turn leaves to the next one; nothing if it had not begun to work anything out."""
+    before = turn.carried
+    if before is None and len(turn.steps.finished) == turn.facts:
+        return None
+    told = turn.meant or (turn.input_text if before is None else f"{before.told}\n{turn.input_text}")
+    return Carried([*turn.steps.finished], told)
+
+
+async def resume(context: Context, turn: Turn, old: Carried) -> None:
+    """Open the thoughts of a turn with what its words leave standing of the interrupted turn's."""
+    script = context.script
+    kept = standing(old.steps, old.told, turn.text) if context.options.resume else []
+    if kept == [*old.steps] == turn.steps.finished[: len(kept)]:
+        await context.session.append(context.view(turn), script.resume_open)
+        return
+    # From the head on: what stands is to be read as if it had been thought with the new words in sight.
+    await context.session.crop(turn.thoughts, 0)
+    written = script.tokenizer.encode("".join(f"{step}\n" for step in kept))
+    await context.session.append(context.view(turn), [*script.think_open, *written])
+    turn.steps.finished[:], turn.steps.rest = kept, ""
+    turn.facts_end, turn.facts = len(turn.thoughts), len(kept)
+
+
+def standing(steps: Sequence[str], told: str, words: str) -> list[str]:
+    """Give the steps that stand once `words` were said to what had been `told`, in their order.
+
+    Where something falls, only calculations are kept of the rest, without their list marks: they alone save work.
+    """
+    if _adds_only(words):
+        return list(steps)
+    fallen = {exchange.old for exchange in exchanges(told, words)}
+    kept: list[str] = []
+    for step in (_LIST_MARK.sub("", step) for step in steps if fallen):
+        given, found = _parts(step)
+        if given & fallen:
+            fallen |= found
+        elif given and found and not found & fallen:
+            kept.append(step)
+    return kept
+
+
+def restated(told: str, words: str) -> str:
+    """Give what was told with the numbers that `words` replace; nothing where they replace none for certain."""
+    found = [] if _adds_only(words) else exchanges(told, words)
+    spans = _spans(told)
+    pairs = {(exchange.place, exchange.by) for exchange in found}
+    certain = len(pairs) == len({place for place, _ in pairs}) == len({by for _, by in pairs})
+    if not found or not certain or len(spans) != len(_quantities(told)):
+        return ""
+    for exchange in sorted(found, key=lambda exchange: -exchange.place):
+        start, end = spans[exchange.place]
+        told = f"{told[:start]}{exchange.new}{told[end:]}"
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One number replaces another one."""
+
+    place: int
+    """Which number of the text it replaces, counted from 0."""
+    old: float
+    new: str
+    """As it was said."""
+    by: int
+    """Which of the new numbers it is."""
+
+
+def exchanges(told: str, words: str) -> list[Exchange]:
+    """Give the numbers of `told` that `words` replace: those named as wrong, or said of the same thing.
+
+    Several for one number, where more than one of the text may be meant.
+    """
+    there, here, spans = _quantities(told), _quantities(words), _spans(words)
+    if len(here) != len(spans):
+        return []
+    named = _named_as_wrong(words)
+    said = [(one, words[start:end]) for one, (start, end) in zip(here, spans, strict=True) if one.value not in named]
+    wrong = [place for place, other in enumerate(there) if other.value in named]
+    if wrong and len(said) == 1:
+        return [Exchange(place, there[place].value, said[0][1], 0) for place in wrong]
+    found: list[Exchange] = []
+    for by, (one, text) in enumerate(said):
+        alike = [(one.likeness(other), place) for place, other in enumerate(there) if other.value != one.value]
+        most = max((likeness for likeness, _ in alike), default=0)
+        found += [Exchange(place, there[place].value, text, by) for likeness, place in alike if likeness == most > 0]
+    return found
+
+
+def _adds_only(words: str) -> bool:
+    """Say whether words replace nothing: they hold no number, or add to what was told."""
+    return bool(_ADDS.search(words)) or not numbers(words) - {1.0}
+
+
+def _named_as_wrong(words: str) -> set[float]:
+    ends = [match.end() for match in _NEGATED.finditer(words)]
+    heads = [next(iter(pieces(words[end:])), "") for end in ends]
+    return {head for head in heads if isinstance(head, float)}
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """Give where the numbers of a text stand, in figures or spelled."""
+    found: list[tuple[int, int]] = []
+    for match in _WORD.finditer(text):
+        if not numbers(match[0]):
+            continue
+        start, end = found[-1] if found else (0, 0)
+        between = text[end : match.start()]
+        # "twenty seven", "twenty-seven" and "a hundred and five" are one number, "five, six" are two.
+        joined = found and between in {" ", "-", " and "} and len(numbers(text[start : match.end()])) == 1
+        spelled = found and not any(sign.isdigit() for sign in text[start : match.end()])
+        if joined and spelled:
+            found[-1] = start, match.end()
+        else:
+            found.append(match.span())
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Quantity:
+    value: float
+    thing: str
+    """The word that says what is counted, without its ending."""
+    around: frozenset[str]
+    """All words that tell which quantity it is."""
+
+    def likeness(self, other: _Quantity) -> int:
+        return _SAME_THING * (self.thing == other.thing != "") + len(self.around & other.around)
+
+
+def _quantities(text: str) -> list[_Quantity]:
+    clean = re.sub(r"\$(\d[\d,]*(?:\.\d+)?)", r"\1 dollars", text)
+    return [one for clause in _CLAUSE_END.split(clean) for one in _quantities_in(pieces(clause))]
+
+
+def _quantities_in(read: Sequence[float | str]) -> list[_Quantity]:
+    found: list[_Quantity] = []
+    for at, piece in enumerate(read):
+        if isinstance(piece, float):
+            behind = _telling(read[at + 1 : at + 1 + _BEHIND])
+            before = _telling(read[max(0, at - _BEFORE) : at][::-1])
+            found.append(_Quantity(piece, behind[0] if behind else "", frozenset([*before, *behind])))
+    return found
+
+
+def _telling(side: Sequence[float | str]) -> list[str]:
+    """Give the words next to a number, as far as the next one or another clause."""
+    words: list[str] = []
+    for piece in side:
+        if isinstance(piece, float) or piece in {"and", "then"}:
+            break
+        if piece not in _SAYS_NOTHING:
+            words.append(_stem(piece))
+    return words
+
+
+def _stem(word: str) -> str:
+    return re.sub(r"(?:ies|es|s|ed|ing|y|e)$", "", word) or word
+
+
+def _parts(step: str) -> tuple[set[float], set[float]]:
+    """Give the numbers that a step uses, and those that it finds."""
+    cut = _RESULT.search(step)
+    if cut is None:
+        return numbers(step), set()
+    return numbers(step[: cut.start()]), numbers(step[cut.end() :])

@@ -1,0 +1,1 @@
+"""What a writer may say of what the thoughts have found."""

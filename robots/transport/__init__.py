@@ -1,0 +1,1 @@
+"""Messages to a robot and back: MQTT, links, packets."""

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from agent.conversation.timeline import ReplyText, Thought, TurnDone, TurnEnded, read_timeline
+from agent.models.assembly import load_engine
+from reasoning.errors import ReasoningError
+from reasoning.options import EngineOptions
+from tests.agent.command_line import Descant, descant, write_babbler
+
+__all__ = ["descant"]
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t"])
+def test_an_empty_question_is_bad_input(descant: Descant, text: str) -> None:
+    done = descant("ask", text)
+    assert done.code == 2
+    assert "empty" in done.line
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        (["--mode", "asink"], 2, "async"),
+        (["--model", "qwen2.5-coder-1.5"], 2, "qwen2.5-coder-1.5b"),
+        (["--model", "zzz"], 2, "unknown model 'zzz'"),
+        (["--model", "whisper-tiny.en"], 2, "not a language model"),
+        (["--model", "./none.gguf"], 2, "./none.gguf"),
+        ([], 1, "qwen2.5-coder-1.5b"),
+    ],
+)
+def test_what_is_wrong_is_one_line(descant: Descant, options: list[str], code: int, told: str) -> None:
+    done = descant("ask", "why?", *options)
+    assert (done.code, done.out) == (code, "")
+    assert told in done.line
+
+
+def test_a_timeline_is_not_touched_when_there_is_no_model(descant: Descant) -> None:
+    old = descant.home / "old.jsonl"
+    old.write_text("kept")
+    assert descant("ask", "why?", "--timeline", str(old)).code == 1
+    assert old.read_text() == "kept"
+
+
+def test_a_timeline_that_cannot_be_written_is_one_line(descant: Descant) -> None:
+    model = write_babbler(descant.home / "babbler.gguf")
+    done = descant("ask", "why?", "--model", str(model), "--timeline", "no/such/place.jsonl")
+    assert (done.code, done.out) == (2, "")
+    assert "no/such/place.jsonl" in done.line
+
+
+def test_a_broken_model_is_one_line(descant: Descant) -> None:
+    whole = write_babbler(descant.home / "whole.gguf").read_bytes()
+    broken = descant.home / "broken.gguf"
+    for data in (b"", b"GGUF", whole[:100], whole[: len(whole) // 2], whole[:-1], b"RIFF" + whole[4:], b"text\n" * 99):
+        broken.write_bytes(data)
+        done = descant("ask", "why?", "--model", str(broken), "--timeline", "t.jsonl")
+        assert (done.code, done.out) == (2, "")
+        assert "broken.gguf" in done.line
+        assert not (descant.home / "t.jsonl").exists()
+
+
+def test_a_model_that_was_changed_anywhere_loads_or_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    whole = write_babbler(tmp_path / "whole.gguf").read_bytes()
+    head = whole.index(b"token_embd.weight") + 1500
+    options = EngineOptions(native="off")
+    refused: list[tuple[ReasoningError, Path]] = []
+    for seed in range(60):
+        chance = random.Random(seed)
+        data = bytearray(whole)
+        for _ in range(chance.choice([1, 1, 2, 8])):
+            data[chance.randrange(head)] = chance.randrange(256)
+        path = tmp_path / f"{seed}.gguf"
+        path.write_bytes(data[: chance.choice([None, None, None, chance.randrange(len(data))])])
+        try:
+            engine, _ = load_engine(path, options)
+        except ReasoningError as error:
+            refused.append((error, path))
+        else:
+            engine.close()
+        path.unlink()
+    assert len(refused) > 10
+    for refusal, path in refused:
+        assert refusal.exit_code == 2, refusal
+        assert "\n" not in str(refusal)
+        assert str(path) in str(refusal) or "template" in str(refusal), refusal
+
+
+@pytest.mark.parametrize("mode", ["async", "think-first", "no-think"])
+def test_a_whole_turn_ends_with_a_timeline(descant: Descant, mode: str) -> None:
+    model = write_babbler(descant.home / "babbler.gguf")
+    budget = ["--set", "loop.think_tokens=40", "--set", "loop.reply_tokens=40", "--set", "loop.direct_replies=false"]
+    done = descant(*budget, "ask", "why?", "--mode", mode, "--model", str(model), "--timeline", "t.jsonl")
+    assert (done.code, done.err) == (0, "")
+    events = [entry.event for entry in read_timeline(descant.home / "t.jsonl")]
+    assert events.count(TurnEnded("why?")) == 1
+    assert any(isinstance(event, ReplyText) for event in events)
+    assert isinstance(events[-1], TurnDone)
+    assert sum(isinstance(event, TurnDone) for event in events) == 1
+    assert any(isinstance(event, Thought) for event in events) == (mode != "no-think")
+    times = [entry.t_ms for entry in read_timeline(descant.home / "t.jsonl")]
+    assert times == sorted(times)
+
+
+def test_thoughts_can_be_left_out(descant: Descant) -> None:
+    model = write_babbler(descant.home / "babbler.gguf")
+    budget = ["--set", "loop.think_tokens=40", "--set", "loop.reply_tokens=40", "ask", "why?", "--model", str(model)]
+    with_thoughts = descant(*budget, "--mode", "think-first").out
+    without = descant(*budget, "--mode", "think-first", "--no-thoughts").out
+    assert without.strip()
+    assert len(without) < len(with_thoughts)

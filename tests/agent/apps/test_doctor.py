@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.apps.doctor import Finding, Verdict, examine, examine_robot
+from agent.config.settings import ModelOptions
+from reasoning.store.catalogue import CATALOGUE, find
+from reasoning.store.store import Store
+from robots.options import RobotOptions
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def look(options: ModelOptions) -> dict[str, Finding]:
+    return {finding.what: finding for finding in examine(options, Store(options.cache_dir, offline=True))}
+
+
+def put_in_cache(folder: Path, name: str) -> None:
+    for file in find(name).files:
+        path = folder / name / file.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as out:
+            out.truncate(file.size)
+
+
+async def test_a_robot_is_looked_at_only_where_one_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert await examine_robot(RobotOptions()) == []
+    (tmp_path / "bad.yaml").write_text("map: m")
+    (bad,) = await examine_robot(RobotOptions(map=tmp_path / "bad.yaml"))
+    assert bad.verdict is Verdict.NOTE
+    assert "bad.yaml" in bad.found
+    monkeypatch.setattr("agent.robot.access.READY_S", 0.1)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        broker = f"127.0.0.1:{nobody.getsockname()[1]}"
+        (found,) = await examine_robot(RobotOptions(broker=broker))
+    assert (found.what, found.verdict, found.found) == (f"broker {broker}", Verdict.NOTE, "not reached")
+
+
+def test_missing_models_are_wrong_and_the_command_that_mends_them_is_named(tmp_path: Path) -> None:
+    found = look(ModelOptions(cache_dir=tmp_path))
+    finding = found["llm qwen2.5-coder-1.5b"]
+    assert (finding.verdict, finding.mend) == (Verdict.BAD, "descant models pull qwen2.5-coder-1.5b")
+    assert found["asr whisper-tiny.en"].verdict is Verdict.BAD
+
+
+def test_models_of_the_right_size_are_not_wrong(tmp_path: Path) -> None:
+    for name in CATALOGUE:
+        put_in_cache(tmp_path, name)
+    found = look(ModelOptions(cache_dir=tmp_path))
+    assert found["llm qwen2.5-coder-1.5b"].verdict is Verdict.NOTE
+    assert Verdict.BAD not in {finding.verdict for finding in found.values()}
+
+
+def test_a_file_of_the_users_serves_as_language_model_only(tmp_path: Path) -> None:
+    path = tmp_path / "own.gguf"
+    missing = look(ModelOptions(llm=str(path), cache_dir=tmp_path))
+    assert missing[f"llm {path}"].verdict is Verdict.BAD
+    path.touch()
+    found = look(ModelOptions(llm=str(path), voice=str(path), cache_dir=tmp_path))
+    assert found[f"llm {path}"].verdict is Verdict.GOOD
+    assert found[f"voice {path}"].verdict is Verdict.BAD
+
+
+def test_a_library_that_is_missing_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "piper", None)
+    finding = look(ModelOptions(cache_dir=tmp_path))["piper"]
+    assert (finding.verdict, finding.mend) == (Verdict.BAD, "pip install 'descant[voice]'")
+
+
+def test_without_audio_devices_files_still_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    finding = look(ModelOptions(cache_dir=tmp_path))["audio devices"]
+    assert finding.verdict is Verdict.NOTE
+
+
+def test_the_cache_may_not_exist_yet(tmp_path: Path) -> None:
+    found = look(ModelOptions(cache_dir=tmp_path / "not" / "yet"))
+    assert "GB free" in found["disk"].found
+    assert not (tmp_path / "not").exists()
+
+
+def test_python_and_torch_are_found(tmp_path: Path) -> None:
+    found = look(ModelOptions(cache_dir=tmp_path))
+    assert found["python"].verdict is Verdict.GOOD
+    assert "threads" in found["torch"].found

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from agent.conversation.timeline import Interrupted
+from reasoning.options import LoopOptions
+from tests.agent.conversation.test_session import ALSO, ASK, world
+
+INTERRUPTIONS = 500
+WARM_UP = 50
+MOST_MB = 20.0
+
+
+def resident_mb() -> float:
+    """Memory of this process that is in use now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.timeout(600)
+async def test_five_hundred_interruptions_leave_nothing_behind() -> None:
+    async with world(options=LoopOptions(think_tokens=60, history_turns=4)) as one:
+        one.engine.step_s = 0.01
+        counts: list[tuple[int, int, int, int]] = []
+        memory: list[float] = []
+        for number in range(INTERRUPTIONS + 1):
+            await one.say(ALSO if number % 2 else ASK)
+            await one.wait(lambda: one.session._conversation.state == "answering")
+            begun = len(one.heard)
+            await one.wait(lambda begun=begun: len(one.heard) > begun)  # type: ignore[misc]
+            held = sum(len(block) for block in one.blocks.blocks.values())
+            counts.append((len(asyncio.all_tasks()), threading.active_count(), held, len(one.blocks.blocks)))
+            if number % 25 == 0:
+                # What the test itself keeps to look at is no part of the session.
+                one.engine.log.clear()
+                one.voice.said.clear()
+                one.sound = one.sound[:0]
+                gc.collect()
+                memory.append(resident_mb())
+        await one.reply()
+        assert len(one.of(Interrupted)) == INTERRUPTIONS
+    tasks, threads, tokens, blocks = zip(*counts, strict=True)
+    assert max(tasks[WARM_UP:]) <= max(tasks[:WARM_UP])
+    assert max(threads[WARM_UP:]) <= max(threads[:WARM_UP])
+    assert max(tokens[WARM_UP:]) <= 1.3 * max(tokens[:WARM_UP])
+    assert max(blocks[WARM_UP:]) <= max(blocks[:WARM_UP])
+    growth = max(memory[WARM_UP // 25 :]) - memory[WARM_UP // 25]
+    print(f"memory {memory[WARM_UP // 25]:.1f} MB, grew by {growth:.1f} MB; {max(tasks)} tasks, {max(threads)} threads")
+    assert growth <= MOST_MB

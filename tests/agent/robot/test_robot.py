@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import pytest
+
+from agent.robot.controller import Hands, tools_of
+from reasoning.events import Call
+from robots.events import Event, Happening
+from robots.safety.gate import ANSWER_WITHIN_S, Gate, Latch
+from robots.session import RobotSession
+from robots.vda5050.messages import Order
+from tests.agent.standing_robot import orders, standing_robot
+from tests.robots.rig import HOUSE
+
+
+@dataclass
+class Told:
+    """What a conversation is given."""
+
+    notes: list[tuple[str, bool]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+    def note(self, text: str, *, unprompted: bool) -> None:
+        self.notes.append((text, unprompted))
+
+    def announce(self, text: str) -> None:
+        self.said.append(text)
+
+
+@dataclass
+class Stage:
+    session: RobotSession
+    told: Told
+    hands: Hands
+
+    @property
+    def gate(self) -> Gate:
+        return self.session.robot.gate
+
+    def orders(self) -> list[Order]:
+        """What waits to be sent to the robot, taken out."""
+        return orders(self.session)
+
+    def ask_at(self) -> None:
+        """Let the clock pass the moment of the question: an answer must be later."""
+        question = self.hands.question
+        assert question is not None
+        while time.monotonic() <= question.asked_at:
+            pass
+
+
+@pytest.fixture
+def stage() -> Stage:
+    session = standing_robot()
+    told = Told()
+    return Stage(session, told, Hands(session, told, lambda _, __: None))
+
+
+def call(name: str = "go_to", **arguments: object) -> Call:
+    return Call("call1", name, arguments or {"place": "kitchen"})
+
+
+def test_the_tools_are_the_skills_of_the_gate_and_places_are_those_of_the_map(stage: Stage) -> None:
+    tools = {tool.name: tool for tool in tools_of(stage.session.robot.skills, HOUSE)}
+    assert {"carry", "go_to", "go_to_pose", "stop", "pick", "wave"} <= set(tools)
+    assert tools["go_to"].named == set(HOUSE.places)
+    assert tools["go_to"].parameters["properties"]["place"]["enum"] == sorted(HOUSE.places)
+    assert not {name for name in tools if "resume" in name.lower() or "pause" in name.lower()}
+
+
+def test_a_call_of_the_mind_becomes_an_order(stage: Stage) -> None:
+    stage.hands.heard("go to the kitchen")
+    stage.hands.called(call())
+    assert len(stage.orders()) == 1
+    assert stage.hands.undone == 0
+
+
+def test_carrying_is_picking_up_and_putting_down_each_with_a_yes_of_its_own(stage: Stage) -> None:
+    stage.hands.heard("take this to the kitchen")
+    stage.hands.called(call("carry", **{"from": "here", "to": "kitchen"}))
+    assert "pick" in stage.told.said[-1]
+    for _ in range(2):
+        stage.ask_at()
+        assert stage.hands.heard("yes") is None
+    assert "drop at kitchen" in stage.told.said[-2]
+    assert stage.hands.question is None
+    assert [action.action_type for order in stage.orders() for node in order.nodes for action in node.actions] == [
+        "pick"
+    ]
+
+
+def test_nothing_is_put_down_where_the_gate_refuses_to_pick_it_up(stage: Stage) -> None:
+    stage.hands.called(call("carry", **{"from": "nowhere", "to": "kitchen"}))
+    assert stage.hands.undone == 1
+    assert stage.told.said == []
+
+
+def test_what_the_gate_refuses_is_told_to_the_mind_which_may_reply(stage: Stage) -> None:
+    stage.hands.heard("go to the moon")
+    stage.hands.called(call(place="moon"))
+    assert not stage.orders()
+    [(text, unprompted)] = stage.told.notes
+    assert "refused" in text
+    assert unprompted
+    assert stage.hands.undone == 1
+
+
+def test_a_call_that_was_asked_for_before_a_stop_is_refused_and_one_after_the_resume_is_not(stage: Stage) -> None:
+    stage.hands.heard("go to the kitchen")
+    stage.hands.stop("the user said 'stop'")
+    stage.hands.called(call())
+    assert not stage.orders()
+    # Even when the latch is open again: the reply that calls was made for words of before.
+    stage.gate.latch = None
+    stage.hands.called(call())
+    assert not stage.orders()
+    assert all("refused" in text for text, _ in stage.told.notes)
+
+
+def test_a_stop_latches_and_only_the_user_opens_it_by_asking_and_saying_yes(stage: Stage) -> None:
+    stage.hands.stop("a key")
+    stage.session.robot.stopping = None
+    assert stage.gate.latch is Latch.STOPPED
+    assert stage.hands.heard("what time is it?") == "what time is it?"
+    assert stage.hands.heard("yes") == "yes"
+    assert stage.gate.latch is Latch.STOPPED
+    assert stage.hands.heard("Resume, please.") is None
+    assert stage.told.said == ["May R1 move again?"]
+    assert stage.gate.latch is Latch.STOPPED
+    stage.ask_at()
+    assert stage.hands.heard("Yes.") is None
+    assert stage.gate.latch is None
+
+
+def test_no_to_a_resume_leaves_the_robot_stopped(stage: Stage) -> None:
+    stage.hands.stop("a key")
+    stage.session.robot.stopping = None
+    stage.hands.heard("continue")
+    stage.ask_at()
+    assert stage.hands.heard("no") is None
+    assert stage.gate.latch is Latch.STOPPED
+    assert stage.hands.question is None
+
+
+def test_a_skill_that_needs_a_yes_is_asked_for_and_the_mind_cannot_give_it(stage: Stage) -> None:
+    stage.hands.heard("pick it up")
+    stage.hands.called(call("pick", loadType="box"))
+    assert stage.told.said == ["Shall R1 pick (loadType box)?"]
+    assert not stage.orders()
+    stage.hands.called(call("pick", loadType="box"))
+    assert not stage.orders()
+    stage.ask_at()
+    assert stage.hands.heard("yes, please") is None
+    assert len(stage.orders()) == 1
+
+
+def test_what_was_called_behind_a_question_waits_for_its_answer_and_keeps_its_order(stage: Stage) -> None:
+    stage.hands.heard("pick it up, bring it to the kitchen and put it down")
+    stage.hands.called(call("pick", loadType="box"))
+    stage.hands.called(call())
+    stage.hands.called(call("drop", loadType="box"))
+    assert not stage.orders()
+    assert len(stage.told.said) == 1
+    stage.ask_at()
+    stage.hands.heard("yes")
+    assert [order.nodes[-1].actions[0].action_type for order in stage.orders()] == ["pick"]
+    assert stage.told.said[-1] == "Shall R1 drop (loadType box)?"
+
+
+def test_other_words_drop_an_open_question(stage: Stage) -> None:
+    stage.hands.heard("pick it up")
+    stage.hands.called(call("pick", loadType="box"))
+    assert stage.hands.heard("rather go to the kitchen") == "rather go to the kitchen"
+    stage.hands.called(call())
+    assert [order.nodes[-1].actions for order in stage.orders()] == [()]
+    assert stage.hands.heard("yes") == "yes"
+
+
+def test_a_no_drops_what_was_called_behind_the_question(stage: Stage) -> None:
+    stage.hands.heard("pick it up and bring it to the kitchen")
+    stage.hands.called(call("pick", loadType="box"))
+    stage.hands.called(call())
+    stage.ask_at()
+    stage.hands.heard("no")
+    assert not stage.orders()
+    assert stage.hands.idle
+
+
+def test_a_stop_closes_an_open_question(stage: Stage) -> None:
+    stage.hands.heard("pick it up")
+    stage.hands.called(call("pick", loadType="box"))
+    stage.hands.stop("the user said 'stop'")
+    assert stage.hands.heard("yes") == "yes"
+    assert not stage.orders()
+
+
+def test_the_mind_can_stop(stage: Stage) -> None:
+    stage.hands.called(Call("call1", "stop", {}))
+    assert stage.gate.latch is Latch.STOPPED
+
+
+def test_a_place_that_was_perhaps_misheard_is_asked_for_before_anything_is_called(stage: Stage) -> None:
+    assert stage.hands.heard("All, please, and wait seven seconds there.") is None
+    assert stage.told.said == ["Do you mean the hall?"]
+    assert stage.hands.asks
+    assert not stage.hands.idle
+    assert stage.hands.heard("Yes.") == "hall, please, and wait seven seconds there."
+    assert stage.hands.idle
+
+
+@pytest.mark.parametrize(
+    ("answer", "meant"),
+    [
+        ("No, the kitchen.", "Go to the kitchen"),
+        ("I said the desk", "Go to the desk"),
+        ("Go home and dock.", "Go home and dock."),
+        ("No.", None),
+    ],
+)
+def test_a_question_for_a_place_is_answered_by_a_no_another_place_or_another_request(
+    stage: Stage, answer: str, meant: str | None
+) -> None:
+    assert stage.hands.heard("Go to the hall", (0.9, 0.9, 0.9, 0.3)) is None
+    assert stage.hands.heard(answer) == meant
+    assert not stage.hands.asks
+
+
+def test_who_did_mean_the_words_as_they_were_heard_says_no(stage: Stage) -> None:
+    assert stage.hands.heard("Wave to all, then go home.") is None
+    assert stage.hands.heard("No!") == "Wave to all, then go home."
+
+
+def test_after_a_stop_a_yes_does_not_bring_the_request_back(stage: Stage) -> None:
+    assert stage.hands.heard("Go to the hole.") is None
+    stage.hands.stop("a key")
+    assert stage.hands.heard("yes") == "yes"
+
+
+def test_a_late_yes_does_not_bring_the_request_back(stage: Stage) -> None:
+    assert stage.hands.heard("Go to the hole.") is None
+    stage.hands._doubted_at -= ANSWER_WITHIN_S + 1
+    assert stage.hands.heard("yes") == "yes"
+
+
+def test_there_is_the_place_that_was_named_before(stage: Stage) -> None:
+    assert stage.hands.heard("Wait there for ten seconds.") is None
+    assert stage.hands.heard("In the hall.") == "Wait in the hall for ten seconds."
+    assert stage.hands.heard("Wait there for ten seconds.") == "Wait there for ten seconds."
+
+
+def test_there_is_no_place_to_go_to_for_what_is_done_on_the_spot(stage: Stage) -> None:
+    assert stage.hands.heard("Wave to the guests there.") == "Wave to the guests there."
+
+
+@pytest.mark.parametrize("happening", [Happening.STOPPED, Happening.UNCONFIRMED, Happening.UNKNOWN])
+def test_what_became_of_a_stop_is_said_in_the_words_of_the_robots_state(stage: Stage, happening: Happening) -> None:
+    stage.hands.happened(Event(happening, "R1: so it is."))
+    assert stage.told.said == ["R1: so it is."]
+    assert stage.told.notes == [("[robot] R1: so it is.", False)]
+
+
+def test_the_mind_replies_to_an_arrival_unprompted_but_not_while_the_robot_is_stopped(stage: Stage) -> None:
+    stage.hands.happened(Event(Happening.DONE, "R1: go to kitchen: done."))
+    stage.hands.stop("a key")
+    stage.hands.happened(Event(Happening.FAILED, "R1 was told to stop."))
+    assert [unprompted for _, unprompted in stage.told.notes] == [True, False]
+    assert not stage.told.said

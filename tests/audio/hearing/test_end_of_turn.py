@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import platformdirs
+import pytest
+
+from audio.clock import RATE
+from audio.errors import EarsUnavailable
+from audio.hearing.end_of_turn import EndOfTurn
+from audio.io.wav import read_wav
+from audio.options import EarsOptions
+
+MODEL = platformdirs.user_cache_path("descant") / "models" / "smart-turn-v3.2" / "smart-turn-v3.2-cpu.onnx"
+RECORDINGS = Path(__file__).parents[1] / "e2e" / "recordings"
+
+
+@pytest.mark.e2e
+def test_a_whole_sentence_sounds_finished_and_a_word_of_greeting_does_not() -> None:
+    if not MODEL.is_file():
+        pytest.skip("needs the judge of turns: descant models pull smart-turn-v3.2")
+    judge = EndOfTurn(MODEL)
+    greeting = np.concatenate(list(read_wav(RECORDINGS / "greeting.wav")))
+    assert judge.complete(greeting[: int(0.8 * RATE)]) < 0.2
+    assert judge.complete(greeting[: int(1.75 * RATE)]) > 0.8
+    eggs = np.concatenate(list(read_wav(RECORDINGS / "eggs.wav")))
+    assert judge.complete(np.tile(eggs, 2)[: len(eggs) + int(7.0 * RATE)]) > 0.5
+
+
+def test_a_missing_model_is_told() -> None:
+    with pytest.raises(EarsUnavailable, match="descant models pull smart-turn"):
+        EndOfTurn(Path("/nowhere.onnx"))
+
+
+def test_a_file_that_is_no_model_is_told(tmp_path: Path) -> None:
+    (tmp_path / "judge.onnx").write_bytes(b"no model")
+    with pytest.raises(EarsUnavailable, match="descant models verify"):
+        EndOfTurn(tmp_path / "judge.onnx")
+
+
+Ending = Literal["question", "statement", "unfinished"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "complete", "wait"),
+    [
+        ("question", None, 550),
+        ("question", 0.3, 550),
+        ("question", 0.02, 1050),
+        ("statement", None, 1050),
+        ("statement", 0.99, 1050),
+        ("statement", 0.2, 1400),
+        ("unfinished", None, 1400),
+        ("unfinished", 0.5, 1400),
+        ("unfinished", 0.95, 1050),
+    ],
+)
+def test_melody_moves_the_wait_only_where_it_contradicts_the_words(
+    ending: Ending, complete: float | None, wait: int
+) -> None:
+    assert EarsOptions().end_ms(ending, complete) == wait
+
+
+def test_eagerness_shortens_and_lengthens_the_wait() -> None:
+    assert EarsOptions(eagerness="low").end_ms("statement") == 1575
+    assert EarsOptions(eagerness="high").end_ms("statement") == 788
+    assert EarsOptions(eagerness="high").end_ms("statement", 0.99) == 412

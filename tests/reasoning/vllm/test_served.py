@@ -1,0 +1,145 @@
+"""The parts of the served engine that do no I/O: what is asked, how answers are read, and where they come from."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from reasoning.errors import EngineFailed
+from reasoning.vllm.replicas import Home, Replicas
+from reasoning.vllm.weighing import Weighing
+from reasoning.vllm.wire import Answer, Ask, Piece, Unavailable, refusal
+
+
+def line(ids: list[int], *, reason: str | None = None, **more: object) -> str:
+    told = {"token_logprobs": [-0.5] * len(ids), "top_logprobs": [{f"token_id:{token}": -0.5} for token in ids]}
+    return "data: " + json.dumps({"choices": [{"token_ids": ids, "logprobs": told, "finish_reason": reason, **more}]})
+
+
+# --- answers ---
+
+
+def test_an_answer_is_read_line_by_line() -> None:
+    answer = Answer(Ask((1,), 9))
+    assert answer.read("") == []
+    assert answer.read(": ping") == []
+    assert [piece.id for piece in answer.read(line([7, 8]))] == [7, 8]
+    assert not answer.complete
+    assert answer.read(line([9], reason="length")) == [Piece(9, -0.5, {})]
+    assert answer.complete
+    assert answer.read("data: [DONE]") == []
+
+
+@pytest.mark.parametrize("reason", ["abort", "error"])
+def test_an_answer_that_the_server_gave_up_can_be_had_elsewhere(reason: str) -> None:
+    with pytest.raises(Unavailable, match=reason):
+        Answer(Ask((1,), 9)).read(line([7], reason=reason))
+    with pytest.raises(Unavailable, match="engine is dead"):
+        Answer(Ask((1,), 9)).read('data: {"error": {"message": "the engine is dead"}}')
+
+
+@pytest.mark.parametrize("data", ["{", "[]", '{"choices": [3]}', '{"choices": [{"token_ids": [1], "logprobs": 5}]}'])
+def test_an_answer_that_makes_no_sense_is_refused(data: str) -> None:
+    with pytest.raises(EngineFailed):
+        Answer(Ask((1,), 9)).read(f"data: {data}")
+
+
+def test_tokens_that_must_not_come_are_refused() -> None:
+    with pytest.raises(EngineFailed, match="token 7"):
+        Answer(Ask((1,), 9, ban=frozenset({7}))).read(line([7]))
+    with pytest.raises(EngineFailed, match="token 7"):
+        Answer(Ask((1,), 9, allowed=frozenset({8}))).read(line([7]))
+
+
+def test_the_rest_of_a_request_is_asked_for_behind_what_has_come() -> None:
+    rest = Ask((1, 2), 9, stop=frozenset({3}), seed=4).after(Piece(7, -1.0, {}))
+    assert rest == Ask((1, 2, 7), 8, stop=frozenset({3}), seed=4)
+
+
+@pytest.mark.parametrize(("status", "again"), [(400, False), (401, False), (404, False), (429, True), (503, True)])
+def test_some_refusals_are_final(status: int, again: bool) -> None:
+    found = refusal(status, b'{"error": {"message": "because of\\nthis"}}')
+    assert isinstance(found, Unavailable if again else EngineFailed)
+    assert str(found) == f"the server answers {status}: because of this"
+    assert "502" in str(refusal(502, b"<html>"))
+
+
+# --- weighing ---
+
+SHARES = st.lists(st.floats(0.01, 1.0), min_size=60, max_size=60)
+
+
+@given(SHARES, st.frozensets(st.integers(0, 59), min_size=1, max_size=58), st.booleans())
+def test_sets_are_weighed_as_if_all_were_known(shares: list[float], some: frozenset[int], against_all: bool) -> None:
+    total = sum(shares)
+    log_probs = {token: math.log(share / total) for token, share in enumerate(shares)}
+    others = frozenset(range(60)) - some
+    other = others if against_all else frozenset({min(others)})
+    weighing = Weighing([some, other], 60)
+    asks = weighing.asks([1, 2])
+    assert all(ask.prompt == (1, 2) and ask.max_tokens == 1 and 1 <= len(ask.weighed) <= 20 for ask in asks)
+    told = {token: log_probs[token] for ask in asks for token in ask.weighed}
+    log_odds, mass = weighing.weigh(told)
+    expected = [sum(shares[token] for token in choice) / total for choice in (some, other)]
+    assert log_odds == pytest.approx(math.log(expected[0] / expected[1]), abs=1e-6)
+    assert mass == pytest.approx(sum(expected), abs=1e-6)
+
+
+def test_a_choice_that_no_server_can_weigh_is_refused() -> None:
+    half = frozenset(range(0, 1000, 2))
+    with pytest.raises(EngineFailed, match="at most 200"):
+        Weighing([half, frozenset({1})], 1000)
+
+
+def test_odds_of_what_is_hardly_possible_are_finite() -> None:
+    log_odds, mass = Weighing([frozenset({1}), frozenset({2})], 1000).weigh({1: -9999.0, 2: -0.1})
+    assert log_odds == pytest.approx(-9998.9)
+    assert mass == pytest.approx(math.exp(-0.1))
+
+
+# --- replicas ---
+
+
+def replicas(count: int) -> Replicas:
+    return Replicas([f"http://{number}" for number in range(count)], lambda: 0.5)
+
+
+def test_the_fewest_conversations_are_joined_and_not_left() -> None:
+    some, homes = replicas(3), [Home() for _ in range(7)]
+    for home in homes:
+        some.place(home, 0.0)
+    assert [replica.conversations for replica in some.all] == [3, 2, 2]
+    before = [home.replica for home in homes]
+    some.leave(homes[0])
+    assert [some.place(home, 1.0) for home in homes[1:]] == before[1:]
+    assert [replica.conversations for replica in some.all] == [2, 2, 2]
+
+
+def test_a_failed_server_rests_longer_each_time_up_to_a_bound() -> None:
+    some, now, rests = replicas(1), 0.0, []
+    for _ in range(8):
+        some.failed(some.all[0], now)
+        assert some.place(Home(), now) is None
+        rests.append(some.wait_s(now))
+        now += rests[-1]
+        assert some.place(Home(), now) is some.all[0]
+    assert rests == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
+
+
+def test_what_fails_together_counts_once_and_health_ends_the_rest() -> None:
+    some = replicas(2)
+    home = Home()
+    first = some.place(home, 0.0)
+    assert first is not None
+    for _ in range(10):
+        some.failed(first, 0.0)
+    assert first.failures == 1
+    second = some.place(home, 0.1)
+    assert second is not first
+    some.well(first)
+    assert some.place(home, 0.2) is second, "a conversation stays where its cache is"
+    assert some.place(Home(), 0.2) is first
