@@ -48,9 +48,9 @@ def engine(
 ) -> None:
     """Measure steps, prefill, loading and memory of the embedded engine against memory speed and llama.cpp."""
     invocation: Invocation = context.obj
-    from bench.engine.command import Options, run  # noqa: PLC0415 - torch is slow to import
+    from bench.engine.command import EngineBenchOptions, run  # noqa: PLC0415 - torch is slow to import
 
-    options = Options(against, llama_cpp_python, contexts, repeats, loads, quick, budget_s, json_file, plot)
+    options = EngineBenchOptions(against, llama_cpp_python, contexts, repeats, loads, quick, budget_s, json_file, plot)
     run(invocation, {"models.llm": model, "engine.threads": threads}, options)
 
 
@@ -81,13 +81,13 @@ def fleet(
     """
     invocation: Invocation = context.obj
     from bench.server.capacity import Hardware  # noqa: PLC0415 - `--help` must be quick
-    from bench.server.fleet import Options, run  # noqa: PLC0415 - torch is slow to import
+    from bench.server.fleet import FleetBenchOptions, run  # noqa: PLC0415 - torch is slow to import
 
     hardware = Hardware(bandwidth * 1e9, batch, weights * 1e9, cache * 1e3, view, first_s)
     counts = (1,) if quick else tuple(sorted({int(number) for number in numbers.split(",")}))
     overrides = {"models.llm": model, **engine_overrides("vllm", server, api_key_file)}
     asked = tuple(filter(None, map(str.strip, tasks.split(","))))
-    run(invocation, overrides, Options(counts, 1 if quick else turns, asked, hardware, json_file, plot))
+    run(invocation, overrides, FleetBenchOptions(counts, 1 if quick else turns, asked, hardware, json_file, plot))
 
 
 @app.command()
@@ -106,9 +106,9 @@ def latency(
     Ctrl-C ends it early: what was held by then is reported.
     """
     invocation: Invocation = context.obj
-    from bench.latency.command import Options, run  # noqa: PLC0415 - torch is slow to import
+    from bench.latency.command import LatencyBenchOptions, run  # noqa: PLC0415 - torch is slow to import
 
-    run(invocation, {"models.llm": model}, Options(3 if quick else count, json_file, plot))
+    run(invocation, {"models.llm": model}, LatencyBenchOptions(3 if quick else count, json_file, plot))
 
 
 @app.command()
@@ -121,9 +121,9 @@ def echo(
 ) -> None:
     """Let the agent speak for minutes while its microphone hears it, and count what it takes for a user."""
     invocation: Invocation = context.obj
-    from bench.latency.echo import Options, run  # noqa: PLC0415 - onnxruntime is slow to import
+    from bench.latency.echo import EchoBenchOptions, run  # noqa: PLC0415 - onnxruntime is slow to import
 
-    run(invocation, Options(0.5 if quick else minutes, echo_db, json_file))
+    run(invocation, EchoBenchOptions(0.5 if quick else minutes, echo_db, json_file))
 
 
 @app.command()
@@ -138,9 +138,9 @@ def server(
 ) -> None:
     """Find how many spoken conversations a real server holds at once before answers come too late."""
     invocation: Invocation = context.obj
-    from bench.server.server import Options, run  # noqa: PLC0415 - torch is slow to import
+    from bench.server.server import ServerBenchOptions, run  # noqa: PLC0415 - torch is slow to import
 
-    options = Options(1 if quick else most, 1 if quick else turns, json_file, plot)
+    options = ServerBenchOptions(1 if quick else most, 1 if quick else turns, json_file, plot)
     run(invocation, {"models.llm": model}, options)
 
 
@@ -186,9 +186,9 @@ def think(
 ) -> None:
     """Compare thinking while speaking with thinking first and not at all: accuracy against promptness."""
     invocation: Invocation = context.obj
-    from bench.think.command import Wanted, run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
+    from bench.think.command import ThinkBenchOptions, run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
 
-    wanted = Wanted(
+    wanted = ThinkBenchOptions(
         tasks=tasks,
         count=min(count, 1) if quick else count,
         split=split,
@@ -232,10 +232,10 @@ def robot(
     invocation: Invocation = context.obj
     if split not in {"test", "develop"}:
         raise typer.BadParameter("write --split test or --split develop.")
-    from bench.robot.command import Wanted, run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
+    from bench.robot.command import RobotBenchOptions, run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
 
     chosen = (0,) if quick else tuple(number - 1 for number in phrasing) if phrasing else None
-    wanted = Wanted(
+    wanted = RobotBenchOptions(
         stops=3 if quick else stops,
         news=1 if quick else news,
         tasks=tasks,

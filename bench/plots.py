@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from bench.server.capacity import Hardware, Load
+    from bench.server.capacity import FleetLoad, Hardware
     from bench.think.metrics import Sample
 
 
@@ -83,7 +83,7 @@ def draw(rows: Mapping[str, Sequence[Sample]], path: Path) -> None:
     _save(figure, path)
 
 
-def draw_fleet(levels: Sequence[Mapping[str, Any]], load: Load, hardware: Hardware, path: Path) -> None:
+def draw_fleet(levels: Sequence[Mapping[str, Any]], load: FleetLoad, hardware: Hardware, path: Path) -> None:
     """Draw what was measured, time to the first clause, beside what is calculated, conversations by bandwidth.
 
     Raises:

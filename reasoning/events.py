@@ -53,7 +53,7 @@ class ReplyText:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ToolCall:
     """The writer calls a tool. Until the user's turn has ended for good, `Loop.take_back` takes it back too."""
 
     id: str
@@ -100,5 +100,14 @@ class TurnDone:
 
 
 LoopEvent = (
-    Thought | ThoughtDropped | Probe | StateChanged | ReplyText | Call | Retracted | Unsaid | HistoryDropped | TurnDone
+    Thought
+    | ThoughtDropped
+    | Probe
+    | StateChanged
+    | ReplyText
+    | ToolCall
+    | Retracted
+    | Unsaid
+    | HistoryDropped
+    | TurnDone
 )

@@ -66,7 +66,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class OrderPlan:
     """What a task is to do: drive along points, then act."""
 
     order_id: str
@@ -88,7 +88,7 @@ class Plan:
 class OrderTask:
     """The life of one plan on one robot."""
 
-    plan: Plan
+    plan: OrderPlan
     phase: Phase = Phase.SENT
     reason: str = ""
     """Why it failed or is unknown."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from robots.orders import Plan
+from robots.orders import OrderPlan
 from robots.site import HERE
-from robots.skills import GO_TO_POSE, PLACE, Call, Skill
+from robots.skills import GO_TO_POSE, PLACE, Skill, SkillCall
 from robots.vda5050.messages import Action, ActionParameter, ActionScope, BlockingType, Factsheet
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from robots.world import World
 
 
-def plan_of(admitted: Admitted, skill: Skill, site: Site, world: World) -> Plan | None:
+def plan_of(admitted: Admitted, skill: Skill, site: Site, world: World) -> OrderPlan | None:
     """Return the plan of a driving or node skill; None where no way leads there inside the fence."""
     start = world.position
     if start is None:
@@ -28,7 +28,7 @@ def plan_of(admitted: Admitted, skill: Skill, site: Site, world: World) -> Plan 
         return None
     limits, facts = site.limits, world.factsheet
     speed = limits.max_speed_m_s
-    return Plan(
+    return OrderPlan(
         order_id=admitted.ticket,
         map_id=site.map,
         points=points if math.dist(start, goal) > 0 else (start,),
@@ -55,13 +55,13 @@ def action_of(admitted: Admitted, factsheet: Factsheet | None) -> Action:
     )
 
 
-def described(call: Call) -> str:
+def described(call: SkillCall) -> str:
     """Return a call in words."""
     place = call.arguments.get(PLACE, HERE)
     return f"{call.skill.replace('_', ' ')} {place}" if place != HERE else call.skill.replace("_", " ")
 
 
-def _goal(call: Call, start: Point, site: Site) -> tuple[Point, float | None]:
+def _goal(call: SkillCall, start: Point, site: Site) -> tuple[Point, float | None]:
     """Return where a call leads, and the heading there."""
     arguments = call.arguments
     if call.skill == GO_TO_POSE:

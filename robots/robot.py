@@ -16,8 +16,8 @@ from robots.events import Event, Happening
 from robots.orders import OrderTask, Phase
 from robots.planning import action_of, described, plan_of
 from robots.safety.gate import HARMLESS, Admitted, Gate, Latch, Question, Refused, Resumed, Source
-from robots.safety.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, Step, StopSequence, refuses
-from robots.skills import STOP, Call, Skill, skills_of
+from robots.safety.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, StopSequence, StopStep, refuses
+from robots.skills import STOP, Skill, SkillCall, skills_of
 from robots.transport.packet import WILL
 from robots.vda5050.messages import (
     ActionScope,
@@ -155,7 +155,7 @@ class Robot:
 
     # What is asked --------------------------------------------------------------------------------------------------
 
-    def call(self, call: Call, now: float) -> Admitted | Question | Refused:
+    def call(self, call: SkillCall, now: float) -> Admitted | Question | Refused:
         """Carry out a call of the model, if the gate admits it."""
         if call.skill == STOP:
             self.stop("the model asked for it", now)
@@ -221,7 +221,7 @@ class Robot:
         wills = isinstance(command, InstantActions) and all(a.action_id.startswith(WILL) for a in command.actions)
         if kinds <= HARMLESS or wills or self.gate.latch is Latch.STOPPED:
             return
-        if kinds <= set(Step):
+        if kinds <= set(StopStep):
             self.stop("another program stopped the robot", now)
             return
         first = self.gate.latch is None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from robots.events import Event
     from robots.safety.gate import Admitted, Question, Refused, Resumed, Source
     from robots.site import Site
-    from robots.skills import Call
+    from robots.skills import SkillCall
     from robots.transport.mqtt import Broker
     from robots.vda5050.codec import Address, Codec
 
@@ -49,10 +49,10 @@ class RobotSession:
         """How many messages of the robot were no VDA 5050."""
 
     def new_id(self) -> str:
-        """Return a fresh identifier, for a `Call`."""
+        """Return a fresh identifier, for a `SkillCall`."""
         return self.robot.new_id()
 
-    def call(self, call: Call) -> Admitted | Question | Refused:
+    def call(self, call: SkillCall) -> Admitted | Question | Refused:
         """Carry out a call of the model, if the gate admits it."""
         return self._now(lambda now: self.robot.call(call, now))
 

@@ -46,7 +46,7 @@ class Place(_Section):
         return self.x, self.y
 
 
-class Limits(_Section):
+class SiteLimits(_Section):
     """What the gate lets pass; the defaults suit a small indoor robot moved by voice."""
 
     max_speed_m_s: Annotated[float, Field(gt=0, le=2)] = 0.5
@@ -86,7 +86,7 @@ class Site(_Section):
     places: Annotated[dict[PlaceName, Place], Field(min_length=1, max_length=256)]
     waypoints: Annotated[tuple[tuple[Metres, Metres], ...], Field(max_length=256)] = ()
     """Points to bend at where there is no straight way between two places."""
-    limits: Limits = Limits()
+    limits: SiteLimits = SiteLimits()
 
     @model_validator(mode="after")
     def _places_lie_inside(self) -> Site:

@@ -89,7 +89,7 @@ class Skill:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SkillCall:
     """A skill that the model asks for."""
 
     call_id: str
@@ -148,8 +148,8 @@ def sentences(skills: Mapping[str, Skill], site: Site) -> str:
 
 
 def parts(
-    call: Call, skills: Mapping[str, Skill], new_id: Callable[[], str], previous: Call | None = None
-) -> list[Call]:
+    call: SkillCall, skills: Mapping[str, Skill], new_id: Callable[[], str], previous: SkillCall | None = None
+) -> list[SkillCall]:
     """Return the calls that a model's call stands for, in order.
 
     `previous` is the model's call right before it, for the same request: a load that was just picked up is not picked
@@ -165,13 +165,13 @@ def parts(
     way = [(_PICK, origin), (_DROP, call.arguments[_TO])]
     if previous is not None and previous.skill == _PICK and origin in {HERE, previous.arguments.get(PLACE, HERE)}:
         del way[0]
-    return [Call(new_id(), skill, {PLACE: place}, call.epoch) for skill, place in way]
+    return [SkillCall(new_id(), skill, {PLACE: place}, call.epoch) for skill, place in way]
 
 
-def senseless(calls: Sequence[Call], skills: Mapping[str, Skill]) -> str:
+def senseless(calls: Sequence[SkillCall], skills: Mapping[str, Skill]) -> str:
     """Say what makes no sense in a model's calls for one request, taken together; nothing where they can be meant."""
     here, picked_at, emptied, last = HERE, "", False, ""
-    previous: Call | None = None
+    previous: SkillCall | None = None
     for call in calls:
         for part in parts(call, skills, lambda: "", previous):
             place = str(part.arguments.get(PLACE, HERE))
@@ -209,7 +209,7 @@ def call_schema(skills: Mapping[str, Skill]) -> Schema:
     }
 
 
-def read_call(text: str, call_id: str, epoch: int, skills: Mapping[str, Skill]) -> Call:
+def read_call(text: str, call_id: str, epoch: int, skills: Mapping[str, Skill]) -> SkillCall:
     """Read one call from JSON.
 
     Raises:
@@ -222,12 +222,12 @@ def read_call(text: str, call_id: str, epoch: int, skills: Mapping[str, Skill]) 
         raise BadCall("the call is not JSON") from None
     if not isinstance(data, dict) or data.keys() != {"skill", "arguments"}:
         raise BadCall('a call has exactly the keys "skill" and "arguments"')
-    call = Call(call_id, str(data["skill"]), data["arguments"], epoch)
+    call = SkillCall(call_id, str(data["skill"]), data["arguments"], epoch)
     check_arguments(call, skills)
     return call
 
 
-def check_arguments(call: Call, skills: Mapping[str, Skill]) -> None:
+def check_arguments(call: SkillCall, skills: Mapping[str, Skill]) -> None:
     """Check a call against its skill's schema.
 
     Raises:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from robots.geometry import Point
-    from robots.site import Limits
+    from robots.site import SiteLimits
 
 
 @dataclass(slots=True)
@@ -65,11 +65,11 @@ class World:
         pose = self.state.agv_position if self.state else None
         return (pose.x, pose.y) if pose and pose.position_initialized else None
 
-    def unfit(self, now: float, limits: Limits) -> str | None:
+    def unfit(self, now: float, limits: SiteLimits) -> str | None:
         """Return why the robot cannot be commanded to move now, or None."""
         return next(self._obstacles(now, limits), None)
 
-    def _obstacles(self, now: float, limits: Limits) -> Iterator[str]:
+    def _obstacles(self, now: float, limits: SiteLimits) -> Iterator[str]:
         if not self.linked:
             yield "there is no connection to the broker"
         if self.denied:

@@ -164,7 +164,7 @@ class Controls:
         return not self.muted and (self.talking or not self.push_to_talk)
 
 
-class Desk:
+class AudioIO:
     """The sound card as a listener of a playout: hands out sound ahead, and accounts for what really went out."""
 
     def __init__(self, card: SoundCard, rate: int, options: DeviceOptions) -> None:
@@ -225,7 +225,7 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class DeskOptions:
     """What the command line asks for."""
 
     timeline_file: Path | None
@@ -236,7 +236,9 @@ class Live:
     """Whether replies may command the robot of the settings."""
 
 
-async def run(settings: Settings, live: Live, shown: Callable[[Controls], AbstractAsyncContextManager[Screen]]) -> None:
+async def run(
+    settings: Settings, live: DeskOptions, shown: Callable[[Controls], AbstractAsyncContextManager[Screen]]
+) -> None:
     """Talk over the sound card until the user ends it; then show how prompt it was.
 
     Raises:
@@ -294,9 +296,9 @@ class LiveTalk:
         self._frames = 0
         self._ticked = time.monotonic()
         self._voice = OwnVoice()
-        self.entries: deque[timeline.Entry] = deque(maxlen=_KEPT)
+        self.entries: deque[timeline.TimelineEntry] = deque(maxlen=_KEPT)
         """What latencies are measured by, the newest."""
-        self._desk: Desk | None = None
+        self._desk: AudioIO | None = None
 
     @property
     def now_s(self) -> float:
@@ -322,7 +324,7 @@ class LiveTalk:
         holds = []
         if settings.loop.mode == "async":
             holds = [await synthesizer.synthesize(phrase) for phrase in HOLDING_PHRASES]
-        desk = self._desk = Desk(card, synthesizer.rate, settings.devices)
+        desk = self._desk = AudioIO(card, synthesizer.rate, settings.devices)
         speaker = Speaker(synthesizer, desk.playout, settings.voice)
         body = self._body
         if body is not None:
@@ -356,7 +358,7 @@ class LiveTalk:
             self._controls.stop = partial(_stop, session, body)
             await self._converse(card, desk, session, ears)
 
-    async def _converse(self, card: SoundCard, desk: Desk, session: Session, ears: Ears) -> None:
+    async def _converse(self, card: SoundCard, desk: AudioIO, session: Session, ears: Ears) -> None:
         async with asyncio.TaskGroup() as group:
             conversation = group.create_task(session.run(), name="conversation")
             running = [group.create_task(self._live(card, desk, session), name="sound")]
@@ -371,7 +373,7 @@ class LiveTalk:
             await ears.close()
             await conversation
 
-    async def _live(self, card: SoundCard, desk: Desk, session: Session) -> None:
+    async def _live(self, card: SoundCard, desk: AudioIO, session: Session) -> None:
         async for block in card.captured():
             for clean in desk.hear(block):
                 self._frames += 1
@@ -385,7 +387,7 @@ class LiveTalk:
         if isinstance(event, timeline.AudioOut):
             self._voice.said(event.text, event.end_ms / 1000)
         if isinstance(event, _MEASURED):
-            self.entries.append(timeline.Entry(t_ms, event))
+            self.entries.append(timeline.TimelineEntry(t_ms, event))
         self._screen.show(t_ms, event)
         for file in (self._log, self._saved):
             if file is not None:

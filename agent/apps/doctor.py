@@ -24,7 +24,7 @@ from agent.robot.access import look
 from reasoning.errors import ReasoningError, StoreError
 from reasoning.prompting.script import FAMILIES, family_of
 from reasoning.store.catalogue import CATALOGUE
-from reasoning.store.store import State
+from reasoning.store.store import StoreState
 from robots.errors import RobotInputError
 from robots.options import RobotOptions
 
@@ -238,9 +238,9 @@ def _models(options: ModelOptions, store: Store) -> Iterator[Finding]:
         except StoreError as error:
             yield Finding(what, Verdict.BAD, str(error), "set models.cache_dir to a folder of yours")
             continue
-        if state is State.VERIFIED:
+        if state is StoreState.VERIFIED:
             yield Finding(what, Verdict.GOOD, state)
-        elif state is State.UNVERIFIED:
+        elif state is StoreState.UNVERIFIED:
             yield Finding(
                 what, Verdict.NOTE, state, f"it is checked at its first use; or: descant models verify {name}"
             )
@@ -251,7 +251,7 @@ def _models(options: ModelOptions, store: Store) -> Iterator[Finding]:
 def _turn(options: ModelOptions, store: Store) -> Iterator[Finding]:
     if options.turn in CATALOGUE:
         state = store.status(options.turn).state
-        good = state in {State.VERIFIED, State.UNVERIFIED}
+        good = state in {StoreState.VERIFIED, StoreState.UNVERIFIED}
         mend = "" if good else f"words and silence end a turn without it; or: descant models pull {options.turn}"
         yield Finding(f"turn {options.turn}", Verdict.GOOD if good else Verdict.NOTE, state, mend)
 

@@ -26,7 +26,7 @@ def shown(console: Console | None = None) -> Iterator[Callable[[Progress], None]
     """Show what the store reports while the block runs."""
     console = console or Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines(console)
+        yield _ProgressLines(console)
         return
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Bars(*columns, console=console) as bars:
@@ -54,7 +54,7 @@ class _Bars:
         self._bars.update(self._tasks[key], completed=progress.done)
 
 
-class _Lines:
+class _ProgressLines:
     """One line for each tenth of a file."""
 
     def __init__(self, console: Console) -> None:

@@ -49,7 +49,7 @@ _TAIL_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class RecordingOptions:
     """What the command line asks for."""
 
     input_file: Path
@@ -64,7 +64,7 @@ class Talk:
     """Whether replies may command the robot of the settings."""
 
 
-async def run(settings: Settings, talk: Talk) -> None:
+async def run(settings: Settings, talk: RecordingOptions) -> None:
     """Play the recording, write what is heard, show what happens and how prompt it was."""
     recording = read_wav(talk.input_file)
     check_writable(talk.output_file)
@@ -87,11 +87,11 @@ async def converse(
     *,
     files: Files,
     settings: Settings,
-    talk: Talk,
+    talk: RecordingOptions,
     display: Display,
-) -> list[timeline.Entry]:
+) -> list[timeline.TimelineEntry]:
     """Hold one conversation with a recording, in real time; give everything that happened."""
-    entries: list[timeline.Entry] = []
+    entries: list[timeline.TimelineEntry] = []
     async with AsyncExitStack() as stack:
         ears, synthesizer = await stack.enter_async_context(open_speech(files, settings, engine))
         asynchronous = settings.loop.mode == "async"
@@ -104,7 +104,7 @@ async def converse(
 
         def emit(event: timeline.Event) -> None:
             t_ms = (time.monotonic() - start) * 1000
-            entries.append(timeline.Entry(t_ms, event))
+            entries.append(timeline.TimelineEntry(t_ms, event))
             display.show(t_ms, event)
             for file in (log, saved):
                 if file is not None:

@@ -51,7 +51,7 @@ def address(server: str, extensions: str = "") -> str:
     return f"{schemes[parts.scheme]}://{parts.netloc}{path}/realtime?{query}"
 
 
-class Wire:
+class RemoteSocket:
     """An open session."""
 
     def __init__(self, socket: ClientConnection, server: str) -> None:
@@ -79,7 +79,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def connected(server: str, key: str | None, extensions: str = "") -> AsyncIterator[Wire]:
+async def connected(server: str, key: str | None, extensions: str = "") -> AsyncIterator[RemoteSocket]:
     """Open a session, and close it at the end.
 
     Raises:
@@ -102,7 +102,7 @@ async def connected(server: str, key: str | None, extensions: str = "") -> Async
         told = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
         raise ServerUnreachable(f"{server}: nobody answers ({told}); start one with: descant serve") from None
     async with socket:
-        yield Wire(socket, server)
+        yield RemoteSocket(socket, server)
 
 
 def failure(event: Event) -> str | None:

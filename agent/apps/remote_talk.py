@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
 
-    from agent.apps.remote import Event, Wire
+    from agent.apps.remote import Event, RemoteSocket
     from audio.clock import Pcm, Sound
     from audio.io.wav import WavReader
     from audio.messages import PlayoutEvent
@@ -49,7 +49,7 @@ _LOUDEST: Final = 32_767
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RemotePlace:
     """What the command line asks for."""
 
     server: str
@@ -204,7 +204,7 @@ def _ms(sample: int) -> float:
     return sample * 1000 / WIRE_RATE
 
 
-async def run_recording(place: Place, recording_file: Path, output_file: Path, max_seconds: float) -> None:
+async def run_recording(place: RemotePlace, recording_file: Path, output_file: Path, max_seconds: float) -> None:
     """Play a recording to the server in real time; write what a listener hears.
 
     Raises:
@@ -234,7 +234,7 @@ async def run_recording(place: Place, recording_file: Path, output_file: Path, m
     Console().print(f"answer: {output_file}", highlight=False, soft_wrap=True)
 
 
-async def run_live(place: Place, options: DeviceOptions) -> None:
+async def run_live(place: RemotePlace, options: DeviceOptions) -> None:
     """Talk over the sound card until Ctrl-C.
 
     Raises:
@@ -242,7 +242,7 @@ async def run_live(place: Place, options: DeviceOptions) -> None:
         ServerUnreachable: the server cannot be reached, or ends the session.
 
     """
-    from agent.apps.desktop import Desk  # noqa: PLC0415 - recordings need no sound card
+    from agent.apps.desktop import AudioIO  # noqa: PLC0415 - recordings need no sound card
     from audio.io.devices import SoundCard, library  # noqa: PLC0415 - the same
 
     said = Console().print
@@ -251,7 +251,7 @@ async def run_live(place: Place, options: DeviceOptions) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ended.set)
     async with connected(place.server, place.key, place.extensions) as wire, card:
-        desk = Desk(card, WIRE_RATE, options)
+        desk = AudioIO(card, WIRE_RATE, options)
         with ExitStack() as stack:
             talk = _Talk(wire, place, desk.playout, stack)
 
@@ -271,13 +271,13 @@ async def run_live(place: Place, options: DeviceOptions) -> None:
 class _Talk:
     """One conversation over an open session."""
 
-    def __init__(self, wire: Wire, place: Place, playout: Playout, stack: ExitStack) -> None:
+    def __init__(self, wire: RemoteSocket, place: RemotePlace, playout: Playout, stack: ExitStack) -> None:
         self._wire, self._place = wire, place
         self._display = stack.enter_context(displayed(Console()))
         self._log = stack.enter_context(timeline.Timeline(place.timeline_file)) if place.timeline_file else None
         self._resampler = Resampler(RATE, WIRE_RATE)
         self._start = time.monotonic()
-        self.entries: list[timeline.Entry] = []
+        self.entries: list[timeline.TimelineEntry] = []
         self.listener = Listener(playout, self._emit)
 
     async def run(self, play: Callable[[], Awaitable[None]]) -> None:
@@ -310,7 +310,7 @@ class _Talk:
 
     def _emit(self, event: timeline.Event) -> None:
         t_ms = (time.monotonic() - self._start) * 1000
-        self.entries.append(timeline.Entry(t_ms, event))
+        self.entries.append(timeline.TimelineEntry(t_ms, event))
         self._display.show(t_ms, event)
         if self._log is not None:
             self._log.write(t_ms, event)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServeOptions:
     """Where to serve, and who may come."""
 
     host: str
@@ -40,7 +40,7 @@ class Place:
     """Whether clients may command the robot of the settings."""
 
 
-async def run(settings: Settings, place: Place) -> None:
+async def run(settings: Settings, place: ServeOptions) -> None:
     """Serve until SIGTERM or SIGINT."""
     key = None if place.api_key_file is None else read_key(place.api_key_file)
     if key is None and not is_loopback(place.host):
@@ -83,7 +83,7 @@ async def _garage(settings: Settings) -> AsyncIterator[Garage]:
             await asyncio.wait([running])
 
 
-def _tls(place: Place) -> ssl.SSLContext | None:
+def _tls(place: ServeOptions) -> ssl.SSLContext | None:
     if place.tls_cert is None:
         if place.tls_key is not None:
             raise ConfigError(f"--tls-key {place.tls_key} needs the certificate, too: add --tls-cert FILE")

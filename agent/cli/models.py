@@ -63,18 +63,18 @@ def verify(context: typer.Context, names: Names = None) -> None:
     """Hash models anew; without names, all that are in the cache. A wrong file is set aside."""
     from agent.apps.progress import shown  # noqa: PLC0415 - `--help` must be quick
     from reasoning.store.catalogue import CATALOGUE  # noqa: PLC0415 - the same
-    from reasoning.store.store import State  # noqa: PLC0415 - the same
+    from reasoning.store.store import StoreState  # noqa: PLC0415 - the same
 
     options: ModelOptions = context.obj.load().settings.models
     store = open_store(options)
-    present = [name for name in CATALOGUE if store.status(name).state is not State.MISSING]
+    present = [name for name in CATALOGUE if store.status(name).state is not StoreState.MISSING]
     wrong: list[ModelStatus] = []
     for name in names or present:
         with shown() as progress:
             status = store.verify(name, progress)
-        mend = "" if status.state is State.VERIFIED else f"; `descant models pull {name}` mends it"
+        mend = "" if status.state is StoreState.VERIFIED else f"; `descant models pull {name}` mends it"
         typer.echo(f"{name}: {status.state}{mend}")
-        if status.state is State.DAMAGED:
+        if status.state is StoreState.DAMAGED:
             wrong.append(status)
     if not names and not present:
         typer.echo(f"no model is in {options.cache_dir}; `descant models pull` fetches those in use")

@@ -47,11 +47,11 @@ def run(
     """
     given = {"robot.map": site_map, "robot.broker": broker, "robot.address": robot, "models.llm": model}
     settings = _load(context, {**given, **engine_overrides(engine, server, api_key_file)})
-    from agent.robot.typed import Typed  # noqa: PLC0415 - torch is slow to import
+    from agent.robot.typed import TypedOptions  # noqa: PLC0415 - torch is slow to import
     from agent.robot.typed import run as carry_out  # noqa: PLC0415 - the same
 
     listen = request is None or sys.stdin.isatty()
-    typed = Typed((request,) if request else (), listen, confirmed, thoughts, seed)
+    typed = TypedOptions((request,) if request else (), listen, confirmed, thoughts, seed)
     if not asyncio.run(carry_out(settings, typed)):
         raise typer.Exit(1)
 
@@ -133,13 +133,15 @@ def simulate(
 ) -> None:
     """Be a robot on a small map, in two dimensions, with faults at will; Ctrl-C ends it."""
     options = _load(context, {"robot.map": site_map, "robot.broker": broker, "robot.address": robot}).robot
-    from robots.simulator.run import Run  # noqa: PLC0415 - see `stop`
+    from robots.simulator.run import SimulationOptions  # noqa: PLC0415 - see `stop`
     from robots.simulator.run import simulate as be_a_robot  # noqa: PLC0415 - the same
 
     asyncio.run(
         be_a_robot(
             options,
-            Run(start=start, speed=speed, faults=tuple(fault or ()), seed=seed, draw=draw, seconds=seconds),
+            SimulationOptions(
+                start=start, speed=speed, faults=tuple(fault or ()), seed=seed, draw=draw, seconds=seconds
+            ),
             lambda text: typer.echo(text, err=True),
         )
     )

@@ -50,6 +50,6 @@ def serve(
         "robot.map": site_map,
     }
     settings = invocation.load(overrides).settings
-    from agent.apps.serving import Place, run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
+    from agent.apps.serving import ServeOptions, run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
 
-    asyncio.run(run(settings, Place(host, port, api_key_file, tls_cert, tls_key, robot is not None)))
+    asyncio.run(run(settings, ServeOptions(host, port, api_key_file, tls_cert, tls_key, robot is not None)))

@@ -81,21 +81,26 @@ def talk(
         from agent.apps import remote_talk  # noqa: PLC0415 - websockets are slow to import, `--help` must be quick
 
         no_models_here(mode, model)
-        place = remote_talk.Place(realtime, server_key(api_key_file), timeline)
+        place = remote_talk.RemotePlace(realtime, server_key(api_key_file), timeline)
         if input_file is not None and output_file is not None:
             asyncio.run(remote_talk.run_recording(place, input_file, output_file, max_seconds))
         else:
             asyncio.run(remote_talk.run_live(place, settings.devices))
         return
     if input_file is not None and output_file is not None:
-        from agent.apps.recording import Talk, run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
+        from agent.apps.recording import RecordingOptions, run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
 
-        asyncio.run(run(settings, Talk(input_file, output_file, timeline, seed, max_seconds, save, robot is not None)))
+        asyncio.run(
+            run(
+                settings,
+                RecordingOptions(input_file, output_file, timeline, seed, max_seconds, save, robot is not None),
+            )
+        )
         return
-    from agent.apps.desktop import Live, lines  # noqa: PLC0415 - the same
+    from agent.apps.desktop import DeskOptions, lines  # noqa: PLC0415 - the same
     from agent.apps.desktop import run as run_live  # noqa: PLC0415 - the same
 
-    live = Live(timeline, seed, save, robot is not None)
+    live = DeskOptions(timeline, seed, save, robot is not None)
     if no_ui or not sys.stdout.isatty():
         asyncio.run(run_live(settings, live, lines))
         return

@@ -94,7 +94,7 @@ class Session:
         emit: Callable[[timeline.Event], None],
         turns: TurnOptions | None = None,
         on_stop: Callable[[str], None] | None = None,
-        on_call: Callable[[mind.Call], None] | None = None,
+        on_call: Callable[[mind.ToolCall], None] | None = None,
         on_turn: Callable[[heard.Words], str | None] | None = None,
     ) -> None:
         """Wire the parts.
@@ -122,7 +122,7 @@ class Session:
         """Whether the reply may be heard, and nobody has cut it."""
         self._cuts = 0
         """Replies that were silenced and whose loop does not know it yet."""
-        self._calls: list[mind.Call] = []
+        self._calls: list[mind.ToolCall] = []
         """Calls of a reply that may not be heard yet."""
         self._prompt = False
         """Whether a note waits for a reply that nobody asked for."""
@@ -204,7 +204,7 @@ class Session:
             self._speaker.say(event.text)
         elif isinstance(event, mind.Unsaid) and self._speaker.unsay(event.text):
             self._speaker.say(REPAIR)
-        elif isinstance(event, mind.Call):
+        elif isinstance(event, mind.ToolCall):
             self._calls.append(event)
             self._make_calls()
 

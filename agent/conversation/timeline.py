@@ -283,7 +283,7 @@ _OF_LOOP: Mapping[type[mind.LoopEvent], type[Event]] = {
     mind.Probe: Probe,
     mind.StateChanged: StateChanged,
     mind.ReplyText: ReplyText,
-    mind.Call: Called,
+    mind.ToolCall: Called,
     mind.Retracted: ReplyRetracted,
     mind.Unsaid: ReplyUnsaid,
     mind.HistoryDropped: HistoryDropped,
@@ -300,7 +300,7 @@ EVENTS: Mapping[str, type[Event]] = {kind.EVENT: kind for kind in get_args(Event
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TimelineEntry:
     """One line of a timeline."""
 
     t_ms: float
@@ -344,7 +344,7 @@ class Timeline:
         self.close()
 
 
-def read_timeline(path: Path) -> list[Entry]:
+def read_timeline(path: Path) -> list[TimelineEntry]:
     """Read a timeline.
 
     Raises:
@@ -359,11 +359,11 @@ def read_timeline(path: Path) -> list[Entry]:
     return [_parse(line, f"{path}:{number}") for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
-def _parse(line: str, where: str) -> Entry:
+def _parse(line: str, where: str) -> TimelineEntry:
     try:
         values = json.loads(line)
         t_ms, kind = float(values.pop("t_ms")), EVENTS[values.pop("event")]
-        return Entry(t_ms, kind(**values))
+        return TimelineEntry(t_ms, kind(**values))
     except json.JSONDecodeError as error:
         raise TimelineError(f"{where} is not JSON: {error.msg}.") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -390,7 +390,7 @@ class TurnLatency:
     """What ended the turn; empty when the timeline does not say."""
 
 
-def turn_latencies(entries: Iterable[Entry]) -> list[TurnLatency]:
+def turn_latencies(entries: Iterable[TimelineEntry]) -> list[TurnLatency]:
     """Measure every turn. What is heard belongs to the last turn that ended before it."""
     turns: list[tuple[TurnEnded, float, list[AudioOut], list[TurnDone]]] = []
     spoken_until: float | None = None

@@ -17,7 +17,7 @@ from reasoning.prompting.script import Script, family_of
 from reasoning.prompting.tokenizer import Tokenizer
 from reasoning.tools.grammar import Grammars
 from reasoning.vllm.engine import VllmEngine
-from reasoning.vllm.plan import Limits
+from reasoning.vllm.plan import ServerLimits
 from reasoning.vllm.servers import Servers
 
 if TYPE_CHECKING:
@@ -70,6 +70,6 @@ async def open_served(file: Path, settings: Settings) -> AsyncIterator[tuple[Vll
                 f"set engine.context to {model.context - 1} or less, or start them with --max-model-len {context + 1}"
             )
         await check_vocabulary(servers, tokenizer, file)
-        limits = Limits(context, settings.vllm.segment_tokens, tokenizer.vocab_size)
+        limits = ServerLimits(context, settings.vllm.segment_tokens, tokenizer.vocab_size)
         script = Script(tokenizer, family_of(f"{model.root} {model.name}"))
         yield VllmEngine(servers, limits, grammars=Grammars(tokenizer)), script

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from agent.conversation.turn_taking import Action
     from agent.realtime.hearing import SharedDecoder
     from agent.realtime.protocol.fields import AudioFormat
-    from agent.realtime.protocol.messages import Brief, Command
+    from agent.realtime.protocol.messages import Command, ResponseSpec
     from agent.realtime.protocol.protocol import Protocol
     from audio.messages import Clip
     from audio.options import EarsOptions, VoiceOptions
@@ -69,14 +69,14 @@ class House:
 class _Reply:
     """A reply in the making."""
 
-    brief: Brief
+    brief: ResponseSpec
     mouth: Mouth
     mind: Mind
     format: AudioFormat | None
     """Of its sound; None: it is written."""
     response_id: str | None = None
     """None: a wager, which nobody hears."""
-    calls: list[thinking.Call] = field(default_factory=list)
+    calls: list[thinking.ToolCall] = field(default_factory=list)
     usage: messages.Usage = field(default_factory=messages.Usage)
     spent: bool = False
     """Its tokens ran out."""
@@ -153,12 +153,12 @@ class Dialogue:
         await self._room.wait()
         for command in self._protocol.receive(event, self._clock()):
             match command:
-                case messages.Feed(sound):
+                case messages.FeedAudio(sound):
                     await self._hearing.feed(sound)
                 case messages.EndTurn(item_id):
                     await self._hearing.end_turn(item_id)
                     self._conversation = Conversation(self._conversation.options)
-                case messages.Forget():
+                case messages.ForgetInput():
                     await self._hearing.forget()
                     self._conversation = Conversation(self._conversation.options)
                     self._jobs.put_nowait(TakeBack())
@@ -183,7 +183,7 @@ class Dialogue:
 
     def _do(self, command: Command) -> None:
         match command:
-            case messages.Send(event):
+            case messages.SendEvent(event):
                 self._send(event)
             case messages.Respond() | messages.Note():
                 self._jobs.put_nowait(command)
@@ -233,13 +233,13 @@ class Dialogue:
             self._unsaid = event
             return
         self._conversation.interrupt()
-        self._happened(messages.SpeechStarted(self._ms(event.start)))
+        self._happened(messages.UserSpeechStarted(self._ms(event.start)))
 
     def _act(self, action: Action) -> None:
         if isinstance(action, Hear | Answer | Interrupt | HardStop) and self._unsaid is not None:
             # There are words that want the turn; the reply they were said over may have ended meanwhile.
             unsaid, self._unsaid = self._unsaid, None
-            self._happened(messages.SpeechStarted(self._ms(unsaid.start)))
+            self._happened(messages.UserSpeechStarted(self._ms(unsaid.start)))
         match action:
             case HardStop(phrase) if self._rider is not None:
                 self._rider.stop(phrase)
@@ -298,7 +298,7 @@ class Dialogue:
                 spoken = session.output_modalities == ["audio"]
                 self._begin(self._spoken(text), session.audio.output.format if spoken else None)
 
-    def _spoken(self, text: str) -> Brief:
+    def _spoken(self, text: str) -> ResponseSpec:
         """Put what is being said behind what was written."""
         brief = self._protocol.brief()
         return replace(brief, text=f"{brief.text}\n{text}".strip(), said=text.strip())
@@ -336,14 +336,14 @@ class Dialogue:
             self._call(reply, call)
         reply.mouth.open()
 
-    def _begin(self, brief: Brief, form: AudioFormat | None, words: str | None = None) -> _Reply:
+    def _begin(self, brief: ResponseSpec, form: AudioFormat | None, words: str | None = None) -> _Reply:
         reply = self._new_reply(brief, self._mind, form)
         reply.words = words
         self._reply = reply
         reply.task = self._group.create_task(self._make(reply), name="reply")
         return reply
 
-    def _new_reply(self, brief: Brief, mind: Mind, form: AudioFormat | None) -> _Reply:
+    def _new_reply(self, brief: ResponseSpec, mind: Mind, form: AudioFormat | None) -> _Reply:
         synthesizer = self._house.synthesizer
         outgoing = None if form is None else Outgoing(form, synthesizer.rate)
 
@@ -381,7 +381,7 @@ class Dialogue:
         except (ReasoningError, AudioError) as error:
             await reply.mouth.opened.wait()
             if reply.response_id is not None:
-                self._happened(messages.Failed(reply.response_id, str(error)))
+                self._happened(messages.ResponseFailed(reply.response_id, str(error)))
         finally:
             if speaking is not None:
                 speaking.cancel()
@@ -413,7 +413,7 @@ class Dialogue:
             case thinking.Unsaid():
                 # A client has the text already, and may have played it.
                 reply.mouth.say(REPAIR)
-            case thinking.Call():
+            case thinking.ToolCall():
                 if reply.response_id is None:
                     reply.calls.append(event)
                 else:
@@ -425,12 +425,12 @@ class Dialogue:
                 most = reply.brief.max_output_tokens
                 reply.spent = most is not None and tokens.get("writer", 0) >= most
 
-    def _call(self, reply: _Reply, call: thinking.Call) -> None:
+    def _call(self, reply: _Reply, call: thinking.ToolCall) -> None:
         assert reply.response_id is not None  # noqa: S101 - calls of a wager wait
         if self._rider is not None and self._rider.takes(call):
             return
         arguments = json.dumps(dict(call.arguments), ensure_ascii=False)
-        self._happened(messages.Called(reply.response_id, f"call_{call.id}", call.name, arguments))
+        self._happened(messages.FunctionCalled(reply.response_id, f"call_{call.id}", call.name, arguments))
 
     # --- time ---
 

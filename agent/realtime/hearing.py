@@ -27,7 +27,7 @@ from audio.messages import EarsEvent, HardEnd
 
 if TYPE_CHECKING:
     from agent.realtime.protocol.fields import SessionFields
-    from audio.hearing.transcriber import Decoder
+    from audio.hearing.transcriber import SpeechDecoder
     from audio.hearing.whisper import Hypothesis
     from audio.options import EarsOptions
 
@@ -63,7 +63,7 @@ Heard = EarsEvent | Partial | Decoded
 class SharedDecoder:
     """One loaded model for the transcribers of all clients; one decode at a time."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: SpeechDecoder) -> None:
         self._decoder, self._free = decoder, threading.Lock()
 
     def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:

@@ -12,16 +12,16 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from agent.realtime.protocol.messages import Turn
+from agent.realtime.protocol.messages import HistoryTurn
 from agent.realtime.protocol.wire import tools_of
 from reasoning.loop.loop import Loop
 from reasoning.prompting.script import Script
-from reasoning.tools.calls import Written
+from reasoning.tools.calls import WrittenCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from agent.realtime.protocol.messages import Brief, Invoked
+    from agent.realtime.protocol.messages import Invoked, ResponseSpec
     from agent.realtime.robot import Rider
     from reasoning.engine.contract import Engine
     from reasoning.events import LoopEvent
@@ -72,7 +72,7 @@ class Mind:
         self._loop: Loop | None = None
         self._temper: _Temper | None = None
         self._tools: tuple[Tool, ...] = ()
-        self._known: list[Turn] | None = []
+        self._known: list[HistoryTurn] | None = []
         """Turns that the loop has in its history; None: it was cut off while they were written."""
         self._open = ""
         """Words of the turn that the loop is in."""
@@ -88,17 +88,17 @@ class Mind:
     async def __aexit__(self, *_: object) -> None:
         await self._drop()
 
-    async def ready(self, brief: Brief) -> None:
+    async def ready(self, brief: ResponseSpec) -> None:
         """Get to the end of the conversation so far: what can be computed before anybody speaks, is."""
         await self._prepare(brief)
 
-    async def hear(self, brief: Brief) -> None:
+    async def hear(self, brief: ResponseSpec) -> None:
         """Take the words of the turn so far."""
         loop = await self._prepare(brief)
         self._open = brief.text
         await loop.hear(self._new(brief.text))
 
-    async def answer(self, brief: Brief) -> None:
+    async def answer(self, brief: ResponseSpec) -> None:
         """Reply. Cancel it to interrupt."""
         loop = await self._prepare(brief)
         self._open, self._answered, self._cut = brief.text, True, True
@@ -124,7 +124,7 @@ class Mind:
         if self._loop is not None:
             self._loop.playing(lead_s)
 
-    def tokens(self, brief: Brief) -> int:
+    def tokens(self, brief: ResponseSpec) -> int:
         """Count the tokens of what a reply is made from."""
         encode = self._brains.script.tokenizer.encode
         texts = [brief.instructions, brief.text, *(text for turn in brief.turns for text in (turn.user, turn.reply))]
@@ -135,7 +135,7 @@ class Mind:
         kept = "\n".join(self._kept)
         return text.removeprefix(kept).lstrip("\n") if kept else text
 
-    async def _prepare(self, brief: Brief) -> Loop:
+    async def _prepare(self, brief: ResponseSpec) -> Loop:
         """Bring the loop to where this brief begins."""
         temper = _Temper(brief.instructions, brief.effort, brief.max_output_tokens)
         turns = list(brief.turns)
@@ -148,13 +148,13 @@ class Mind:
             self._tools = tools
         return loop
 
-    def _all_tools(self, brief: Brief) -> tuple[Tool, ...]:
+    def _all_tools(self, brief: ResponseSpec) -> tuple[Tool, ...]:
         own = tools_of(brief.tools)
         names = {tool.name for tool in own}
         skills = () if self._robot is None else self._robot.tools
         return (*own, *(skill for skill in skills if skill.name not in names))
 
-    async def _follow(self, loop: Loop, turns: list[Turn], text: str) -> bool:
+    async def _follow(self, loop: Loop, turns: list[HistoryTurn], text: str) -> bool:
         """Go on with the loop that is there, if these turns follow from it."""
         known, self._known = self._known, None
         if known is None:
@@ -174,7 +174,7 @@ class Mind:
         self._known, self._answered = turns, False
         return True
 
-    async def _renew(self, temper: _Temper, turns: Sequence[Turn]) -> Loop:
+    async def _renew(self, temper: _Temper, turns: Sequence[HistoryTurn]) -> Loop:
         await self._drop()
         brains = self._brains
         session = await self._stack.enter_async_context(brains.engine.session())
@@ -206,14 +206,14 @@ class Mind:
             await stack.aclose()
 
 
-def _written(calls: Sequence[Invoked]) -> list[Written]:
+def _written(calls: Sequence[Invoked]) -> list[WrittenCall]:
     """Give calls as the model wrote them; a client's own may hold anything, and what is no object is left out."""
     found = []
     for call in calls:
         with suppress(ValueError):
             arguments = json.loads(call.arguments)
             if isinstance(arguments, dict):
-                found.append(Written(call.name, arguments))
+                found.append(WrittenCall(call.name, arguments))
     return found
 
 

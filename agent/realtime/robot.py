@@ -17,8 +17,8 @@ from agent.robot.controller import Hands
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agent.realtime.protocol.messages import Brief
-    from reasoning.events import Call
+    from agent.realtime.protocol.messages import ResponseSpec
+    from reasoning.events import ToolCall
     from reasoning.tools.calls import Tool
     from robots.session import RobotSession
 
@@ -85,14 +85,14 @@ class Rider:
         """Stop the robot: the user said so."""
         self._garage.stop(f"the user said {phrase!r}")
 
-    def takes(self, call: Call) -> bool:
+    def takes(self, call: ToolCall) -> bool:
         """Carry out a call, if it is one of the robot's skills."""
         if self._hands is None or all(call.name != tool.name for tool in self.tools):
             return False
         self._hands.called(call)
         return True
 
-    def heard(self, brief: Brief) -> str | None:
+    def heard(self, brief: ResponseSpec) -> str | None:
         """Take what the user said or wrote; give what is to be answered, None where it needs no reply.
 
         What a function or the system told answers no question of the robot's, whatever words are in it.

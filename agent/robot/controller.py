@@ -22,7 +22,7 @@ from reasoning.tools.calls import Tool
 from robots.events import Happening
 from robots.robot import QUEUE
 from robots.safety.gate import ANSWER_WITHIN_S, Admitted, Question, Refused, Resumed, Source
-from robots.skills import STOP, Call, offered, parts, senseless, sentences
+from robots.skills import STOP, SkillCall, offered, parts, senseless, sentences
 from robots.vda5050.messages import ActionScope
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agent.conversation.session import Session
     from audio.messages import Words
     from reasoning import events as mind
-    from reasoning.tools.calls import Written
+    from reasoning.tools.calls import WrittenCall
     from robots.events import Event
     from robots.session import RobotSession
     from robots.site import Site
@@ -91,9 +91,9 @@ class Hands:
         self._doubted_at = 0.0
         self._known = False
         """Whether a place was named in this conversation."""
-        self._previous: Call | None = None
+        self._previous: SkillCall | None = None
         """What the mind called last in this turn."""
-        self._held: deque[Call] = deque()
+        self._held: deque[SkillCall] = deque()
         """Calls behind one that waits for the user's yes: they keep their order."""
         self.undone = 0
         """Calls that were refused, and tasks that failed or whose outcome is unknown."""
@@ -213,14 +213,14 @@ class Hands:
 
     # --- what the mind does ---
 
-    def called(self, call: mind.Call) -> None:
+    def called(self, call: mind.ToolCall) -> None:
         """Carry out a call of the mind, if the gate lets it pass; a stop at once, others in their order."""
         self._show("calls", f"{call.name}({_listed(call.arguments)})")
         if call.name == STOP:
             self._question = self._doubt = None
             self._held.clear()
         # The mind counts its calls by conversation; the gate remembers them for good.
-        asked = Call(self._robot.new_id(), call.name, dict(call.arguments), self._epoch)
+        asked = SkillCall(self._robot.new_id(), call.name, dict(call.arguments), self._epoch)
         previous, self._previous = self._previous, asked
         for part in parts(asked, self._robot.robot.skills, self._robot.new_id, previous):
             if self._question is not None and len(self._held) < QUEUE:
@@ -228,7 +228,7 @@ class Hands:
             elif not self._carry_out(part):
                 return
 
-    def _carry_out(self, call: Call) -> bool:
+    def _carry_out(self, call: SkillCall) -> bool:
         """Put a call to the gate; False where it is refused."""
         verdict = self._robot.call(call)
         match verdict:
@@ -337,8 +337,8 @@ def tools_of(skills: Mapping[str, Skill], site: Site) -> list[Tool]:
     """Give the mind's tools for a robot's skills."""
     places = frozenset(site.places)
 
-    def objection(calls: Sequence[Written]) -> str:
-        return senseless([Call("", call.name, call.arguments, 0) for call in calls], skills)
+    def objection(calls: Sequence[WrittenCall]) -> str:
+        return senseless([SkillCall("", call.name, call.arguments, 0) for call in calls], skills)
 
     return [
         Tool(

@@ -43,7 +43,7 @@ _PAUSE_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Typed:
+class TypedOptions:
     """What the command line asks for."""
 
     requests: tuple[str, ...]
@@ -56,7 +56,7 @@ class Typed:
     seed: int
 
 
-async def run(settings: Settings, typed: Typed) -> bool:
+async def run(settings: Settings, typed: TypedOptions) -> bool:
     """Carry out typed requests; return whether everything that was begun was done."""
     site_of(settings.robot)
     with shown() as progress:
@@ -64,11 +64,11 @@ async def run(settings: Settings, typed: Typed) -> bool:
     async with open_engine(files.llm, settings) as (engine, script), commanded(settings.robot) as robot:
         await until_ready(robot)
         screen = Lines(Console(highlight=False), thoughts=typed.thoughts)
-        talk = Talk(robot, screen, typed)
+        talk = TypedConversation(robot, screen, typed)
         return await talk.hold(engine, script, settings)
 
 
-class Screen(Protocol):
+class TypedScreen(Protocol):
     """Shows to a person what happens."""
 
     def show(self, who: str, text: str) -> None:
@@ -109,10 +109,10 @@ class Lines:
         self.think("\n")
 
 
-class Talk:
+class TypedConversation:
     """Typed turns, notes of the robot, and the replies to both; one reply at a time."""
 
-    def __init__(self, robot: RobotSession, screen: Screen, typed: Typed) -> None:
+    def __init__(self, robot: RobotSession, screen: TypedScreen, typed: TypedOptions) -> None:
         self._robot, self._screen, self._typed = robot, screen, typed
         self._hands = Hands(robot, self, screen.show)
         self._stops = StopPhrases(TurnOptions().stop_phrases)
@@ -150,7 +150,7 @@ class Talk:
                 self._screen.end_thoughts()
                 self._said.append(REPAIR)
                 self._screen.show("says", REPAIR)
-            case mind.Call():
+            case mind.ToolCall():
                 self._screen.end_thoughts()
                 self._hands.called(event)
             case mind.TurnDone():

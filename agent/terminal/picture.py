@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from rich.text import Text
 
 from agent.conversation import timeline
-from agent.conversation.timeline import Entry, turn_latencies
+from agent.conversation.timeline import TimelineEntry, turn_latencies
 
 if TYPE_CHECKING:
     from agent.conversation.timeline import Event, TurnLatency
@@ -91,7 +91,7 @@ class Picture:
         self._lines: deque[_Said] = deque(maxlen=_KEPT)
         self._committed = self._tentative = ""
         self._paused_ms: float | None = None
-        self._entries: deque[Entry] = deque(maxlen=_MEASURED)
+        self._entries: deque[TimelineEntry] = deque(maxlen=_MEASURED)
 
     def show(self, t_ms: float, event: Event) -> None:
         """Take an event."""
@@ -172,7 +172,7 @@ class Picture:
 
     def _measure(self, t_ms: float, event: Event) -> None:
         if isinstance(event, timeline.SpeechStopped | timeline.TurnEnded | timeline.AudioOut | timeline.TurnDone):
-            self._entries.append(Entry(t_ms, event))
+            self._entries.append(TimelineEntry(t_ms, event))
             if isinstance(event, timeline.AudioOut):
                 self.latency = next(reversed(turn_latencies(self._entries)), None)
 

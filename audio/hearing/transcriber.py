@@ -42,7 +42,7 @@ _AFTER_SPEECH: Final = samples_of(150)
 """Sound kept after the last sample of speech: quiet last consonants."""
 
 
-class Decoder(Protocol):
+class SpeechDecoder(Protocol):
     """Turns sound into words, in the calling thread."""
 
     def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:
@@ -62,7 +62,7 @@ class Judge(Protocol):
         ...
 
 
-class _Turn:
+class _HeardTurn:
     """What is known about the turn that is being heard."""
 
     def __init__(self, number: int, origin: int, sound: Sound) -> None:
@@ -99,7 +99,7 @@ class Transcriber:
         self,
         model_dir: Path,
         options: EarsOptions,
-        load: Callable[[Path, EarsOptions], Decoder] = WhisperDecoder,
+        load: Callable[[Path, EarsOptions], SpeechDecoder] = WhisperDecoder,
         judge: Callable[[], Judge | None] = lambda: None,
     ) -> None:
         """`judge` loads what tells by ear whether a turn is finished, if there is such a model."""
@@ -108,7 +108,7 @@ class Transcriber:
         self._load = load
         self._load_judge = judge
         self._judge: Judge | None = None
-        self._turn = _Turn(0, 0, np.zeros(0, np.float32))
+        self._turn = _HeardTurn(0, 0, np.zeros(0, np.float32))
         self.expected = ""
         """Sentences with words that are likely to be said, such as names of places."""
         self.last_decode_s = 0.0
@@ -143,7 +143,7 @@ class Transcriber:
 
     def start_turn(self, turn: int, origin: int, sound: Sound) -> None:
         """Begin a turn with sound that starts at sample `origin`. Forgets the turn before."""
-        self._turn = _Turn(turn, origin, sound)
+        self._turn = _HeardTurn(turn, origin, sound)
 
     def feed(self, sound: Sound) -> None:
         """Append sound to the turn."""
@@ -172,7 +172,7 @@ class Transcriber:
         """
         return self._final(self._turn, end)
 
-    async def _final(self, turn: _Turn, end: int) -> Words:
+    async def _final(self, turn: _HeardTurn, end: int) -> Words:
         async with self._busy:
             await self._settle_long(turn)
             sound = turn.sound()[: max(0, end + _AFTER_SPEECH - turn.origin)]
@@ -193,7 +193,7 @@ class Transcriber:
         """Decode a short stretch at once, beside whatever else is being decoded."""
         return await asyncio.get_running_loop().run_in_executor(self._spotter, self._decoder.spot, sound)
 
-    async def _settle_long(self, turn: _Turn) -> None:
+    async def _settle_long(self, turn: _HeardTurn) -> None:
         while len(sound := turn.sound()) > _WINDOW:
             cut = _quietest(sound[:_WINDOW])
             heard = await self._decode(sound[:cut], final=True)

@@ -21,7 +21,7 @@ _WORD_END: Final = re.compile(r"\S(?=\s|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """One clip of a reply."""
 
     clip: int
@@ -40,12 +40,12 @@ class Ledger:
     """The clips of one reply, in the order in which they are played."""
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self._entries: list[LedgerEntry] = []
         self._played = 0
 
     def add(self, clip: int, text: str, samples: int, kind: Kind) -> None:
         """Enter a clip that was queued for the listener."""
-        self._entries.append(Entry(clip, text, samples, kind))
+        self._entries.append(LedgerEntry(clip, text, samples, kind))
 
     def played(self, samples: int) -> None:
         """Tell how many samples of all clips together were played. Nothing can be unheard: less is ignored."""
@@ -70,13 +70,13 @@ class Ledger:
         parts = self._heard_lengths()
         heard = "".join(text[:length] for text, length in parts)
         unheard = "".join(text[length:] for text, length in parts)
-        self._entries = [Entry(0, heard, self._played, "content")] if heard else []
+        self._entries = [LedgerEntry(0, heard, self._played, "content")] if heard else []
         self._played = self.queued_samples
         return heard, unheard
 
     def drop(self, clips: Collection[int]) -> str:
         """Forget what was not heard of these clips, and mark where they break off; return what was heard of them."""
-        heard, left, kept = [], self._played, list[Entry]()
+        heard, left, kept = [], self._played, list[LedgerEntry]()
         for entry in self._entries:
             part = min(left, entry.samples)
             left -= part

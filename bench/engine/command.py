@@ -16,7 +16,7 @@ from agent.config.invocation import open_store
 from agent.errors import BadQuestion
 from bench.engine.cases import CONTEXTS, Course
 from bench.engine.figures import Figures
-from bench.engine.measure import COMPILED, EAGER, LLAMA_CPP, Measured, Wanted, command_of, measure
+from bench.engine.measure import COMPILED, EAGER, LLAMA_CPP, Measured, MeasurementRequest, command_of, measure
 from bench.engine.show import draw, show
 from bench.plots import require
 from bench.report import Report
@@ -31,7 +31,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class EngineBenchOptions:
     """What the command line asks for."""
 
     against: str | None
@@ -50,7 +50,7 @@ class Options:
     plot: Path | None
 
 
-def run(invocation: Invocation, overrides: Mapping[str, object], options: Options) -> None:
+def run(invocation: Invocation, overrides: Mapping[str, object], options: EngineBenchOptions) -> None:
     """Run the benchmark and tell its outcome."""
     console, progress_console = Console(), Console(stderr=True)
     settings = invocation.load(overrides).settings
@@ -59,7 +59,7 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Option
     course = _course(options)
     with shown() as progress:
         file = open_store(settings.models).language_model(settings.models.llm, progress)
-    wanted = Wanted(
+    wanted = MeasurementRequest(
         model=file,
         threads=settings.engine.threads,
         course=course,
@@ -127,13 +127,13 @@ async def _to_its_end(
     return failure
 
 
-def _contenders(options: Options) -> list[str]:
+def _contenders(options: EngineBenchOptions) -> list[str]:
     if options.against not in (None, LLAMA_CPP):
         raise BadQuestion(f"--vs {options.against}: there is only {LLAMA_CPP} to compare with.")
     return [COMPILED, EAGER, *([LLAMA_CPP] if options.against else [])]
 
 
-def _course(options: Options) -> Course:
+def _course(options: EngineBenchOptions) -> Course:
     if options.quick:
         return Course(contexts=CONTEXTS[:2], steps=4, repeats=1)
     if options.contexts is None:

@@ -30,7 +30,7 @@ LONGEST_PREFILL = 512
 MOST_STREAMS = 8
 
 
-class Batch:
+class LlamaBatch:
     """Tokens for one call of `llama_decode`."""
 
     def __init__(self, size: int) -> None:
@@ -48,7 +48,7 @@ class Batch:
         return self.batch
 
 
-class Context:
+class LlamaContext:
     """A context of llama.cpp for some sequences, each with a cache of its own."""
 
     def __init__(self, model: Any, threads: int, tokens: int, sequences: int, *, flash: bool) -> None:  # noqa: ANN401
@@ -63,7 +63,7 @@ class Context:
         if not self.context:
             raise MemoryError("llama.cpp could not make a context")
         self._memory = lib.llama_get_memory(self.context)
-        self._batch, self._sequences = Batch(BATCH), sequences
+        self._batch, self._sequences = LlamaBatch(BATCH), sequences
         self._vocabulary = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model))
         self._draw = random.Random(1)
         self.length = 0
@@ -88,7 +88,7 @@ class Context:
         lib.llama_memory_seq_rm(self._memory, 0, self.length, -1)
         return taken
 
-    def take(self, shorter: Context) -> None:
+    def take(self, shorter: LlamaContext) -> None:
         """Take the cache of a shorter context: reading it anew would take minutes."""
         size = lib.llama_state_seq_get_size(shorter.context, 0)
         state = (ctypes.c_uint8 * size)()
@@ -119,7 +119,7 @@ class Context:
         return self._draw.randrange(self._vocabulary)
 
 
-class Bench:
+class LlamaBench:
     """A loaded model, a context for one sequence at each length, and one for many."""
 
     def __init__(self, request: dict[str, Any]) -> None:
@@ -130,8 +130,8 @@ class Bench:
         if not self.model:
             raise RuntimeError(f"llama.cpp could not load {request['model']}")
         self.threads, self.flash = request["threads"], True
-        self.contexts: dict[tuple[int, int], Context] = {}
-        first = Context(self.model, self.threads, 256, 1, flash=True)
+        self.contexts: dict[tuple[int, int], LlamaContext] = {}
+        first = LlamaContext(self.model, self.threads, 256, 1, flash=True)
         self.load_s = perf_counter() - start
         self.first_token_s = first.prefill(1)
         first.close()
@@ -145,7 +145,7 @@ class Bench:
         """Take the kind of attention that decodes faster on this machine."""
         tried: dict[str, float] = {}
         for name, flash in (("flash", True), ("plain", False)):
-            context = Context(self.model, self.threads, TRIED_TOKENS + 64, 1, flash=flash)
+            context = LlamaContext(self.model, self.threads, TRIED_TOKENS + 64, 1, flash=flash)
             context.reach(TRIED_TOKENS)
             tried[name] = statistics.median(context.decode(1, 4) for _ in range(5))
             context.close()
@@ -158,10 +158,10 @@ class Bench:
         context = self._context(length, 1 if streams == 1 else MOST_STREAMS)
         return context.prefill(case["tokens"]) if case["kind"] == "prefill" else context.decode(streams, case["steps"])
 
-    def _context(self, length: int, sequences: int) -> Context:
+    def _context(self, length: int, sequences: int) -> LlamaContext:
         key = (length, sequences)
         if key not in self.contexts:
-            new = Context(self.model, self.threads, length + LONGEST_PREFILL, sequences, flash=self.flash)
+            new = LlamaContext(self.model, self.threads, length + LONGEST_PREFILL, sequences, flash=self.flash)
             shorter = [size for size, count in self.contexts if count == 1 and size < length]
             # A state fits contexts of as many sequences only.
             if sequences == 1 and shorter:
@@ -196,7 +196,7 @@ def serve() -> None:
         request = json.loads(requests.get())
         try:
             if request["do"] == "load":
-                bench = Bench(request)
+                bench = LlamaBench(request)
                 answer = bench.loaded()
             elif request["do"] == "choose":
                 answer = bench.choose()

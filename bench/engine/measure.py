@@ -44,7 +44,7 @@ _QUESTIONS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class MeasurementRequest:
     """What is to be measured."""
 
     model: Path
@@ -89,7 +89,7 @@ class Measured:
         return max(self.read_bytes_s, default=math.nan)
 
 
-async def measure(wanted: Wanted, measured: Measured, told: Callable[[str], None]) -> None:
+async def measure(wanted: MeasurementRequest, measured: Measured, told: Callable[[str], None]) -> None:
     """Run the whole benchmark and fill `measured`; `told` is given a line for each part.
 
     Raises:
@@ -111,12 +111,12 @@ async def measure(wanted: Wanted, measured: Measured, told: Callable[[str], None
     measured.read_bytes_s.append(read_speed(wanted.threads))
 
 
-def command_of(name: str, wanted: Wanted) -> list[str]:
+def command_of(name: str, wanted: MeasurementRequest) -> list[str]:
     """Give the command line of a contender."""
     return llama_cpp(wanted.llama_cpp_python) if name == LLAMA_CPP else embedded()
 
 
-async def _load(one: Contender, wanted: Wanted, folder: Path) -> dict[str, Any]:
+async def _load(one: Contender, wanted: MeasurementRequest, folder: Path) -> dict[str, Any]:
     return await one.ask(
         do="load",
         model=str(wanted.model.absolute()),
@@ -126,7 +126,9 @@ async def _load(one: Contender, wanted: Wanted, folder: Path) -> dict[str, Any]:
     )
 
 
-async def _load_all(wanted: Wanted, folders: dict[str, Path], measured: Measured, told: Callable[[str], None]) -> None:
+async def _load_all(
+    wanted: MeasurementRequest, folders: dict[str, Path], measured: Measured, told: Callable[[str], None]
+) -> None:
     """Load each contender as often as there are kinds; one that cannot run here leaves `folders`."""
     told("loading")
     for name, folder in list(folders.items()):
@@ -137,7 +139,7 @@ async def _load_all(wanted: Wanted, folders: dict[str, Path], measured: Measured
             del folders[name], measured.loads[name]
 
 
-async def _load_twice(wanted: Wanted, name: str, folder: Path, measured: Measured) -> None:
+async def _load_twice(wanted: MeasurementRequest, name: str, folder: Path, measured: Measured) -> None:
     """Load into an empty folder, then from what lies in it; llama.cpp keeps nothing, so it has warm loads only."""
     loads = measured.loads.setdefault(name, {})
     kinds = ("warm_s",) if name == LLAMA_CPP else ("cold_s", "warm_s")
@@ -150,7 +152,9 @@ async def _load_twice(wanted: Wanted, name: str, folder: Path, measured: Measure
             loads.setdefault("start_s", []).append(one.start_s)
 
 
-async def _run(wanted: Wanted, folders: dict[str, Path], measured: Measured, told: Callable[[str], None]) -> None:
+async def _run(
+    wanted: MeasurementRequest, folders: dict[str, Path], measured: Measured, told: Callable[[str], None]
+) -> None:
     async with AsyncExitStack() as stack:
         running: list[Contender] = []
         for name, folder in folders.items():
@@ -168,7 +172,7 @@ async def _run(wanted: Wanted, folders: dict[str, Path], measured: Measured, tol
 
 
 async def _run_rounds(
-    wanted: Wanted, running: Sequence[Contender], measured: Measured, told: Callable[[str], None]
+    wanted: MeasurementRequest, running: Sequence[Contender], measured: Measured, told: Callable[[str], None]
 ) -> None:
     course = wanted.course
 

@@ -70,7 +70,7 @@ def history_sizes(context: int) -> list[int]:
     return sizes
 
 
-class Conversation:
+class BenchConversation:
     """One session's blocks, laid out as the loop lays them out.
 
     What lies before a step is not read by the model but drawn: keys and values cost the same whatever they are, and
@@ -170,7 +170,7 @@ class Race:
                 self._news.set()
 
 
-class Bench:
+class EngineBench:
     """The engine, its conversations, and the ways to time them."""
 
     def __init__(self, request: dict[str, Any]) -> None:
@@ -182,13 +182,13 @@ class Bench:
         self.engine = TorchEngine(self.decoder, prefill_rows=self.options.prefill_rows, threads=self.options.threads)
         self.load_s = perf_counter() - start
         self.packed_bytes = sum(file.stat().st_size for file in packed.glob("*.pt"))
-        self._conversations: list[Conversation] = []
+        self._conversations: list[BenchConversation] = []
 
     async def loaded(self) -> dict[str, Any]:
         """Compute one token, so that weights that are only mapped are counted, and describe the model."""
         start = perf_counter()
         async with self.engine.session() as session:
-            await session.weigh([], self.script.prompt[:1], self.script.yes_no)
+            await session.score_choices([], self.script.prompt[:1], self.script.yes_no)
         config = self.decoder.config
         return {
             "load_s": self.load_s,
@@ -202,7 +202,7 @@ class Bench:
     async def run(self, case: Case) -> float:
         """Time one case once, in seconds."""
         while len(self._conversations) < case.sessions:
-            self._conversations.append(Conversation(self.engine, self.decoder.config.vocabulary))
+            self._conversations.append(BenchConversation(self.engine, self.decoder.config.vocabulary))
         match case.kind:
             case "prefill":
                 return await self._prefill(case)
@@ -277,7 +277,7 @@ class Bench:
             first = max(race.arrivals)
             session, writer = views[0]
             for _ in range(_PROBES):
-                verdict = await session.weigh(writer[:-1], self.script.need, self.script.yes_no)
+                verdict = await session.score_choices(writer[:-1], self.script.need, self.script.yes_no)
             # A reader that was late has its streams leave out a step, which may be the deciding one.
             await race.until(lambda: max(race.arrivals) >= verdict.step)
             last = min(step for step in race.arrivals if step >= verdict.step)
@@ -308,10 +308,10 @@ def peak_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
-async def _answer(request: dict[str, Any], bench: Bench | None) -> tuple[dict[str, Any], Bench | None]:
+async def _answer(request: dict[str, Any], bench: EngineBench | None) -> tuple[dict[str, Any], EngineBench | None]:
     match request["do"]:
         case "load":
-            bench = await asyncio.to_thread(Bench, request)
+            bench = await asyncio.to_thread(EngineBench, request)
             return await bench.loaded(), bench
         case "memory":
             return {"peak_bytes": peak_bytes()}, bench
@@ -337,7 +337,7 @@ async def _serve() -> None:
         os._exit(0)
 
     threading.Thread(target=listen, name="requests", daemon=True).start()
-    bench: Bench | None = None
+    bench: EngineBench | None = None
     print(json.dumps({"ready": True}), file=answers, flush=True)
     while True:
         try:

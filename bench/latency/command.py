@@ -18,7 +18,7 @@ from agent.models.assembly import find, open_embedded
 from audio.hearing.whisper import WhisperDecoder
 from audio.speaking.synthesizer import Synthesizer
 from bench.latency.dialogues import dialogues
-from bench.latency.latency import Exchange, Stage
+from bench.latency.latency import LatencyStage, SpokenExchange
 from bench.plots import require
 from bench.report import Report, Target
 from bench.statistics import percentile
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from agent.config.invocation import Invocation
     from agent.config.settings import Settings
     from agent.models.assembly import Files
-    from bench.latency.dialogues import Dialogue
+    from bench.latency.dialogues import SpokenDialogue
 
 _FIGURES: Final = {
     "first_sound_s": "first sound",
@@ -45,7 +45,7 @@ _FIGURES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class LatencyBenchOptions:
     """What the command line asks for."""
 
     count: int
@@ -53,7 +53,7 @@ class Options:
     plot: Path | None
 
 
-def run(invocation: Invocation, overrides: Mapping[str, object], options: Options) -> None:
+def run(invocation: Invocation, overrides: Mapping[str, object], options: LatencyBenchOptions) -> None:
     """Run the benchmark and tell its outcome."""
     settings = invocation.load(overrides).settings
     if options.plot:
@@ -71,7 +71,9 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Option
         raise ReportError("the benchmark was ended before its first exchange; let it run for a minute at least")
 
 
-def _tell(settings: Settings, options: Options, exchanges: Sequence[Exchange], speed: float | None) -> None:
+def _tell(
+    settings: Settings, options: LatencyBenchOptions, exchanges: Sequence[SpokenExchange], speed: float | None
+) -> None:
     console, results = Console(), summarise(exchanges)
     report = Report(
         "latency",
@@ -91,7 +93,7 @@ def _tell(settings: Settings, options: Options, exchanges: Sequence[Exchange], s
 class _Run:
     """Exchanges that were held so far; SIGINT or SIGTERM ends them after whatever is complete."""
 
-    exchanges: list[Exchange] = field(default_factory=list)
+    exchanges: list[SpokenExchange] = field(default_factory=list)
     speed: float | None = None
     """Real-time factor of the ears."""
 
@@ -102,7 +104,7 @@ class _Run:
             script = await dialogues(voice, count)
         self.speed = await asyncio.to_thread(_real_time_factor, settings, files, script)
         async with open_embedded(files.llm, settings.engine) as (engine, words):
-            stage = Stage(settings, files, engine, words)
+            stage = LatencyStage(settings, files, engine, words)
             for number, dialogue in enumerate(script, 1):
                 start = perf_counter()
                 self.exchanges.append(await stage.exchange(dialogue))
@@ -114,7 +116,7 @@ class _Run:
                 )
 
 
-def _real_time_factor(settings: Settings, files: Files, script: Sequence[Dialogue]) -> float:
+def _real_time_factor(settings: Settings, files: Files, script: Sequence[SpokenDialogue]) -> float:
     """Give seconds of a final decode per second of speech, with nothing else running."""
     decoder = WhisperDecoder(files.asr, settings.ears)
     sounds = [dialogue.sound for dialogue in script[:8]]
@@ -125,7 +127,7 @@ def _real_time_factor(settings: Settings, files: Files, script: Sequence[Dialogu
     return (perf_counter() - start) / (sum(map(len, sounds)) / 16_000)
 
 
-def summarise(exchanges: Sequence[Exchange]) -> dict[str, Any]:
+def summarise(exchanges: Sequence[SpokenExchange]) -> dict[str, Any]:
     """Give n and percentiles of every figure, and the counts of what went wrong."""
     figures: dict[str, Any] = {}
     for name in _FIGURES:
@@ -193,7 +195,7 @@ def _show(console: Console, results: Mapping[str, Any], speed: float | None) -> 
         console.print(f"memory {memory['first']:.0f} MB at first, {memory['last']:.0f} MB at last", highlight=False)
 
 
-def draw(exchanges: Sequence[Exchange], path: Path) -> None:
+def draw(exchanges: Sequence[SpokenExchange], path: Path) -> None:
     """Draw the share of turns that had sound, and content, by then.
 
     Raises:

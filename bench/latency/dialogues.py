@@ -46,7 +46,7 @@ _LEVEL: Final = 0.08
 
 
 @dataclass(frozen=True, slots=True)
-class Dialogue:
+class SpokenDialogue:
     """One exchange: a question, perhaps something over its reply."""
 
     kind: Kind
@@ -65,13 +65,13 @@ class Dialogue:
     """Whether the user listens to the end of the reply to what was said over the first one."""
 
 
-async def dialogues(voice: Synthesizer, count: int) -> list[Dialogue]:
+async def dialogues(voice: Synthesizer, count: int) -> list[SpokenDialogue]:
     """Make `count` exchanges of all kinds in turn."""
     kinds: Sequence[Kind] = ("plain", "pause", "barge-in", "noise", "barge-in", "cough", "filler", "listens")
     return [await _dialogue(voice, kinds[number % len(kinds)], number) for number in range(count)]
 
 
-async def _dialogue(voice: Synthesizer, kind: Kind, number: int) -> Dialogue:
+async def _dialogue(voice: Synthesizer, kind: Kind, number: int) -> SpokenDialogue:
     among = list(_QUESTIONS)
     if kind in {"pause", "filler"}:
         among = [question for question in among if "|" in question]
@@ -84,22 +84,22 @@ async def _dialogue(voice: Synthesizer, kind: Kind, number: int) -> Dialogue:
         said = question if kind == "pause" else question.replace("|", "| um, |")
         sound = await spoken(voice, said, pause_ms if kind == "pause" else pause_ms / 2)
         text = said.replace("| ", "")
-        return Dialogue(kind, text, sound, detail=f"{pause_ms} ms")
+        return SpokenDialogue(kind, text, sound, detail=f"{pause_ms} ms")
     sound = await spoken(voice, question.replace("|", ""))
     match kind:
         case "noise":
             below_db = _NOISES_DB[number // 8 % len(_NOISES_DB)]
-            return Dialogue(kind, text, sound, noise=_LEVEL * 10 ** (-below_db / 20), detail=f"{below_db} dB")
+            return SpokenDialogue(kind, text, sound, noise=_LEVEL * 10 ** (-below_db / 20), detail=f"{below_db} dB")
         case "barge-in":
             over_text = _OVER[number % len(_OVER)]
-            return Dialogue(kind, text, sound, await spoken(voice, over_text), over_text)
+            return SpokenDialogue(kind, text, sound, await spoken(voice, over_text), over_text)
         case "cough":
-            return Dialogue(kind, text, sound, _cough(number))
+            return SpokenDialogue(kind, text, sound, _cough(number))
         case "listens":
             over_text = _LISTENS[number // 8 % len(_LISTENS)]
-            return Dialogue(kind, text, sound, await spoken(voice, over_text), over_text)
+            return SpokenDialogue(kind, text, sound, await spoken(voice, over_text), over_text)
         case _:
-            return Dialogue(kind, text, sound)
+            return SpokenDialogue(kind, text, sound)
 
 
 async def spoken(voice: Synthesizer, text: str, pause_ms: float = 0.0) -> Sound:

@@ -49,7 +49,7 @@ _THINGS: Final = ("tickets", "eggs", "boxes", "hours", "chairs", "apples", "stop
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class EchoBenchOptions:
     """What the command line asks for."""
 
     minutes: float
@@ -84,7 +84,7 @@ class Monologue:
         return self.interruptions + self.hard_stops
 
 
-def run(invocation: Invocation, options: Options) -> None:
+def run(invocation: Invocation, options: EchoBenchOptions) -> None:
     """Run the benchmark and tell its outcome."""
     console, settings = Console(), invocation.load({}).settings
     with shown() as progress:
@@ -112,7 +112,7 @@ def targets(found: Monologue) -> list[Target]:
     ]
 
 
-def _settings(settings: Settings, options: Options) -> dict[str, Any]:
+def _settings(settings: Settings, options: EchoBenchOptions) -> dict[str, Any]:
     groups = {name: asdict(getattr(settings, name)) for name in ("devices", "ears", "turns", "voice")}
     return {**groups, "minutes": options.minutes, "echo_db": options.echo_db}
 
@@ -120,7 +120,7 @@ def _settings(settings: Settings, options: Options) -> dict[str, Any]:
 async def monologue(files: Files, settings: Settings, seconds: float, echo_db: float) -> Monologue:
     """Speak for so long, and count what the agent makes of its own echo."""
     async with open_speech(files, settings) as (ears, voice), asyncio.TaskGroup() as group:
-        listener = _Listener(ears, settings)
+        listener = _EchoListener(ears, settings)
         reading = group.create_task(listener.read(), name="ears")
         card = _Card(settings, echo_db)
         for sentence in itertools.takewhile(lambda _: card.seconds < seconds, sentences()):
@@ -197,7 +197,7 @@ class _Card:
             self._recorded = self._room.exchange(echoing[at : at + _BLOCK])
 
 
-class _Listener:
+class _EchoListener:
     """Ears and turn-taking, with the agent's reply being heard all the time."""
 
     def __init__(self, ears: Ears, settings: Settings) -> None:

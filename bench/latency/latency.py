@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from agent.config.settings import Settings
     from agent.models.assembly import Files
     from audio.clock import Sound
-    from bench.latency.dialogues import Dialogue
+    from bench.latency.dialogues import SpokenDialogue
     from reasoning.engine.torch_engine import TorchEngine
     from reasoning.prompting.script import Script
 
@@ -64,7 +64,7 @@ _SILENT_S: Final = 0.35
 
 
 @dataclass(slots=True)
-class Exchange:
+class SpokenExchange:
     """What one exchange came to. Times in s; None where there was nothing to measure."""
 
     kind: str
@@ -111,10 +111,10 @@ class Exchange:
 class _Watch:
     """A screen that remembers."""
 
-    entries: list[timeline.Entry] = field(default_factory=list)
+    entries: list[timeline.TimelineEntry] = field(default_factory=list)
 
     def show(self, t_ms: float, event: timeline.Event) -> None:
-        self.entries.append(timeline.Entry(t_ms, event))
+        self.entries.append(timeline.TimelineEntry(t_ms, event))
 
     def level(self, microphone: float, loudspeaker: float) -> None:
         pass
@@ -122,20 +122,20 @@ class _Watch:
     def notice(self, text: str) -> None:
         pass
 
-    def of(self, *kinds: type[timeline.Event]) -> list[timeline.Entry]:
+    def of(self, *kinds: type[timeline.Event]) -> list[timeline.TimelineEntry]:
         return [entry for entry in self.entries if isinstance(entry.event, kinds)]
 
 
-class Stage:
+class LatencyStage:
     """Where exchanges take place: models that are loaded once, a room for each exchange."""
 
     def __init__(self, settings: Settings, files: Files, engine: TorchEngine, script: Script) -> None:
         self._settings, self._files, self._engine, self._script = settings, files, engine, script
         self._speech = load_speech(files, settings)
-        self.entries: list[timeline.Entry] = []
+        self.entries: list[timeline.TimelineEntry] = []
         """Timeline of the newest exchange."""
 
-    async def exchange(self, dialogue: Dialogue) -> Exchange:
+    async def exchange(self, dialogue: SpokenDialogue) -> SpokenExchange:
         """Hold one exchange, in real time."""
         # A conversation is a knot of objects; what the last one left would count as growth until Python finds it.
         gc.collect()
@@ -153,7 +153,9 @@ class Stage:
                 await running
         return measure(dialogue, room, self.entries, asked, underruns=card.counters.underruns)
 
-    async def _user(self, dialogue: Dialogue, room: Room, watch: _Watch, talk: LiveTalk) -> tuple[int, int | None]:
+    async def _user(
+        self, dialogue: SpokenDialogue, room: Room, watch: _Watch, talk: LiveTalk
+    ) -> tuple[int, int | None]:
         """Play the user; give where on the axis the question began, and what sounded over the reply."""
         await _until(lambda: talk.now_s >= _LEAD_S)
         asked, over = room.say(dialogue.sound), None
@@ -215,13 +217,18 @@ def _over(room: Room, watch: _Watch) -> bool:
 
 
 def measure(
-    dialogue: Dialogue, room: Room, entries: Sequence[timeline.Entry], asked: tuple[int, int | None], *, underruns: int
-) -> Exchange:
+    dialogue: SpokenDialogue,
+    room: Room,
+    entries: Sequence[timeline.TimelineEntry],
+    asked: tuple[int, int | None],
+    *,
+    underruns: int,
+) -> SpokenExchange:
     """Make figures of what was said, played and told."""
     played = np.concatenate(room.played)
     begin, over = asked
     last = begin + int(np.flatnonzero(np.abs(dialogue.sound) > _AUDIBLE)[-1])
-    found = Exchange(dialogue.kind, dialogue.detail, dialogue.text, underruns=underruns, memory_mb=resident_mb())
+    found = SpokenExchange(dialogue.kind, dialogue.detail, dialogue.text, underruns=underruns, memory_mb=resident_mb())
     ended = [entry for entry in entries if isinstance(entry.event, timeline.TurnEnded)]
     until = len(played) if over is None else over
     first = np.flatnonzero(np.abs(played[begin:until]) > _AUDIBLE)
@@ -238,7 +245,9 @@ def measure(
     return found
 
 
-def _stages(found: Exchange, entries: Sequence[timeline.Entry], ended: timeline.Entry, last_s: float) -> None:
+def _stages(
+    found: SpokenExchange, entries: Sequence[timeline.TimelineEntry], ended: timeline.TimelineEntry, last_s: float
+) -> None:
     found.end_of_turn_s = ended.t_ms / 1000 - last_s
     words = [entry for entry in entries if isinstance(entry.event, timeline.Words) and entry.t_ms <= ended.t_ms]
     changed = [entry for before, entry in zip([None, *words], words, strict=False) if _text(before) != _text(entry)]
@@ -267,14 +276,14 @@ def _joined(turns: Iterable[str]) -> str:
     return heard
 
 
-def _text(entry: timeline.Entry | None) -> str:
+def _text(entry: timeline.TimelineEntry | None) -> str:
     return entry.event.committed if entry is not None and isinstance(entry.event, timeline.Words) else ""
 
 
 def _overlap(
-    found: Exchange,
-    dialogue: Dialogue,
-    entries: Sequence[timeline.Entry],
+    found: SpokenExchange,
+    dialogue: SpokenDialogue,
+    entries: Sequence[timeline.TimelineEntry],
     played: Sound,
     asked: tuple[int, int | None],
 ) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from agent.config.settings import Settings
     from agent.models.assembly import Files
     from audio.speaking.synthesizer import Synthesizer
-    from bench.robot.stage import Stage
+    from bench.robot.stage import RobotStage
 
 WIRE_MS: Final = 500.0
 STANDING_MS: Final = 2000.0
@@ -50,7 +50,7 @@ FALSE_STOPS_PER_HOUR: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RobotBenchOptions:
     """What the command line asks for."""
 
     stops: int
@@ -70,7 +70,7 @@ class Wanted:
     plot: Path | None
 
 
-def run(invocation: Invocation, overrides: Mapping[str, object], wanted: Wanted) -> None:
+def run(invocation: Invocation, overrides: Mapping[str, object], wanted: RobotBenchOptions) -> None:
     """Run the benchmark and tell its outcome."""
     if wanted.plot:
         require()
@@ -89,7 +89,7 @@ def run(invocation: Invocation, overrides: Mapping[str, object], wanted: Wanted)
 
 
 async def _measured(
-    settings: Settings, files: Files, wanted: Wanted, console: Console
+    settings: Settings, files: Files, wanted: RobotBenchOptions, console: Console
 ) -> tuple[dict[str, Any], list[Target]]:
     if wanted.ordinary:
         return await _ordinary(settings, files, wanted, console)
@@ -100,11 +100,11 @@ async def _measured(
         return await _stops(models, wanted, console)
 
 
-async def _stops(models: Models, wanted: Wanted, console: Console) -> tuple[dict[str, Any], list[Target]]:
-    async def stops(stage: Stage, synthesizer: Synthesizer) -> list[Trial]:
+async def _stops(models: Models, wanted: RobotBenchOptions, console: Console) -> tuple[dict[str, Any], list[Target]]:
+    async def stops(stage: RobotStage, synthesizer: Synthesizer) -> list[Trial]:
         return await measure(stage, synthesizer, wanted.stops)
 
-    async def news(stage: Stage, _: Synthesizer) -> list[float | None]:
+    async def news(stage: RobotStage, _: Synthesizer) -> list[float | None]:
         return await reactions(stage, wanted.news)
 
     async with rig() as stands:
@@ -130,7 +130,7 @@ async def _stops(models: Models, wanted: Wanted, console: Console) -> tuple[dict
     ]
 
 
-async def _tasks(models: Models, wanted: Wanted, console: Console) -> tuple[dict[str, Any], list[Target]]:
+async def _tasks(models: Models, wanted: RobotBenchOptions, console: Console) -> tuple[dict[str, Any], list[Target]]:
     samples = []
     table = Table("task", "request", "heard", "happened", "outcome", box=None)
     for item in robot_tasks.items(wanted.split, wanted.phrasings):
@@ -164,7 +164,7 @@ async def _tasks(models: Models, wanted: Wanted, console: Console) -> tuple[dict
 
 
 async def _ordinary(
-    settings: Settings, files: Files, wanted: Wanted, console: Console
+    settings: Settings, files: Files, wanted: RobotBenchOptions, console: Console
 ) -> tuple[dict[str, Any], list[Target]]:
     with console.status(f"listening to {wanted.ordinary:g} minutes of ordinary speech"):
         listened = await false_stops.listen(files, settings, wanted.ordinary, wanted.skip)

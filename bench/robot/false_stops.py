@@ -48,7 +48,7 @@ _VOICES: Final = ("en-us+m3", "en-gb-x-rp+f2", "en-gb-x-gbclan+m7", "en-029")
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class OrdinaryUtterance:
     """A sentence in a voice."""
 
     voice: str
@@ -133,15 +133,15 @@ async def listen(files: Files, settings: Settings, minutes: float, skip: int = 0
     return listened
 
 
-def _in_turn(texts: list[str], voices: tuple[str, ...]) -> Iterator[Utterance]:
+def _in_turn(texts: list[str], voices: tuple[str, ...]) -> Iterator[OrdinaryUtterance]:
     for number in itertools.count():
         again, index = divmod(number, len(texts))
-        yield Utterance(voices[(index + again) % len(voices)], texts[index])
+        yield OrdinaryUtterance(voices[(index + again) % len(voices)], texts[index])
 
 
 async def _spoken(
-    synthesizer: Synthesizer, texts: Iterator[Utterance], seconds: float, listened: Listened
-) -> AsyncGenerator[tuple[Utterance, Sound]]:
+    synthesizer: Synthesizer, texts: Iterator[OrdinaryUtterance], seconds: float, listened: Listened
+) -> AsyncGenerator[tuple[OrdinaryUtterance, Sound]]:
     """Say sentence after sentence, until all listeners together have heard enough."""
     while sum(listened.seconds.values()) < seconds and not listened.ended:
         said = next(texts)
@@ -152,10 +152,10 @@ async def _spoken(
 
 
 async def _listen(
-    ears: Ears, turns: TurnOptions, speech: AsyncIterator[tuple[Utterance, Sound]], listened: Listened
+    ears: Ears, turns: TurnOptions, speech: AsyncIterator[tuple[OrdinaryUtterance, Sound]], listened: Listened
 ) -> None:
     noise = np.random.default_rng(0)
-    now = Utterance("", "")
+    now = OrdinaryUtterance("", "")
     conversation = Conversation(turns)
 
     def hear(event: EarsEvent | StopHeard) -> None:

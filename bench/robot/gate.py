@@ -11,12 +11,12 @@ from typing import Final
 from robots.planning import action_of
 from robots.safety.audit import audit_file
 from robots.safety.gate import Admitted, Gate
-from robots.simulator.body import Body
+from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.simulator.run import EXAMPLE_MAP
 from robots.simulator.vehicle import Vehicle
 from robots.site import Site
-from robots.skills import Call, skills_of
+from robots.skills import SkillCall, skills_of
 from robots.vda5050.messages import ConnectionState
 from robots.world import World
 
@@ -28,7 +28,7 @@ def commands_per_second(commands: int = _COMMANDS) -> float:
     site = Site.load(EXAMPLE_MAP)
     limits = site.limits.model_copy(update={"calls_per_minute": 10 * commands})
     site = site.model_copy(update={"limits": limits})
-    body = Body(1.0, 1.0, 0.0)
+    body = VehicleBody(1.0, 1.0, 0.0)
     sheet = factsheet_of(body)
     state = Vehicle(site.map, lambda: datetime.now(UTC), body).state()
     world = World(linked=True, presence=ConnectionState.ONLINE, state=state, state_at=0.0, factsheet=sheet)
@@ -37,7 +37,7 @@ def commands_per_second(commands: int = _COMMANDS) -> float:
         gate = Gate("R1", site, audit)
         began = time.perf_counter()
         for number in range(commands):
-            verdict = gate.admit(Call(f"c{number}", "wave", {}, gate.epoch), skills, world, 1.0)
+            verdict = gate.admit(SkillCall(f"c{number}", "wave", {}, gate.epoch), skills, world, 1.0)
             if not isinstance(verdict, Admitted) or gate.act(action_of(verdict, sheet), world, 1.0) is not None:
                 raise AssertionError("the gate refuses what it should admit")
             gate.publisher.take(1.0)

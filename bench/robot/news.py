@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from bench.robot.stage import until
-from robots.skills import GO_TO_POSE, Call
+from robots.skills import GO_TO_POSE, SkillCall
 from robots.vda5050.messages import State
 
 if TYPE_CHECKING:
-    from bench.robot.stage import Stage
+    from bench.robot.stage import RobotStage
     from robots.vda5050.messages import Message
 
 _PATIENCE_S: Final = 15.0
@@ -20,14 +20,14 @@ _STEP_M: Final = 0.5
 _LEFT_M: Final = 1.0
 
 
-async def reactions(stage: Stage, count: int) -> list[float | None]:
+async def reactions(stage: RobotStage, count: int) -> list[float | None]:
     """Give the seconds from the state that says "arrived" to the first sound about it; None: nothing was said."""
     found: list[float | None] = []
     robot = stage.rig.robot
     for number in range(count):
         began = time.monotonic()
         x = _LEFT_M + _STEP_M * (1 + number % 2)
-        robot.call(Call(robot.new_id(), GO_TO_POSE, {"x": x, "y": 1.0}, robot.robot.gate.epoch))
+        robot.call(SkillCall(robot.new_id(), GO_TO_POSE, {"x": x, "y": 1.0}, robot.robot.gate.epoch))
         going = await stage.rig.wire.until(_on_the_way, after=began, within_s=_PAUSE_S)
         arrived = going and await stage.rig.wire.until(_arrived, after=going.at, within_s=_PATIENCE_S)
         if not arrived:
@@ -38,7 +38,7 @@ async def reactions(stage: Stage, count: int) -> list[float | None]:
     return found
 
 
-async def _first_sound(stage: Stage, after: float) -> float | None:
+async def _first_sound(stage: RobotStage, after: float) -> float | None:
     await until(lambda: any(at > after for at, _ in stage.sounds), _PATIENCE_S)
     return next((at - after for at, _ in stage.sounds if at > after), None)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from robots.session import RobotSession
-    from robots.transport.watch import Wire
+    from robots.transport.watch import WireLog
 
 _TRIES: Final = 100
 _LOOKS_S: Final = 0.05
@@ -39,7 +39,7 @@ class Rig:
 
     options: RobotOptions
     robot: RobotSession
-    wire: Wire
+    wire: WireLog
 
 
 @asynccontextmanager

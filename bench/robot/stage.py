@@ -53,7 +53,7 @@ class Models:
 
 
 @dataclass(slots=True)
-class Microphone:
+class StageMicrophone:
     """Frames on the wall clock: what is to be said, and a little noise otherwise."""
 
     start: float
@@ -78,13 +78,13 @@ class Microphone:
         return frame
 
 
-class Stage:
+class RobotStage:
     """The whole agent with a robot; made by `with_stage`."""
 
     def __init__(self, rig: Rig, session: Session, body: Body, rate: int, steps: Callable[[], int]) -> None:
         """`rate` is that of the voice, Hz; `steps` counts what the engine has computed."""
         self.rig, self.session, self.body = rig, session, body
-        self.microphone = Microphone(time.monotonic())
+        self.microphone = StageMicrophone(time.monotonic())
         self._rate, self._steps = rate, steps
         self.turns: list[str] = []
         """What the ears made of each turn of the user."""
@@ -128,7 +128,9 @@ class Stage:
         self.shown.append((who, text))
 
 
-async def with_stage(rig: Rig, models: Models, work: Callable[[Stage, Synthesizer], Awaitable[T]], *, busy: bool) -> T:
+async def with_stage(
+    rig: Rig, models: Models, work: Callable[[RobotStage, Synthesizer], Awaitable[T]], *, busy: bool
+) -> T:
     """Run some work with everything wired; `busy`: two streams keep the engine computing."""
     engine, script, settings = models.engine, models.script, models.settings
     async with AsyncExitStack() as stack:
@@ -157,7 +159,7 @@ async def with_stage(rig: Rig, models: Models, work: Callable[[Stage, Synthesize
             on_turn=body.heard,
         )
         await session.open()
-        stage = Stage(rig, session, body, synthesizer.rate, lambda: engine.steps)
+        stage = RobotStage(rig, session, body, synthesizer.rate, lambda: engine.steps)
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(session.run(), name="conversation"),

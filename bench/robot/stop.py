@@ -18,14 +18,14 @@ from audio.clock import RATE
 from bench.robot.stage import until
 from bench.voices import PIPER, installed, spoken
 from robots.safety.gate import Question, Source
-from robots.skills import GO_TO, Call
+from robots.skills import GO_TO, SkillCall
 from robots.vda5050.messages import InstantActions, State
 
 if TYPE_CHECKING:
     from audio.clock import Sound
     from audio.speaking.synthesizer import Synthesizer
     from bench.robot.rig import Rig
-    from bench.robot.stage import Stage
+    from bench.robot.stage import RobotStage
     from robots.session import RobotSession
     from robots.vda5050.messages import Message
 
@@ -62,7 +62,7 @@ class Trial:
     """The same from the first word to `startPause`: what the ears left to it."""
 
 
-async def measure(stage: Stage, synthesizer: Synthesizer, trials: int) -> list[Trial]:
+async def measure(stage: RobotStage, synthesizer: Synthesizer, trials: int) -> list[Trial]:
     """Say stops while the robot drives, in turn by every voice, phrase and condition."""
     stops = await spoken_stops(synthesizer)
     around = {text: await spoken(synthesizer, PIPER, text) for text in (BEFORE, BEHIND)}
@@ -119,7 +119,7 @@ async def _drive(rig: Rig) -> None:
     robot = rig.robot
     here, places = robot.robot.world.position or (0.0, 0.0), robot.robot.gate.site.places
     place = max(places, key=lambda name: math.dist(here, places[name].point))
-    robot.call(Call(robot.new_id(), GO_TO, {"place": place}, robot.robot.gate.epoch))
+    robot.call(SkillCall(robot.new_id(), GO_TO, {"place": place}, robot.robot.gate.epoch))
     moving = await rig.wire.until(_drives, after=begun, within_s=10)
     if moving is None:
         raise RuntimeError("the simulated robot does not drive")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from audio.speaking.synthesizer import Synthesizer
-    from bench.robot.stage import Models, Stage
+    from bench.robot.stage import Models, RobotStage
     from robots.safety.gate import Question
     from robots.vda5050.messages import Action, Message
 
@@ -56,7 +56,7 @@ _OPENLY: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class RobotTask:
     """One request."""
 
     task: str
@@ -66,7 +66,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class RobotTaskSample:
     """What became of it."""
 
     task: str
@@ -86,7 +86,7 @@ class Sample:
     outcome: Outcome
 
 
-def items(split: Split, phrasings: Sequence[int] | None = None) -> list[Item]:
+def items(split: Split, phrasings: Sequence[int] | None = None) -> list[RobotTask]:
     """Give all requests of a split, phrasing by phrasing; `phrasings` chooses some by number."""
     text = package_files("bench.robot").joinpath("robot_tasks.toml").read_text(encoding="utf-8")
     tasks = tomllib.loads(text)["task"]
@@ -94,16 +94,16 @@ def items(split: Split, phrasings: Sequence[int] | None = None) -> list[Item]:
     return [_item(task, task[split][number]) for number in numbers for task in tasks if number < len(task[split])]
 
 
-def _item(task: dict[str, Any], phrasing: str | dict[str, Any]) -> Item:
+def _item(task: dict[str, Any], phrasing: str | dict[str, Any]) -> RobotTask:
     given: dict[str, Any] = {"say": phrasing} if isinstance(phrasing, str) else phrasing
     truth = tuple(step.format_map(given) for step in task["truth"])
-    return Item(task["name"], given["say"], task["start"], truth)
+    return RobotTask(task["name"], given["say"], task["start"], truth)
 
 
-async def carry_out(item: Item, models: Models) -> Sample:
+async def carry_out(item: RobotTask, models: Models) -> RobotTaskSample:
     """Ask a fresh robot for something by voice, wait until it has nothing to do, and judge."""
 
-    async def ask(stage: Stage, synthesizer: Synthesizer) -> Sample:
+    async def ask(stage: RobotStage, synthesizer: Synthesizer) -> RobotTaskSample:
         ended = await _converse(stage, synthesizer, item.request)
         happened = happenings([seen.message for seen in stage.rig.wire.seen], item.start, item.truth)
         calls, gate, asked = (_of(stage, who) for who in ("calls", "gate", "ears"))
@@ -111,7 +111,7 @@ async def carry_out(item: Item, models: Models) -> Sample:
         # A question after which something was done is a part of doing, too.
         told = _without_questions(said, [*gate, *(asked if calls else ())])
         outcome = judge(item.truth, happened, told) if ended else "wrong"
-        return Sample(
+        return RobotTaskSample(
             item.task,
             item.request,
             heard=tuple(stage.turns),
@@ -129,7 +129,7 @@ async def carry_out(item: Item, models: Models) -> Sample:
         return await with_stage(stands, models, ask, busy=False)
 
 
-async def _converse(stage: Stage, synthesizer: Synthesizer, request: str) -> bool:
+async def _converse(stage: RobotStage, synthesizer: Synthesizer, request: str) -> bool:
     """Say the request, and answer what is asked; False where it does not come to an end."""
     stage.microphone.say(await spoken(synthesizer, PIPER, request))
     sounds = {answer: await spoken(synthesizer, PIPER, answer) for answer in (_YES, _NO)}
@@ -155,7 +155,7 @@ def reply_to(question: Question | Doubt, request: str) -> str:
     return _YES if named and all(name in request.lower() for name in named) else _NO
 
 
-def _of(stage: Stage, who: str) -> tuple[str, ...]:
+def _of(stage: RobotStage, who: str) -> tuple[str, ...]:
     return tuple(text for name, text in stage.shown if name == who)
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class FleetLoad:
     """What one conversation asks of a server; measured."""
 
     tokens_per_s: float
@@ -51,7 +51,7 @@ class Hardware:
     """Seconds that may pass until the first clause is written."""
 
 
-def conversations(load: Load, hardware: Hardware) -> int:
+def conversations(load: FleetLoad, hardware: Hardware) -> int:
     """Give the number of conversations that fit; 0 where not even one does."""
     if min(load.tokens_per_s, load.streams_each, load.tokens_to_first, load.answering) <= 0:
         return 0

@@ -30,7 +30,7 @@ from bench.report import Report
 from bench.server import capacity
 from bench.statistics import percentile
 from bench.think.metrics import Sample, measure
-from bench.think.tasks import Item, items
+from bench.think.tasks import Question, items
 from bench.think.think import Row
 from bench.virtual.pace import measure_pace
 from bench.virtual.simulation import Record, converse
@@ -52,7 +52,7 @@ _STALL_S: Final = 1.0
 """A silence inside a reply that is longer counts as a stall."""
 _WATCH_S: Final = 0.1
 _ITEMS: Final = tuple(
-    Item("fleet", number, question, answer, "number")
+    Question("fleet", number, question, answer, "number")
     for number, (question, answer) in enumerate(
         (
             ("What is twelve times seven?", "84"),
@@ -65,7 +65,7 @@ _ITEMS: Final = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class FleetBenchOptions:
     """What the command line asks for."""
 
     numbers: tuple[int, ...]
@@ -78,7 +78,7 @@ class Options:
 
 
 @dataclass(slots=True)
-class Level:
+class FleetLevel:
     """All conversations of one number in one mode."""
 
     mode: str
@@ -133,7 +133,7 @@ class Level:
         }
 
 
-def run(invocation: Invocation, overrides: Mapping[str, object], options: Options) -> None:
+def run(invocation: Invocation, overrides: Mapping[str, object], options: FleetBenchOptions) -> None:
     """Run the benchmark and tell its outcome."""
     if options.plot is not None:
         require()
@@ -145,7 +145,7 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Option
         files = find(settings, store, progress, speech=False)
     console = Console()
 
-    async def measured() -> list[Level]:
+    async def measured() -> list[FleetLevel]:
         pace = await measure_pace(settings, store)
         async with open_served(files.llm, settings) as (engine, script):
             stage = _Stage(script, settings, pace, options.turns, _items(options))
@@ -194,7 +194,7 @@ async def _ways(file: Path, settings: Settings, engine: VllmEngine) -> AsyncIter
         yield Way("async, live views", "async", engine), Way("async, re-submitted", "async", resubmitting), think_first
 
 
-def _items(options: Options) -> tuple[Item, ...]:
+def _items(options: FleetBenchOptions) -> tuple[Question, ...]:
     if not options.tasks:
         return _ITEMS
     count = -(-max(options.numbers) * options.turns // len(options.tasks))
@@ -207,9 +207,9 @@ class _Stage:
     settings: Settings
     pace: Pace
     turns: int
-    items: tuple[Item, ...]
+    items: tuple[Question, ...]
 
-    async def conversation(self, way: Way, item: Item) -> tuple[Sample, Record]:
+    async def conversation(self, way: Way, item: Question) -> tuple[Sample, Record]:
         """Ask one question, from the first word to the end of the reply."""
         row = Row(way.name, way.mode, self.settings.loop)
         async with way.engine.session() as session:
@@ -224,9 +224,9 @@ class _Stage:
             )
         return measure(row.name, item, record, self.pace, self.script.tokenizer.decode), record
 
-    async def level(self, way: Way, count: int) -> Level:
+    async def level(self, way: Way, count: int) -> FleetLevel:
         """Hold so many conversations at once."""
-        level, servers, asked = Level(way.name, count), way.engine.servers, cycle(self.items)
+        level, servers, asked = FleetLevel(way.name, count), way.engine.servers, cycle(self.items)
         before, began = await servers.counters(), time.monotonic()
 
         async def hold(number: int) -> None:
@@ -249,7 +249,7 @@ class _Stage:
         self._count(level, before, await servers.counters())
         return level
 
-    def _count(self, level: Level, before: Mapping[str, float], after: Mapping[str, float]) -> None:
+    def _count(self, level: FleetLevel, before: Mapping[str, float], after: Mapping[str, float]) -> None:
         def counted(name: str) -> float:
             return after[name] - before[name]
 
@@ -259,19 +259,19 @@ class _Stage:
         level.step_s = counted("inter_token_latency_seconds_sum") / tokens if tokens else None
         level.useful = sum(len(self.script.tokenizer.encode(sample.spoken)) for sample in level.samples)
 
-    async def _watch(self, level: Level, servers: Servers) -> None:
+    async def _watch(self, level: FleetLevel, servers: Servers) -> None:
         while True:
             level.running.append((await servers.counters())["num_requests_running"])
             await asyncio.sleep(_WATCH_S)
 
 
-def _load_of(levels: Sequence[Level]) -> capacity.Load:
+def _load_of(levels: Sequence[FleetLevel]) -> capacity.FleetLoad:
     """Take what a conversation asks for from the smallest number, where nobody waits for others."""
     alone = min((level for level in levels if level.mode.startswith("async")), key=lambda level: level.conversations)
     busy_s = sum(sample.reply_end_s or 0.0 for sample in alone.samples)
     working = [number for number in alone.running if number]
     first = percentile(alone.tokens_to_first, 50)
-    return capacity.Load(
+    return capacity.FleetLoad(
         tokens_per_s=alone.generated / busy_s if busy_s else 0.0,
         streams_each=sum(working) / len(working) / alone.conversations if working else 0.0,
         # Those of a thinker and a writer that run at once are counted one after another, to be on the safe side.
@@ -290,11 +290,11 @@ def _tokens_to_first(record: Record) -> list[int]:
     return [sum(zero_ms <= 1000 * at <= said_ms[0] for at, _ in record.spent)] if said_ms else []
 
 
-def _line(level: Level) -> str:
+def _line(level: FleetLevel) -> str:
     return f"{level.conversations} at once, {level.mode}: {len(level.samples)} answers in {level.seconds:.0f} s"
 
 
-def _table(levels: Sequence[Level]) -> Table:
+def _table(levels: Sequence[FleetLevel]) -> Table:
     names = ("conversations", "mode", "answers", "first clause p50", "p95", "stalls", "right")
     table = Table(*names, "tokens per useful one", "computed", "from the cache", "step", "thoughts apart p95", box=None)
     for level in levels:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bench.server.server import Level
+    from bench.server.server import ServerLevel
 
 _IN_TIME_S: Final = 2.0
 
 
-def draw(levels: Sequence[Level], path: Path) -> None:
+def draw(levels: Sequence[ServerLevel], path: Path) -> None:
     """Draw every answer's first sound, the 95th percentile of each level, and resident memory.
 
     Raises:

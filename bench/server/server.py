@@ -57,7 +57,7 @@ _PATIENCE_S: Final = 40.0
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ServerBenchOptions:
     """What the command line asks for."""
 
     most: int
@@ -67,7 +67,7 @@ class Options:
 
 
 @dataclass(slots=True)
-class Answer:
+class ServerAnswer:
     """One question and what came of it."""
 
     first_audio_s: float | None = None
@@ -79,11 +79,11 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Level:
+class ServerLevel:
     """All conversations of one number."""
 
     conversations: int
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[ServerAnswer] = field(default_factory=list)
     memory_mb: float = 0.0
     """Resident memory of server and clients together, in MB."""
 
@@ -103,7 +103,7 @@ class Level:
         return self.p95_s is not None and self.p95_s < _IN_TIME_S
 
 
-def run(invocation: Invocation, overrides: Mapping[str, object], options: Options) -> None:
+def run(invocation: Invocation, overrides: Mapping[str, object], options: ServerBenchOptions) -> None:
     """Run the benchmark and tell its outcome."""
     settings = invocation.load(overrides).settings
     if options.plot:
@@ -111,7 +111,7 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Option
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=True)
 
-    async def measured() -> list[Level]:
+    async def measured() -> list[ServerLevel]:
         async with open_house(files, settings) as house:
             limits = replace(settings.server, max_sessions=options.most + 1, drain_s=1.0)
             keys = Keys(None, most=1)
@@ -141,9 +141,9 @@ async def _spoken(house: House) -> list[bytes]:
     return [outgoing.convert((await house.synthesizer.synthesize(text)).samples) for text in QUESTIONS]
 
 
-async def _levels(url: str, questions: Sequence[bytes], options: Options) -> list[Level]:
+async def _levels(url: str, questions: Sequence[bytes], options: ServerBenchOptions) -> list[ServerLevel]:
     """Double the number until answers come too late, then halve the distance to the largest that is in time."""
-    levels: list[Level] = []
+    levels: list[ServerLevel] = []
     in_time, late, number = 0, options.most + 1, 1
     while in_time < number < late:
         level = await _held(url, questions, number, options.turns)
@@ -153,8 +153,8 @@ async def _levels(url: str, questions: Sequence[bytes], options: Options) -> lis
     return sorted(levels, key=lambda level: level.conversations)
 
 
-async def _held(url: str, questions: Sequence[bytes], conversations: int, turns: int) -> Level:
-    level = Level(conversations)
+async def _held(url: str, questions: Sequence[bytes], conversations: int, turns: int) -> ServerLevel:
+    level = ServerLevel(conversations)
     async with asyncio.TaskGroup() as group:
         for number in range(conversations):
             group.create_task(_converse(url, questions, number, turns, level), name="conversation")
@@ -162,14 +162,14 @@ async def _held(url: str, questions: Sequence[bytes], conversations: int, turns:
     return level
 
 
-async def _converse(url: str, questions: Sequence[bytes], number: int, turns: int, level: Level) -> None:
+async def _converse(url: str, questions: Sequence[bytes], number: int, turns: int, level: ServerLevel) -> None:
     await asyncio.sleep(number * 1.7)
     async with connect(url, max_size=None, compression=None) as socket:
         ears = _Listener(socket)
         listening = asyncio.create_task(ears.run(), name="listener")
         try:
             for turn in range(turns):
-                ears.answer = Answer()
+                ears.answer = ServerAnswer()
                 level.answers.append(ears.answer)
                 await _ask(socket, ears, questions[(number + turn) % len(questions)])
         finally:
@@ -203,7 +203,7 @@ class _Listener:
         self._playing = PlayClock()
         self._done = False
         self._saying = ""
-        self.answer = Answer()
+        self.answer = ServerAnswer()
 
     def asked(self, spoken_until: float) -> None:
         """Take note when a question ends."""
@@ -249,7 +249,7 @@ def _resident_mb() -> float:
     return 0.0
 
 
-def _table(levels: Sequence[Level]) -> Table:
+def _table(levels: Sequence[ServerLevel]) -> Table:
     table = Table("at once", "answers", "first audio p50", "p95", "content p50", "gap p95", "memory", box=None)
     for level in levels:
         contents = [answer.first_content_s for answer in level.answers if answer.first_content_s is not None]

@@ -39,7 +39,7 @@ _BREATH: Final = 300
 """Letters after which text without an end is spoken as it stands."""
 
 
-class _Turn:
+class _BaselineTurn:
     """What both share: one question, its blocks, and sentences released as they are finished."""
 
     def __init__(
@@ -112,7 +112,7 @@ class _Turn:
         self._emit(TurnDone(dict(self._tokens), steps, self._reason))
 
 
-class Aloud(_Turn):
+class Aloud(_BaselineTurn):
     """One stream that speaks its reasoning as it goes."""
 
     async def answer(self, text: str) -> None:
@@ -141,7 +141,7 @@ class Aloud(_Turn):
         self._done()
 
 
-class Published(_Turn):
+class Published(_BaselineTurn):
     """The published loop: a thinker, a writer that runs or pauses, and a plain question."""
 
     async def answer(self, text: str) -> None:
@@ -199,7 +199,7 @@ class Published(_Turn):
             self._ask.clear()
             self._tokens["probe"] += len(self._question)
             blocks = [self._reply] if len(self._reply) else []
-            verdict = await self._session.weigh(self._view(*blocks), self._question, self._script.yes_no)
+            verdict = await self._session.score_choices(self._view(*blocks), self._question, self._script.yes_no)
             self._emit(Probe("readiness", verdict.log_odds, 0.0, verdict.log_odds > 0))
             if verdict.log_odds > 0:
                 self._may_write.set()

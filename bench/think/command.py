@@ -19,8 +19,8 @@ from bench.report import Report
 from bench.think import scenario_figures, summary, tables, tasks
 from bench.think.corrections import CORRECTABLE
 from bench.think.counting import counted
-from bench.think.scenarios import BENCH_SCENARIOS, Plan, pairs, plain
-from bench.think.think import LOOP_MODES, MODES, BenchMode, Row, Stage, open_model, settings_document, simulate
+from bench.think.scenarios import BENCH_SCENARIOS, ScenarioPlan, pairs, plain
+from bench.think.think import LOOP_MODES, MODES, BenchMode, Row, ThinkStage, open_model, settings_document, simulate
 from bench.think.unhurried import checked, spoken
 from bench.virtual.pace import measure_pace
 from bench.virtual.stepped import StepCosts, measure_costs
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from agent.config.settings import Settings
     from bench.think.metrics import Sample
     from bench.think.scenarios import Pair
-    from bench.think.tasks import Item, Split
+    from bench.think.tasks import Question, Split
     from bench.think.think import Model, Simulated
     from reasoning.store.store import Store
 _STOPPED: Final = 130
@@ -42,7 +42,7 @@ _STOPPED: Final = 130
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ThinkBenchOptions:
     """What the command line asks for."""
 
     tasks: str | None
@@ -74,7 +74,7 @@ class _Asked:
     """What a run consists of."""
 
     rows: Sequence[Row]
-    items: Sequence[Item]
+    items: Sequence[Question]
     """Plain questions, a task after the other."""
     scenarios: Mapping[str, Sequence[Pair]]
 
@@ -83,7 +83,7 @@ class _Asked:
         """The rows that can do more than answer one question."""
         return [row for row in self.rows if row.mode in LOOP_MODES]
 
-    def jobs(self) -> list[tuple[Row, Plan]]:
+    def jobs(self) -> list[tuple[Row, ScenarioPlan]]:
         """Give every conversation once, those of an item or a pair side by side; tasks take turns."""
         jobs = [(row, plain(item)) for item in spread(self.items, len(self.items)) for row in self.rows]
         for made in self.scenarios.values():
@@ -91,7 +91,7 @@ class _Asked:
         return list(dict.fromkeys(jobs))
 
 
-def run(invocation: Invocation, overrides: Mapping[str, object], wanted: Wanted) -> None:
+def run(invocation: Invocation, overrides: Mapping[str, object], wanted: ThinkBenchOptions) -> None:
     """Run the benchmark and tell its outcome."""
     settings = invocation.load(overrides).settings
     rows = _rows(invocation, overrides, settings, wanted)
@@ -103,7 +103,7 @@ def run(invocation: Invocation, overrides: Mapping[str, object], wanted: Wanted)
         files = find(settings, store, progress, speech=wanted.speech > 0)
     model = open_model(files.llm, settings.engine)
     costs, pace = _clock(wanted.costs, model, settings, store)
-    stage, jobs = Stage(model, settings, pace), asked.jobs()
+    stage, jobs = ThinkStage(model, settings, pace), asked.jobs()
     with counted(len(jobs), "conversations") as count:
         done = simulate(stage, jobs, costs, batch=wanted.batch, done=count)
     complete = len(done.samples) == len(jobs)
@@ -134,7 +134,7 @@ def _tell(
     done: Simulated,
     live: Mapping[str, Any],
     described: Mapping[str, Any],
-    wanted: Wanted,
+    wanted: ThinkBenchOptions,
     *,
     complete: bool,
 ) -> None:
@@ -188,7 +188,7 @@ def _by_row(asked: _Asked, done: Simulated) -> dict[str, list[Sample]]:
     return {row.name: [done.samples[row.name, plan] for plan in whole] for row in asked.rows} if whole else {}
 
 
-def _asked(rows: Sequence[Row], wanted: Wanted) -> _Asked:
+def _asked(rows: Sequence[Row], wanted: ThinkBenchOptions) -> _Asked:
     if wanted.split not in tasks.SEEDS:
         raise BadQuestion(f"there is no split {wanted.split!r}; there are dev and test.")
     split, names = cast("Split", wanted.split), _tasks(wanted.tasks)
@@ -218,7 +218,7 @@ def _scenarios(named: str) -> list[str]:
     return list(dict.fromkeys(filter(None, names)))
 
 
-def spread(items: Sequence[Item], count: int) -> list[Item]:
+def spread(items: Sequence[Question], count: int) -> list[Question]:
     """Give so many items, of all tasks in turn."""
     places: dict[str, int] = {}
     turns = []
@@ -239,7 +239,9 @@ def _tasks(named: str | None) -> list[str]:
     return [name.strip() for name in named.split(",") if name.strip()]
 
 
-def _rows(invocation: Invocation, overrides: Mapping[str, object], settings: Settings, wanted: Wanted) -> list[Row]:
+def _rows(
+    invocation: Invocation, overrides: Mapping[str, object], settings: Settings, wanted: ThinkBenchOptions
+) -> list[Row]:
     rows = [Row(name, _mode(name), settings.loop) for name in map(str.strip, wanted.modes.split(",")) if name]
     for text in wanted.rows:
         name, colon, assignments = text.partition(":")

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bench.think.metrics import Sample
-    from bench.think.scenarios import Pair, Plan
-    from bench.think.tasks import Item
+    from bench.think.scenarios import Pair, ScenarioPlan
+    from bench.think.tasks import Question
 
 
 def figures(
-    scenarios: Mapping[str, Sequence[Pair]], rows: Sequence[str], samples: Mapping[tuple[str, Plan], Sample]
+    scenarios: Mapping[str, Sequence[Pair]], rows: Sequence[str], samples: Mapping[tuple[str, ScenarioPlan], Sample]
 ) -> dict[str, dict[str, Any]]:
     """Give the figures of each scenario and row, of the pairs whose two conversations were measured."""
     found: dict[str, dict[str, Any]] = {}
@@ -72,7 +72,7 @@ def _middle(samples: Sequence[Sample]) -> float | None:
     return percentile(times, 50, len(samples) - len(times))
 
 
-def _says(sample: Sample, first: Item) -> bool:
+def _says(sample: Sample, first: Question) -> bool:
     """Say whether any sentence that was heard states the first question's answer."""
     sentences = re.split(r"(?<=[.!?])\s+", f"{sample.before} {sample.spoken}")
     return any(right(sentence, first) for sentence in sentences)

@@ -18,7 +18,7 @@ from bench.virtual.timed import Utterance
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bench.think.tasks import Item, Split
+    from bench.think.tasks import Question, Split
 
 _LONG_S: Final = 2.0
 """A pause that ends a turn, whatever the words before it: the longest wait of the ears is 1.4 s."""
@@ -35,16 +35,16 @@ _CLAUSE_ENDS: Final = re.compile(r"(?<=[,:])\s+")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ScenarioPlan:
     """What a user says, and what is right then."""
 
-    item: Item
+    item: Question
     """By which the reply to the last words is judged."""
     said: tuple[Utterance, ...]
     scenario: str = ""
 
     @property
-    def asked(self) -> Item:
+    def asked(self) -> Question:
         """The item with all that was said in the place of its question: what is in there is no news."""
         return replace(self.item, question=" ".join(utterance.text for utterance in self.said))
 
@@ -53,15 +53,15 @@ class Plan:
 class Pair:
     """A conversation, and starting anew instead of it."""
 
-    there: Plan
-    anew: Plan
-    first: Item | None = None
+    there: ScenarioPlan
+    anew: ScenarioPlan
+    first: Question | None = None
     """A question that stays open when another one is asked."""
 
 
-def plain(item: Item) -> Plan:
+def plain(item: Question) -> ScenarioPlan:
     """Ask the question, and wait."""
-    return Plan(item, (Utterance(item.question),))
+    return ScenarioPlan(item, (Utterance(item.question),))
 
 
 def shards(question: str) -> list[str]:
@@ -77,7 +77,7 @@ def shards(question: str) -> list[str]:
     return pieces
 
 
-def pairs(scenario: str, items: Sequence[Item], split: Split) -> list[Pair]:
+def pairs(scenario: str, items: Sequence[Question], split: Split) -> list[Pair]:
     """Make a scenario of every item that it can be made of; `BENCH_SCENARIOS` has the names."""
     found: list[Pair] = []
     for number, item in enumerate(items):
@@ -90,35 +90,35 @@ def pairs(scenario: str, items: Sequence[Item], split: Split) -> list[Pair]:
     return found
 
 
-def _sharded(item: Item, pause_s: float) -> Pair | None:
+def _sharded(item: Question, pause_s: float) -> Pair | None:
     pieces = shards(item.question)
     if len(pieces) < _SHARDS[0]:
         return None
     said = [Utterance(piece, pause_s if number else 0.0) for number, piece in enumerate(pieces)]
-    return Pair(Plan(item, tuple(said)), plain(item))
+    return Pair(ScenarioPlan(item, tuple(said)), plain(item))
 
 
-def _corrected(item: Item, split: Split, *, pause_s: float, in_reply: bool) -> Pair | None:
+def _corrected(item: Question, split: Split, *, pause_s: float, in_reply: bool) -> Pair | None:
     found = correction(item, split)
     if found is None:
         return None
     words = Utterance(found.words, pause_s, after="reply" if in_reply else "words")
-    return Pair(Plan(found.meant, (Utterance(item.question), words)), plain(found.meant))
+    return Pair(ScenarioPlan(found.meant, (Utterance(item.question), words)), plain(found.meant))
 
 
-def _halted(item: Item) -> Pair:
+def _halted(item: Question) -> Pair:
     over = (Utterance("Wait a moment.", _INTO_REPLY_S, after="reply"), Utterance("Go on, please.", _LONG_S))
-    return Pair(Plan(item, (Utterance(item.question), *over)), plain(item))
+    return Pair(ScenarioPlan(item, (Utterance(item.question), *over)), plain(item))
 
 
-def _another(item: Item, other: Item | None, words: str, *, stays: bool) -> Pair | None:
+def _another(item: Question, other: Question | None, words: str, *, stays: bool) -> Pair | None:
     if other is None:
         return None
     new = Utterance(f"{words} {other.question}", _INTO_REPLY_S, after="reply")
-    return Pair(Plan(other, (Utterance(item.question), new)), plain(other), first=item if stays else None)
+    return Pair(ScenarioPlan(other, (Utterance(item.question), new)), plain(other), first=item if stays else None)
 
 
-_MADE: Final[Mapping[str, Callable[[Item, Item | None, Split], Pair | None]]] = {
+_MADE: Final[Mapping[str, Callable[[Question, Question | None, Split], Pair | None]]] = {
     "shards": lambda item, _, __: _sharded(item, _LONG_S),
     "pauses": lambda item, _, __: _sharded(item, _SHORT_S),
     "early-correction": lambda item, _, split: _corrected(item, split, pause_s=_SOON_S, in_reply=False),

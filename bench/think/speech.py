@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from agent.apps.display import displayed
-from agent.apps.recording import Talk, converse
+from agent.apps.recording import RecordingOptions, converse
 from agent.conversation import timeline
 from agent.errors import NothingHeard
 from audio.clock import RATE, samples_of
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from agent.models.assembly import Files
     from audio.clock import Sound
-    from bench.think.tasks import Item
-    from bench.think.think import Row, Stage
+    from bench.think.tasks import Question
+    from bench.think.think import Row, ThinkStage
     from reasoning.engine.torch_engine import TorchEngine
     from reasoning.options import Mode
 
@@ -64,11 +64,11 @@ class Spoken:
 class SpeechStage:
     """Holds spoken conversations, one after the other, on one engine."""
 
-    def __init__(self, stage: Stage, engine: TorchEngine, files: Files) -> None:
+    def __init__(self, stage: ThinkStage, engine: TorchEngine, files: Files) -> None:
         self._stage, self._engine, self._files = stage, engine, files
         self._whisper = WhisperDecoder(files.asr, stage.settings.ears)
 
-    async def ask(self, row: Row, item: Item) -> Spoken:
+    async def ask(self, row: Row, item: Question) -> Spoken:
         """Speak a question, and listen to the reply; for rows of the loop."""
         settings, script = self._stage.settings, self._stage.model.script
         loop = replace(row.options, mode=cast("Mode", row.mode))
@@ -83,7 +83,7 @@ class SpeechStage:
                         script,
                         files=self._files,
                         settings=settings.model_copy(update={"loop": loop}),
-                        talk=Talk(asked, answered, None, seed=0, max_seconds=_WAIT_S),
+                        talk=RecordingOptions(asked, answered, None, seed=0, max_seconds=_WAIT_S),
                         display=display,
                     )
             except NothingHeard:

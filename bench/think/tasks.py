@@ -29,7 +29,7 @@ _LONGEST: Final = 65
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Question:
     """One question with its answer."""
 
     task: str
@@ -176,7 +176,7 @@ TASKS: Final[Mapping[str, Task]] = {
 }  # fmt: skip
 
 
-def items(task: str, split: Split, count: int) -> list[Item]:
+def items(task: str, split: Split, count: int) -> list[Question]:
     """Give the first `count` items of a task's split, always the same ones.
 
     Raises:
@@ -187,7 +187,7 @@ def items(task: str, split: Split, count: int) -> list[Item]:
     if task not in TASKS:
         raise BadQuestion(f"there is no task {task!r}; there are {', '.join(TASKS)}.")
     known = _developed(task) if split == "test" else frozenset()
-    found: list[Item] = []
+    found: list[Question] = []
     for item in _drawn(task, split):
         if len(found) == count:
             return found
@@ -218,7 +218,7 @@ def dataset(name: str, split: Split) -> Any:  # noqa: ANN401 - the generators ha
     return create_dataset(task.generator or name, seed=SEEDS[split], size=_DRAWN, **task.config)
 
 
-def _drawn(name: str, split: Split) -> Iterator[Item]:
+def _drawn(name: str, split: Split) -> Iterator[Question]:
     task, drawn = TASKS[name], dataset(name, split)
     seen: set[str] = set()
     for number in range(_DRAWN):
@@ -226,4 +226,4 @@ def _drawn(name: str, split: Split) -> Iterator[Item]:
         question, answer = task.word(entry["question"]), task.answer(str(entry["answer"]))
         if question and answer and question not in seen and len(question.split()) <= _LONGEST:
             seen.add(question)
-            yield Item(name, number, question, answer, task.kind)
+            yield Question(name, number, question, answer, task.kind)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.config.settings import Settings
-    from bench.think.scenarios import Plan
-    from bench.virtual.simulation import MakeMind, Mind
+    from bench.think.scenarios import ScenarioPlan
+    from bench.virtual.simulation import MakeMind, SimulatedMind
     from bench.virtual.stepped import StepCosts
     from bench.virtual.timed import Pace
     from reasoning.engine.contract import EngineSession
@@ -57,7 +57,9 @@ class Row:
     def mind(self, script: Script, context: int) -> MakeMind:
         """Give what makes this row's mind on an engine session."""
 
-        def make(session: EngineSession[Any], emit: Callable[[LoopEvent], None], clock: Callable[[], float]) -> Mind:
+        def make(
+            session: EngineSession[Any], emit: Callable[[LoopEvent], None], clock: Callable[[], float]
+        ) -> SimulatedMind:
             if self.mode == "aloud":
                 return Aloud(session, script, self.options, emit, clock)
             if self.mode == "published":
@@ -85,14 +87,14 @@ def open_model(file: Path, options: EngineOptions) -> Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ThinkStage:
     """What all conversations of a run have in common."""
 
     model: Model
     settings: Settings
     pace: Pace
 
-    async def conversation(self, engine: TorchEngine, row: Row, plan: Plan) -> Sample:
+    async def conversation(self, engine: TorchEngine, row: Row, plan: ScenarioPlan) -> Sample:
         """Hold one conversation on an engine, on the clock of the running event loop, and measure it."""
         script, options = self.model.script, self.model.options
         async with engine.session() as session:
@@ -114,7 +116,7 @@ class Stage:
 class Simulated:
     """Samples of a run on virtual clocks."""
 
-    samples: Mapping[tuple[str, Plan], Sample]
+    samples: Mapping[tuple[str, ScenarioPlan], Sample]
     """By the row's name and the plan: those of all jobs, or what was measured until the run was stopped."""
     wall_s: float
     forwards: int
@@ -122,7 +124,12 @@ class Simulated:
 
 
 def simulate(
-    stage: Stage, jobs: Sequence[tuple[Row, Plan]], costs: StepCosts, *, batch: int, done: Callable[[Sample], None]
+    stage: ThinkStage,
+    jobs: Sequence[tuple[Row, ScenarioPlan]],
+    costs: StepCosts,
+    *,
+    batch: int,
+    done: Callable[[Sample], None],
 ) -> Simulated:
     """Hold these conversations, `batch` of them at a time, each on a clock of its own.
 
@@ -130,10 +137,10 @@ def simulate(
     """
     model = stage.model
     shared = Batch(model.decoder, model.options.threads)
-    waiting: queue.SimpleQueue[tuple[Row, Plan]] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[tuple[Row, ScenarioPlan]] = queue.SimpleQueue()
     for job in jobs:
         waiting.put(job)
-    samples: dict[tuple[str, Plan], Sample] = {}
+    samples: dict[tuple[str, ScenarioPlan], Sample] = {}
     errors: list[BaseException] = []
 
     def lane(number: int) -> None:

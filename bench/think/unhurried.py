@@ -19,16 +19,19 @@ if TYPE_CHECKING:
 
     from agent.models.assembly import Files
     from bench.think.metrics import Sample
-    from bench.think.scenarios import Plan
-    from bench.think.tasks import Item
-    from bench.think.think import Row, Stage
+    from bench.think.scenarios import ScenarioPlan
+    from bench.think.tasks import Question
+    from bench.think.think import Row, ThinkStage
 
 _CLOCKED: Final = ("first_sound_s", "first_content_s", "total_delay_s", "reply_end_s")
 """Figures that are put side by side, simulated and real."""
 
 
 def checked(
-    stage: Stage, rows: Sequence[Row], items: Sequence[Item], simulated: Mapping[tuple[str, Plan], Sample]
+    stage: ThinkStage,
+    rows: Sequence[Row],
+    items: Sequence[Question],
+    simulated: Mapping[tuple[str, ScenarioPlan], Sample],
 ) -> tuple[list[dict[str, Any]], bool]:
     """Run items in real time as well, and put both clocks side by side; False: stopped before the end."""
     lines: list[dict[str, Any]] = []
@@ -46,10 +49,10 @@ def checked(
 
 
 def spoken(
-    stage: Stage,
+    stage: ThinkStage,
     rows: Sequence[Row],
-    items: Sequence[Item],
-    simulated: Mapping[tuple[str, Plan], Sample],
+    items: Sequence[Question],
+    simulated: Mapping[tuple[str, ScenarioPlan], Sample],
     files: Files,
 ) -> tuple[list[dict[str, Any]], bool]:
     """Speak items, listen to the replies, and put them beside the simulated ones; False: stopped before the end."""
@@ -69,7 +72,7 @@ def spoken(
     return lines, not items or _on_an_engine(stage, all_of_them)
 
 
-def _on_an_engine(stage: Stage, work: Callable[[TorchEngine], Coroutine[object, object, bool]]) -> bool:
+def _on_an_engine(stage: ThinkStage, work: Callable[[TorchEngine], Coroutine[object, object, bool]]) -> bool:
     options = stage.model.options
     engine = TorchEngine(stage.model.decoder, prefill_rows=options.prefill_rows, threads=options.threads)
     try:

@@ -12,7 +12,7 @@ from audio.speaking.speakable import speakable
 from audio.speaking.synthesizer import Synthesizer
 from bench.virtual.timed import Pace
 from reasoning.errors import StoreError
-from reasoning.store.store import State
+from reasoning.store.store import StoreState
 
 if TYPE_CHECKING:
     from agent.config.settings import Settings
@@ -33,7 +33,7 @@ _REPEATS: Final = 3
 async def measure_pace(settings: Settings, store: Store) -> Pace:
     """Fit constant and cost per letter to a few clauses; without a voice on disk, give the reference voice's pace."""
     try:
-        if store.status(settings.models.voice).state is State.MISSING:
+        if store.status(settings.models.voice).state is StoreState.MISSING:
             return Pace()
         folder = store.ensure(settings.models.voice, lambda _: None)
         async with Synthesizer(next(folder.glob("*.onnx")), settings.voice) as synthesizer:

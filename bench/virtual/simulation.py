@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from audio.options import EarsOptions
     from audio.speaking.synthesizer import Synthesizer
     from bench.virtual.timed import Pace, Utterance
-    from reasoning.engine.contract import Block, EngineSession, Grammar, Sampling, Token, Verdict
+    from reasoning.engine.contract import Block, ChoiceScores, EngineSession, Grammar, Sampling, Token
     from reasoning.events import LoopEvent
     from reasoning.loop.loop import Loop
     from reasoning.options import LoopOptions
@@ -39,7 +39,7 @@ _PATIENCE_S: Final = 180.0
 """Seconds after the user's last word until a conversation is given up."""
 
 
-class Mind(Protocol):
+class SimulatedMind(Protocol):
     """What a session needs of a loop; the loop and the baselines have it."""
 
     async def open(self) -> None:
@@ -76,13 +76,13 @@ class MakeMind(Protocol):
 
     def __call__(
         self, session: EngineSession[Any], emit: Callable[[LoopEvent], None], clock: Callable[[], float]
-    ) -> Mind:
+    ) -> SimulatedMind:
         """Make it on an engine session; it tells events to `emit` and reads seconds from `clock`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenReply:
     """A token of the reply that stood when the reply was complete."""
 
     id: int
@@ -96,8 +96,8 @@ class Written:
 class Record:
     """One conversation: what happened when, and the tokens of the reply."""
 
-    entries: list[timeline.Entry] = field(default_factory=list)
-    written: list[Written] = field(default_factory=list)
+    entries: list[timeline.TimelineEntry] = field(default_factory=list)
+    written: list[WrittenReply] = field(default_factory=list)
     spent: list[tuple[float, int]] = field(default_factory=list)
     """Second, and how many tokens were written or weighed then, by any stream."""
     thought_gaps_s: list[float] = field(default_factory=list)
@@ -113,9 +113,9 @@ class _Watched:
         self, session: EngineSession[Any], clock: Callable[[], float], encode: Callable[[str], Sequence[int]]
     ) -> None:
         self._session, self._clock, self._encode = session, clock, encode
-        self._tokens: dict[str, list[tuple[int, Written]]] = {}
-        self._read_out: list[Written] = []
-        self._complete: list[Written] = []
+        self._tokens: dict[str, list[tuple[int, WrittenReply]]] = {}
+        self._read_out: list[WrittenReply] = []
+        self._complete: list[WrittenReply] = []
         self._released_s = 0.0
         self.delivered: list[tuple[float, int]] = []
         self.spent: list[tuple[float, int]] = []
@@ -141,7 +141,7 @@ class _Watched:
                 self.delivered.append((self._clock(), token.step))
                 self.spent.append((self._clock(), 1))
                 if block.name.startswith("reply") and token.id not in rules.stop:
-                    written = Written(token.id, self._clock(), token.step)
+                    written = WrittenReply(token.id, self._clock(), token.step)
                     self._tokens.setdefault(block.name, []).append((len(block) - 1, written))
                 yield token
         finally:
@@ -150,9 +150,11 @@ class _Watched:
     async def prepare(self, grammar: Grammar) -> None:
         await self._session.prepare(grammar)
 
-    async def weigh(self, view: Sequence[Block], question: Sequence[int], choices: Sequence[frozenset[int]]) -> Verdict:
+    async def score_choices(
+        self, view: Sequence[Block], question: Sequence[int], choices: Sequence[frozenset[int]]
+    ) -> ChoiceScores:
         self.spent.append((self._clock(), len(question)))
-        return await self._session.weigh(view, question, choices)
+        return await self._session.score_choices(view, question, choices)
 
     async def crop(self, block: Block, length: int) -> None:
         if block.name in self._tokens:
@@ -163,17 +165,17 @@ class _Watched:
         """Take a sentence that may be spoken. One that no stream wrote is there all at once, in this step."""
         if not any(token.at_s > self._released_s for token in self._standing()):
             step = self.delivered[-1][1] if self.delivered else 0
-            self._read_out += [Written(token, self._clock(), step) for token in self._encode(text)]
+            self._read_out += [WrittenReply(token, self._clock(), step) for token in self._encode(text)]
         self._released_s = self._clock()
 
     def done(self) -> None:
         """Keep the reply, which is complete, before it is cropped."""
         self._complete, self._tokens, self._read_out = self.written(), {}, []
 
-    def written(self) -> list[Written]:
+    def written(self) -> list[WrittenReply]:
         return sorted([*self._complete, *self._standing(), *self._read_out], key=lambda item: item.at_s)
 
-    def _standing(self) -> list[Written]:
+    def _standing(self) -> list[WrittenReply]:
         return [token for tokens in self._tokens.values() for _, token in tokens]
 
 
@@ -197,7 +199,7 @@ async def converse(
         return loop.time() - start
 
     def emit(event: timeline.Event) -> None:
-        record.entries.append(timeline.Entry(clock() * 1000, event))
+        record.entries.append(timeline.TimelineEntry(clock() * 1000, event))
         match event:
             case timeline.ReplyText(text):
                 watched.released(text)

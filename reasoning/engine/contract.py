@@ -99,7 +99,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ChoiceScores:
     """The answer to a question that was weighed, not spoken."""
 
     log_odds: float
@@ -139,7 +139,9 @@ class EngineSession(Protocol[B]):
         """Get a grammar ready, so that no stream waits for it; `BadTool` where it cannot be used."""
         ...
 
-    async def weigh(self, view: Sequence[B], question: Sequence[int], choices: Sequence[frozenset[int]]) -> Verdict:
+    async def score_choices(
+        self, view: Sequence[B], question: Sequence[int], choices: Sequence[frozenset[int]]
+    ) -> ChoiceScores:
         """Ask `question` after the view, in a scratch block, and compare two sets of single-token answers."""
         ...
 

@@ -168,7 +168,7 @@ def _shapes(config: DecoderConfig) -> tuple[dict[str, tuple[int, ...]], dict[str
     return required, optional
 
 
-class _Layer:
+class _DecoderLayer:
     """One transformer layer's weights."""
 
     def __init__(self, number: int, config: DecoderConfig, weights: Weights) -> None:
@@ -211,7 +211,7 @@ class Decoder:
         library = _kernels(gguf, self.config, native) if (dtype, self.device.type) == (torch.bfloat16, "cpu") else None
         weights = Weights(gguf, dtype, self.device, cache_dir, library)
         self._embed = weights.rows("token_embd.weight")
-        self._layers = [_Layer(i, self.config, weights) for i in range(self.config.layers)]
+        self._layers = [_DecoderLayer(i, self.config, weights) for i in range(self.config.layers)]
         self._norm = weights.vector("output_norm.weight")
         tied = "output.weight" not in gguf.tensors
         self._head: Linear = weights.linear(["token_embd.weight" if tied else "output.weight"])
@@ -267,7 +267,7 @@ class Decoder:
             return x.new_empty(0, self.config.vocabulary, dtype=torch.float32)
         return self._head(self._normed(x[ends], self._norm)).float()
 
-    def _attention(self, number: int, layer: _Layer, step: Plan, x: Tensor) -> Tensor:
+    def _attention(self, number: int, layer: _DecoderLayer, step: Plan, x: Tensor) -> Tensor:
         config, rows = self.config, len(x)
         q_k_v = layer.q_k_v(self._normed(x, layer.attention_norm)).view(rows, -1, config.head_size)
         q_k, v = torch.split(q_k_v, [config.heads + config.kv_heads, config.kv_heads], dim=1)
@@ -276,7 +276,7 @@ class Decoder:
             q_k = torch.cat((self._normed(q, layer.q_norm), self._normed(k, layer.k_norm)), dim=1)
         return layer.output(attend(number, step, q_k, v))
 
-    def _feed_forward(self, layer: _Layer, x: Tensor) -> Tensor:
+    def _feed_forward(self, layer: _DecoderLayer, x: Tensor) -> Tensor:
         gate, up = layer.gate_up(self._normed(x, layer.feed_forward_norm)).chunk(2, dim=-1)
         return layer.down(torch.nn.functional.silu(gate).mul_(up))
 

@@ -62,7 +62,7 @@ class Sampler:
         return ids[drawn[0]]
 
 
-def weigh_choices(logits: Tensor, choices: Sequence[frozenset[int]]) -> tuple[float, float]:
+def scored_choices(logits: Tensor, choices: Sequence[frozenset[int]]) -> tuple[float, float]:
     """Give log-odds of the first set of tokens against the second, and the probability that lies on both."""
     log_probs = logits.log_softmax(dim=-1)
     yes, no = (log_probs[torch.tensor(sorted(choice), device=logits.device)].logsumexp(dim=-1) for choice in choices)

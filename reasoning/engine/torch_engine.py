@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from reasoning.engine.contract import Sampling, Token, Verdict
-from reasoning.engine.sampling import Sampler, weigh_choices
+from reasoning.engine.contract import ChoiceScores, Sampling, Token
+from reasoning.engine.sampling import Sampler, scored_choices
 from reasoning.engine.schedule import Job, Schedule, Step, TorchBlock
 from reasoning.errors import BadTool, EngineFailed, ReasoningError
 
@@ -265,19 +265,19 @@ class TorchSession:
         """Get a grammar ready; see `EngineSession.prepare`."""
         await self._engine.matcher(grammar)
 
-    async def weigh(
+    async def score_choices(
         self, view: Sequence[TorchBlock], question: Sequence[int], choices: Sequence[frozenset[int]]
-    ) -> Verdict:
-        """Ask a question in a scratch block; see `EngineSession.weigh`."""
+    ) -> ChoiceScores:
+        """Ask a question in a scratch block; see `EngineSession.score_choices`."""
         if not question or len(choices) != 2:
             raise ValueError(f"a question takes tokens and two choices, not {len(question)} tokens and {len(choices)}")
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Verdict] = loop.create_future()
+        answer: asyncio.Future[ChoiceScores] = loop.create_future()
         scratch = TorchBlock("question", self._engine.new_cache())
 
         def on_logits(logits: Tensor, step: int, seen: Mapping[str, int]) -> bool:
-            log_odds, mass = weigh_choices(logits, choices)
-            _tell(loop, _give, answer, Verdict(log_odds, mass, seen, step))
+            log_odds, mass = scored_choices(logits, choices)
+            _tell(loop, _give, answer, ChoiceScores(log_odds, mass, seen, step))
             return False
 
         def finish(error: ReasoningError | None) -> None:
@@ -396,11 +396,11 @@ def _resolve(future: asyncio.Future[None], error: Exception | None) -> None:
             future.set_exception(error)
 
 
-def _give(future: asyncio.Future[Verdict], verdict: Verdict) -> None:
+def _give(future: asyncio.Future[ChoiceScores], verdict: ChoiceScores) -> None:
     if not future.done():
         future.set_result(verdict)
 
 
-def _refuse(future: asyncio.Future[Verdict], error: ReasoningError) -> None:
+def _refuse(future: asyncio.Future[ChoiceScores], error: ReasoningError) -> None:
     if not future.done():
         future.set_exception(error)

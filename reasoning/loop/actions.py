@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from reasoning.events import ACT, Call, Probe, Retracted
+from reasoning.events import ACT, Probe, Retracted, ToolCall
 from reasoning.policies.grounding import numbers
 from reasoning.tools.calls import read_call
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from reasoning.engine.contract import Block
     from reasoning.events import LoopEvent
-    from reasoning.loop.context import Context
-    from reasoning.loop.streams import Piece, Streams
+    from reasoning.loop.context import LoopContext
+    from reasoning.loop.streams import Streams, TextPiece
     from reasoning.loop.turn import Turn
-    from reasoning.tools.calls import Tool, Written
+    from reasoning.tools.calls import Tool, WrittenCall
 
 _WORD: Final = re.compile(r"\w")
 _NAME: Final = re.compile(r'\{"name": "[^"]*$')
@@ -50,7 +50,7 @@ _PLANS: Final = 3
 class Actions:
     """Writes the calls of a turn."""
 
-    def __init__(self, context: Context, streams: Streams, emit: Callable[[LoopEvent], None]) -> None:
+    def __init__(self, context: LoopContext, streams: Streams, emit: Callable[[LoopEvent], None]) -> None:
         self._context, self._streams, self._emit = context, streams, emit
         self._session, self._script, self._options = context.session, context.script, context.options
         self._made = 0
@@ -59,7 +59,7 @@ class Actions:
         """Ask whether a reply that is headed so begins with a call."""
         if not self._context.tools:
             return False
-        verdict = await self._session.weigh(view, head, self._call_or_words)
+        verdict = await self._session.score_choices(view, head, self._call_or_words)
         turn.tokens["probe"] += len(head)
         decision = verdict.log_odds > self._options.act_margin
         self._emit(Probe(ACT, verdict.log_odds, self._options.act_margin, decision))
@@ -81,18 +81,18 @@ class Actions:
             await self._session.crop(draft, start)
         return False
 
-    def _report(self, turn: Turn, calls: Sequence[Written]) -> None:
+    def _report(self, turn: Turn, calls: Sequence[WrittenCall]) -> None:
         for call in calls:
             turn.calls.append(call)
             self._made += 1
-            self._emit(Call(f"call{self._made}", call.name, call.arguments))
+            self._emit(ToolCall(f"call{self._made}", call.name, call.arguments))
 
     async def _plan(
         self, turn: Turn, draft: Block, tools: Sequence[Tool], *, again: bool
-    ) -> tuple[str, list[Written], str]:
+    ) -> tuple[str, list[WrittenCall], str]:
         """Write calls of these tools; give their text, the calls, and why they cannot be made, if so."""
         text, allowed = "", [*tools, self._script.family.decline]
-        calls: list[Written] = []
+        calls: list[WrittenCall] = []
         try:
             for _ in range(1 + _TRIES):
                 text, reason = await self._passage(turn, draft, text, tools, again=again)
@@ -129,7 +129,7 @@ class Actions:
                 text += piece.text
         return text, ""
 
-    def _left_out(self, asked: str, calls: Sequence[Written]) -> set[str]:
+    def _left_out(self, asked: str, calls: Sequence[WrittenCall]) -> set[str]:
         """Give what the user named and no call has or does. Who says what is not to be done may name more than that."""
         if _NEGATED.search(asked):
             return set()
@@ -138,7 +138,7 @@ class Actions:
         missing = (self._named - _values(calls)) | (self._doable - done)
         return {word for word in missing if _names(asked, word)}
 
-    def _in_another_order(self, asked: str, calls: Sequence[Written]) -> bool:
+    def _in_another_order(self, asked: str, calls: Sequence[WrittenCall]) -> bool:
         """Say whether one tool is called for several things that the user named, in an order that nothing told."""
         things = [value for call in calls for value in call.arguments.values() if value in self._named]
         if len({call.name for call in calls}) != 1 or len(set(things)) < len(things) or _TURNS.search(asked):
@@ -146,7 +146,7 @@ class Actions:
         places = [found.start() for thing in things if (found := _find(asked, thing))]
         return places != sorted(places)
 
-    def _made_up(self, turn: Turn, calls: Sequence[Written]) -> set[str]:
+    def _made_up(self, turn: Turn, calls: Sequence[WrittenCall]) -> set[str]:
         """Give what the calls have and nobody named, now or in the turns that are remembered.
 
         Of numbers the user must have said some: a minute is 60 seconds, and news name a robot "R1". One that is told by
@@ -162,13 +162,13 @@ class Actions:
                 strange.add(f"{name} {value:g}")
         return strange
 
-    def _figures(self, calls: Sequence[Written]) -> list[tuple[str, float]]:
+    def _figures(self, calls: Sequence[WrittenCall]) -> list[tuple[str, float]]:
         """Give the numbers in calls of tools whose values are not to be guessed; zero stands for none."""
         strict = {tool.name for tool in self._context.tools if tool.named}
         arguments = [item for call in calls if call.name in strict for item in call.arguments.items()]
         return [(name, value) for name, value in arguments if type(value) in {int, float} and value]
 
-    def _astray(self, calls: Sequence[Written]) -> tuple[str, str]:
+    def _astray(self, calls: Sequence[WrittenCall]) -> tuple[str, str]:
         """Give the tool that leads nowhere, and what makes no sense in the calls together; nothing where they do."""
         called = [tool for tool in self._context.tools if any(call.name == tool.name for call in calls)]
         alone = next((tool.name for tool in called if tool.alone), "")
@@ -195,7 +195,7 @@ class Actions:
     def _listed(self) -> list[Tool]:
         return [*self._context.tools, self._script.family.decline]
 
-    def _forced(self, before: str, piece: Piece) -> bool:
+    def _forced(self, before: str, piece: TextPiece) -> bool:
         """Say whether the grammar forced the model to this word. Signs do not count: it may lay out JSON its way."""
         if not _WORD.search(piece.text):
             return False
@@ -207,7 +207,7 @@ class Actions:
         return line.removeprefix(family.call_begin).removesuffix(family.call_end)
 
 
-def _values(calls: Sequence[Written]) -> set[str]:
+def _values(calls: Sequence[WrittenCall]) -> set[str]:
     return {value for call in calls for value in call.arguments.values() if isinstance(value, str)}
 
 

@@ -52,7 +52,7 @@ class _Past:
         return [self.input, *([self.thoughts] if len(self.thoughts) else []), self.record]
 
 
-class Context:
+class LoopContext:
     """One user's side of an engine session."""
 
     def __init__(

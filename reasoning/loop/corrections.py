@@ -18,7 +18,7 @@ from reasoning.policies.grounding import numbers, pieces
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reasoning.loop.context import Context
+    from reasoning.loop.context import LoopContext
     from reasoning.loop.turn import Turn
 
 _BEFORE: Final = 3
@@ -50,7 +50,7 @@ def carried(turn: Turn) -> Carried | None:
     return Carried([*turn.steps.finished], told)
 
 
-async def resume(context: Context, turn: Turn, old: Carried) -> None:
+async def resume(context: LoopContext, turn: Turn, old: Carried) -> None:
     """Open the thoughts of a turn with what its words leave standing of the interrupted turn's."""
     script = context.script
     kept = standing(old.steps, old.told, turn.text) if context.options.resume else []
@@ -98,7 +98,7 @@ def restated(told: str, words: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class CorrectedExchange:
     """One number replaces another one."""
 
     place: int
@@ -110,7 +110,7 @@ class Exchange:
     """Which of the new numbers it is."""
 
 
-def exchanges(told: str, words: str) -> list[Exchange]:
+def exchanges(told: str, words: str) -> list[CorrectedExchange]:
     """Give the numbers of `told` that `words` replace: those named as wrong, or said of the same thing.
 
     Several for one number, where more than one of the text may be meant.
@@ -122,12 +122,14 @@ def exchanges(told: str, words: str) -> list[Exchange]:
     said = [(one, words[start:end]) for one, (start, end) in zip(here, spans, strict=True) if one.value not in named]
     wrong = [place for place, other in enumerate(there) if other.value in named]
     if wrong and len(said) == 1:
-        return [Exchange(place, there[place].value, said[0][1], 0) for place in wrong]
-    found: list[Exchange] = []
+        return [CorrectedExchange(place, there[place].value, said[0][1], 0) for place in wrong]
+    found: list[CorrectedExchange] = []
     for by, (one, text) in enumerate(said):
         alike = [(one.likeness(other), place) for place, other in enumerate(there) if other.value != one.value]
         most = max((likeness for likeness, _ in alike), default=0)
-        found += [Exchange(place, there[place].value, text, by) for likeness, place in alike if likeness == most > 0]
+        found += [
+            CorrectedExchange(place, there[place].value, text, by) for likeness, place in alike if likeness == most > 0
+        ]
     return found
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reasoning.events import LoopEvent
-    from reasoning.loop.context import Context
+    from reasoning.loop.context import LoopContext
     from reasoning.loop.streams import Streams
     from reasoning.loop.turn import Turn
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class EarlyFacts:
     """Lists the facts heard so far, in a task of its own."""
 
-    def __init__(self, context: Context, streams: Streams, emit: Callable[[LoopEvent], None]) -> None:
+    def __init__(self, context: LoopContext, streams: Streams, emit: Callable[[LoopEvent], None]) -> None:
         self._context, self._streams, self._emit = context, streams, emit
         self._session, self._script, self._options = context.session, context.script, context.options
         self._changed = asyncio.Event()

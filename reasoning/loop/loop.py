@@ -39,7 +39,7 @@ from reasoning.events import (
     Unsaid,
 )
 from reasoning.loop.actions import Actions
-from reasoning.loop.context import Context
+from reasoning.loop.context import LoopContext
 from reasoning.loop.corrections import carried, resume
 from reasoning.loop.early import EarlyFacts
 from reasoning.loop.steps import Steps, sentence_end, spoken_part
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from reasoning.options import LoopOptions
     from reasoning.policies.rules import Kind
     from reasoning.prompting.script import Script
-    from reasoning.tools.calls import Tool, Written
+    from reasoning.tools.calls import Tool, WrittenCall
 
 _ANSWER_TOKENS = 16
 """Tokens in which thoughts that were cut off name their answer."""
@@ -90,7 +90,7 @@ class Loop:
         """Make the loop; `context` is the number of tokens that a view may hold."""
         self._session, self._script, self._options = session, script, options
         self._emit, self._clock = emit, clock
-        self._context = Context(session, script, options, limit=context, tools=tools)
+        self._context = LoopContext(session, script, options, limit=context, tools=tools)
         self._streams = Streams(session, script, seed=seed)
         self._early = EarlyFacts(self._context, self._streams, emit)
         self._actions = Actions(self._context, self._streams, emit)
@@ -176,7 +176,7 @@ class Loop:
         turn.head, turn.sealed = 0, False
         self._show("listening")
 
-    async def finish(self, heard: str, *, interrupted: bool = False, calls: Sequence[Written] = ()) -> None:
+    async def finish(self, heard: str, *, interrupted: bool = False, calls: Sequence[WrittenCall] = ()) -> None:
         """Turn what the user heard into history and get ready for the next turn; `calls` are those of a retold one.
 
         An interrupted turn leaves its thoughts to the next one: nothing that was thought is lost.
@@ -308,7 +308,9 @@ class Loop:
         if not self._options.direct_replies or turn.carried is not None:
             # Few words that correct a problem look like small talk without it, and its thoughts are there.
             return True
-        verdict = await self._session.weigh([*self._context.past, turn.input], self._script.need, self._script.yes_no)
+        verdict = await self._session.score_choices(
+            [*self._context.past, turn.input], self._script.need, self._script.yes_no
+        )
         family = self._script.family
         talks = wants_calls is not None and not await wants_calls
         log_odds = verdict.log_odds - (family.need_bias_with_tools if talks else family.need_bias)

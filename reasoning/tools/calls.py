@@ -35,7 +35,7 @@ _Validator: Final[type[Draft202012Validator]] = validators.extend(  # type: igno
 )
 
 
-def _fine(_: Sequence[Written]) -> str:
+def _fine(_: Sequence[WrittenCall]) -> str:
     return ""
 
 
@@ -56,7 +56,7 @@ class Tool:
     """Words that ask for it by name, such as "dock": one that the user says and no call does was left out."""
     alone: bool = False
     """Whether a call of it beside others can only be a misunderstanding."""
-    senseless: Callable[[Sequence[Written]], str] = field(default=_fine, compare=False)
+    senseless: Callable[[Sequence[WrittenCall]], str] = field(default=_fine, compare=False)
     """Says what makes no sense in all calls for one request together; nothing where they can be meant."""
 
     def __post_init__(self) -> None:
@@ -81,7 +81,7 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenCall:
     """A call as it was written."""
 
     name: str
@@ -115,7 +115,7 @@ def grammar_of(tools: Sequence[Tool], *, begin: str, end: str, at_most: int) -> 
     return Grammar(forms, separator="\n", at_most=at_most)
 
 
-def read_call(text: str, tools: Sequence[Tool]) -> Written:
+def read_call(text: str, tools: Sequence[Tool]) -> WrittenCall:
     """Read one call; `ValueError` says why it is none that the tools allow."""
     try:
         call = json.loads(text)
@@ -132,4 +132,4 @@ def read_call(text: str, tools: Sequence[Tool]) -> Written:
         raise ValueError(f"the schema of {tool.name!r} refers to what is not in it: {error}") from error
     if wrong is not None:
         raise ValueError(f"arguments of {tool.name!r}: {wrong.message[:200]}")
-    return Written(tool.name, call["arguments"])
+    return WrittenCall(tool.name, call["arguments"])

@@ -16,12 +16,12 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reasoning.engine.contract import Sampling, Token, Verdict
+from reasoning.engine.contract import ChoiceScores, Sampling, Token
 from reasoning.errors import BadTool, EngineFailed
-from reasoning.vllm.live import Board, Live, ViewLost
-from reasoning.vllm.plan import Limits, ServedBlock, Writing, flat, lengths
+from reasoning.vllm.live import Board, LiveViews, ViewLost
+from reasoning.vllm.plan import ServedBlock, ServerLimits, Writing, flat, lengths
 from reasoning.vllm.replicas import Home
-from reasoning.vllm.weighing import Weighing
+from reasoning.vllm.scoring import ChoiceScoring
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from reasoning.engine.contract import Grammar
     from reasoning.tools.grammar import Grammars, Matcher
     from reasoning.vllm.servers import Servers
-    from reasoning.vllm.wire import Ask, Piece
+    from reasoning.vllm.wire import Ask, CompletionPiece
 
 
 class VllmEngine:
     """Runs streams over blocks on servers. All of one engine belongs to one event loop."""
 
-    def __init__(self, servers: Servers, limits: Limits, *, grammars: Grammars | None = None) -> None:
+    def __init__(self, servers: Servers, limits: ServerLimits, *, grammars: Grammars | None = None) -> None:
         """`grammars`: those of the model's vocabulary; without them, streams with a grammar are refused."""
         self.servers, self.limits, self._grammars = servers, limits, grammars
         self._steps = 0
@@ -75,8 +75,8 @@ class VllmSession:
     def __init__(self, engine: VllmEngine) -> None:
         self._engine = engine
         self._blocks: dict[str, ServedBlock] = {}
-        self._streams: set[_Stream] = set()
-        self._questions: set[asyncio.Task[Piece]] = set()
+        self._streams: set[_ServedStream] = set()
+        self._questions: set[asyncio.Task[CompletionPiece]] = set()
         self._home, self._board = Home(), Board()
 
     def block(self, name: str) -> ServedBlock:
@@ -95,7 +95,9 @@ class VllmSession:
         if not view[-1].ids:
             raise ValueError(f"block {view[-1].name!r} is empty: append what the stream begins with first")
         matcher = None if rules.grammar is None else await self._engine.matcher(rules.grammar)
-        stream = _Stream(self._engine, self._home, self._board, Writing(view, rules, self._engine.limits, matcher))
+        stream = _ServedStream(
+            self._engine, self._home, self._board, Writing(view, rules, self._engine.limits, matcher)
+        )
         self._streams.add(stream)
         try:
             while (token := await stream.next()) is not None:
@@ -110,14 +112,14 @@ class VllmSession:
         """Get a grammar ready; see `EngineSession.prepare`."""
         await self._engine.matcher(grammar)
 
-    async def weigh(
+    async def score_choices(
         self, view: Sequence[ServedBlock], question: Sequence[int], choices: Sequence[frozenset[int]]
-    ) -> Verdict:
-        """Ask a question by requests for one token; see `EngineSession.weigh`."""
+    ) -> ChoiceScores:
+        """Ask a question by requests for one token; see `EngineSession.score_choices`."""
         if not question or len(choices) != 2:
             raise ValueError(f"a question takes tokens and two choices, not {len(question)} tokens and {len(choices)}")
         self._engine.limits.check(view, question)
-        weighing, seen = Weighing(choices, self._engine.limits.vocabulary), lengths(view)
+        weighing, seen = ChoiceScoring(choices, self._engine.limits.vocabulary), lengths(view)
         live = self._live(view, len(question))
         asks = weighing.asks([*flat(view), *question])
         asking = [asyncio.create_task(self._first(replace(ask, live=live))) for ask in asks]
@@ -132,8 +134,10 @@ class VllmSession:
         finally:
             await _end(asking)
             self._questions.difference_update(asking)
-        log_odds, mass = weighing.weigh({token: value for piece in pieces for token, value in piece.weighed.items()})
-        return Verdict(log_odds, mass, seen, self._engine.next_step())
+        log_odds, mass = weighing.score_choices(
+            {token: value for piece in pieces for token, value in piece.weighed.items()}
+        )
+        return ChoiceScores(log_odds, mass, seen, self._engine.next_step())
 
     async def crop(self, block: ServedBlock, length: int) -> None:
         """Forget all but the first `length` tokens of the block, ending the stream that writes it."""
@@ -164,12 +168,12 @@ class VllmSession:
             if stream.reads(block):
                 stream.ask_anew()
 
-    def _live(self, view: Sequence[ServedBlock], more: int) -> Live | None:
+    def _live(self, view: Sequence[ServedBlock], more: int) -> LiveViews | None:
         """Say what a question of so many tokens behind the view reads where it is being written."""
         names, count = self._board.find(view)
-        return Live(None, names, sum(map(len, view[count:])) + more) if names else None
+        return LiveViews(None, names, sum(map(len, view[count:])) + more) if names else None
 
-    async def _first(self, ask: Ask) -> Piece:
+    async def _first(self, ask: Ask) -> CompletionPiece:
         try:
             async with aclosing(self._engine.servers.complete(self._home, ask)) as pieces:
                 # To the end, so that the connection can be used again.
@@ -181,7 +185,7 @@ class VllmSession:
         return found[0]
 
 
-class _Stream:
+class _ServedStream:
     """The reading end of one stream, and the request that is on its way."""
 
     def __init__(self, engine: VllmEngine, home: Home, board: Board, writing: Writing) -> None:
@@ -190,7 +194,7 @@ class _Stream:
         """Requests that its own one reads."""
         self._plainly = not engine.live_views
         """Ask without a view, since the last one was lost."""
-        self._ready: deque[Piece] = deque()
+        self._ready: deque[CompletionPiece] = deque()
         self._arrived = asyncio.Event()
         self._request: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -254,7 +258,7 @@ class _Stream:
             return self._writing.ask()
         self._reads, count = self._board.find(self._writing.view[:-1])
         own = sum(map(len, self._writing.view[count:]))
-        return replace(self._writing.ask(count), live=Live(self._board.new_name(), self._reads, own))
+        return replace(self._writing.ask(count), live=LiveViews(self._board.new_name(), self._reads, own))
 
     async def _read(self, ask: Ask) -> None:
         try:

@@ -19,7 +19,7 @@ class ViewLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveViews:
     """What one request says of views."""
 
     block: str | None
@@ -55,7 +55,9 @@ class Board:
         self._names += 1
         return f"b{self._names}"
 
-    def offer(self, owner: object, blocks: tuple[ServedBlock, ...], live: Live, kept_up: Callable[[], bool]) -> None:
+    def offer(
+        self, owner: object, blocks: tuple[ServedBlock, ...], live: LiveViews, kept_up: Callable[[], bool]
+    ) -> None:
         """Let a request be read, which stands for these blocks."""
         if live.block is not None:
             self._offers[owner] = _Offer(blocks, (*live.view, live.block), kept_up)

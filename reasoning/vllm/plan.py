@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from reasoning.engine.contract import Sampling
     from reasoning.tools.grammar import Matcher
-    from reasoning.vllm.wire import Piece
+    from reasoning.vllm.wire import CompletionPiece
 
 _SEEDS: Final = 2**31
 
@@ -45,7 +45,7 @@ class ServedBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ServerLimits:
     """What a view may hold, and how long a segment is."""
 
     context: int
@@ -87,7 +87,7 @@ class Writing:
     """One stream's account of its block: what it asks for next, and what becomes of each token."""
 
     def __init__(
-        self, view: Sequence[ServedBlock], rules: Sampling, limits: Limits, matcher: Matcher | None = None
+        self, view: Sequence[ServedBlock], rules: Sampling, limits: ServerLimits, matcher: Matcher | None = None
     ) -> None:
         """Take the block; `BlockBusy` and `ContextFull` where it cannot be had."""
         limits.check_writable(view)
@@ -161,7 +161,7 @@ class Writing:
             label=self._block.name,
         )
 
-    def take(self, piece: Piece, step: int) -> Token | None:
+    def take(self, piece: CompletionPiece, step: int) -> Token | None:
         """Deliver a token; None where the grammar refuses it, so that one that it allows must be asked for.
 
         A token that is drawn freely and kept if it is allowed, and else drawn among those that are, has the same

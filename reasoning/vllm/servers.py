@@ -21,7 +21,7 @@ import httpx
 from reasoning.errors import EngineFailed
 from reasoning.vllm.live import ViewLost
 from reasoning.vllm.replicas import Home, Replica, Replicas
-from reasoning.vllm.wire import COMPLETIONS, Answer, Ask, Piece, Unavailable, refusal
+from reasoning.vllm.wire import COMPLETIONS, Ask, Completion, CompletionPiece, Unavailable, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -146,7 +146,7 @@ class Servers:
                     return [int(token) for token in response.json()["tokens"]]
         return None
 
-    async def complete(self, home: Home, ask: Ask) -> AsyncGenerator[Piece]:
+    async def complete(self, home: Home, ask: Ask) -> AsyncGenerator[CompletionPiece]:
         """Give the tokens that are asked for, whatever happens to servers meanwhile.
 
         Raises `EngineFailed` when a request is refused, or when no token has come for `patience_s`, by all tries;
@@ -218,12 +218,12 @@ class Servers:
             return False
         return True
 
-    async def _attempt(self, replica: Replica, ask: Ask, session: str | None = None) -> AsyncGenerator[Piece]:
+    async def _attempt(self, replica: Replica, ask: Ask, session: str | None = None) -> AsyncGenerator[CompletionPiece]:
         if session is None and ask.live is not None:
             if ask.live.view:
                 raise ViewLost("the conversation has moved to a server without live views")
             ask = replace(ask, live=None)
-        body, answer = ask.body(self._name, priorities=self._options.priorities, session=session), Answer(ask)
+        body, answer = ask.body(self._name, priorities=self._options.priorities, session=session), Completion(ask)
         replica.running += 1
         try:
             async with self._http.stream("POST", f"{replica.url}{COMPLETIONS}", json=body) as response:

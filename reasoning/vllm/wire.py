@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import EngineFailed
-from reasoning.vllm.live import Live, ViewLost
+from reasoning.vllm.live import LiveViews, ViewLost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,10 +46,10 @@ class Ask:
     """Tokens whose log-probabilities are wanted beside that of the chosen one."""
     label: str = ""
     """What it is for, as the server's log shall call it."""
-    live: Live | None = None
+    live: LiveViews | None = None
     """What it reads of requests that run, where the server has live views; the prompt stands for all of it."""
 
-    def after(self, piece: Piece) -> Ask:
+    def after(self, piece: CompletionPiece) -> Ask:
         """Ask for the rest: what remains when the answer breaks off behind this token."""
         return replace(self, prompt=(*self.prompt, piece.id), max_tokens=self.max_tokens - 1, live=None)
 
@@ -90,7 +90,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class CompletionPiece:
     """One token of an answer."""
 
     id: int
@@ -103,7 +103,7 @@ class Unavailable(Exception):
     """A server cannot answer now; another one, or the same one later, can."""
 
 
-class Answer:
+class Completion:
     """Reads the lines of one streamed answer."""
 
     def __init__(self, ask: Ask) -> None:
@@ -111,7 +111,7 @@ class Answer:
         self.complete = False
         """Whether the server said that this is all."""
 
-    def read(self, line: str) -> list[Piece]:
+    def read(self, line: str) -> list[CompletionPiece]:
         """Take one line of the stream and give the tokens in it. Raises `Unavailable` and `EngineFailed`."""
         data = line.removeprefix("data:").strip()
         if data == line.strip() or data == _DONE:
@@ -125,7 +125,7 @@ class Answer:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise EngineFailed(f"the server does not speak vLLM's interface: {error!r}") from error
 
-    def _choice(self, choice: Mapping[str, Any]) -> list[Piece]:
+    def _choice(self, choice: Mapping[str, Any]) -> list[CompletionPiece]:
         ids, log_probs = choice.get("token_ids"), choice.get("logprobs") or {}
         reason = choice.get("finish_reason")
         if reason not in {None, "stop", "length"}:
@@ -142,7 +142,7 @@ class Answer:
         tops: Sequence[Mapping[str, float]] = log_probs.get("top_logprobs") or [{}] * len(ids)
         return [self._piece(*row) for row in zip(ids, found, tops, strict=True)]
 
-    def _piece(self, token: int, log_prob: float | None, top: Mapping[str, float] | None) -> Piece:
+    def _piece(self, token: int, log_prob: float | None, top: Mapping[str, float] | None) -> CompletionPiece:
         ask = self._ask
         if token in ask.ban or (ask.allowed is not None and token not in ask.allowed):
             raise EngineFailed(f"the server chose token {token}, which must not be chosen: no other could be chosen")
@@ -153,7 +153,9 @@ class Answer:
                 f"the server does not tell the log-probabilities of {len(missing)} tokens that were asked for; "
                 "it must know `logprob_token_ids` (vLLM 0.32 does)"
             )
-        return Piece(token, -math.inf if log_prob is None else log_prob, {id_: listed[id_] for id_ in ask.weighed})
+        return CompletionPiece(
+            token, -math.inf if log_prob is None else log_prob, {id_: listed[id_] for id_ in ask.weighed}
+        )
 
 
 def refusal(status: int, content: bytes) -> Unavailable | EngineFailed:

@@ -59,7 +59,7 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ViewPlan:
     """What the attention of one step needs, the same for all layers. Views of unequal depth are padded with nothing.
 
     With R readers of M tokens together and a depth of D blocks.
@@ -85,7 +85,7 @@ class Plan:
     """Keys of the longest block."""
 
 
-def make_plan(readers: Sequence[Reader], table: Tensor, device: torch.device | str = "cpu") -> Plan:
+def make_plan(readers: Sequence[Reader], table: Tensor, device: torch.device | str = "cpu") -> ViewPlan:
     """Lay out one step. `table`: rotations [positions, 2, half width] as `rotation_table` gives them."""
     depth = max(len(reader.view) for reader in readers)
     width = max(len(pages) for reader in readers for pages in (reader.pages, *(pages for _, pages in reader.view)))
@@ -105,7 +105,7 @@ def make_plan(readers: Sequence[Reader], table: Tensor, device: torch.device | s
     def numbers(values: Sequence[object]) -> Tensor:
         return torch.tensor(values, dtype=torch.int32, device=device)
 
-    return Plan(
+    return ViewPlan(
         tokens=torch.tensor([token for reader in readers for token in reader.tokens], device=device),
         starts=numbers([0, *counts]).cumsum(0, dtype=torch.int32),
         lengths=numbers([reader.length for reader in readers]),
@@ -142,7 +142,7 @@ def rotate(q: Tensor, cos: Tensor, sin: Tensor, *, halves: bool) -> Tensor:
 
 
 def view_attention(
-    kernel: Kernel, q: Tensor, k: Tensor, v: Tensor, plan: Plan, *, scale: float, halves: bool
+    kernel: Kernel, q: Tensor, k: Tensor, v: Tensor, plan: ViewPlan, *, scale: float, halves: bool
 ) -> Tensor:
     """Attend [M, heads, width] over the readers' own blocks and all that they read; of fixed shapes, for graphs."""
     own, own_lse = kernel(

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from .names import Refused, Wanted
+from .names import RequestedView, RequestRefused
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PluginLimits:
     """What one session may have."""
 
     blocks: int = 32
@@ -23,15 +23,15 @@ class Limits:
 
 
 @dataclass(eq=False, slots=True)
-class Block:
+class SharedBlock:
     """One request's cache."""
 
     request_id: str
     session: str
     name: str | None
-    view: tuple[Block, ...]
+    view: tuple[SharedBlock, ...]
     """The blocks that it reads, in order."""
-    readers: set[Block] = field(default_factory=set)
+    readers: set[SharedBlock] = field(default_factory=set)
     ended: bool = False
     """Its request is over; the cache stays while it has readers."""
 
@@ -39,47 +39,52 @@ class Block:
 class Blocks:
     """All blocks of a server."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: PluginLimits) -> None:
         self.limits: Final = limits
-        self._of_request: dict[str, Block] = {}
-        self._sessions: dict[str, dict[str, Block]] = {}
+        self._of_request: dict[str, SharedBlock] = {}
+        self._sessions: dict[str, dict[str, SharedBlock]] = {}
         """Blocks of each session, by request."""
 
     def __len__(self) -> int:
         return len(self._of_request)
 
-    def of(self, request_id: str) -> Block | None:
+    def of(self, request_id: str) -> SharedBlock | None:
         """Give the block that a request writes; None for an ordinary request."""
         return self._of_request.get(request_id)
 
     @property
-    def pinned(self) -> list[Block]:
+    def pinned(self) -> list[SharedBlock]:
         """Blocks whose request is over and whose memory is still needed."""
         return [block for block in self._of_request.values() if block.ended]
 
-    def add(self, request_id: str, wanted: Wanted) -> Block:
-        """Take a request in; `Refused` where its session has no such blocks, has the name already, or has too many."""
+    def add(self, request_id: str, wanted: RequestedView) -> SharedBlock:
+        """Take a request in.
+
+        Raises `RequestRefused` where its session has no such blocks, has the name already, or has too many.
+        """
         mine = self._sessions.get(wanted.session, {})
         if len(mine) >= self.limits.blocks:
-            raise Refused(f"the session has {len(mine)} blocks already; end some of them first", 429)
+            raise RequestRefused(f"the session has {len(mine)} blocks already; end some of them first", 429)
         named = {block.name: block for block in mine.values() if block.name is not None}
         if wanted.block in named:
-            raise Refused(f"the session has a block {wanted.block!r} already; end it first, or take another name", 409)
+            raise RequestRefused(
+                f"the session has a block {wanted.block!r} already; end it first, or take another name", 409
+            )
         for name in wanted.view:
             if name not in named:
-                raise Refused(
+                raise RequestRefused(
                     f"the session has no block {name!r}; a block can be read from the first token of its request on, "
                     "while the request or one of its readers runs",
                     404,
                 )
-        block = Block(request_id, wanted.session, wanted.block, tuple(named[name] for name in wanted.view))
+        block = SharedBlock(request_id, wanted.session, wanted.block, tuple(named[name] for name in wanted.view))
         for read in block.view:
             read.readers.add(block)
         self._sessions.setdefault(wanted.session, {})[request_id] = block
         self._of_request[request_id] = block
         return block
 
-    def end(self, block: Block) -> list[Block]:
+    def end(self, block: SharedBlock) -> list[SharedBlock]:
         """Take note that the block's request is over; give the blocks whose memory nobody needs any more."""
         block.ended = True
         for read in block.view:

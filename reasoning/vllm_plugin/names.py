@@ -24,7 +24,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{22}", re.ASCII)
 
 
-class Refused(ValueError):
+class RequestRefused(ValueError):
     """A request that is answered with an error. `status` is the one of HTTP that fits."""
 
     def __init__(self, message: str, status: int = 400) -> None:
@@ -33,7 +33,7 @@ class Refused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RequestedView:
     """What one request asks for."""
 
     session: str
@@ -50,11 +50,11 @@ def new_session(secret: bytes) -> str:
     return f"{_text(identity)}.{_text(_signature(secret, identity))}"
 
 
-def wanted(arguments: Mapping[str, Any] | None, secret: bytes, most: int) -> Wanted | None:
+def wanted(arguments: Mapping[str, Any] | None, secret: bytes, most: int) -> RequestedView | None:
     """Read a request's extra arguments; None for an ordinary request.
 
-    Raises `Refused` for whatever is not exactly of the form, for a token that this server did not sign, and for views
-    of more than `most` blocks.
+    Raises `RequestRefused` for whatever is not exactly of the form, for a token that this server did not sign, and for
+    views of more than `most` blocks.
     """
     arguments = arguments or {}
     if not any(name in arguments for name in (SESSION, BLOCK, VIEW)):
@@ -63,21 +63,21 @@ def wanted(arguments: Mapping[str, Any] | None, secret: bytes, most: int) -> Wan
     if block is not None:
         _check_name(BLOCK, block)
     if not isinstance(view, list):
-        raise Refused(f"{VIEW} is a list of names of blocks, not {type(view).__name__}")
+        raise RequestRefused(f"{VIEW} is a list of names of blocks, not {type(view).__name__}")
     for name in view:
         _check_name(VIEW, name)
     if len(set(view)) != len(view):
-        raise Refused(f"{VIEW} names a block twice; a block stands in a view once")
+        raise RequestRefused(f"{VIEW} names a block twice; a block stands in a view once")
     if len(view) > most:
-        raise Refused(f"{VIEW} names {len(view)} blocks, and a view here has at most {most}")
+        raise RequestRefused(f"{VIEW} names {len(view)} blocks, and a view here has at most {most}")
     if block is None and not view:
-        raise Refused(f"{SESSION} without {BLOCK} and {VIEW} means nothing; give at least one of them")
-    return Wanted(_identity(arguments.get(SESSION), secret), block, tuple(view))
+        raise RequestRefused(f"{SESSION} without {BLOCK} and {VIEW} means nothing; give at least one of them")
+    return RequestedView(_identity(arguments.get(SESSION), secret), block, tuple(view))
 
 
 def _check_name(argument: str, name: object) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise Refused(f"{argument}: a block's name has 1 to 64 letters, digits, dots, dashes and underscores")
+        raise RequestRefused(f"{argument}: a block's name has 1 to 64 letters, digits, dots, dashes and underscores")
 
 
 def _identity(token: object, secret: bytes) -> str:
@@ -88,7 +88,7 @@ def _identity(token: object, secret: bytes) -> str:
         canonical = f"{_text(identity)}.{_text(signature)}" == token
         if hmac.compare_digest(signature, _signature(secret, identity)) and canonical:
             return _text(identity)
-    raise Refused(
+    raise RequestRefused(
         f"{SESSION} is not the token of a session of this server; POST /v1/live_views/sessions gives one", 403
     )
 

@@ -11,7 +11,7 @@ from vllm.v1.worker.cpu_model_runner import CPUModelRunner
 from vllm.v1.worker.cpu_worker import CPUWorker
 
 from . import settings
-from .attention import Plan, Reader, make_plan, rotation_table
+from .attention import Reader, ViewPlan, make_plan, rotation_table
 from .backend import LAYOUT, LiveViewCPUImpl
 from .checks import Unsupported, check_configuration, check_layers, check_version
 from .selftest import check_model
@@ -75,7 +75,7 @@ class LiveViewCPURunner(CPUModelRunner):
                 each.live_views = plan
         return metadata, spec_decode
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> ViewPlan:
         starts = self.query_start_loc.np
         readers = []
         for row, request_id in enumerate(self.input_batch.req_ids):

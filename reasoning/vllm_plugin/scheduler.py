@@ -19,9 +19,9 @@ from vllm.v1.engine import EngineCoreOutput, EngineCoreOutputs
 from vllm.v1.request import RequestStatus
 
 from . import settings
-from .blocks import Block, Blocks
+from .blocks import Blocks, SharedBlock
 from .checks import check_configuration, check_version
-from .names import Refused, wanted
+from .names import RequestRefused, wanted
 
 if TYPE_CHECKING:
     from vllm.v1.core.sched.output import SchedulerOutput
@@ -40,7 +40,7 @@ class _LiveViews(Scheduler):
         check_configuration(self.vllm_config, self.kv_cache_config)
         self._secret = settings.secret()
         self.blocks = Blocks(settings.limits(self.vllm_config.additional_config))
-        self._refused: dict[str, Refused] = {}
+        self._refused: dict[str, RequestRefused] = {}
         """Requests that are to be answered with an error, by id."""
 
     def add_request(self, request: Request) -> None:
@@ -48,7 +48,7 @@ class _LiveViews(Scheduler):
         if request.request_id not in self.requests:
             try:
                 self._take_in(request)
-            except Refused as refused:
+            except RequestRefused as refused:
                 self._refused[request.request_id] = refused
         super().add_request(request)
 
@@ -93,7 +93,7 @@ class _LiveViews(Scheduler):
         if asked is None:
             return
         if request.resumable:
-            raise Refused("a streaming input cannot be a block, nor read any")
+            raise RequestRefused("a streaming input cannot be a block, nor read any")
         block = self.blocks.add(request.request_id, asked)
         if block.view:
             if self._has_outgrown(block, request):
@@ -101,7 +101,7 @@ class _LiveViews(Scheduler):
                 raise self._too_long(block, request)
             self._make_reader(request, block)
 
-    def _make_reader(self, request: Request, block: Block) -> None:
+    def _make_reader(self, request: Request, block: SharedBlock) -> None:
         """Keep a reader's cache, which depends on its view, from being taken for others', and rank it behind them."""
         request.cache_salt = f"live-view-{uuid.uuid4().hex}"
         request.skip_reading_prefix_cache = True
@@ -124,14 +124,14 @@ class _LiveViews(Scheduler):
             return False
         return all(map(self._is_readable, block.view))
 
-    def _is_readable(self, block: Block) -> bool:
+    def _is_readable(self, block: SharedBlock) -> bool:
         """Whether all of the block is in memory or in this step, so that a reader may start."""
         request = self.requests[block.request_id]
         if block.ended:
             return True
         return request.status == RequestStatus.RUNNING and request.num_computed_tokens >= request.num_tokens - 1
 
-    def _length(self, block: Block) -> int:
+    def _length(self, block: SharedBlock) -> int:
         """Give the keys of a block that its readers see in the step that has just been planned.
 
         The last token of an ended request was never computed; where steps overlap, one more step may have written it.
@@ -143,20 +143,20 @@ class _LiveViews(Scheduler):
         unwritten = bool(request.num_output_tokens) and request.status != RequestStatus.FINISHED_ABORTED
         return min(request.num_computed_tokens, request.num_tokens - unwritten)
 
-    def _pages(self, block: Block) -> list[int]:
+    def _pages(self, block: SharedBlock) -> list[int]:
         (pages,) = self.kv_cache_manager.get_block_ids(block.request_id)
         return list(pages)
 
-    def _view_length(self, block: Block, request: Request) -> int:
+    def _view_length(self, block: SharedBlock, request: Request) -> int:
         read = sum(max(self._length(each), self.requests[each.request_id].num_prompt_tokens) for each in block.view)
         return read + request.num_tokens
 
-    def _has_outgrown(self, block: Block, request: Request) -> bool:
+    def _has_outgrown(self, block: SharedBlock, request: Request) -> bool:
         """Whether a step more could make the view longer than the model reads: each block in it may grow by one."""
         return self._view_length(block, request) + len(block.view) >= self.max_model_len
 
-    def _too_long(self, block: Block, request: Request) -> Refused:
-        return Refused(
+    def _too_long(self, block: SharedBlock, request: Request) -> RequestRefused:
+        return RequestRefused(
             f"the view has {self._view_length(block, request)} tokens in {len(block.view) + 1} blocks that may grow, "
             f"and the model reads {self.max_model_len}; shorten what is read"
         )
@@ -181,7 +181,9 @@ class _LiveViews(Scheduler):
         if request.num_computed_tokens < max(request.num_prompt_tokens, request.num_tokens - 1):
             for reader in block.readers:
                 name = block.name
-                self._refused[reader.request_id] = Refused(f"the block {name!r} was ended before it was computed", 409)
+                self._refused[reader.request_id] = RequestRefused(
+                    f"the block {name!r} was ended before it was computed", 409
+                )
         gone = self.blocks.end(block)
         result = super()._free_request(request, delay_free_blocks or block not in gone)
         for each in gone:
@@ -211,7 +213,7 @@ class _LiveViews(Scheduler):
         last, block = max(readers, key=lambda reader: (reader[0].priority, reader[0].arrival_time))
         held = sum(len(self._pages(read)) for read in block.view)
         pool = self.kv_cache_manager.block_pool.num_gpu_blocks - 1
-        self._refused[last.request_id] = Refused(
+        self._refused[last.request_id] = RequestRefused(
             f"there is no room for this block: it needs {-(-last.num_tokens // self.block_size)} pages of "
             f"{self.block_size} tokens beside the {held} that it reads, the cache has {pool}, and nothing else can be "
             "moved out of the way; give the server more cache, or shorten what is read",

@@ -6,7 +6,7 @@ import os
 import secrets
 from typing import Any, Final
 
-from .blocks import Limits
+from .blocks import PluginLimits
 
 SECRET: Final = "LIVE_VIEWS_SECRET"  # noqa: S105 - the name of the variable
 _SECRET_BYTES: Final = 32
@@ -29,7 +29,7 @@ def secret() -> bytes:
     return found
 
 
-def limits(additional_config: Any) -> Limits:  # noqa: ANN401 - vLLM takes any
+def limits(additional_config: Any) -> PluginLimits:  # noqa: ANN401 - vLLM takes any
     """Read `--additional-config '{"live_views": {"max_blocks": 32, "max_view": 8}}'`."""
     given = additional_config.get("live_views", {}) if isinstance(additional_config, dict) else {}
     for name, value in given.items():
@@ -37,4 +37,4 @@ def limits(additional_config: Any) -> Limits:  # noqa: ANN401 - vLLM takes any
             raise ValueError(f"live_views has no setting {name!r}; it has {', '.join(_LIMITS)}")
         if type(value) is not int or value < 1:
             raise ValueError(f"live_views.{name} is a number from 1 on, not {value!r}")
-    return Limits(**{_LIMITS[name]: value for name, value in given.items()})
+    return PluginLimits(**{_LIMITS[name]: value for name, value in given.items()})

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from robots.errors import AuditFailed
 from robots.geometry import path_length
 from robots.site import HERE
-from robots.skills import PLACE, STOP, BadCall, Call, Skill, check_arguments
+from robots.skills import PLACE, STOP, BadCall, Skill, SkillCall, check_arguments
 from robots.transport.publisher import Publisher
 from robots.vda5050.messages import Action, BlockingType, Edge, InstantActions, Node, Order
 
@@ -67,7 +67,7 @@ class Refused:
 class Admitted:
     """A call that may become orders; its ticket is their order id or action id."""
 
-    call: Call
+    call: SkillCall
     ticket: str
 
 
@@ -86,7 +86,7 @@ class Question:
     text: str
     asked_at: float
     """Monotonic s."""
-    call: Call | None = None
+    call: SkillCall | None = None
     """None: the question is whether to resume."""
 
 
@@ -102,14 +102,16 @@ class Gate:
     publisher: Publisher = field(default_factory=Publisher)
     epoch: int = 1
     latch: Latch | None = None
-    _tickets: dict[str, Call] = field(default_factory=dict)
+    _tickets: dict[str, SkillCall] = field(default_factory=dict)
     _seen: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED_CALLS))
     _recent: deque[float] = field(default_factory=deque)
     _question: Question | None = None
     _stopped_with: str = ""
     """Action id of the stop recorded last: repetitions are not recorded."""
 
-    def admit(self, call: Call, skills: Mapping[str, Skill], world: World, now: float) -> Admitted | Question | Refused:
+    def admit(
+        self, call: SkillCall, skills: Mapping[str, Skill], world: World, now: float
+    ) -> Admitted | Question | Refused:
         """Judge a call of the model: it passes, it needs a yes, or it is refused."""
         if call.skill == STOP:
             return self._admit(call, now)
@@ -218,7 +220,7 @@ class Gate:
         self.epoch += latch is Latch.STOPPED
         return Resumed(latch)
 
-    def _call_problems(self, call: Call, skills: Mapping[str, Skill], world: World, now: float) -> Iterator[str]:
+    def _call_problems(self, call: SkillCall, skills: Mapping[str, Skill], world: World, now: float) -> Iterator[str]:
         limits = self.site.limits
         if self.latch is not None:
             yield self._latched()
@@ -277,7 +279,7 @@ class Gate:
         if len(base) > 2 and silence_s > limits.state_age_s:
             yield f"the robot has not been heard for {silence_s:.0f} s"
 
-    def _node_problems(self, node: Node, call: Call) -> Iterator[str]:
+    def _node_problems(self, node: Node, call: SkillCall) -> Iterator[str]:
         position = node.node_position
         if position is None or position.map_id != self.site.map:
             yield f"node {node.node_id} has no position on map {self.site.map}"
@@ -294,7 +296,7 @@ class Gate:
         if edge.actions:
             yield "actions on edges are not used here"
 
-    def _admit(self, call: Call, now: float) -> Admitted | Refused:
+    def _admit(self, call: SkillCall, now: float) -> Admitted | Refused:
         ticket = f"e{self.epoch}-{call.call_id}"
         refused = self._record("admit", now, ticket=ticket, skill=call.skill, arguments=dict(call.arguments))
         if refused:
@@ -328,7 +330,7 @@ def _instant(action_type: str, action_id: str, blocking: BlockingType) -> Action
     return Action(action_type=action_type, action_id=action_id, blocking_type=blocking, action_parameters=())
 
 
-def _spoken(call: Call) -> str:
+def _spoken(call: SkillCall) -> str:
     place = call.arguments.get(PLACE)
     where = "" if place is None else f" {HERE}" if place == HERE else f" at {place}"
     words = ", ".join(f"{name} {value}" for name, value in call.arguments.items() if name != PLACE)

@@ -37,23 +37,23 @@ class Outcome(StrEnum):
     UNCONFIRMED = "unconfirmed"
 
 
-class Step(StrEnum):
+class StopStep(StrEnum):
     """The instant actions that end motion (6.8.1)."""
 
     START_PAUSE = "startPause"
     CANCEL_ORDER = "cancelOrder"
 
 
-STOP_STEPS: Final = (Step.START_PAUSE, Step.CANCEL_ORDER)
-HOLD_STEPS: Final = (Step.START_PAUSE,)
-CANCEL_STEPS: Final = (Step.CANCEL_ORDER,)
+STOP_STEPS: Final = (StopStep.START_PAUSE, StopStep.CANCEL_ORDER)
+HOLD_STEPS: Final = (StopStep.START_PAUSE,)
+CANCEL_STEPS: Final = (StopStep.CANCEL_ORDER,)
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
+class SendCommand:
     """An instant action to be sent now."""
 
-    step: Step
+    step: StopStep
     action_id: str
 
 
@@ -61,7 +61,7 @@ class Send:
 class _Attempt:
     """One step of the sequence."""
 
-    step: Step
+    step: StopStep
     started_at: float = math.inf
     sent_at: float = -math.inf
     renewed_at: float = -math.inf
@@ -74,7 +74,7 @@ class _Attempt:
 class StopSequence:
     """One stop: pause, then cancel; or only one of them."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[StopStep, ...]
     started_at: float
     """Monotonic s."""
     new_id: Callable[[], str]
@@ -90,7 +90,7 @@ class StopSequence:
         """Whether something is still to be confirmed."""
         return self.outcome is not Outcome.STOPPED
 
-    def due(self, now: float) -> list[Send]:
+    def due(self, now: float) -> list[SendCommand]:
         """Return what is to be sent now; an unconfirmed stop is repeated for ever."""
         sends = []
         for attempt in self._attempts:
@@ -102,7 +102,7 @@ class StopSequence:
                     attempt.ids = [*attempt.ids[-2:], self.new_id()]
                     attempt.renewed_at = now
                 attempt.sent_at = now
-                sends.append(Send(attempt.step, attempt.ids[-1]))
+                sends.append(SendCommand(attempt.step, attempt.ids[-1]))
             if now < attempt.started_at + IMPATIENT_S:
                 break
         if self.outcome is Outcome.PENDING and now >= self.started_at + GIVE_WORD_S:
@@ -120,7 +120,7 @@ class StopSequence:
         """Whether the state answers one of the attempt's ids in a way that lets the robot stand."""
         statuses = {state.action(action_id) for action_id in attempt.ids}
         failed = ActionStatus.FAILED in statuses or refuses(state, attempt.ids)
-        if attempt.step is Step.START_PAUSE:
+        if attempt.step is StopStep.START_PAUSE:
             # A robot that cannot pause but stands still: the cancellation must do.
             return ActionStatus.FINISHED in statuses or (failed and (bool(state.paused) or len(self.steps) > 1))
         return (ActionStatus.FINISHED in statuses or failed) and not state.node_states

@@ -17,7 +17,7 @@ LISTED: Final = 16
 
 
 @dataclass(slots=True)
-class Run:
+class ActionRun:
     """One action."""
 
     action: Action
@@ -46,16 +46,16 @@ class Run:
 
 
 @dataclass(slots=True)
-class Actions:
+class SimulatedActions:
     """All actions of a vehicle."""
 
-    of_order: dict[str, Run] = field(default_factory=dict)
-    instant: dict[str, Run] = field(default_factory=dict)
+    of_order: dict[str, ActionRun] = field(default_factory=dict)
+    instant: dict[str, ActionRun] = field(default_factory=dict)
     finished: list[str] = field(default_factory=list)
     """Types of the actions that have just finished; the vehicle takes them."""
-    _queue: list[Run] = field(default_factory=list)
+    _queue: list[ActionRun] = field(default_factory=list)
     """Triggered and not yet begun, in order."""
-    _running: list[Run] = field(default_factory=list)
+    _running: list[ActionRun] = field(default_factory=list)
 
     @property
     def blocks_driving(self) -> bool:
@@ -78,7 +78,7 @@ class Actions:
 
     def announce(self, action: Action) -> None:
         """List an action of the order as waiting; one that is known already stays as it is."""
-        self.of_order.setdefault(action.action_id, Run(action))
+        self.of_order.setdefault(action.action_id, ActionRun(action))
 
     def withdraw(self, action: Action) -> None:
         """Forget an action of a horizon that was replaced."""
@@ -90,7 +90,7 @@ class Actions:
         """Begin the actions of a node that is reached."""
         self._queue += [self.of_order[action.action_id] for action in actions]
 
-    def begin_instant(self, action: Action) -> Run | None:
+    def begin_instant(self, action: Action) -> ActionRun | None:
         """List an instant action; None for an id that is known already."""
         if action.action_id in self.instant:
             return None
@@ -99,10 +99,10 @@ class Actions:
             if oldest is None:
                 return None
             del self.instant[oldest]
-        run = self.instant[action.action_id] = Run(action)
+        run = self.instant[action.action_id] = ActionRun(action)
         return run
 
-    def run_instant(self, run: Run) -> None:
+    def run_instant(self, run: ActionRun) -> None:
         """Let an instant action take its time."""
         self._running.append(run)
         run.status = ActionStatus.INITIALIZING
@@ -150,7 +150,7 @@ class Actions:
             for run in runs
         )
 
-    def _may_begin(self, run: Run) -> bool:
+    def _may_begin(self, run: ActionRun) -> bool:
         """HARD runs alone; anything else runs beside anything but HARD (6.6.6)."""
         if run.action.blocking_type is BlockingType.HARD:
             return not self._running

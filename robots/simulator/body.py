@@ -16,7 +16,7 @@ _STILL: Final = 1e-3
 
 
 @dataclass(slots=True)
-class Body:
+class VehicleBody:
     """Pose and speed."""
 
     x: float = 0.0

@@ -20,7 +20,7 @@ from robots.vda5050.messages import (
 )
 
 if TYPE_CHECKING:
-    from robots.simulator.body import Body
+    from robots.simulator.body import VehicleBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ ABILITIES: Final = {
 """By action type. The duration of `wait` is its argument."""
 
 
-def factsheet_of(body: Body) -> Factsheet:
+def factsheet_of(body: VehicleBody) -> Factsheet:
     """Return the factsheet of a simulated robot."""
     control = ("startPause", "stopPause", "cancelOrder", "stateRequest", "factsheetRequest")
     return Factsheet(

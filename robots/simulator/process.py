@@ -12,11 +12,11 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from robots.errors import BadSetting, LinkLost
-from robots.simulator.body import Body
+from robots.simulator.body import VehicleBody
 from robots.simulator.faults import Mishap, Network
 from robots.simulator.simulation import Simulation
 from robots.simulator.vehicle import Vehicle
-from robots.transport.mqtt import Broker, Connection, LastWill, connect, end
+from robots.transport.mqtt import Broker, LastWill, MqttConnection, connect, end
 from robots.vda5050.codec import COMMAND_TOPICS, Address, Codec, Topic, Vda5050
 from robots.vda5050.messages import Connection as Presence
 from robots.vda5050.messages import ConnectionState
@@ -66,7 +66,7 @@ class SimulatedRobot:
         if name not in self.site.places:
             raise BadSetting(f"start {name!r}: the map has {', '.join(sorted(self.site.places))}")
         place = self.site.places[name]
-        body = Body(place.x, place.y, place.theta or 0.0)
+        body = VehicleBody(place.x, place.y, place.theta or 0.0)
         vehicle = Vehicle(self.site.map, lambda: datetime.now(UTC), body, self.codec)
         self.simulation = Simulation(vehicle, self.address, self.network, self.mishaps, Random(self.seed))
 
@@ -125,7 +125,7 @@ class SimulatedRobot:
             finally:
                 await end(reader)
 
-    async def _read(self, connection: Connection) -> None:
+    async def _read(self, connection: MqttConnection) -> None:
         topics = {self._name(topic): topic for topic in COMMAND_TOPICS}
         try:
             async for message in connection.messages():
@@ -134,7 +134,7 @@ class SimulatedRobot:
         finally:
             self._something.set()
 
-    async def _write(self, connection: Connection, reader: asyncio.Task[None]) -> None:
+    async def _write(self, connection: MqttConnection, reader: asyncio.Task[None]) -> None:
         while self.now() >= self.simulation.dead_until:
             if reader.done():
                 await reader

@@ -27,7 +27,7 @@ EXAMPLE_MAP: Final = Path(__file__).with_name("house.yaml")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SimulationOptions:
     """How a simulated robot is to be."""
 
     start: str | None = None
@@ -44,7 +44,7 @@ class Run:
     """Real seconds after which it ends; None: when it is told to."""
 
 
-async def simulate(options: RobotOptions, run: Run, say: Callable[[str], None]) -> None:
+async def simulate(options: RobotOptions, run: SimulationOptions, say: Callable[[str], None]) -> None:
     """Be a robot until interrupted, terminated or the time is over; then draw the run.
 
     Raises:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from robots.errors import InvalidMessage
 from robots.simulator.acceptance import Refusal, check_route
-from robots.simulator.actions import Actions, Run
-from robots.simulator.body import Body
+from robots.simulator.actions import ActionRun, SimulatedActions
+from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import ABILITIES, factsheet_of
 from robots.vda5050.codec import Codec, Header, Received, Topic, Vda5050, overtaken, sent_at
 from robots.vda5050.messages import (
@@ -76,7 +76,7 @@ class Vehicle:
     map_id: str
     time_of_day: Callable[[], datetime]
     """The robot's clock for timestamps and for the age of commands."""
-    body: Body = field(default_factory=Body)
+    body: VehicleBody = field(default_factory=VehicleBody)
     codec: Codec = field(default_factory=Vda5050)
     outbox: deque[Message] = field(default_factory=deque)
     """Messages to be published, oldest first."""
@@ -86,7 +86,7 @@ class Vehicle:
     battery_percent: float = 90.0
     charging: bool = False
     load: str | None = None
-    actions: Actions = field(default_factory=Actions)
+    actions: SimulatedActions = field(default_factory=SimulatedActions)
     order_id: str = ""
     order_update_id: int = 0
     nodes: list[Node] = field(default_factory=list)
@@ -97,8 +97,8 @@ class Vehicle:
     """Whether motion is forbidden by `startPause`; `paused` is reported once the body stands."""
     _decision_point: Node | None = None
     """End of the base: where an update must begin."""
-    _cancelling: Run | None = None
-    _waiting_pauses: list[Run] = field(default_factory=list)
+    _cancelling: ActionRun | None = None
+    _waiting_pauses: list[ActionRun] = field(default_factory=list)
     _errors: list[Error] = field(default_factory=list)
     _newest: dict[Topic, Header] = field(default_factory=dict)
     _now: float = 0.0
@@ -248,7 +248,7 @@ class Vehicle:
             case kind:
                 run.end(ActionStatus.FAILED, f"cannot do {kind}")
 
-    def _cancel(self, run: Run) -> None:
+    def _cancel(self, run: ActionRun) -> None:
         if self._cancelling is not None:
             self._cancelling.end(ActionStatus.FAILED, "cancelled again")
         elif not self.busy:

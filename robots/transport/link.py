@@ -13,7 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from robots.errors import InvalidMessage, LinkLost, PublishDenied
-from robots.transport.mqtt import Broker, Connection, LastWill, connect, end
+from robots.transport.mqtt import Broker, LastWill, MqttConnection, connect, end
 from robots.transport.packet import WILL
 from robots.vda5050.codec import COMMAND_TOPICS, Address, Codec, HeaderCounter, Received, Topic, topic_of
 from robots.vda5050.messages import Action, BlockingType, InstantActions
@@ -21,7 +21,7 @@ from robots.vda5050.messages import Action, BlockingType, InstantActions
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from robots.transport.packet import Feed, Packet
+    from robots.transport.packet import Packet, PacketFeed
 
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
@@ -67,7 +67,7 @@ class Link:
     broker: Broker
     address: Address
     codec: Codec
-    feed: Feed
+    feed: PacketFeed
     clock: Callable[[], float]
     """Monotonic s, the clock of the feed's deadlines."""
     new_id: Callable[[], str]
@@ -105,14 +105,14 @@ class Link:
             await asyncio.sleep(pause * (1 - self.random.random() / 2))
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
-    async def _subscribe(self, connection: Connection) -> None:
+    async def _subscribe(self, connection: MqttConnection) -> None:
         for topic, qos in _SUBSCRIPTIONS.items():
             await connection.subscribe(self.codec.topic_name(self.address, topic), qos=qos)
         for topic in COMMAND_TOPICS:
             name = self.codec.topic_name(self.address, topic)
             await connection.subscribe(name, qos=1, retained=False, own=False)
 
-    async def _both_ways(self, connection: Connection) -> AsyncGenerator[LinkEvent, None]:
+    async def _both_ways(self, connection: MqttConnection) -> AsyncGenerator[LinkEvent, None]:
         """Write what the feed gives while yielding what the robot says, until either breaks."""
         happened: asyncio.Queue[LinkEvent | LinkLost] = asyncio.Queue(maxsize=64)
         tasks = [
@@ -128,7 +128,7 @@ class Link:
         finally:
             await end(*tasks)
 
-    async def _read(self, connection: Connection, happened: asyncio.Queue[LinkEvent | LinkLost]) -> None:
+    async def _read(self, connection: MqttConnection, happened: asyncio.Queue[LinkEvent | LinkLost]) -> None:
         topics = {self.codec.topic_name(self.address, topic): topic for topic in Topic}
         try:
             async for message in connection.messages():
@@ -139,7 +139,7 @@ class Link:
         except LinkLost as error:
             await happened.put(error)
 
-    async def _write(self, connection: Connection, happened: asyncio.Queue[LinkEvent | LinkLost]) -> None:
+    async def _write(self, connection: MqttConnection, happened: asyncio.Queue[LinkEvent | LinkLost]) -> None:
         something = asyncio.Event()
         self.feed.wake(something.set)
         try:
@@ -156,7 +156,7 @@ class Link:
         except LinkLost as error:
             await happened.put(error)
 
-    async def _send(self, connection: Connection, packet: Packet) -> None:
+    async def _send(self, connection: MqttConnection, packet: Packet) -> None:
         topic = topic_of(packet.message)
         payload = self.codec.encode(packet.message, self.address, self._headers.take(topic), datetime.now(UTC))
         await connection.publish(self.codec.topic_name(self.address, topic), payload, expiry_s=packet.expiry_s)

@@ -2,7 +2,7 @@
 
 What aiomqtt 2.5 leaves out and a commander needs: a publish that the broker denies is an error (aiomqtt drops the
 reason code of the acknowledgement, so a denial looks like success), a denied subscription is an error, and messages
-that wait to be read are kept per topic, newest wins. A `Connection` is used once: paho sends an unacknowledged
+that wait to be read are kept per topic, newest wins. A `MqttConnection` is used once: paho sends an unacknowledged
 publish again after a reconnect of the same client, which would be a command from the past.
 """
 
@@ -101,7 +101,7 @@ class LastWill:
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class MqttMessage:
     """A message as it came."""
 
     topic: str
@@ -144,7 +144,7 @@ class _Client(Client):
             self._disconnected.exception()
 
 
-class Connection:
+class MqttConnection:
     """An open connection; made by `connect`."""
 
     def __init__(self, client: _Client) -> None:
@@ -195,7 +195,7 @@ class Connection:
         if refused:
             raise LinkLost(f"the broker refuses the subscription of {topic}: {refused[0]}")
 
-    async def messages(self) -> AsyncIterator[Incoming]:
+    async def messages(self) -> AsyncIterator[MqttMessage]:
         """Yield messages until the connection breaks.
 
         Raises:
@@ -204,7 +204,7 @@ class Connection:
         """
         try:
             async for message in self._client.messages:
-                yield Incoming(message.topic.value, message.payload, message.retain)
+                yield MqttMessage(message.topic.value, message.payload, message.retain)
         except MqttError as error:
             raise _lost(error) from None
 
@@ -212,7 +212,7 @@ class Connection:
 @asynccontextmanager
 async def connect(
     broker: Broker, *, identifier: str, will: LastWill | None = None, newest_only: bool = False
-) -> AsyncIterator[Connection]:
+) -> AsyncIterator[MqttConnection]:
     """Open a connection: MQTT 5, clean start, no session afterwards.
 
     The will is published however the connection ends, unless `leaves_will` was set to False.
@@ -241,7 +241,7 @@ async def connect(
             await stack.enter_async_context(_quietly(client))
         except MqttError as error:
             raise _lost(error, broker) from None
-        connection = Connection(client)
+        connection = MqttConnection(client)
         try:
             yield connection
         finally:

@@ -26,7 +26,7 @@ class Packet:
     """Not sent after this moment, monotonic s; infinity for stops."""
 
 
-class Feed(Protocol):
+class PacketFeed(Protocol):
     """Where the link takes commands from."""
 
     def wake(self, notify: Callable[[], None]) -> None:

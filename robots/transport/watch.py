@@ -37,7 +37,7 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Wire:
+class WireLog:
     """What was seen so far."""
 
     seen: list[Seen] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def watching(broker: Broker, address: Address, codec: Codec) -> AsyncIterator[Wire]:
+async def watching(broker: Broker, address: Address, codec: Codec) -> AsyncIterator[WireLog]:
     """Watch one robot's commands and states while the block lasts.
 
     Raises:
@@ -74,7 +74,7 @@ async def watching(broker: Broker, address: Address, codec: Codec) -> AsyncItera
     async with connect(broker, identifier=f"watch-{uuid.uuid4().hex}") as connection:
         for name in topics:
             await connection.subscribe(name, qos=1, retained=False)
-        wire = Wire()
+        wire = WireLog()
 
         async def read() -> None:
             with suppress(LinkLost):

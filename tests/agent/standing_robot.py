@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from robots.robot import Robot
 from robots.safety.gate import Gate
 from robots.session import RobotSession
-from robots.simulator.body import Body
+from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.simulator.vehicle import Vehicle
 from robots.transport.link import Link
@@ -28,7 +28,7 @@ def standing_robot() -> RobotSession:
 
     gate = Gate("R1", HOUSE, lambda _: None)
     robot = Robot("R1", gate, new_id)
-    body = Body(1.0, 1.0)
+    body = VehicleBody(1.0, 1.0)
     robot.world = World(
         linked=True,
         presence=ConnectionState.ONLINE,

@@ -6,9 +6,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from bench.server.capacity import Hardware, Load, conversations
+from bench.server.capacity import FleetLoad, Hardware, conversations
 
-LOAD = Load(tokens_per_s=60.0, streams_each=2.0, tokens_to_first=20.0, answering=0.5)
+LOAD = FleetLoad(tokens_per_s=60.0, streams_each=2.0, tokens_to_first=20.0, answering=0.5)
 GPU = Hardware(bandwidth=900e9, batch=256, weights=16e9, cache_per_token=150e3, context=1500, first_s=0.5)
 
 
@@ -17,14 +17,14 @@ def step_s(streams: float, hardware: Hardware) -> float:
 
 
 @given(
-    st.builds(Load, st.floats(1, 500), st.floats(0.5, 4), st.floats(1, 200), st.floats(0.05, 1)),
+    st.builds(FleetLoad, st.floats(1, 500), st.floats(0.5, 4), st.floats(1, 200), st.floats(0.05, 1)),
     st.builds(
         Hardware,
         *(st.floats(1e10, 8e12), st.integers(1, 2000), st.floats(1e9, 2e11), st.just(150e3), st.just(1500)),
         st.floats(0.2, 3),
     ),
 )
-def test_so_many_keep_up_and_one_more_does_not(load: Load, hardware: Hardware) -> None:
+def test_so_many_keep_up_and_one_more_does_not(load: FleetLoad, hardware: Hardware) -> None:
     def keeps_up(count: int) -> bool:
         streams = count * load.streams_each * load.answering
         slowest_s = min(load.streams_each / load.tokens_per_s, hardware.first_s / load.tokens_to_first)
@@ -47,4 +47,4 @@ def test_what_helps_helps(change: dict[str, float], more: bool) -> None:
 
 
 def test_a_load_that_was_not_measured_gives_nothing() -> None:
-    assert conversations(Load(0.0, 0.0, 0.0, 0.0), GPU) == 0
+    assert conversations(FleetLoad(0.0, 0.0, 0.0, 0.0), GPU) == 0

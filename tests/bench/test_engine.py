@@ -19,7 +19,7 @@ from bench.engine.contenders import KernelsUnavailable, contender
 from bench.engine.figures import Figures
 from bench.engine.measure import COMPILED, EAGER, LLAMA_CPP, Measured
 from bench.engine.show import draw
-from bench.engine.worker import Conversation, Race, history_sizes
+from bench.engine.worker import BenchConversation, Race, history_sizes
 from bench.report import read_speed
 from reasoning.engine.contract import Sampling
 from reasoning.engine.decoder import Decoder
@@ -80,14 +80,14 @@ def _engine(tmp_path: Path) -> Iterator[TorchEngine]:
 
 
 async def test_views_are_those_of_the_loop(engine: TorchEngine) -> None:
-    one = Conversation(engine, QWEN2.vocabulary)
+    one = BenchConversation(engine, QWEN2.vocabulary)
     writer, thinker = await one.writer(300), await one.thinker(300)
     assert sum(map(len, writer)) == 300
     assert writer[: len(thinker)] == thinker
 
 
 async def test_what_lies_before_a_step_is_there_without_having_been_read(engine: TorchEngine) -> None:
-    one = Conversation(engine, QWEN2.vocabulary)
+    one = BenchConversation(engine, QWEN2.vocabulary)
     writer = await one.writer(400)
     assert engine.steps == 0
     assert [block.cache.length for block in writer] == [len(block) for block in writer]
@@ -98,7 +98,7 @@ async def test_what_lies_before_a_step_is_there_without_having_been_read(engine:
 
 
 async def test_streams_that_end_too_soon_are_not_waited_for(engine: TorchEngine) -> None:
-    one = Conversation(engine, QWEN2.vocabulary)
+    one = BenchConversation(engine, QWEN2.vocabulary)
     writer = await one.writer(256)
     views, race = [writer, writer[:-2]], Race()
     async with race.running([one.session.generate(view, Sampling(max_tokens=3)) for view in views]):

@@ -18,7 +18,7 @@ from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import Hypothesis
 from audio.options import EarsOptions
 from bench.robot import false_stops
-from bench.robot.false_stops import Listened, Utterance, _frames, _in_turn, _listen, _spoken, sentences
+from bench.robot.false_stops import Listened, OrdinaryUtterance, _frames, _in_turn, _listen, _spoken, sentences
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -58,10 +58,11 @@ async def test_told_to_end_no_further_sentence_is_said(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(false_stops, "spoken", say)
     listened = Listened(0)
-    async with aclosing(_spoken(None, iter([Utterance("a", "one"), Utterance("a", "two")]), 60, listened)) as speech:  # type: ignore[arg-type]
+    said = iter([OrdinaryUtterance("a", text) for text in ("one", "two")])
+    async with aclosing(_spoken(None, said, 60, listened)) as speech:  # type: ignore[arg-type]
         assert (await anext(speech))[0].text == "one"
         listened.end()
-        assert [said async for said in speech] == []
+        assert [utterance async for utterance in speech] == []
     assert listened.seconds == {"a": 1.0}
     assert listened.sentences == 1
 
@@ -81,8 +82,8 @@ class Hears:
 
 @pytest.mark.parametrize(("text", "heard"), [("Please stop.", ["stop"]), ("Where is the bus stop?", [])])
 async def test_a_stop_in_a_transcript_counts_once_with_what_was_said(text: str, heard: list[str]) -> None:
-    async def speech() -> AsyncGenerator[tuple[Utterance, Sound]]:
-        yield Utterance("a", "It stopped."), np.full(RATE, 0.5, np.float32)
+    async def speech() -> AsyncGenerator[tuple[OrdinaryUtterance, Sound]]:
+        yield OrdinaryUtterance("a", "It stopped."), np.full(RATE, 0.5, np.float32)
 
     options, listened = EarsOptions(), Listened(0)
     activity = VoiceActivity(options, lambda chunk: float(np.abs(chunk).max() > 0.1))

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from agent.conversation import timeline
-from agent.conversation.timeline import Entry, Event
+from agent.conversation.timeline import Event, TimelineEntry
 from audio.clock import RATE
 from bench.latency.command import summarise, targets
-from bench.latency.dialogues import Dialogue
-from bench.latency.latency import Exchange, measure, silent_after, word_errors
+from bench.latency.dialogues import SpokenDialogue
+from bench.latency.latency import SpokenExchange, measure, silent_after, word_errors
 from bench.latency.room import Room
 
 SECOND = np.full(RATE, 0.1, np.float32)
@@ -24,11 +24,13 @@ def room(*played: np.ndarray) -> Room:
     return one
 
 
-def exchange(dialogue: Dialogue, one: Room, *events: tuple[float, Event], over: int | None = None) -> Exchange:
-    return measure(dialogue, one, [Entry(t_ms, event) for t_ms, event in events], (RATE, over), underruns=0)
+def exchange(
+    dialogue: SpokenDialogue, one: Room, *events: tuple[float, Event], over: int | None = None
+) -> SpokenExchange:
+    return measure(dialogue, one, [TimelineEntry(t_ms, event) for t_ms, event in events], (RATE, over), underruns=0)
 
 
-PLAIN = Dialogue("plain", "What is twelve times seven?", SECOND)
+PLAIN = SpokenDialogue("plain", "What is twelve times seven?", SECOND)
 HEARD: list[tuple[float, Event]] = [
     (1500, timeline.Words("What is", "", final=False, revision=0)),
     (2200, timeline.Words("What is 12 times 7?", "", final=False, revision=0)),
@@ -62,7 +64,7 @@ def test_a_turn_that_ends_too_soon_or_not_at_all_is_told() -> None:
 
 
 def test_a_barge_in_is_measured_to_silence() -> None:
-    dialogue = Dialogue("barge-in", PLAIN.text, SECOND, SECOND, "No.")
+    dialogue = SpokenDialogue("barge-in", PLAIN.text, SECOND, SECOND, "No.")
     heard = room(QUIET, QUIET, QUIET, SECOND, SECOND[: RATE // 5], QUIET, QUIET, QUIET)
     found = exchange(dialogue, heard, *HEARD, (4200, timeline.Interrupted("It")), over=4 * RATE)
     assert found.silent_s == pytest.approx(0.2, abs=0.01)
@@ -74,7 +76,7 @@ def test_a_barge_in_is_measured_to_silence() -> None:
 
 
 def test_a_stop_for_a_cough_or_for_nothing_is_told() -> None:
-    dialogue = Dialogue("cough", PLAIN.text, SECOND, SECOND[:4000])
+    dialogue = SpokenDialogue("cough", PLAIN.text, SECOND, SECOND[:4000])
     heard = room(QUIET, QUIET, QUIET, *[SECOND] * 6)
     assert exchange(dialogue, heard, *HEARD, (4300, timeline.Interrupted("It")), over=4 * RATE).wrongly_stopped
     assert not exchange(dialogue, heard, *HEARD, (4100, timeline.Paused()), over=4 * RATE).wrongly_stopped
@@ -104,7 +106,7 @@ def test_word_errors(said: str, heard: str, errors: int) -> None:
 
 
 def test_targets_without_measurements_are_not_met() -> None:
-    rows = {target.name: target for target in targets(summarise([Exchange("plain", "", "x", missed=True)]))}
+    rows = {target.name: target for target in targets(summarise([SpokenExchange("plain", "", "x", missed=True)]))}
     assert not rows["first_sound_p50_s"].met
     assert not rows["turns"].met
     assert rows["underruns"].met

@@ -7,7 +7,7 @@ import pytest
 
 from agent.errors import ReportError
 from bench.server.plot import draw
-from bench.server.server import Answer, Level, Options, _levels
+from bench.server.server import ServerAnswer, ServerBenchOptions, ServerLevel, _levels
 from tests.agent.realtime.fakes import served
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ QUESTION = np.full(12_000, round(0.9 * 32768), "<i2").tobytes()
 """Half a second at the level that the scripted ears take for a question, at 24 kHz."""
 
 
-def level(*times_s: float | None) -> Level:
-    return Level(len(times_s), [Answer(time_s) for time_s in times_s], memory_mb=100)
+def level(*times_s: float | None) -> ServerLevel:
+    return ServerLevel(len(times_s), [ServerAnswer(time_s) for time_s in times_s], memory_mb=100)
 
 
 def test_a_level_is_in_time_when_95_percent_of_its_answers_are_and_none_is_missing() -> None:
@@ -30,7 +30,7 @@ def test_a_level_is_in_time_when_95_percent_of_its_answers_are_and_none_is_missi
 
 async def test_every_answer_of_a_level_is_timed() -> None:
     async with served() as one:
-        (only,) = await _levels(one.url(), [QUESTION], Options(1, 2, None, None))
+        (only,) = await _levels(one.url(), [QUESTION], ServerBenchOptions(1, 2, None, None))
     # The turn ends after half a second of silence, and then nothing has to be computed.
     assert [time_s > 0.4 for time_s in only.times_s] == [True, True]
     assert [answer.first_content_s for answer in only.answers] == only.times_s

@@ -52,7 +52,7 @@ def write(before: str, _block: str) -> str:
     return f"Good to hear from you.{END}"
 
 
-def weigh(before: str) -> float:
+def score_choices(before: str) -> float:
     """Want a call where a tool tells the time and nobody has told it yet."""
     newest = before.rsplit("<|im_start|>user\n", maxsplit=1)[-1]
     return 20.0 if "get_time" in before and "time is it" in newest and "noon" not in newest else -20.0
@@ -62,7 +62,7 @@ async def rehearsing(settings: Settings, stack: AsyncExitStack, *, scripted: boo
     files = find(settings, open_store(settings.models), lambda _: None, speech=True)
     if not scripted:
         return await stack.enter_async_context(open_house(files, settings))
-    engine = ScriptedEngine(Mind(write, weigh), allowance=0)
+    engine = ScriptedEngine(Mind(write, score_choices), allowance=0)
     pace = asyncio.create_task(_pace(engine), name="pace")
     stack.callback(pace.cancel)
     voice = await stack.enter_async_context(Synthesizer(next(files.voice.glob("*.onnx")), settings.voice))

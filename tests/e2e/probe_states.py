@@ -17,8 +17,8 @@ import torch
 
 from reasoning.engine.attention import Run
 from reasoning.engine.decoder import Decoder
-from reasoning.engine.sampling import weigh_choices
-from reasoning.loop.context import Context
+from reasoning.engine.sampling import scored_choices
+from reasoning.loop.context import LoopContext
 from reasoning.options import LoopOptions
 from reasoning.prompting.script import Script, family_of
 from reasoning.prompting.tokenizer import Tokenizer
@@ -112,7 +112,7 @@ async def states(script: Script, turns: Sequence[Turn]) -> list[list[int]]:
     """Give the tokens that the loop lets the model read at the end of each turn's words, before it asks."""
     found = []
     async with ScriptedEngine(Mind(lambda *_: "")).session() as session:
-        context = Context(session, script, LoopOptions(), limit=4096, tools=())
+        context = LoopContext(session, script, LoopOptions(), limit=4096, tools=())
         await context.open()
         for said, heard in turns:
             await context.hear(said)
@@ -122,7 +122,7 @@ async def states(script: Script, turns: Sequence[Turn]) -> list[list[int]]:
     return found
 
 
-def weigh(decoder: Decoder, script: Script, views: Sequence[Sequence[Sequence[int]]]) -> list[list[float]]:
+def score_choices(decoder: Decoder, script: Script, views: Sequence[Sequence[Sequence[int]]]) -> list[list[float]]:
     """Give the log-odds of yes after each state of some conversations, whose states each begin with the one before."""
     found: list[list[float]] = []
     rest = iter(views)
@@ -135,7 +135,7 @@ def weigh(decoder: Decoder, script: Script, views: Sequence[Sequence[Sequence[in
             lengths = [len(tokens) for tokens in read]
             logits = decoder.forward([Run(script.need, [cache, decoder.cache()], logits=True) for cache in caches])
             for row, mine in zip(logits, odds, strict=True):
-                mine.append(weigh_choices(row, script.yes_no)[0])
+                mine.append(scored_choices(row, script.yes_no)[0])
         found += odds
     return found
 
@@ -145,7 +145,7 @@ def main() -> None:
     file = model_file(MODEL)
     decoder, script = Decoder(file, torch.float32), script_of(file)
     views = [asyncio.run(states(script, turns)) for turns in conversations()]
-    rounded = [[round(odds, 4) for odds in turns] for turns in weigh(decoder, script, views)]
+    rounded = [[round(odds, 4) for odds in turns] for turns in score_choices(decoder, script, views)]
     FILE.write_text(json.dumps(rounded, indent=1) + "\n", "utf-8")
 
 

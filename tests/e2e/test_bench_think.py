@@ -10,8 +10,8 @@ from agent.config.settings import load
 from agent.models.assembly import Files
 from bench.stopping import run_until_stopped
 from bench.think.speech import SpeechStage
-from bench.think.tasks import Item
-from bench.think.think import Row, Stage, open_model
+from bench.think.tasks import Question
+from bench.think.think import Row, ThinkStage, open_model
 from bench.virtual.timed import Pace
 from reasoning.engine.torch_engine import TorchEngine
 from reasoning.options import LoopOptions
@@ -19,7 +19,7 @@ from reasoning.policies.grounding import pieces
 from tests.reasoning.model_files import model_path
 
 pytestmark = pytest.mark.e2e
-ITEM = Item("eggs", 0, "Anna has seven eggs. How many eggs does she have?", "7", "number")
+ITEM = Question("eggs", 0, "Anna has seven eggs. How many eggs does she have?", "7", "number")
 
 
 def test_a_question_is_spoken_and_its_reply_is_heard() -> None:
@@ -28,7 +28,7 @@ def test_a_question_is_spoken_and_its_reply_is_heard() -> None:
     files = Files(
         model_path("smollm2-135m"), model_path(options.asr).parent, model_path(options.voice).parent
     )  # fmt: skip
-    stage = Stage(open_model(files.llm, settings.engine), settings, Pace())
+    stage = ThinkStage(open_model(files.llm, settings.engine), settings, Pace())
     engine = TorchEngine(stage.model.decoder, prefill_rows=8, threads=1)
     row = Row("no-think", "no-think", LoopOptions(mode="no-think", reply_tokens=40))
     try:

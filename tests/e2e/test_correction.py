@@ -11,8 +11,8 @@ from agent.config.settings import load
 from agent.conversation import timeline
 from agent.models.assembly import Files, load_decoder, load_engine
 from audio.speaking.synthesizer import Synthesizer
-from bench.latency.dialogues import Dialogue, spoken
-from bench.latency.latency import Stage
+from bench.latency.dialogues import SpokenDialogue, spoken
+from bench.latency.latency import LatencyStage
 from bench.virtual.stepped import measure_costs
 from bench.virtual.timed import Pace
 from reasoning.policies.grounding import last_number, numbers
@@ -64,14 +64,14 @@ def test_a_spoken_correction_is_heard_over_the_reply_and_answered() -> None:
     options = settings.models
     files = Files(model_path(options.llm), model_path(options.asr).parent, model_path(options.voice).parent)
 
-    async def talk() -> list[timeline.Entry]:
+    async def talk() -> list[timeline.TimelineEntry]:
         question = "I buy two tickets for nine dollars each and three drinks for four dollars each. How much do I pay?"
         async with Synthesizer(next(files.voice.glob("*.onnx")), settings.voice) as voice:
             sounds = [await spoken(voice, text) for text in (question, "Sorry, I meant five drinks.")]
-        dialogue = Dialogue("barge-in", question, sounds[0], sounds[1], heard_out=True)
+        dialogue = SpokenDialogue("barge-in", question, sounds[0], sounds[1], heard_out=True)
         engine, script = load_engine(files.llm, settings.engine)
         try:
-            stage = Stage(settings, files, engine, script)
+            stage = LatencyStage(settings, files, engine, script)
             found = await stage.exchange(dialogue)
         finally:
             engine.close()

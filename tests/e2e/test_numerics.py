@@ -14,7 +14,7 @@ import torch
 
 from reasoning.engine.attention import Run
 from reasoning.engine.decoder import Decoder
-from reasoning.engine.sampling import weigh_choices
+from reasoning.engine.sampling import scored_choices
 from reasoning.prompting.tokenizer import Tokenizer
 from tests.e2e import probe_states
 from tests.e2e.running_text import TEXTS
@@ -88,7 +88,7 @@ def test_probes_decide_as_in_float32() -> None:
     file = model_file(probe_states.MODEL)
     decoder, script = Decoder(file), probe_states.script_of(file)
     views = [asyncio.run(probe_states.states(script, turns)) for turns in probe_states.conversations()]
-    weighed = probe_states.weigh(decoder, script, views)
+    weighed = probe_states.score_choices(decoder, script, views)
     bias = script.family.need_bias
     pairs = [
         (of - bias, to - bias)
@@ -113,5 +113,5 @@ def test_what_was_recorded_is_what_the_reference_says(
     script = probe_states.script_of(model_file(name))
     read = asyncio.run(probe_states.states(script, probe_states.conversations()[0]))
     (logits,) = slow.step([([*read[-1], *script.need], [ReferenceBlock()])])
-    log_odds, _ = weigh_choices(logits[-1], script.yes_no)
+    log_odds, _ = scored_choices(logits[-1], script.yes_no)
     assert log_odds == pytest.approx(probe_states.recorded()[0][-1], abs=1e-2)

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from agent.apps.display import displayed
-from agent.apps.recording import Talk, converse
+from agent.apps.recording import RecordingOptions, converse
 from agent.config.settings import Settings, load
 from agent.conversation import timeline
 from agent.models.assembly import Files, load_engine
@@ -64,11 +64,11 @@ class Talker:
         self._mind, self._files, self._settings, self._folder = mind, files, settings, folder
         self._whisper = WhisperDecoder(files.asr, settings.ears)
 
-    def ask(self, name: str, mode: Mode = "async") -> tuple[list[str], list[timeline.Entry]]:
+    def ask(self, name: str, mode: Mode = "async") -> tuple[list[str], list[timeline.TimelineEntry]]:
         """Talk, and give what Whisper hears in the answer (as a whole, then clip by clip), and the timeline."""
         answer = self._folder / f"{mode}-{name}"
         settings = self._settings.model_copy(update={"loop": replace(self._settings.loop, mode=mode)})
-        talk = Talk(RECORDINGS / name, answer, self._folder / "timeline.jsonl", seed=0, max_seconds=90)
+        talk = RecordingOptions(RECORDINGS / name, answer, self._folder / "timeline.jsonl", seed=0, max_seconds=90)
         recording = read_wav(talk.input_file)
         with displayed(Console(quiet=True)) as display:
             asyncio.run(

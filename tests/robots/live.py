@@ -19,7 +19,7 @@ import yaml
 from robots.safety.gate import Question, Resumed, Source
 from robots.session import RobotSession, command_robot
 from robots.site import Site
-from robots.skills import Call
+from robots.skills import SkillCall
 from robots.vda5050.codec import Address
 from tests.robots.rig import HOUSE
 
@@ -146,7 +146,7 @@ class Commander:
         raise AssertionError
 
     def call(self, skill: str, **arguments: str | float) -> Admitted | Question | Refused:
-        return self.session.call(Call(self.session.new_id(), skill, arguments, self.session.robot.gate.epoch))
+        return self.session.call(SkillCall(self.session.new_id(), skill, arguments, self.session.robot.gate.epoch))
 
     async def ready(self) -> None:
         """Wait until the robot can be commanded."""

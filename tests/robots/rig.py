@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from robots.robot import Robot
 from robots.safety.gate import Admitted, Gate, Question, Refused, Resumed, Source
-from robots.simulator.body import Body
+from robots.simulator.body import VehicleBody
 from robots.simulator.faults import Mishap, Network
 from robots.simulator.simulation import Simulation
 from robots.simulator.vehicle import Vehicle
 from robots.site import Site
-from robots.skills import Call
+from robots.skills import SkillCall
 from robots.vda5050.codec import DIALECTS, Address, HeaderCounter, Topic, topic_of
 from robots.vda5050.messages import (
     Action,
@@ -76,7 +76,7 @@ class Rig:
         self.codec = DIALECTS["2.1"]
         self.gate = Gate("R1", self.site, self.records.append)
         self.robot = Robot("R1", self.gate, lambda: f"id{next(names)}")
-        vehicle = Vehicle(self.site.map, lambda: BEGUN + timedelta(seconds=self.now), Body(1.0, 1.0, 0.0))
+        vehicle = Vehicle(self.site.map, lambda: BEGUN + timedelta(seconds=self.now), VehicleBody(1.0, 1.0, 0.0))
         self.simulation = Simulation(vehicle, ADDRESS, self.network, self.mishaps, Random(self.seed))
         self.vehicle = vehicle
         self._headers = HeaderCounter()
@@ -130,7 +130,7 @@ class Rig:
     # What people do ------------------------------------------------------------------------------------------------
 
     def call(self, skill: str, **arguments: str | float) -> Admitted | Question | Refused:
-        return self.robot.call(Call(f"c{next(self._calls)}", skill, arguments, self.gate.epoch), self.now)
+        return self.robot.call(SkillCall(f"c{next(self._calls)}", skill, arguments, self.gate.epoch), self.now)
 
     def resume(self) -> object:
         question = self.robot.ask_to_resume(self.now)

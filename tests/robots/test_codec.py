@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from robots.errors import BadSetting, InvalidMessage
-from robots.simulator.body import Body
+from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.vda5050.codec import (
     DIALECTS,
@@ -179,7 +179,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     made(InstantActions, actions=st.lists(actions, max_size=3).map(tuple)),
     made(Connection, connection_state=st.sampled_from(ConnectionState)),
     made(Visualization, velocity=st.none() | made(Velocity, vx=numbers)),
-    st.just(factsheet_of(Body())),
+    st.just(factsheet_of(VehicleBody())),
 )
 
 

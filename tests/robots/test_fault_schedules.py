@@ -22,9 +22,9 @@ import pytest
 from robots.events import Happening
 from robots.geometry import inside
 from robots.safety.gate import Admitted, Question, Refused, Source
-from robots.simulator.actions import Run
+from robots.simulator.actions import ActionRun
 from robots.simulator.faults import MISHAPS, Mishap, Network
-from robots.skills import Call
+from robots.skills import SkillCall
 from robots.vda5050.messages import ActionStatus
 from tests.robots.rig import HOUSE, Rig
 
@@ -40,7 +40,7 @@ BRAKING_M = 0.5**2 / (2 * 1.2) + 0.05
 class Judge:
     rig: Rig
     unsafe: list[str] = field(default_factory=list)
-    calls: dict[str, Call] = field(default_factory=dict)
+    calls: dict[str, SkillCall] = field(default_factory=dict)
     finished: Counter[str] = field(default_factory=Counter)
     """How often each action was carried out to its end."""
     traversed: set[tuple[str, int]] = field(default_factory=set)
@@ -54,8 +54,8 @@ class Judge:
     said_stopped: bool = False
     judged: int = 0
 
-    def watch(self, run: Run, status: ActionStatus, result: str | None = None) -> None:
-        """Stand in for `Run.end`, and count."""
+    def watch(self, run: ActionRun, status: ActionStatus, result: str | None = None) -> None:
+        """Stand in for `ActionRun.end`, and count."""
         run.status, run.result = status, result
         if status is ActionStatus.FINISHED and run.action.action_type in {skill for skill, _ in SKILLS}:
             self.finished[run.action.action_id] += 1
@@ -125,7 +125,7 @@ def play(seed: int) -> tuple[Rig, Judge]:
     rig, random = make(seed)
     judge = Judge(rig)
     rig.each_step = judge.look
-    with patch.object(Run, "end", lambda run, status, result=None: judge.watch(run, status, result)):
+    with patch.object(ActionRun, "end", lambda run, status, result=None: judge.watch(run, status, result)):
         act(rig, judge, random)
     return rig, judge
 
@@ -150,7 +150,7 @@ def call_something(rig: Rig, judge: Judge, random: Random, *, lease: bool) -> No
     skill, place = random.choice(SKILLS)
     arguments: dict[str, str | float] = {"place": random.choice(sorted(HOUSE.places))} if place else {}
     arguments |= {"wait": {"seconds": 1.0}, "look": {"angle": 0.5}}.get(skill, {})
-    call = Call(f"c{len(judge.calls)}", skill, arguments, rig.gate.epoch)
+    call = SkillCall(f"c{len(judge.calls)}", skill, arguments, rig.gate.epoch)
     judge.calls[call.call_id] = call
     verdict = rig.robot.call(call, rig.now)
     if isinstance(verdict, Question):

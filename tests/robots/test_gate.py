@@ -15,10 +15,10 @@ from robots.events import Happening
 from robots.geometry import inside
 from robots.safety.audit import audit_file
 from robots.safety.gate import Admitted, Gate, Latch, Question, Refused, Resumed, Source
-from robots.simulator.body import Body
+from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.simulator.vehicle import Vehicle
-from robots.skills import Call, skills_of
+from robots.skills import SkillCall, skills_of
 from robots.vda5050.messages import (
     Action,
     BlockingType,
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
     from robots.site import Site
 
 ROBOTS = Path(__file__).parents[2] / "robots"
-SKILLS = skills_of(factsheet_of(Body()), HOUSE)
-STATE = Vehicle("ground", lambda: datetime(2026, 1, 1, tzinfo=UTC), Body(1.0, 1.0)).state()
+SKILLS = skills_of(factsheet_of(VehicleBody()), HOUSE)
+STATE = Vehicle("ground", lambda: datetime(2026, 1, 1, tzinfo=UTC), VehicleBody(1.0, 1.0)).state()
 
 
 def world(state: State = STATE) -> World:
     return World(
-        linked=True, presence=ConnectionState.ONLINE, state=state, state_at=0.0, factsheet=factsheet_of(Body())
+        linked=True, presence=ConnectionState.ONLINE, state=state, state_at=0.0, factsheet=factsheet_of(VehicleBody())
     )
 
 
@@ -56,8 +56,8 @@ def gate(site: Site = HOUSE) -> Gate:
     return Gate("R1", site, records.append)
 
 
-def call(skill: str = "go_to", call_id: str = "c1", epoch: int = 1, **arguments: str | float) -> Call:
-    return Call(call_id, skill, arguments or {"place": "hall"}, epoch)
+def call(skill: str = "go_to", call_id: str = "c1", epoch: int = 1, **arguments: str | float) -> SkillCall:
+    return SkillCall(call_id, skill, arguments or {"place": "hall"}, epoch)
 
 
 def admitted(g: Gate, skill: str = "go_to") -> str:
@@ -115,7 +115,7 @@ def reason(verdict: object) -> str:
         (call("startPause", place="hall"), "no skill"),
     ],
 )
-def test_a_call_outside_the_skills_is_refused_in_words_that_help(wrong: Call, words: str) -> None:
+def test_a_call_outside_the_skills_is_refused_in_words_that_help(wrong: SkillCall, words: str) -> None:
     assert words in reason(gate().admit(wrong, SKILLS, world(), 1.0))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from robots.errors import InvalidMessage
 from robots.geometry import inside
-from robots.skills import Call
+from robots.skills import SkillCall
 from robots.vda5050.codec import DIALECTS, Topic, topic_of
 from tests.robots.rig import ADDRESS, BEGUN, HOUSE, Rig
 from tests.robots.test_codec import mutate
@@ -23,8 +23,8 @@ def commands() -> list[Message]:
     """Real orders and instant actions of a real task."""
     rig = Rig()
     rig.run(1)
-    rig.robot.call(Call("a", "go_to", {"place": "hall"}, 1), rig.now)
-    rig.robot.call(Call("b", "look", {"angle": 1.0}, 1), rig.now)
+    rig.robot.call(SkillCall("a", "go_to", {"place": "hall"}, 1), rig.now)
+    rig.robot.call(SkillCall("b", "look", {"angle": 1.0}, 1), rig.now)
     rig.run(5)
     rig.robot.stop("test", rig.now)
     rig.run(3)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robots.geometry import path_length
-from robots.orders import ACK_S, IN_FLIGHT_S, TRIES, OrderTask, Phase, Plan
+from robots.orders import ACK_S, IN_FLIGHT_S, TRIES, OrderPlan, OrderTask, Phase
 from robots.vda5050.messages import (
     Action,
     ActionState,
@@ -26,8 +26,8 @@ PICK = Action(action_type="pick", action_id="p1", blocking_type=BlockingType.HAR
 HERE = (1.0, 1.0)
 
 
-def plan(*points: tuple[float, float], actions: tuple[Action, ...] = (), base_m: float = 1.0) -> Plan:
-    return Plan("e1-a", "ground", points or (HERE, (4.0, 1.0)), None, actions, 0.5, base_m)
+def plan(*points: tuple[float, float], actions: tuple[Action, ...] = (), base_m: float = 1.0) -> OrderPlan:
+    return OrderPlan("e1-a", "ground", points or (HERE, (4.0, 1.0)), None, actions, 0.5, base_m)
 
 
 def echo(order: Order | None, **changes: object) -> State:
@@ -130,7 +130,7 @@ def test_orders_are_numbered_stitched_and_never_release_more_than_the_base(
 @given(st.lists(st.tuples(st.floats(-3, 3), st.floats(-3, 3)), min_size=0, max_size=3), st.booleans())
 def test_the_first_message_lets_a_robot_do_nothing_but_answer(corners: list[tuple[float, float]], turns: bool) -> None:
     points = (HERE, *corners)
-    task = OrderTask(Plan("e1-a", "ground", points, 1.0 if turns else None, (PICK,), 0.5, 1.0))
+    task = OrderTask(OrderPlan("e1-a", "ground", points, 1.0 if turns else None, (PICK,), 0.5, 1.0))
     order = begin(task)
     assert [node.released for node in order.nodes] == [True] + [False] * (len(order.nodes) - 1)
     assert not any(edge.released for edge in order.edges)

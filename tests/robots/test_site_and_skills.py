@@ -12,13 +12,13 @@ from jsonschema import Draft202012Validator
 
 from robots.errors import BadMap
 from robots.geometry import divide, inside, path_length, point_to_segment, segment_distance
-from robots.simulator.body import Body
+from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.site import Site
 from robots.skills import (
     CONTROL_ACTIONS,
     BadCall,
-    Call,
+    SkillCall,
     call_schema,
     offered,
     parts,
@@ -33,7 +33,7 @@ from tests.robots.rig import HOUSE
 if TYPE_CHECKING:
     from pathlib import Path
 
-FACTS = factsheet_of(Body())
+FACTS = factsheet_of(VehicleBody())
 SKILLS = skills_of(FACTS, HOUSE)
 points = st.tuples(st.floats(-10, 10), st.floats(-10, 10))
 
@@ -149,12 +149,12 @@ def test_ears_are_told_the_names_of_all_places_and_skills() -> None:
 
 def test_carrying_is_picking_up_and_putting_down_and_every_other_call_is_itself() -> None:
     numbers = iter("ab")
-    carry = Call("c", "carry", {"from": "here", "to": "hall"}, 3)
+    carry = SkillCall("c", "carry", {"from": "here", "to": "hall"}, 3)
     assert parts(carry, SKILLS, lambda: next(numbers)) == [
-        Call("a", "pick", {"place": "here"}, 3),
-        Call("b", "drop", {"place": "hall"}, 3),
+        SkillCall("a", "pick", {"place": "here"}, 3),
+        SkillCall("b", "drop", {"place": "hall"}, 3),
     ]
-    wave = Call("c", "wave", {}, 3)
+    wave = SkillCall("c", "wave", {}, 3)
     assert parts(wave, SKILLS, str) == [wave]
 
 
@@ -173,18 +173,18 @@ def test_carrying_is_picking_up_and_putting_down_and_every_other_call_is_itself(
     ],
 )
 def test_calls_that_make_no_sense_together_are_told(calls: list[tuple[str, str]], words: str) -> None:
-    asked = [Call(f"c{n}", skill, {"place": place}, 0) for n, (skill, place) in enumerate(calls)]
+    asked = [SkillCall(f"c{n}", skill, {"place": place}, 0) for n, (skill, place) in enumerate(calls)]
     told = senseless(asked, SKILLS)
     assert words in told
     assert bool(told) == bool(words)
 
 
 def test_what_was_just_picked_up_or_put_down_is_not_again() -> None:
-    carry = Call("c", "carry", {"from": "here", "to": "hall"}, 3)
+    carry = SkillCall("c", "carry", {"from": "here", "to": "hall"}, 3)
     pick, drop, elsewhere = (
-        Call("p", "pick", {"place": "here"}, 3),
-        Call("d", "drop", {"place": "hall"}, 3),
-        Call("e", "drop", {"place": "desk"}, 3),
+        SkillCall("p", "pick", {"place": "here"}, 3),
+        SkillCall("d", "drop", {"place": "hall"}, 3),
+        SkillCall("e", "drop", {"place": "desk"}, 3),
     )
     assert [part.skill for part in parts(carry, SKILLS, str, pick)] == ["drop"]
     assert parts(drop, SKILLS, str, carry) == []

@@ -16,11 +16,11 @@ from robots.safety.stop import (
     REPEAT_S,
     STOP_STEPS,
     Outcome,
-    Step,
     StopSequence,
+    StopStep,
 )
 from robots.simulator.faults import Mishap, Network
-from robots.skills import Call
+from robots.skills import SkillCall
 from robots.vda5050.messages import (
     ActionState,
     ActionStatus,
@@ -38,7 +38,7 @@ from tests.robots.test_gate import STATE
 NODES = (NodeState(node_id="n", sequence_id=2, released=True),)
 
 
-def sequence(steps: tuple[Step, ...] = STOP_STEPS) -> StopSequence:
+def sequence(steps: tuple[StopStep, ...] = STOP_STEPS) -> StopSequence:
     names = itertools.count()
     return StopSequence(steps, 0.0, lambda: f"s{next(names)}")
 
@@ -61,7 +61,7 @@ def refused(action_id: str, **changes: object) -> State:
 def test_the_pause_goes_first_at_once_and_is_repeated_with_the_same_id() -> None:
     stop = sequence()
     sent = [send for k in range(8) for send in stop.due(k * REPEAT_S / 2)]
-    assert [(s.step, s.action_id) for s in sent][:3] == [(Step.START_PAUSE, "s0")] * 3
+    assert [(s.step, s.action_id) for s in sent][:3] == [(StopStep.START_PAUSE, "s0")] * 3
 
 
 def test_an_old_state_that_says_standing_confirms_nothing() -> None:
@@ -88,7 +88,7 @@ def test_then_the_order_is_cancelled_and_only_its_end_is_a_stop() -> None:
     stop.due(0.0)
     stop.receive(told("s0", node_states=NODES))
     (cancel,) = stop.due(0.1)
-    assert cancel.step is Step.CANCEL_ORDER
+    assert cancel.step is StopStep.CANCEL_ORDER
     stop.receive(told(cancel.action_id, node_states=NODES))
     assert outcome(stop) is Outcome.PENDING
     stop.receive(told(cancel.action_id))
@@ -100,7 +100,7 @@ def test_a_pause_that_is_not_confirmed_does_not_hold_up_the_cancellation() -> No
     stop = sequence()
     stop.due(0.0)
     stop.due(IMPATIENT_S)
-    assert {send.step for send in stop.due(IMPATIENT_S + REPEAT_S)} == {Step.START_PAUSE, Step.CANCEL_ORDER}
+    assert {send.step for send in stop.due(IMPATIENT_S + REPEAT_S)} == {StopStep.START_PAUSE, StopStep.CANCEL_ORDER}
 
 
 def test_a_robot_without_an_order_or_paused_already_confirms_by_refusing() -> None:
@@ -361,6 +361,6 @@ def test_nothing_begins_before_the_robot_has_been_heard_after_the_call() -> None
 def test_more_than_a_few_calls_do_not_wait() -> None:
     rig = Rig()
     rig.run(1)
-    verdicts = [rig.robot.call(Call(f"q{k}", "go_to", {"place": "hall"}, 1), rig.now) for k in range(12)]
+    verdicts = [rig.robot.call(SkillCall(f"q{k}", "go_to", {"place": "hall"}, 1), rig.now) for k in range(12)]
     assert sum(isinstance(verdict, Admitted) for verdict in verdicts) == 9
     assert isinstance(verdicts[-1], Refused)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from robots.errors import BadSetting
-from robots.simulator.body import Body
+from robots.simulator.body import VehicleBody
 from robots.simulator.drawing import _TEXT, draw_run
 from robots.simulator.faults import Channel, Mishap, Network, read_faults
 from robots.simulator.simulation import TrailPoint
@@ -42,7 +42,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.vehicle = Vehicle("ground", lambda: BEGUN + timedelta(seconds=self.now), Body(1.0, 1.0))
+        self.vehicle = Vehicle("ground", lambda: BEGUN + timedelta(seconds=self.now), VehicleBody(1.0, 1.0))
         self.headers = HeaderCounter()
 
     def send(self, message: Order | InstantActions, *, age: float = 0.0, header: int | None = None) -> None:
@@ -222,7 +222,7 @@ def test_it_reports_on_events_and_at_least_every_thirty_seconds() -> None:
 
 
 def test_the_body_keeps_its_limits_and_stops_at_its_goal() -> None:
-    body = Body(0, 0, math.pi)
+    body = VehicleBody(0, 0, math.pi)
     speeds = []
     for _ in range(400):
         body.towards((2, 0), 0.5, math.dist(body.position, (2, 0)), 0.05)

@@ -30,7 +30,7 @@ from reasoning.prompting.script import Script, family_of
 from reasoning.prompting.tokenizer import Tokenizer
 from reasoning.tools.grammar import Grammars
 from reasoning.vllm.engine import VllmEngine
-from reasoning.vllm.plan import Limits
+from reasoning.vllm.plan import ServerLimits
 from reasoning.vllm.servers import Servers
 from tests.agent.command_line import Descant, descant
 from tests.reasoning.engine.test_engine_contract import ids_of, read
@@ -62,7 +62,7 @@ async def house(*servers: VllmServer) -> AsyncIterator[House]:
     tokenizer = Tokenizer.from_json(servers[0].folder)
     async with asked.watched():
         await asked.model()
-        limits = Limits(CONTEXT, SEGMENT, tokenizer.vocab_size)
+        limits = ServerLimits(CONTEXT, SEGMENT, tokenizer.vocab_size)
         yield House(VllmEngine(asked, limits, grammars=Grammars(tokenizer)), asked, tokenizer)
 
 

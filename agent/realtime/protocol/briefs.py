@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from agent.realtime.protocol import fields
-from agent.realtime.protocol.fields import Refused, ResponseFields, SessionFields
+from agent.realtime.protocol.fields import InvalidRequest, ResponseFields, SessionFields
 from agent.realtime.protocol.items import Item, Items, turns_of, wire_of
-from agent.realtime.protocol.messages import Brief
+from agent.realtime.protocol.messages import ResponseSpec
 from agent.realtime.protocol.responses import Shape
 
 
-def brief_of(session: SessionFields, items: Items, wanted: ResponseFields) -> Brief:
+def brief_of(session: SessionFields, items: Items, wanted: ResponseFields) -> ResponseSpec:
     """Put together what a response is made from. Raises Refused for an input that refers to nothing."""
     turns, text, said = turns_of(list(items) if wanted.input is None else _input(items, wanted.input))
     tools = session.tools if wanted.tools is None else wanted.tools
@@ -21,7 +21,7 @@ def brief_of(session: SessionFields, items: Items, wanted: ResponseFields) -> Br
     reasoning = wanted.reasoning or session.reasoning or fields.Reasoning()
     most = _most(session, wanted)
     instructions = session.instructions if wanted.instructions is None else wanted.instructions
-    return Brief(
+    return ResponseSpec(
         turns,
         text,
         said,
@@ -60,7 +60,7 @@ def _input(items: Items, wanted: list[fields.InputItem]) -> list[Item]:
         if isinstance(new, fields.ItemReference):
             item = items.get(new.id)
             if item is None:
-                raise Refused(f"There is no item '{new.id}'.", code="item_not_found", param="response.input")
+                raise InvalidRequest(f"There is no item '{new.id}'.", code="item_not_found", param="response.input")
             found.append(item)
         else:
             found.append(Item(wire_of(new, new.id or f"input_{number}")))

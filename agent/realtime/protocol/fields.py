@@ -1,7 +1,7 @@
 """The fields of the protocol that a client may set, and which values are allowed.
 
 Follows the session and response objects of the Realtime API (GA). Unknown fields are ignored; a wrong value raises
-`Refused` with the path of the field. Knows shapes only: what a field does is decided elsewhere.
+`InvalidRequest` with the path of the field. Knows shapes only: what a field does is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Modality = Literal["audio", "text"]
 Effort = Literal["minimal", "low", "medium", "high", "xhigh"]
 
 
-class Refused(Exception):
+class InvalidRequest(Exception):
     """A client's event cannot be carried out; the connection lives on."""
 
     def __init__(self, message: str, *, code: str = "invalid_value", param: str | None = None) -> None:
@@ -187,7 +187,7 @@ class ResponseAudio(_Fields):
     output: ResponseAudioOutput = ResponseAudioOutput()
 
 
-class Part(_Fields):
+class ContentPart(_Fields):
     """One part of a message."""
 
     type: Literal["input_text", "input_audio", "output_text", "output_audio", "text", "audio"]
@@ -202,7 +202,7 @@ class MessageItem(_Fields):
     type: Literal["message"]
     id: _Id | None = None
     role: Literal["system", "user", "assistant"]
-    content: Annotated[list[Part], Field(max_length=64)]
+    content: Annotated[list[ContentPart], Field(max_length=64)]
 
 
 class FunctionCallItem(_Fields):
@@ -308,7 +308,7 @@ def checked(model: type[_Model], value: object, at: str = "") -> _Model:
         message = (
             f"Missing required parameter: '{param}'." if missing else f"Invalid value for '{param}': {first['msg']}."
         )
-        raise Refused(
+        raise InvalidRequest(
             message, code="missing_required_parameter" if missing else "invalid_value", param=param or None
         ) from None
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from agent.realtime.protocol import fields, messages
-from agent.realtime.protocol.fields import Json, Refused
+from agent.realtime.protocol.fields import InvalidRequest, Json
 from agent.realtime.protocol.items import MOST, Item, Items
 from agent.realtime.protocol.messages import Command
 from agent.realtime.protocol.wire import MOST_APPENDED, decoded, event_of
@@ -39,27 +39,27 @@ class InputBuffer:
     def append(self, encoded: str) -> Iterable[Command]:
         """Take sound. Raises Refused."""
         if len(encoded) > MOST_APPENDED:
-            raise Refused(
+            raise InvalidRequest(
                 f"An append holds at most 15 MiB; this one holds {len(encoded)} bytes.",
                 code="audio_too_large", param="audio",
             )  # fmt: skip
         sound = decoded(encoded, "audio")
         settings = self._settings()
         if settings.format.type == "audio/pcm" and len(sound) % 2:
-            raise Refused("16-bit audio must have an even number of bytes.", code="invalid_audio", param="audio")
+            raise InvalidRequest("16-bit audio must have an even number of bytes.", code="invalid_audio", param="audio")
         if self._seconds(self._buffered + len(sound)) > _MOST_S and settings.turn_detection is None:
-            raise Refused(
+            raise InvalidRequest(
                 f"The audio buffer holds at most {_MOST_S} s; commit or clear it.", code="input_audio_buffer_full"
             )
         self._buffered += len(sound)
         self._appended += len(sound)
-        yield messages.Feed(sound)
+        yield messages.FeedAudio(sound)
 
     def commit(self) -> Iterable[Command]:
         """Make an item of what is there. Raises Refused."""
         seconds = self._seconds(self._buffered)
         if seconds < _SHORTEST_S:
-            raise Refused(
+            raise InvalidRequest(
                 f"The input audio buffer holds {seconds * 1000:.0f} ms; at least 100 ms are needed for a commit.",
                 code="input_audio_buffer_commit_empty",
             )
@@ -73,7 +73,7 @@ class InputBuffer:
     def clear(self) -> Iterable[Command]:
         """Drop what is there."""
         self._buffered, self.speech = 0, None
-        yield messages.Forget()
+        yield messages.ForgetInput()
         yield event_of("input_audio_buffer.cleared")
 
     # --- what the ears tell ---

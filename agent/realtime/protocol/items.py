@@ -10,8 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from agent.realtime.protocol.fields import FunctionCallItem, FunctionOutputItem, Json, MessageItem, Part, Refused
-from agent.realtime.protocol.messages import Invoked, Turn
+from agent.realtime.protocol.fields import (
+    ContentPart,
+    FunctionCallItem,
+    FunctionOutputItem,
+    InvalidRequest,
+    Json,
+    MessageItem,
+)
+from agent.realtime.protocol.messages import HistoryTurn, Invoked
 from audio.messages import Kind
 from audio.speaking.ledger import Ledger
 
@@ -87,7 +94,7 @@ class Items:
     def add(self, item: Item, after: str | None = None) -> str | None:
         """Insert after an item (`root`: at the head; None: at the end); give the id of the item before it."""
         if item.id in self._items:
-            raise Refused(
+            raise InvalidRequest(
                 f"An item with id '{item.id}' exists already.", code="item_create_duplicate_item_id", param="item.id"
             )
         if after is None:
@@ -97,7 +104,7 @@ class Items:
         elif after in self._items:
             place = self._order.index(after) + 1
         else:
-            raise Refused(
+            raise InvalidRequest(
                 f"There is no item '{after}' to insert after.",
                 code="item_create_invalid_previous_item_id",
                 param="previous_item_id",
@@ -134,22 +141,24 @@ def wire_of(new: MessageItem | FunctionCallItem | FunctionOutputItem, item_id: s
             return {**base, "call_id": new.call_id, "output": new.output}
 
 
-def _shown(role: str, part: Part) -> Json:
+def _shown(role: str, part: ContentPart) -> Json:
     kind = {"text": "output_text", "audio": "output_audio"}.get(part.type, part.type)
     if kind.startswith("output") != (role == "assistant"):
-        raise Refused(f"A part of type '{part.type}' cannot stand in a message of role '{role}'.", param="item.content")
+        raise InvalidRequest(
+            f"A part of type '{part.type}' cannot stand in a message of role '{role}'.", param="item.content"
+        )
     if kind == "input_audio" and role != "user":
-        raise Refused("Only a user's message can hold input_audio.", param="item.content")
+        raise InvalidRequest("Only a user's message can hold input_audio.", param="item.content")
     if kind.endswith("text"):
         if part.text is None:
-            raise Refused(f"A part of type '{part.type}' needs a text.", param="item.content")
+            raise InvalidRequest(f"A part of type '{part.type}' needs a text.", param="item.content")
         return {"type": kind, "text": part.text}
     return {"type": kind, "transcript": part.transcript}
 
 
-def turns_of(items: list[Item]) -> tuple[tuple[Turn, ...], str, str]:
+def turns_of(items: list[Item]) -> tuple[tuple[HistoryTurn, ...], str, str]:
     """Read the conversation as exchanges, what was told since the last reply, and its end where the user said that."""
-    turns: list[Turn] = []
+    turns: list[HistoryTurn] = []
     names = {item.wire["call_id"]: item.wire["name"] for item in items if item.wire["type"] == "function_call"}
     told: list[_Told] = []
     late: list[_Told] = []
@@ -158,7 +167,7 @@ def turns_of(items: list[Item]) -> tuple[tuple[Turn, ...], str, str]:
         if item.wire["type"] == "message" and item.wire["role"] == "assistant":
             reply = item.heard()
             if reply and (told or not turns):
-                turns.append(Turn(_joined(told), reply, tuple(calls)))
+                turns.append(HistoryTurn(_joined(told), reply, tuple(calls)))
                 told, late, calls = late, [], []
             elif reply:
                 turns[-1] = replace(turns[-1], reply=f"{turns[-1].reply} {reply}")

@@ -20,7 +20,7 @@ class Invoked:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class HistoryTurn:
     """One exchange of the conversation so far, as text."""
 
     user: str
@@ -31,10 +31,10 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Brief:
+class ResponseSpec:
     """Everything that decides what a response will be."""
 
-    turns: tuple[Turn, ...]
+    turns: tuple[HistoryTurn, ...]
     text: str
     """What the user said, wrote or let be told since the last reply."""
     said: str
@@ -49,7 +49,7 @@ class Brief:
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
+class SendEvent:
     """Send a server event to the client."""
 
     event: Mapping[str, Any]
@@ -63,7 +63,7 @@ class Configure:
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class FeedAudio:
     """Sound for the ears, in the input format."""
 
     sound: bytes
@@ -77,7 +77,7 @@ class EndTurn:
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
+class ForgetInput:
     """Drop the sound that is not a turn yet."""
 
 
@@ -94,7 +94,7 @@ class Respond:
     """Make a response."""
 
     response_id: str
-    brief: Brief
+    brief: ResponseSpec
     spoken: bool
     """Whether it is spoken or only written."""
     in_band: bool
@@ -117,14 +117,14 @@ class Note:
     text: str
 
 
-Command = Send | Configure | Feed | EndTurn | Forget | Transcribe | Respond | Stop | Note
+Command = SendEvent | Configure | FeedAudio | EndTurn | ForgetInput | Transcribe | Respond | Stop | Note
 
 
 # --- happenings: what the parts behind tell the protocol ---
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechStarted:
+class UserSpeechStarted:
     """The user began to speak."""
 
     start_ms: int
@@ -176,7 +176,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
+class FunctionCalled:
     """A tool is to be called by the client."""
 
     response_id: str
@@ -206,7 +206,7 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class ResponseFailed:
     """The reply cannot be made."""
 
     response_id: str
@@ -222,6 +222,15 @@ class Aside:
 
 
 Happening = (
-    SpeechStarted | Understood | SpeechEnded | Transcribed | Untranscribed | Said | Called | Finished | Failed | Aside
+    UserSpeechStarted
+    | Understood
+    | SpeechEnded
+    | Transcribed
+    | Untranscribed
+    | Said
+    | FunctionCalled
+    | Finished
+    | ResponseFailed
+    | Aside
 )
 Detection = ServerVad | SemanticVad | None

@@ -16,10 +16,10 @@ from typing import Any, ClassVar, Final
 
 from agent.realtime.protocol import fields, messages
 from agent.realtime.protocol.briefs import brief_of, shape_of
-from agent.realtime.protocol.fields import Json, Refused, SessionFields, checked
+from agent.realtime.protocol.fields import InvalidRequest, Json, SessionFields, checked
 from agent.realtime.protocol.input_buffer import InputBuffer
 from agent.realtime.protocol.items import MOST, Item, Items, told_by, wire_of
-from agent.realtime.protocol.messages import Brief, Command, Happening
+from agent.realtime.protocol.messages import Command, Happening, ResponseSpec
 from agent.realtime.protocol.pacing import PlayClock
 from agent.realtime.protocol.responses import Response
 from agent.realtime.protocol.wire import check_tools, error, event_of, events, sounds_of
@@ -85,19 +85,19 @@ class Protocol:
         given = event.get("event_id") if isinstance(event, dict) else None
         try:
             return list(self._handled(event, now_s))
-        except Refused as refused:
+        except InvalidRequest as refused:
             return [error(refused, given[:512] if isinstance(given, str) else None)]
 
     def _handled(self, event: object, now_s: float) -> Iterable[Command]:
         if not isinstance(event, dict):
-            raise Refused("An event must be a JSON object.", code="invalid_event")
+            raise InvalidRequest("An event must be a JSON object.", code="invalid_event")
         if not isinstance(event.get("event_id"), str | None):
-            raise Refused("Invalid value for 'event_id': it must be a string.", param="event_id")
+            raise InvalidRequest("Invalid value for 'event_id': it must be a string.", param="event_id")
         kind = event.get("type")
         handler = self._HANDLERS.get(kind) if isinstance(kind, str) else None
         if handler is None:
             known = ", ".join(sorted(self._HANDLERS))
-            raise Refused(f"Invalid value for 'type': {str(kind)[:80]!r}. Supported are: {known}.", param="type")
+            raise InvalidRequest(f"Invalid value for 'type': {str(kind)[:80]!r}. Supported are: {known}.", param="type")
         return handler(self, event, now_s)
 
     def _update(self, event: Json, _now_s: float) -> Iterable[Command]:
@@ -109,11 +109,11 @@ class Protocol:
         before = self.session
         new = checked(SessionFields, fields.merged(before.model_dump(), update), "session")
         if new.model != before.model:
-            raise Refused(
+            raise InvalidRequest(
                 f"The model of a session is fixed: '{before.model}'.", code="cannot_update_model", param="session.model"
             )
         if self._voiced and new.audio.output.voice != before.audio.output.voice:
-            raise Refused(
+            raise InvalidRequest(
                 "The voice cannot be changed once it has spoken.",
                 code="cannot_update_voice",
                 param="session.audio.output.voice",
@@ -133,10 +133,10 @@ class Protocol:
     def _create_item(self, event: Json, _now_s: float) -> Iterable[Command]:
         create = checked(fields.CreateItem, event)
         if len(self.items) >= MOST:
-            raise Refused(f"A conversation holds at most {MOST} items; delete some.", code="conversation_full")
+            raise InvalidRequest(f"A conversation holds at most {MOST} items; delete some.", code="conversation_full")
         new = create.item
         if self.hearing and new.id == self._input.speech:
-            raise Refused(
+            raise InvalidRequest(
                 f"The id '{new.id}' is that of what the user is saying.",
                 code="item_create_duplicate_item_id", param="item.id",
             )  # fmt: skip
@@ -169,7 +169,7 @@ class Protocol:
     def _delete(self, event: Json, _now_s: float) -> Iterable[Command]:
         item = self._find(event, "item_delete_invalid_item_id")
         if item.wire["status"] == "in_progress":
-            raise Refused(
+            raise InvalidRequest(
                 f"Item '{item.id}' is being made; cancel its response first.", code="item_delete_in_progress",
                 param="item_id",
             )  # fmt: skip
@@ -185,13 +185,13 @@ class Protocol:
         cut = checked(fields.TruncateItem, event)
         item = self._find(event, "item_truncate_invalid_item_id")
         if item.wire["type"] != "message" or item.wire["role"] != "assistant" or not item.pieces:
-            raise Refused(
+            raise InvalidRequest(
                 f"Item '{item.id}' holds no audio of the assistant.",
                 code="item_truncate_invalid_item_id",
                 param="item_id",
             )
         if cut.audio_end_ms > item.spoken_ms + 1:
-            raise Refused(
+            raise InvalidRequest(
                 f"Audio content of {item.spoken_ms:.0f} ms is already shorter than {cut.audio_end_ms} ms.",
                 code="invalid_audio_end_ms",
                 param="audio_end_ms",
@@ -208,24 +208,26 @@ class Protocol:
         check_tools(wanted.tools or [])
         in_band = wanted.conversation == "auto"
         if in_band and self._active is not None:
-            raise Refused(
+            raise InvalidRequest(
                 f"Conversation already has an active response in progress: {self._active.id}. Wait until it is "
                 "finished before creating a new one.",
                 code="conversation_already_has_active_response",
             )
         if not in_band and len(self._responses) - (self._active is not None) >= _PARALLEL:
-            raise Refused(f"At most {_PARALLEL} responses may run outside the conversation.", code="too_many_responses")
+            raise InvalidRequest(
+                f"At most {_PARALLEL} responses may run outside the conversation.", code="too_many_responses"
+            )
         yield from self._begin(wanted)
 
     def _cancel(self, event: Json, _now_s: float) -> Iterable[Command]:
         response_id = checked(fields.CancelResponse, event).response_id
         response = self._active if response_id is None else self._responses.get(response_id)
         if response is None:
-            raise Refused("Cancellation failed: no active response found", code="response_cancel_not_active")
+            raise InvalidRequest("Cancellation failed: no active response found", code="response_cancel_not_active")
         yield from self._stop(response, "client_cancelled")
 
     def _clear_output(self, _event: Json, _now_s: float) -> Iterable[Command]:
-        raise Refused(
+        raise InvalidRequest(
             "output_audio_buffer.clear is for WebRTC; over a websocket the client owns the output buffer.",
             code="unsupported_event", param="type",
         )  # fmt: skip
@@ -236,7 +238,7 @@ class Protocol:
         """Take what has happened; what belongs to a response that is over is dropped."""
         commands: Iterable[Command]
         match happening:
-            case messages.SpeechStarted(start_ms):
+            case messages.UserSpeechStarted(start_ms):
                 commands = self._speech_started(start_ms, now_s)
             case messages.Understood(text):
                 commands = self._input.understood(text)
@@ -248,7 +250,7 @@ class Protocol:
                 commands = self._untranscribed(item_id, message)
             case messages.Aside(kind, text):
                 commands = self._aside(kind, text)
-            case messages.Said() | messages.Called() | messages.Finished() | messages.Failed():
+            case messages.Said() | messages.FunctionCalled() | messages.Finished() | messages.ResponseFailed():
                 response = self._responses.get(happening.response_id)
                 commands = () if response is None else self._went_on(response, happening, now_s)
         return list(commands)
@@ -297,7 +299,7 @@ class Protocol:
     def _went_on(
         self,
         response: Response,
-        happening: messages.Said | messages.Called | messages.Finished | messages.Failed,
+        happening: messages.Said | messages.FunctionCalled | messages.Finished | messages.ResponseFailed,
         now_s: float,
     ) -> Iterable[Command]:
         match happening:
@@ -305,7 +307,7 @@ class Protocol:
                 yield from events(response.said(happening))
                 if happening.samples and response.in_band:
                     self._note_sound(response, happening, now_s)
-            case messages.Called():
+            case messages.FunctionCalled():
                 yield from events(response.called(happening))
             case messages.Finished(_, usage, None, unanswered):
                 if unanswered and response is self._active:
@@ -316,7 +318,7 @@ class Protocol:
             case messages.Finished(_, usage, reason, _):
                 details = {"type": "incomplete", "reason": reason}
                 yield from self._end(response, events(response.done("incomplete", usage, details)))
-            case messages.Failed(_, message):
+            case messages.ResponseFailed(_, message):
                 broken: Json = {"type": "server_error", "code": "response_failed", "message": message}
                 failure: Json = {"type": "failed", "error": broken}
                 yield from self._end(response, events(response.done("failed", messages.Usage(), failure)))
@@ -329,7 +331,7 @@ class Protocol:
 
     # --- responses ---
 
-    def brief(self, wanted: fields.ResponseFields | None = None) -> Brief:
+    def brief(self, wanted: fields.ResponseFields | None = None) -> ResponseSpec:
         """Put together what a response is made from; without an argument for the conversation as it stands."""
         return brief_of(self.session, self.items, wanted or fields.ResponseFields())
 
@@ -356,7 +358,7 @@ class Protocol:
         else:
             yield self._respond(response, brief)
 
-    def _respond(self, response: Response, brief: Brief) -> Command:
+    def _respond(self, response: Response, brief: ResponseSpec) -> Command:
         return messages.Respond(
             response.id, brief, response.shape.modality == "audio", response.in_band, response.shape.format
         )
@@ -415,7 +417,7 @@ class Protocol:
         item_id = checked(fields.ItemId, event).item_id
         item = self.items.get(item_id)
         if item is None:
-            raise Refused(f"There is no item '{item_id}'.", code=code, param="item_id")
+            raise InvalidRequest(f"There is no item '{item_id}'.", code=code, param="item_id")
         return item
 
     @staticmethod

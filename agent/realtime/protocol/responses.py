@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from agent.realtime.protocol.fields import AudioFormat, Json
 from agent.realtime.protocol.items import Item
-from agent.realtime.protocol.messages import Called, Said, Usage
+from agent.realtime.protocol.messages import FunctionCalled, Said, Usage
 
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
 _PIECE_MS: Final = 200
@@ -114,7 +114,7 @@ class Response:
                 start_ms += share
             yield event
 
-    def called(self, call: Called) -> Iterator[Json]:
+    def called(self, call: FunctionCalled) -> Iterator[Json]:
         """Pass on a function call."""
         item = Item({
             "id": self.new_id("item"), "object": "realtime.item", "type": "function_call", "status": "in_progress",

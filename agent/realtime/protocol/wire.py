@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from agent.realtime.protocol import fields
-from agent.realtime.protocol.fields import Json, Refused
-from agent.realtime.protocol.messages import Command, Send
+from agent.realtime.protocol.fields import InvalidRequest, Json
+from agent.realtime.protocol.messages import Command, SendEvent
 from reasoning.errors import BadTool
 from reasoning.tools.calls import Tool, checked_tools
 
@@ -17,20 +17,20 @@ MOST_APPENDED: Final = 15 * 2**20
 """Bytes of base64 in one append."""
 
 
-def error(refused: Refused, event_id: str | None = None, kind: str = "invalid_request_error") -> Send:
+def error(refused: InvalidRequest, event_id: str | None = None, kind: str = "invalid_request_error") -> SendEvent:
     """Give the event that tells a client what was wrong."""
     told = {"type": kind, "code": refused.code, "message": refused.message, "param": refused.param}
     return event_of("error", error={**told, "event_id": event_id})
 
 
-def event_of(kind: str, **content: Any) -> Send:  # noqa: ANN401 - an event's fields are JSON
+def event_of(kind: str, **content: Any) -> SendEvent:  # noqa: ANN401 - an event's fields are JSON
     """Make a server event."""
-    return Send({"type": kind, **content})
+    return SendEvent({"type": kind, **content})
 
 
 def events(happened: Iterable[Json]) -> Iterable[Command]:
     """Make commands that send events."""
-    return (Send(event) for event in happened)
+    return (SendEvent(event) for event in happened)
 
 
 def check_tools(tools: Sequence[fields.FunctionTool]) -> None:
@@ -38,7 +38,7 @@ def check_tools(tools: Sequence[fields.FunctionTool]) -> None:
     try:
         checked_tools(tools_of(tools))
     except BadTool as bad:
-        raise Refused(f"{bad}.", code="invalid_tool", param="tools") from None
+        raise InvalidRequest(f"{bad}.", code="invalid_tool", param="tools") from None
 
 
 def tools_of(tools: Sequence[fields.FunctionTool]) -> list[Tool]:
@@ -52,7 +52,7 @@ def decoded(encoded: str, param: str) -> bytes:
     try:
         return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
-        raise Refused("The audio is not valid base64.", code="invalid_audio", param=param) from None
+        raise InvalidRequest("The audio is not valid base64.", code="invalid_audio", param=param) from None
 
 
 def sounds_of(new: fields.NewItem) -> bytes:

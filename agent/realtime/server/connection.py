@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
-from agent.realtime.protocol.fields import Refused
+from agent.realtime.protocol.fields import InvalidRequest
 from agent.realtime.protocol.wire import error
 from agent.realtime.server.limits import Bucket
 
@@ -40,7 +40,7 @@ class _Over(Exception):
         self.code, self.reason = code, reason
 
 
-class Connection:
+class ClientConnection:
     """Give `send` to a dialogue, then `serve` it; `drain` ends it in good order."""
 
     def __init__(self, socket: ServerConnection, options: ServerOptions, meters: Meters) -> None:
@@ -108,7 +108,7 @@ class Connection:
         except Exception as problem:  # noqa: BLE001 - one session's fault must never be another's
             # The log says where it broke; no traceback, and nothing of what was said, leaves the server.
             _LOG.exception("a session failed")
-            refused = Refused(f"The session failed: {type(problem).__name__}.", code="internal_error")
+            refused = InvalidRequest(f"The session failed: {type(problem).__name__}.", code="internal_error")
             self.send(error(refused, kind="server_error").event)
             self._end(CloseCode.INTERNAL_ERROR, "the session failed")
 
@@ -135,7 +135,7 @@ class Connection:
                 await asyncio.sleep(delay)
             try:
                 event = parsed(message)
-            except Refused as refused:
+            except InvalidRequest as refused:
                 self.send(error(refused).event)
             else:
                 await dialogue.receive(event)
@@ -157,7 +157,7 @@ class Connection:
             await asyncio.sleep(min(idle_at, over_at) - now)
 
     def _say_over(self, code: str, message: str) -> None:
-        self.send(error(Refused(message, code=code)).event)
+        self.send(error(InvalidRequest(message, code=code)).event)
 
     async def _close(self, over: _Over) -> None:
         """Send what little is left to say, then close; a client that does not read cannot hold that up."""
@@ -193,12 +193,12 @@ class Connection:
 def parsed(message: str | bytes) -> object:
     """Read one message as JSON. Raises Refused."""
     if isinstance(message, bytes):
-        raise Refused("Binary messages are not part of the protocol; send JSON as text.", code="invalid_event")
+        raise InvalidRequest("Binary messages are not part of the protocol; send JSON as text.", code="invalid_event")
     try:
         return json.loads(message, parse_constant=_no_constant)
     except (ValueError, RecursionError) as problem:
         where = problem.msg if isinstance(problem, json.JSONDecodeError) else type(problem).__name__
-        raise Refused(f"The message is not valid JSON ({where}).", code="invalid_json") from None
+        raise InvalidRequest(f"The message is not valid JSON ({where}).", code="invalid_json") from None
 
 
 def _no_constant(name: str) -> object:

@@ -12,7 +12,7 @@ from agent.models.assembly import open_engine
 from agent.realtime.dialogue import House
 from agent.realtime.hearing import SharedDecoder
 from agent.realtime.mind import Brains, Mind
-from agent.realtime.protocol.messages import Brief
+from agent.realtime.protocol.messages import ResponseSpec
 from audio.clock import RATE
 from audio.hearing.whisper import WhisperDecoder
 from audio.speaking.synthesizer import Synthesizer
@@ -44,4 +44,4 @@ async def open_house(files: Files, settings: Settings, garage: Garage | None = N
 async def _warm(brains: Brains) -> None:
     loop = asyncio.get_running_loop()
     async with Mind(brains, lambda _: None, loop.time) as mind:
-        await mind.answer(Brief((), "Hello.", "Hello.", "", "minimal", 8, ()))
+        await mind.answer(ResponseSpec((), "Hello.", "Hello.", "", "minimal", 8, ()))

@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
-from agent.realtime.protocol.fields import Refused
+from agent.realtime.protocol.fields import InvalidRequest
 from agent.realtime.protocol.protocol import Protocol
 from agent.realtime.server import meters
 from agent.realtime.server.connection import parsed
@@ -122,7 +122,7 @@ def client_secret(body: bytes, keys: Keys, default_s: int, session: Callable[[An
         made = session({"type": "realtime", **wanted})
     except UnicodeDecodeError:
         return problem(http.HTTPStatus.BAD_REQUEST, "invalid_json", "The body is not UTF-8.")
-    except Refused as refused:
+    except InvalidRequest as refused:
         return problem(http.HTTPStatus.BAD_REQUEST, refused.code, refused.message)
     expires_at = int(time.time()) + seconds
     settings = {name: value for name, value in wanted.items() if name != "model"}
@@ -135,11 +135,11 @@ def client_secret(body: bytes, keys: Keys, default_s: int, session: Callable[[An
 def _wanted(asked: object, default_s: int) -> tuple[dict[str, Any], int]:
     """Read the session and the seconds that a browser key is asked for with. Raises Refused."""
     if not isinstance(asked, dict):
-        raise Refused("The body must be a JSON object.")
+        raise InvalidRequest("The body must be a JSON object.")
     wanted, after = asked.get("session") or {}, asked.get("expires_after") or {}
     seconds = after.get("seconds", default_s) if isinstance(after, dict) else None
     if not isinstance(seconds, int) or not 10 <= seconds <= 7200:
-        raise Refused("expires_after.seconds must be between 10 and 7200.", param="expires_after.seconds")
+        raise InvalidRequest("expires_after.seconds must be between 10 and 7200.", param="expires_after.seconds")
     if not isinstance(wanted, dict) or wanted.get("type", "realtime") != "realtime":
-        raise Refused("Only sessions of type 'realtime' are served.", param="session.type")
+        raise InvalidRequest("Only sessions of type 'realtime' are served.", param="session.type")
     return wanted, seconds

@@ -19,11 +19,11 @@ from websockets.typing import Subprotocol
 
 from agent.errors import ServerUnavailable
 from agent.realtime.dialogue import Dialogue, House
-from agent.realtime.protocol.fields import Refused
+from agent.realtime.protocol.fields import InvalidRequest
 from agent.realtime.protocol.protocol import EXTENSIONS, Protocol
 from agent.realtime.protocol.wire import error
 from agent.realtime.server import pages
-from agent.realtime.server.connection import Connection
+from agent.realtime.server.connection import ClientConnection
 from agent.realtime.server.keys import Grant, Keys, is_loopback, may_call, offered_key
 from agent.realtime.server.meters import Meters
 
@@ -48,7 +48,7 @@ class RealtimeServer:
     def __init__(self, house: House, options: ServerOptions, keys: Keys, *, model: str, voice: str) -> None:
         self._house, self._options, self._keys = house, options, keys
         self._model, self._voice = model, voice
-        self._connections: dict[Connection, Dialogue] = {}
+        self._connections: dict[ClientConnection, Dialogue] = {}
         self.meters = Meters(self._held)
         self._draining = False
 
@@ -166,12 +166,12 @@ class RealtimeServer:
         try:
             self._check_room()
             protocol = self._protocol(query.get("model", [""])[0], asked & EXTENSIONS, grant.session)
-        except Refused as refused:
+        except InvalidRequest as refused:
             self.meters.refused.labels(refused.code).inc()
             await socket.send(_text(error(refused).event))
             await socket.close(CloseCode.TRY_AGAIN_LATER, "all sessions are in use")
             return
-        connection = Connection(socket, self._options, self.meters)
+        connection = ClientConnection(socket, self._options, self.meters)
         dialogue = Dialogue(self._house, protocol, connection.send, time.monotonic)
         self._connections[connection] = dialogue
         self.meters.opened.inc()
@@ -186,7 +186,7 @@ class RealtimeServer:
 
     def _check_room(self) -> None:
         if self._held() >= self._options.max_sessions or self._draining:
-            raise Refused(
+            raise InvalidRequest(
                 f"All {self._options.max_sessions} sessions of this server are in use; try again later.",
                 code="session_limit_reached",
             )

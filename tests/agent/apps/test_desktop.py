@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from agent.apps.desktop import Desk
+from agent.apps.desktop import AudioIO
 from audio.clock import Sound
 from audio.io.devices import SoundCard
 from audio.messages import Clip
@@ -26,7 +26,7 @@ TICK = DEVICE // 50
 class World:
     portaudio: PaperPortAudio
     card: SoundCard
-    desk: Desk
+    desk: AudioIO
     played: list[Sound] = field(default_factory=list)
 
     def tick(self, times: int = 1) -> None:
@@ -51,7 +51,7 @@ async def world() -> AsyncIterator[World]:
     async with SoundCard(OPTIONS, print, portaudio) as card:
         card.rate = DEVICE
         card._fit(DEVICE)
-        yield World(portaudio, card, Desk(card, VOICE, OPTIONS))
+        yield World(portaudio, card, AudioIO(card, VOICE, OPTIONS))
 
 
 def clip(seconds: float) -> Clip:

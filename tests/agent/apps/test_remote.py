@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agent.apps.remote import address, ask
-from agent.apps.remote_talk import WIRE_RATE, Place, run_recording
+from agent.apps.remote_talk import WIRE_RATE, RemotePlace, run_recording
 from agent.errors import ConfigError, ServerUnreachable
 from audio.io.wav import WavWriter, read_wav
 from tests.agent.command_line import Descant, descant
@@ -82,7 +82,7 @@ async def test_a_recording_is_played_and_the_reply_is_written(tmp_path: Path) ->
     with WavWriter(question, 16_000) as writer:
         writer.write(np.full(8_000, 500, np.int16))
     async with served() as peer:
-        place = Place(peer.url, None, tmp_path / "turn.jsonl")
+        place = RemotePlace(peer.url, None, tmp_path / "turn.jsonl")
         talking = asyncio.create_task(run_recording(place, question, answer, 20))
         while sum(map(len, peer.heard)) < WIRE_RATE // 4:  # noqa: ASYNC110 - the condition is about a websocket
             await asyncio.sleep(0.01)

@@ -11,7 +11,7 @@ import torch
 
 from audio.options import EarsOptions
 from bench.think.metrics import Sample, measure
-from bench.think.tasks import Item
+from bench.think.tasks import Question
 from bench.virtual.simulation import converse
 from bench.virtual.stepped import Batch, Lane, StepCosts, VirtualLoop, run_virtual
 from bench.virtual.timed import Pace, Utterance
@@ -41,7 +41,7 @@ def held(folder: Path, *, tokens_at_once: int, slow_s: float) -> Sample:
     """Ask a question of a server that gives so many tokens, then none until so many seconds after the question."""
     lane = Lane(Decoder(open_gguf(write_tiny(folder / "tiny.gguf", LLAMA)), torch.float32, max_context=64), 4)
     model, gate = Model(), asyncio.Semaphore(tokens_at_once)
-    engine = ScriptedEngine(Mind(model.write, model.weigh, model.steps))
+    engine = ScriptedEngine(Mind(model.write, model.score_choices, model.steps))
     script = Script(engine.tokenizer, FAMILY)
 
     async def main() -> Sample:
@@ -65,7 +65,7 @@ def held(folder: Path, *, tokens_at_once: int, slow_s: float) -> Sample:
                 encode=engine.tokenizer.encode,
             )
         await hurrying
-        return measure("row", Item("eggs", 0, QUESTION, "24", "number"), record, PACE, engine.tokenizer.shown)
+        return measure("row", Question("eggs", 0, QUESTION, "24", "number"), record, PACE, engine.tokenizer.shown)
 
     return run_virtual(VirtualLoop(lane, 0, Batch(lane._decoder, 1), StepCosts({0: [(1, 1.0), (2, 2.0)]})), main())
 

@@ -17,10 +17,10 @@ from agent.conversation.stop_phrases import StopPhrases
 from agent.conversation.timeline import (
     AudioCut,
     AudioOut,
-    Entry,
     Interrupted,
     SpeechStopped,
     Thought,
+    TimelineEntry,
     TurnDone,
     TurnEnded,
     turn_latencies,
@@ -34,7 +34,7 @@ from audio.hearing.whisper import Hypothesis
 from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.playout import Playout
 from audio.speaking.synthesizer import Synthesizer
-from reasoning.events import Call, ReplyText
+from reasoning.events import ReplyText, ToolCall
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions
 from reasoning.policies.grounding import last_number
@@ -84,11 +84,11 @@ class World:
     def __init__(self, model: Model, options: LoopOptions) -> None:
         self.now = 0.0
         self.stops: list[str] = []
-        self.calls: list[Call] = []
-        self.entries: list[Entry] = []
+        self.calls: list[ToolCall] = []
+        self.entries: list[TimelineEntry] = []
         self.sound = np.zeros(0, np.int16)
         self.model, self.options = model, options
-        self.engine = ScriptedEngine(Mind(model.write, model.weigh, model.steps), Words())
+        self.engine = ScriptedEngine(Mind(model.write, model.score_choices, model.steps), Words())
         self.voice = Letters()
         self.session: Session
         self.blocks: ScriptedSession
@@ -96,7 +96,7 @@ class World:
         self.synthesizer: Synthesizer
 
     def emit(self, event: timeline.Event) -> None:
-        self.entries.append(Entry(self.now * 1000, event))
+        self.entries.append(TimelineEntry(self.now * 1000, event))
 
     def of(self, kind: type[T]) -> list[T]:
         return [entry.event for entry in self.entries if isinstance(entry.event, kind)]
@@ -469,7 +469,7 @@ async def test_a_note_waits_for_the_user() -> None:
 
 async def test_a_call_waits_until_the_turn_has_ended_and_dies_with_its_reply() -> None:
     def ask_for(one: World, number: int) -> None:
-        one.session.told(Call(str(number), "go", {}))
+        one.session.told(ToolCall(str(number), "go", {}))
 
     async with world() as one:
         await one.say(ASK)
@@ -496,7 +496,7 @@ async def test_words_while_a_tool_is_waited_for_are_answered_and_its_result_is_t
     async with world(News()) as one:
         await one.say(ASK)
         await one.wait(lambda: bool(one.of(TurnEnded)))
-        one.session.told(Call("1", "go", {}))
+        one.session.told(ToolCall("1", "go", {}))
         assert [call.id for call in one.calls] == ["1"]
         await one.reply()
         await one.hear(ALSO, 0.2)

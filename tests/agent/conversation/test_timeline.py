@@ -15,7 +15,6 @@ from agent.conversation.timeline import (
     EVENTS,
     AudioCut,
     AudioOut,
-    Entry,
     Event,
     Probe,
     Prompted,
@@ -24,6 +23,7 @@ from agent.conversation.timeline import (
     StateChanged,
     Thought,
     Timeline,
+    TimelineEntry,
     TurnDone,
     TurnEnded,
     Words,
@@ -49,8 +49,8 @@ def events() -> st.SearchStrategy[Event]:
     return st.one_of(kinds)
 
 
-@given(st.lists(st.builds(Entry, t_ms=TIMES, event=events()), max_size=10))
-def test_what_is_written_is_read_again(entries: list[Entry]) -> None:
+@given(st.lists(st.builds(TimelineEntry, t_ms=TIMES, event=events()), max_size=10))
+def test_what_is_written_is_read_again(entries: list[TimelineEntry]) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "t.jsonl"
         with Timeline(path) as timeline:
@@ -124,17 +124,17 @@ def test_files_that_cannot_be_read_or_written_are_told(tmp_path: Path) -> None:
 
 def test_latencies_count_from_the_last_sample_of_speech() -> None:
     entries = [
-        Entry(100, SpeechStarted()),
-        Entry(1300, SpeechStopped(last_sample_ms=1000)),
-        Entry(1500, SpeechStarted()),
-        Entry(3300, SpeechStopped(last_sample_ms=3000)),
-        Entry(3550, TurnEnded("how many apples")),
-        Entry(3600, Probe("need to think", -1.0, 0.0, decision=False)),
-        Entry(4100, AudioOut(4100, 4600, "Let me see.", "hold")),
-        Entry(5000, AudioOut(5000, 6000, "You have", "content")),
-        Entry(6000, Thought("12")),
-        Entry(7500, AudioOut(7500, 8000, "twelve.", "content")),
-        Entry(8000, TurnDone({"thinker": 10}, 12, "complete")),
+        TimelineEntry(100, SpeechStarted()),
+        TimelineEntry(1300, SpeechStopped(last_sample_ms=1000)),
+        TimelineEntry(1500, SpeechStarted()),
+        TimelineEntry(3300, SpeechStopped(last_sample_ms=3000)),
+        TimelineEntry(3550, TurnEnded("how many apples")),
+        TimelineEntry(3600, Probe("need to think", -1.0, 0.0, decision=False)),
+        TimelineEntry(4100, AudioOut(4100, 4600, "Let me see.", "hold")),
+        TimelineEntry(5000, AudioOut(5000, 6000, "You have", "content")),
+        TimelineEntry(6000, Thought("12")),
+        TimelineEntry(7500, AudioOut(7500, 8000, "twelve.", "content")),
+        TimelineEntry(8000, TurnDone({"thinker": 10}, 12, "complete")),
     ]
     (turn,) = turn_latencies(entries)
     assert turn.text == "how many apples"
@@ -148,18 +148,20 @@ def test_pieces_that_overlap_leave_no_silence() -> None:
         AudioOut(1000, 2000, "b", "content"),
         AudioOut(3100, 3200, "c", "content"),
     ]
-    (turn,) = turn_latencies([Entry(0, TurnEnded("")), *(Entry(piece.start_ms, piece) for piece in pieces)])
+    (turn,) = turn_latencies(
+        [TimelineEntry(0, TurnEnded("")), *(TimelineEntry(piece.start_ms, piece) for piece in pieces)]
+    )
     assert turn.longest_silence_ms == 100
 
 
 def test_each_reply_belongs_to_the_turn_before_it() -> None:
     entries = [
-        Entry(500, SpeechStopped(400)),
-        Entry(600, TurnEnded("one")),
-        Entry(900, AudioOut(900, 950, "first", "content")),
-        Entry(960, TurnDone({}, 1, "interrupted")),
-        Entry(2000, TurnEnded("typed")),
-        Entry(2500, AudioOut(2500, 2600, "second", "hold")),
+        TimelineEntry(500, SpeechStopped(400)),
+        TimelineEntry(600, TurnEnded("one")),
+        TimelineEntry(900, AudioOut(900, 950, "first", "content")),
+        TimelineEntry(960, TurnDone({}, 1, "interrupted")),
+        TimelineEntry(2000, TurnEnded("typed")),
+        TimelineEntry(2500, AudioOut(2500, 2600, "second", "hold")),
     ]
     one, two = turn_latencies(entries)
     assert (one.first_content_ms, one.reason) == (500, "interrupted")
@@ -167,19 +169,19 @@ def test_each_reply_belongs_to_the_turn_before_it() -> None:
 
 
 def test_a_turn_without_sound_has_no_latencies() -> None:
-    (turn,) = turn_latencies([Entry(10, AudioOut(0, 5, "stray", "hold")), Entry(20, TurnEnded("x"))])
+    (turn,) = turn_latencies([TimelineEntry(10, AudioOut(0, 5, "stray", "hold")), TimelineEntry(20, TurnEnded("x"))])
     assert (turn.first_sound_ms, turn.first_content_ms, turn.reply_end_ms) == (None, None, None)
     assert turn.longest_silence_ms == 0
 
 
 def test_a_piece_that_was_cut_or_paused_ends_when_it_did_and_news_belong_to_no_turn() -> None:
     entries = [
-        Entry(0, TurnEnded("x")),
-        Entry(1000, AudioOut(1000, 9000, "a long piece", "content")),
-        Entry(2000, AudioCut(1000, 2000)),
-        Entry(3000, AudioOut(3000, 3500, "more", "content")),
-        Entry(4000, Prompted()),
-        Entry(5000, AudioOut(5000, 5500, "I have arrived.", "content")),
+        TimelineEntry(0, TurnEnded("x")),
+        TimelineEntry(1000, AudioOut(1000, 9000, "a long piece", "content")),
+        TimelineEntry(2000, AudioCut(1000, 2000)),
+        TimelineEntry(3000, AudioOut(3000, 3500, "more", "content")),
+        TimelineEntry(4000, Prompted()),
+        TimelineEntry(5000, AudioOut(5000, 5500, "I have arrived.", "content")),
     ]
     (turn,) = turn_latencies(entries)
     assert (turn.longest_silence_ms, turn.reply_end_ms) == (1000, 3500)

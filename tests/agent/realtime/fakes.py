@@ -82,7 +82,7 @@ class Script24:
     result: str = f"It is 24.{END}"
     small_talk: bool = False
 
-    def weigh(self, before: str) -> float:
+    def score_choices(self, before: str) -> float:
         if FAMILY.need_question in before[-200:]:
             return -20.0 if self.small_talk else 20.0
         return 3.0 if "24" in before.rpartition(FAMILY.work_open)[2] else -3.0
@@ -108,7 +108,7 @@ class FakeHouse:
     engine: ScriptedEngine = field(init=False)
 
     def __post_init__(self) -> None:
-        self.engine = ScriptedEngine(Mind(self.script.write, self.script.weigh), Words())
+        self.engine = ScriptedEngine(Mind(self.script.write, self.script.score_choices), Words())
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[House]:

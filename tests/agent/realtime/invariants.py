@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 from agent.realtime.protocol import messages
-from agent.realtime.protocol.messages import Command, Happening, Send
+from agent.realtime.protocol.messages import Command, Happening, SendEvent
 from agent.realtime.protocol.protocol import Protocol
 
 _BELOW_RESPONSE = "response."
@@ -65,7 +65,7 @@ class Rig:
         for command in commands:
             self.commands.append(command)
             match command:
-                case Send(event):
+                case SendEvent(event):
                     self.events.append(dict(event))
                     self._check(dict(event))
                 case messages.Respond(response_id=response_id):

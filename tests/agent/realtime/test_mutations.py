@@ -8,7 +8,7 @@ import random
 from typing import Any, Final
 
 from agent.realtime.protocol import messages
-from agent.realtime.protocol.fields import Refused
+from agent.realtime.protocol.fields import InvalidRequest
 from agent.realtime.server.connection import parsed
 from tests.agent.realtime.invariants import Rig
 from tests.agent.realtime.openai_types import check
@@ -80,7 +80,7 @@ def test_broken_messages_break_nothing() -> None:
         text = json.dumps(mutated(good, chance)) if number % 2 else broken_text(json.dumps(good), chance)
         try:
             event = parsed(text)
-        except Refused:
+        except InvalidRequest:
             refused += 1
             continue
         rig.now_s += 0.01

@@ -8,15 +8,15 @@ import pytest
 from agent.realtime.protocol import messages
 from agent.realtime.protocol.messages import (
     Aside,
-    Called,
-    Failed,
     Finished,
+    FunctionCalled,
+    HistoryTurn,
+    ResponseFailed,
     SpeechEnded,
-    SpeechStarted,
     Transcribed,
-    Turn,
     Understood,
     Usage,
+    UserSpeechStarted,
 )
 from tests.agent.realtime.invariants import Rig
 
@@ -185,13 +185,13 @@ def test_a_voice_over_the_reply_cuts_it_and_the_clock_says_what_was_heard() -> N
     respond = written(rig)
     rig.say("One two three four.", 4.0)
     rig.now_s = 2.1
-    events = rig.tell(SpeechStarted(1000))
+    events = rig.tell(UserSpeechStarted(1000))
     assert events[0]["type"] == "input_audio_buffer.speech_started"
     assert events[-2]["response"]["status_details"]["reason"] == "turn_detected"
     assert rig.say("Five.", response=respond.response_id) == []
     rig.tell(SpeechEnded(2000, "And then?"))
     (again,) = [command for command in rig.commands if isinstance(command, messages.Respond)][1:]
-    assert again.brief.turns == (Turn("Hi.", "One two"),)
+    assert again.brief.turns == (HistoryTurn("Hi.", "One two"),)
     assert again.brief.text == "And then?"
 
 
@@ -202,10 +202,10 @@ def test_what_the_client_played_is_better_than_the_clock() -> None:
     item_id = rig.protocol.items.last_id
     assert item_id is not None
     rig.now_s = 2.1
-    rig.tell(SpeechStarted(1000))
+    rig.tell(UserSpeechStarted(1000))
     truncated = rig.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=3300)
     assert truncated[0]["audio_end_ms"] == 3300
-    assert rig.protocol.brief().turns == (Turn("Hi.", "One two three"),)
+    assert rig.protocol.brief().turns == (HistoryTurn("Hi.", "One two three"),)
     (shown,) = rig.send("conversation.item.retrieve", item_id=item_id)
     assert shown["item"]["content"][0]["transcript"] == "One two three"
     (error,) = rig.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=5000)
@@ -216,7 +216,7 @@ def test_nothing_heard_of_a_reply_leaves_the_turn_open() -> None:
     rig = Rig()
     written(rig, "Tell me")
     rig.say("One two three four.", 4.0)
-    rig.tell(SpeechStarted(0))
+    rig.tell(UserSpeechStarted(0))
     rig.tell(SpeechEnded(500, "about owls."))
     brief = rig.protocol.brief()
     assert brief.turns == ()
@@ -230,7 +230,7 @@ def test_holding_phrases_are_spoken_but_no_part_of_the_conversation() -> None:
     rig.say("Four.", 1.0)
     rig.tell(Finished(respond.response_id))
     assert rig.events[-2]["response"]["output"][0]["content"][0]["transcript"] == "Let me think. Four."
-    assert rig.protocol.brief().turns == (Turn("Hi.", "Four."),)
+    assert rig.protocol.brief().turns == (HistoryTurn("Hi.", "Four."),)
 
 
 def test_push_to_talk_waits_for_the_words_and_makes_no_response_by_itself() -> None:
@@ -269,7 +269,7 @@ def test_without_create_response_a_turn_is_only_heard() -> None:
     rig = Rig()
     detection = {"type": "server_vad", "create_response": False}
     rig.send("session.update", session={"type": "realtime", "audio": {"input": {"turn_detection": detection}}})
-    rig.tell(SpeechStarted(0))
+    rig.tell(UserSpeechStarted(0))
     rig.tell(SpeechEnded(900, "Hello."))
     assert "response.created" not in rig.types()
     assert "conversation.item.done" in rig.types()
@@ -277,7 +277,7 @@ def test_without_create_response_a_turn_is_only_heard() -> None:
 
 def test_a_cough_makes_no_response() -> None:
     rig = Rig()
-    rig.tell(SpeechStarted(0))
+    rig.tell(UserSpeechStarted(0))
     rig.tell(SpeechEnded(200, ""))
     assert "response.created" not in rig.types()
 
@@ -287,7 +287,7 @@ def test_without_interrupt_response_the_answer_comes_after_the_running_one() -> 
     detection = {"type": "server_vad", "interrupt_response": False}
     rig.send("session.update", session={"type": "realtime", "audio": {"input": {"turn_detection": detection}}})
     respond = written(rig)
-    rig.tell(SpeechStarted(0))
+    rig.tell(UserSpeechStarted(0))
     assert rig.say("Go on.")
     rig.tell(SpeechEnded(900, "Hello?"))
     assert rig.types().count("response.created") == 1
@@ -300,7 +300,7 @@ def test_a_function_call_and_its_result_while_the_reply_goes_on() -> None:
     respond = written(rig, "Weather in Rome?")
     rig.say("Let me look.")
     start = len(rig.events)
-    rig.tell(Called(respond.response_id, "call_9", "weather", '{"city": "Rome"}'))
+    rig.tell(FunctionCalled(respond.response_id, "call_9", "weather", '{"city": "Rome"}'))
     assert rig.types(start) == [
         "response.output_item.added",
         "conversation.item.added",
@@ -327,7 +327,7 @@ def test_a_function_call_and_its_result_while_the_reply_goes_on() -> None:
 def test_a_result_that_comes_too_late_leads_to_another_response() -> None:
     rig = Rig()
     respond = written(rig, "Weather in Rome?")
-    rig.tell(Called(respond.response_id, "call_9", "weather", "{}"))
+    rig.tell(FunctionCalled(respond.response_id, "call_9", "weather", "{}"))
     output = {"type": "function_call_output", "call_id": "call_9", "output": "Sunny."}
     rig.send("conversation.item.create", item=output)
     # It stands before the words of the reply that did not know it, and yet belongs to the next one.
@@ -344,7 +344,7 @@ def test_a_result_that_comes_too_late_leads_to_another_response() -> None:
 def result_of_a_finished_reply(rig: Rig) -> list[dict[str, Any]]:
     respond = written(rig, "Weather in Rome?")
     rig.say("Let me look.")
-    rig.tell(Called(respond.response_id, "call_9", "weather", "{}"))
+    rig.tell(FunctionCalled(respond.response_id, "call_9", "weather", "{}"))
     rig.tell(Finished(respond.response_id))
     output = {"type": "function_call_output", "call_id": "call_9", "output": "Sunny."}
     return rig.send("conversation.item.create", item=output)
@@ -365,7 +365,7 @@ def test_a_result_after_the_reply_waits_for_the_client_unless_it_wants_follow_up
 
 def test_a_result_while_the_user_speaks_waits_for_what_is_being_said() -> None:
     rig = Rig(frozenset({"follow-ups"}))
-    rig.tell(SpeechStarted(0))
+    rig.tell(UserSpeechStarted(0))
     output = {"type": "function_call_output", "call_id": "call_9", "output": "Sunny."}
     assert "response.created" not in [event["type"] for event in rig.send("conversation.item.create", item=output)]
     rig.tell(SpeechEnded(500, "Well?"))
@@ -374,7 +374,7 @@ def test_a_result_while_the_user_speaks_waits_for_what_is_being_said() -> None:
 
 def test_a_client_cannot_take_the_id_of_what_is_being_said_nor_one_that_the_server_comes_to() -> None:
     rig = Rig()
-    (started,) = rig.tell(SpeechStarted(0))
+    (started,) = rig.tell(UserSpeechStarted(0))
     (refused,) = rig.send("conversation.item.create", item=user("Mine.", started["item_id"]))
     assert refused["error"]["code"] == "item_create_duplicate_item_id"
     number = int(started["item_id"].rpartition("_")[2])
@@ -390,7 +390,7 @@ def test_a_client_cannot_take_the_id_of_what_is_being_said_nor_one_that_the_serv
 def test_a_failure_is_told_with_a_message_and_the_conversation_goes_on() -> None:
     rig = Rig()
     respond = written(rig)
-    rig.tell(Failed(respond.response_id, "the context is full"))
+    rig.tell(ResponseFailed(respond.response_id, "the context is full"))
     done = rig.events[-2]["response"]
     assert done["status"] == "failed"
     assert done["status_details"]["error"]["message"] == "the context is full"
@@ -430,7 +430,7 @@ def test_a_replayed_conversation_is_read_in_turns() -> None:
     rig.send("conversation.item.create", item=rule)
     rig.send("conversation.item.create", item=user("Who am I?"))
     brief = rig.protocol.brief()
-    assert brief.turns == (Turn("I am Ada.", "Hello Ada."),)
+    assert brief.turns == (HistoryTurn("I am Ada.", "Hello Ada."),)
     assert brief.text == "[system] Be kind.\nWho am I?"
 
 
@@ -460,7 +460,7 @@ def test_settings_of_one_response() -> None:
 )
 def test_words_are_passed_on_while_they_are_spoken(final: str, deltas: list[str]) -> None:
     rig = Rig()
-    (started,) = rig.tell(SpeechStarted(0))
+    (started,) = rig.tell(UserSpeechStarted(0))
     told = [*rig.tell(Understood("Hello")), *rig.tell(Understood("Hello there")), *rig.tell(Understood("Help"))]
     told += rig.tell(SpeechEnded(900, final))
     partial = [event for event in told if event["type"].endswith("transcription.delta")]

@@ -91,7 +91,7 @@ class RandomClient(RuleBasedStateMachine):
 
     @rule()
     def speak(self) -> None:
-        self.rig.tell(messages.SpeechStarted(10))
+        self.rig.tell(messages.UserSpeechStarted(10))
 
     @rule(text=TEXTS)
     def fall_silent(self, text: str) -> None:
@@ -115,7 +115,7 @@ class RandomClient(RuleBasedStateMachine):
     @rule(call_id=st.sampled_from(["call_1", "call_2"]))
     def call(self, call_id: str) -> None:
         if self.rig.begun:
-            self.rig.tell(messages.Called(self.rig.begun[-1], call_id, "f", "{}"))
+            self.rig.tell(messages.FunctionCalled(self.rig.begun[-1], call_id, "f", "{}"))
 
     @rule()
     def think(self) -> None:
@@ -129,7 +129,7 @@ class RandomClient(RuleBasedStateMachine):
     @rule()
     def fail(self) -> None:
         if self.rig.begun:
-            self.rig.tell(messages.Failed(self.rig.begun[0], "no"))
+            self.rig.tell(messages.ResponseFailed(self.rig.begun[0], "no"))
 
     @rule(seconds=st.floats(0, 3))
     def wait(self, seconds: float) -> None:

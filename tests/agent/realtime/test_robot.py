@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.realtime.robot import Garage
-from reasoning.tools.calls import Written
+from reasoning.tools.calls import WrittenCall
 from robots.events import Event, Happening
 from robots.safety.gate import Latch
 from tests.agent.realtime.fakes import FakeHouse, Script24, served
@@ -26,12 +26,12 @@ GO = "Go to the kitchen."
 class Caller(Script24):
     """Calls for `GO`, and otherwise talks."""
 
-    def weigh(self, before: str) -> float:
+    def score_choices(self, before: str) -> float:
         return 3.0 if asked(before) == GO else -20.0
 
     def write(self, before: str, name: str) -> str:
         if asked(before) == GO and not name.startswith("thoughts"):
-            return Written("go_to", {"place": "kitchen"}).text() + END
+            return WrittenCall("go_to", {"place": "kitchen"}).text() + END
         return f"I see.{END}"
 
 

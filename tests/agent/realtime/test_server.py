@@ -18,7 +18,7 @@ from agent.realtime.server.options import ServerOptions
 from agent.realtime.server.server import RealtimeServer
 from reasoning.options import LoopOptions
 from reasoning.policies.rules import HOLDING_PHRASES
-from reasoning.tools.calls import Written
+from reasoning.tools.calls import WrittenCall
 from tests.agent.realtime.fakes import PRIVATE, QUESTION, Client, FakeHouse, Halting, Script24, served, transcript
 from tests.reasoning.scripted_engine import END
 
@@ -235,13 +235,13 @@ WEATHER = "What is the weather in Rome?"
 class Caller(Script24):
     """Calls a function for `WEATHER`, and tells what comes of it."""
 
-    def weigh(self, before: str) -> float:
+    def score_choices(self, before: str) -> float:
         return 3.0 if before.rpartition("<|im_start|>user\n")[2].startswith(f"{WEATHER}<|im_end|>") else -20.0
 
     def write(self, before: str, name: str) -> str:
         asked = before.rpartition("<|im_start|>user\n")[2]
         if asked.startswith(f"{WEATHER}<|im_end|>") and not name.startswith("thoughts"):
-            return Written("weather", {}).text() + END
+            return WrittenCall("weather", {}).text() + END
         told = "It is sunny." if "Sunny" in asked else "I look into it now, and that takes a while, as it always does."
         return f"{told}{END}"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from agent.robot.controller import Hands, tools_of
-from reasoning.events import Call
+from reasoning.events import ToolCall
 from robots.events import Event, Happening
 from robots.safety.gate import ANSWER_WITHIN_S, Gate, Latch
 from robots.session import RobotSession
@@ -58,8 +58,8 @@ def stage() -> Stage:
     return Stage(session, told, Hands(session, told, lambda _, __: None))
 
 
-def call(name: str = "go_to", **arguments: object) -> Call:
-    return Call("call1", name, arguments or {"place": "kitchen"})
+def call(name: str = "go_to", **arguments: object) -> ToolCall:
+    return ToolCall("call1", name, arguments or {"place": "kitchen"})
 
 
 def test_the_tools_are_the_skills_of_the_gate_and_places_are_those_of_the_map(stage: Stage) -> None:
@@ -197,7 +197,7 @@ def test_a_stop_closes_an_open_question(stage: Stage) -> None:
 
 
 def test_the_mind_can_stop(stage: Stage) -> None:
-    stage.hands.called(Call("call1", "stop", {}))
+    stage.hands.called(ToolCall("call1", "stop", {}))
     assert stage.gate.latch is Latch.STOPPED
 
 

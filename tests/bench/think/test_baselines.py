@@ -20,9 +20,11 @@ FAMILY = family_of("any")
 
 
 def asked(
-    kind: type[Aloud | Published], write: Callable[[str, str], str], weigh: Callable[[str], float] = lambda _: 1.0
+    kind: type[Aloud | Published],
+    write: Callable[[str, str], str],
+    score_choices: Callable[[str], float] = lambda _: 1.0,
 ) -> tuple[list[LoopEvent], ScriptedEngine]:
-    engine = ScriptedEngine(Mind(write, weigh))
+    engine = ScriptedEngine(Mind(write, score_choices))
     events: list[LoopEvent] = []
 
     async def main() -> None:

@@ -10,9 +10,9 @@ from agent.config.invocation import Invocation
 from agent.errors import BadQuestion, ConfigError, ReportError
 from bench.plots import draw
 from bench.think import summary, tables
-from bench.think.command import Wanted, run, spread
+from bench.think.command import ThinkBenchOptions, run, spread
 from bench.think.metrics import Sample
-from bench.think.tasks import Item
+from bench.think.tasks import Question
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 FREE = Invocation(None, ())
 
 
-def wanted(**changes: object) -> Wanted:
+def wanted(**changes: object) -> ThinkBenchOptions:
     plain: dict[str, object] = {
         "tasks": "chain_sum", "count": 1, "split": "dev", "modes": "async", "rows": (), "batch": 1, "real": 0,
         "scenarios": "", "scenario_count": 1, "speech": 0, "costs": None, "json_file": None, "plot": None,
     }  # fmt: skip
-    return Wanted(**(plain | changes))  # type: ignore[arg-type]
+    return ThinkBenchOptions(**(plain | changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -155,5 +155,5 @@ def test_the_ablation_table_tells_what_another_setting_changes() -> None:
 
 
 def test_a_few_items_are_taken_from_all_tasks() -> None:
-    items = [Item(task, number, "?", "1", "number") for task in ("a", "b", "c") for number in range(3)]
+    items = [Question(task, number, "?", "1", "number") for task in ("a", "b", "c") for number in range(3)]
     assert [(item.task, item.number) for item in spread(items, 4)] == [("a", 0), ("b", 0), ("c", 0), ("a", 1)]

@@ -9,12 +9,12 @@ from audio.options import EarsOptions
 from bench.think import summary, tables
 from bench.think.metrics import Sample
 from bench.think.scenario_figures import figures
-from bench.think.scenarios import BENCH_SCENARIOS, Pair, Plan, pairs, plain, shards
-from bench.think.tasks import Item
+from bench.think.scenarios import BENCH_SCENARIOS, Pair, ScenarioPlan, pairs, plain, shards
+from bench.think.tasks import Question
 from bench.virtual.timed import Utterance
 
-STORY = Item("gsm_symbolic", 0, "Ann has 5 boxes. Each holds 6 apples. How many apples are there?", "30", "number")
-SUM = Item("chain_sum", 0, "What is 1 plus 2?", "3", "number")
+STORY = Question("gsm_symbolic", 0, "Ann has 5 boxes. Each holds 6 apples. How many apples are there?", "30", "number")
+SUM = Question("chain_sum", 0, "What is 1 plus 2?", "3", "number")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_correction_ends_with_what_was_meant() -> None:
         assert pair.there.item.question == pair.anew.said[0].text
 
 
-def answered(plan: Plan, *, right: bool, tokens: int, seconds: float, cut: bool = False) -> Sample:
+def answered(plan: ScenarioPlan, *, right: bool, tokens: int, seconds: float, cut: bool = False) -> Sample:
     return Sample(
         "async", plan.item.task, plan.item.number, plan.item.question, plan.item.answer, plan.scenario,
         spoken=f"It is {plan.item.answer if right else 0}.", right=right, interrupted=cut, words_until_answer=3,
@@ -82,7 +82,7 @@ def test_the_cost_of_a_correction_is_compared_where_both_are_right_and_a_reply_w
     made, samples = [], {}
     for number in range(4):
         meant = replace(STORY, number=number, answer="42")
-        pair = Pair(Plan(meant, words, "correction"), plain(meant))
+        pair = Pair(ScenarioPlan(meant, words, "correction"), plain(meant))
         made.append(pair)
         samples["async", pair.there] = answered(pair.there, right=number > 0, tokens=10, seconds=2.0, cut=number > 1)
         samples["async", pair.anew] = answered(pair.anew, right=True, tokens=40, seconds=4.0)

@@ -12,8 +12,8 @@ import torch
 from agent.conversation import timeline
 from audio.options import EarsOptions
 from bench.think.metrics import Sample, measure
-from bench.think.tasks import Item
-from bench.virtual.simulation import Record, Written, converse
+from bench.think.tasks import Question
+from bench.virtual.simulation import Record, WrittenReply, converse
 from bench.virtual.stepped import Batch, Lane, StepCosts, VirtualLoop, run_virtual
 from bench.virtual.timed import Pace, Utterance
 from reasoning.engine.decoder import Decoder
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from reasoning.events import State
 
 PACE = Pace(synthesis_s=0.1, synthesis_letter_s=0.0, sound_s=0.0, sound_letter_s=0.1, partial_s=0.2, final_s=0.3)
-ITEM = Item("eggs", 0, "How many eggs are in 6 rows of 4?", "24", "number")
+ITEM = Question("eggs", 0, "How many eggs are in 6 rows of 4?", "24", "number")
 EARS, OPTIONS = EarsOptions(), LoopOptions()
 SPOKEN_S = PACE.sound(ITEM.question)
 ASKED = (Utterance(ITEM.question),)
@@ -175,10 +175,10 @@ def test_thoughts_that_were_cut_off_contradict_nothing(decoder: Decoder, thought
 
 def test_published_delays_follow_their_definition() -> None:
     # Ten tokens, two chunks of five letters each: 0.5 s of sound a chunk, 0.1 s of synthesis.
-    tokens = [Written(1, 1.0 + 0.1 * i, 10 + i) for i in range(5)] + [
-        Written(1, 6.0 + 0.1 * i, 40 + i) for i in range(5)
+    tokens = [WrittenReply(1, 1.0 + 0.1 * i, 10 + i) for i in range(5)] + [
+        WrittenReply(1, 6.0 + 0.1 * i, 40 + i) for i in range(5)
     ]
-    record = Record([timeline.Entry(0.0, timeline.SpeechStopped(0.0))], tokens, first_step=4)
+    record = Record([timeline.TimelineEntry(0.0, timeline.SpeechStopped(0.0))], tokens, first_step=4)
     sample = measured(record)
     assert sample.delay_to_first_s == pytest.approx(1.4 + 0.1)
     waited = (6.4 + 0.1) - (1.5 + 0.5)
@@ -191,7 +191,7 @@ def test_published_delays_follow_their_definition() -> None:
 
 
 CORRECTION = Utterance("Sorry, I meant 5, not 4.", 0.6, after="reply")
-MEANT = Item("eggs", 0, f"{ITEM.question} {CORRECTION.text}", "30", "number")
+MEANT = Question("eggs", 0, f"{ITEM.question} {CORRECTION.text}", "30", "number")
 
 
 def test_a_correction_in_mid_reply_is_measured_from_its_last_word(decoder: Decoder) -> None:
@@ -239,10 +239,10 @@ def test_a_pause_inside_a_turn_takes_the_reply_back_and_a_long_one_ends_the_turn
 
 def test_tokens_are_counted_to_the_sentence_that_states_the_answer() -> None:
     entries = [
-        timeline.Entry(900.0, timeline.SpeechStopped(1000.0)),
-        timeline.Entry(2000.0, timeline.ReplyText("First, 6 rows. So 24 eggs.")),
-        timeline.Entry(3000.0, timeline.AudioOut(3000.0, 3500.0, "First, 6 rows.", "content")),
-        timeline.Entry(3500.0, timeline.AudioOut(3500.0, 4000.0, "So 24 eggs.", "content")),
+        timeline.TimelineEntry(900.0, timeline.SpeechStopped(1000.0)),
+        timeline.TimelineEntry(2000.0, timeline.ReplyText("First, 6 rows. So 24 eggs.")),
+        timeline.TimelineEntry(3000.0, timeline.AudioOut(3000.0, 3500.0, "First, 6 rows.", "content")),
+        timeline.TimelineEntry(3500.0, timeline.AudioOut(3500.0, 4000.0, "So 24 eggs.", "content")),
     ]
     spent = [(0.5, 100), (1.0, 7), (1.9, 1), (2.0, 1), (2.5, 1000)]
     sample = measured(Record(entries, spent=spent))

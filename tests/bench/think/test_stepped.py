@@ -56,7 +56,7 @@ def conversation(
                 await asyncio.sleep(late_s)
                 await session.append([prompt, thoughts, reply], [7, 8, 9])
                 await stream([prompt, thoughts, reply], count // 2)
-                await session.weigh([prompt, thoughts], [5, 6], [frozenset({1}), frozenset({2})])
+                await session.score_choices([prompt, thoughts], [5, 6], [frozenset({1}), frozenset({2})])
 
             async with asyncio.TaskGroup() as group:
                 group.create_task(stream([prompt, thoughts], count))

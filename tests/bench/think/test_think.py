@@ -13,10 +13,10 @@ pytest.importorskip("reasoning_gym", reason="the extra 'think' of bench is not i
 
 from agent.config.invocation import Invocation
 from agent.config.settings import load
-from bench.think.command import Wanted, run
+from bench.think.command import ThinkBenchOptions, run
 from bench.think.scenarios import plain
 from bench.think.tasks import items
-from bench.think.think import Row, Stage, open_model, simulate
+from bench.think.think import Row, ThinkStage, open_model, simulate
 from bench.virtual.stepped import StepCosts
 from bench.virtual.timed import Pace
 from reasoning.options import EngineOptions, LoopOptions
@@ -37,16 +37,16 @@ BRIEF: dict[str, object] = {
 
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
+def stage() -> ThinkStage:
     model = open_model(model_path(MODEL), EngineOptions(threads=1, context=2048))
-    return Stage(model, load().settings, Pace())
+    return ThinkStage(model, load().settings, Pace())
 
 
 def row(mode: BenchMode) -> Row:
     return Row(mode, mode, LoopOptions(think_tokens=24, reply_tokens=24, sentence_tokens=12))
 
 
-def test_a_signal_ends_a_run_with_what_was_measured(stage: Stage) -> None:
+def test_a_signal_ends_a_run_with_what_was_measured(stage: ThinkStage) -> None:
     jobs = [(row("no-think"), plain(item)) for item in items("chain_sum", "dev", 6)]
     over: list[Sample] = []
 
@@ -74,7 +74,7 @@ def reported(folder: Path, **changes: object) -> dict[str, Any]:
         "rows": ("bare: loop.readout=false",), "scenarios": "correction,barge-in", "scenario_count": 2,
         "costs": costs, "json_file": report, "plot": None,
     }  # fmt: skip
-    run(Invocation(None, ()), BRIEF, Wanted(**(wanted | changes)))
+    run(Invocation(None, ()), BRIEF, ThinkBenchOptions(**(wanted | changes)))
     found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return found
 

@@ -24,7 +24,7 @@ from reasoning.errors import BadTool, BlockBusy, ContextFull, EngineFailed
 from reasoning.formats.gguf import open_gguf
 from reasoning.options import VllmOptions
 from reasoning.vllm.engine import VllmEngine
-from reasoning.vllm.plan import Limits
+from reasoning.vllm.plan import ServerLimits
 from reasoning.vllm.servers import Servers
 from tests.reasoning.reference import Reference, ReferenceBlock
 from tests.reasoning.tiny_models import LLAMA, write_tiny
@@ -87,7 +87,7 @@ async def served_lab(path: Path, context: int) -> AsyncIterator[Lab]:
         servers = Servers(VllmOptions(servers=(server.url,)))
         await stack.enter_async_context(servers.watched())
         await servers.model()
-        engine = VllmEngine(servers, Limits(min(context, toy.max_model_len - 1), 4, LLAMA.vocabulary))
+        engine = VllmEngine(servers, ServerLimits(min(context, toy.max_model_len - 1), 4, LLAMA.vocabulary))
         yield tiny_lab(engine, path)
         await toy.until_idle()
 
@@ -97,7 +97,7 @@ async def vllm_lab(server: VllmServer, context: int) -> AsyncIterator[Lab]:
     servers = Servers(VllmOptions(servers=(server.url,)))
     async with servers.watched():
         model = await servers.model()
-        engine = VllmEngine(servers, Limits(min(context, model.context - 1), 4, server.vocabulary))
+        engine = VllmEngine(servers, ServerLimits(min(context, model.context - 1), 4, server.vocabulary))
         yield Lab(engine, server.shares, server.greedy, server.vocabulary)
 
 
@@ -295,7 +295,7 @@ async def test_weigh_gives_the_models_odds_and_leaves_nothing_behind(lab: Lab) -
         text, more = session.block("text"), session.block("more")
         await session.append([text], [1, 2, 3])
         await session.append([text, more], [4])
-        verdict = await session.weigh([text, more], [20, 21, 22], [yes, no])
+        verdict = await session.score_choices([text, more], [20, 21, 22], [yes, no])
         assert verdict.log_odds == pytest.approx(math.log(expected[0] / expected[1]), abs=1e-2)
         assert verdict.mass == pytest.approx(sum(expected), rel=1e-2)
         assert (verdict.seen["text"], verdict.seen["more"]) == (3, 1)
@@ -312,7 +312,7 @@ async def test_some_tokens_are_weighed_against_all_others(lab: Lab) -> None:
     async with lab.engine.session() as session:
         text = session.block("text")
         await session.append([text], [1, 2, 3])
-        verdict = await session.weigh([text], [4], [some, frozenset(range(lab.vocabulary)) - some])
+        verdict = await session.score_choices([text], [4], [some, frozenset(range(lab.vocabulary)) - some])
     assert verdict.log_odds == pytest.approx(math.log(share / (1 - share)), abs=1e-2)
     assert verdict.mass == pytest.approx(1.0, abs=1e-3)
 
@@ -324,7 +324,7 @@ async def test_weigh_while_a_stream_runs_does_not_change_the_stream(lab: Lab) ->
         stream = session.generate([text], Sampling(max_tokens=30))
         found = await read(stream, 5)
         reading = asyncio.create_task(read(stream))
-        questions = (session.weigh([text], [20, 21], [frozenset({3}), frozenset({4})]) for _ in range(3))
+        questions = (session.score_choices([text], [20, 21], [frozenset({3}), frozenset({4})]) for _ in range(3))
         verdicts = await asyncio.gather(*questions)
         assert len(verdicts) == 3
         found += await reading
@@ -339,7 +339,7 @@ async def test_a_question_without_words_or_with_other_than_two_choices_is_refuse
         text = session.block("text")
         await session.append([text], [1, 2])
         with pytest.raises(ValueError, match="two choices"):
-            await session.weigh([text], question, [frozenset(choice) for choice in choices])
+            await session.score_choices([text], question, [frozenset(choice) for choice in choices])
 
 
 # --- refusals ---
@@ -391,7 +391,7 @@ async def test_a_view_that_is_too_long_is_refused(open_lab: Callable[[int], Any]
         assert ids_of(tokens) == await lab.greedy([1] * 30 + [2], 2)
         assert list(reply.tokens) == [2, *ids_of(tokens)]
         with pytest.raises(ContextFull):
-            await session.weigh([text], [1, 2, 3], [frozenset({1}), frozenset({2})])
+            await session.score_choices([text], [1, 2, 3], [frozenset({1}), frozenset({2})])
 
 
 async def test_a_stream_whose_view_outgrows_the_context_ends(open_lab: Callable[[int], Any]) -> None:
@@ -458,7 +458,7 @@ async def test_leaving_a_session_ends_its_streams_and_its_questions(lab: Lab) ->
         await session.append([text, more], [1, 2, 3])
         reading = asyncio.create_task(read(session.generate([text, more], Sampling(max_tokens=400))))
         await asyncio.sleep(0)
-        questions = [session.weigh([text], [1] * 20, [frozenset({1}), frozenset({2})]) for _ in range(3)]
+        questions = [session.score_choices([text], [1] * 20, [frozenset({1}), frozenset({2})]) for _ in range(3)]
         asked = [asyncio.create_task(question) for question in questions]
         await asyncio.sleep(0)
     await reading

@@ -18,7 +18,7 @@ from reasoning.errors import BlockBusy
 from reasoning.formats.gguf import GgufFile, open_gguf
 from reasoning.options import VllmOptions
 from reasoning.vllm.engine import VllmEngine, VllmSession
-from reasoning.vllm.plan import Limits
+from reasoning.vllm.plan import ServerLimits
 from reasoning.vllm.servers import Servers
 from tests.reasoning.engine.test_torch_engine import WatchedDecoder, replay, settle
 from tests.reasoning.tiny_models import LLAMA, write_tiny
@@ -126,8 +126,10 @@ class Blocks(RuleBasedStateMachine):
         self.left.pop(name, None)
 
     @rule(name=NAMES, question=TEXT)
-    def weigh(self, name: str, question: list[int]) -> None:
-        verdict = self.runner.run(self.session.weigh(self.view(name), question, [frozenset({1}), frozenset({2})]))
+    def score_choices(self, name: str, question: list[int]) -> None:
+        verdict = self.runner.run(
+            self.session.score_choices(self.view(name), question, [frozenset({1}), frozenset({2})])
+        )
         assert 0 <= verdict.mass <= 1
 
     @invariant()
@@ -186,7 +188,7 @@ class ServedBlocks(Blocks):
         self.server = ToyServer(ToyVllm(computed_by(self.file)))
         self.runner.run(self.server.start())
         self.servers = Servers(VllmOptions(servers=(self.server.url,), model="toy"))
-        self.session = self.remote = VllmSession(VllmEngine(self.servers, Limits(500, 2, LLAMA.vocabulary)))
+        self.session = self.remote = VllmSession(VllmEngine(self.servers, ServerLimits(500, 2, LLAMA.vocabulary)))
 
     def teardown(self) -> None:
         self.runner.run(self.remote.aclose())

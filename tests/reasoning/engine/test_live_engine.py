@@ -11,8 +11,8 @@ import pytest
 from reasoning.engine.contract import Sampling, Token
 from reasoning.options import VllmOptions
 from reasoning.vllm.engine import VllmEngine
-from reasoning.vllm.live import Board, Live
-from reasoning.vllm.plan import Limits, ServedBlock
+from reasoning.vllm.live import Board, LiveViews
+from reasoning.vllm.plan import ServedBlock, ServerLimits
 from reasoning.vllm.servers import Servers
 from tests.reasoning.engine.test_engine_contract import ids_of, read
 from tests.reasoning.toy_vllm import ToyServer, ToyVllm, babbling, logits_behind
@@ -32,7 +32,7 @@ async def engine(*toys: ToyVllm) -> AsyncIterator[tuple[VllmEngine, list[ToyServ
     try:
         async with asked.watched():
             await asked.model()
-            yield VllmEngine(asked, Limits(400, SEGMENT, VOCABULARY)), servers
+            yield VllmEngine(asked, ServerLimits(400, SEGMENT, VOCABULARY)), servers
     finally:
         feeding.cancel()
         for each in servers:
@@ -72,8 +72,8 @@ def test_a_request_stands_for_the_longest_beginning_of_a_view() -> None:
     a, b, c, d = (ServedBlock(name) for name in "abcd")
     assert board.find([a, b]) == ((), 0)
     ready = [True, True]
-    board.offer("thinker", (a, b), Live("b1", (), 2), lambda: ready[0])
-    board.offer("writer", (a, b, c), Live("b2", ("b1",), 1), lambda: ready[1])
+    board.offer("thinker", (a, b), LiveViews("b1", (), 2), lambda: ready[0])
+    board.offer("writer", (a, b, c), LiveViews("b2", ("b1",), 1), lambda: ready[1])
     assert board.find([a, b, c]) == (("b1", "b2"), 3)
     assert board.find([a, b, d]) == (("b1",), 2)
     assert board.find([b]) == ((), 0)
@@ -123,7 +123,7 @@ async def test_a_question_reads_all_that_is_being_written() -> None:
         await session.append([prompt, thoughts, reply], REPLY)
         thinker = session.generate([prompt, thoughts], Sampling(max_tokens=300))
         await first(thinker, 4)
-        verdict = await session.weigh([prompt, thoughts, reply], QUESTION, [frozenset({1}), frozenset({2})])
+        verdict = await session.score_choices([prompt, thoughts, reply], QUESTION, [frozenset({1}), frozenset({2})])
         await thinker.aclose()
     ((text, _),) = [each for each in model.computed if each[0][-3:] == tuple(QUESTION)]
     expected = logits_behind(text, VOCABULARY)
@@ -190,6 +190,6 @@ async def test_a_stock_server_is_told_nothing_of_views() -> None:
         prompt, thoughts = session.block("prompt"), session.block("thoughts")
         await session.append([prompt, thoughts], [*PROMPT, *THOUGHT])
         await read(session.generate([prompt, thoughts], Sampling(max_tokens=5)))
-        await session.weigh([prompt, thoughts], QUESTION, [frozenset({1}), frozenset({2})])
+        await session.score_choices([prompt, thoughts], QUESTION, [frozenset({1}), frozenset({2})])
     assert model.asked
     assert not any("vllm_xargs" in body for body in model.asked)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from reasoning.engine.contract import Sampling
-from reasoning.engine.sampling import Sampler, weigh_choices
+from reasoning.engine.sampling import Sampler, scored_choices
 
 CPU = torch.device("cpu")
 SHARES = torch.tensor([0.05, 0.4, 0.1, 0.3, 0.15])
@@ -92,6 +92,6 @@ def test_the_log_probability_knows_nothing_of_the_rules() -> None:
 
 
 def test_weighing_sums_over_each_set() -> None:
-    log_odds, mass = weigh_choices(LOGITS, [frozenset({1, 2}), frozenset({3})])
+    log_odds, mass = scored_choices(LOGITS, [frozenset({1, 2}), frozenset({3})])
     assert log_odds == pytest.approx(math.log(0.5 / 0.3), abs=1e-5)
     assert mass == pytest.approx(0.8, abs=1e-5)

@@ -437,7 +437,7 @@ async def test_weigh_gives_the_models_odds_and_leaves_nothing_behind(file: GgufF
         text, more = session.block("text"), session.block("more")
         await session.append([text], [1, 2, 3])
         await session.append([text, more], [4])
-        verdict = await session.weigh([text, more], [20, 21, 22], [yes, no])
+        verdict = await session.score_choices([text, more], [20, 21, 22], [yes, no])
         assert verdict.log_odds == pytest.approx(float(torch.tensor(expected[0] / expected[1]).log()), abs=1e-3)
         assert verdict.mass == pytest.approx(sum(expected), rel=1e-3)
         assert (verdict.seen["text"], verdict.seen["more"]) == (3, 1)
@@ -510,7 +510,7 @@ async def test_closing_the_engine_ends_everything(file: GgufFile) -> None:
         await anext(stream)
         decoder.gated = True
         waiting = asyncio.create_task(session.append([other], [1] * 300))
-        asked = asyncio.create_task(session.weigh([text], [1, 2], [frozenset({1}), frozenset({2})]))
+        asked = asyncio.create_task(session.score_choices([text], [1, 2], [frozenset({1}), frozenset({2})]))
         await entered(decoder)
         decoder.gated = False
         closing = asyncio.create_task(asyncio.to_thread(engine.close))
@@ -538,7 +538,7 @@ async def test_leaving_a_session_ends_its_streams_and_frees_its_caches(
         await session.append([text, more], [1, 2, 3])
         decoder.gated = True
         reading = asyncio.create_task(read(session.generate([text, more], Sampling())))
-        asked = asyncio.create_task(session.weigh([text], [1] * 20, [frozenset({1}), frozenset({2})]))
+        asked = asyncio.create_task(session.score_choices([text], [1] * 20, [frozenset({1}), frozenset({2})]))
         await entered(decoder)
         await asyncio.sleep(0)
         decoder.gated = False

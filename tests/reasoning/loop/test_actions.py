@@ -12,12 +12,12 @@ from typing import TypeVar
 import pytest
 
 from reasoning.errors import BadTool
-from reasoning.events import ACT, Call, LoopEvent, Probe, ReplyText, Retracted, Thought, TurnDone
+from reasoning.events import ACT, LoopEvent, Probe, ReplyText, Retracted, Thought, ToolCall, TurnDone
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions, Mode
 from reasoning.prompting.script import FAMILIES, Family, Script, family_of
 from reasoning.prompting.tokenizer import Tokenizer
-from reasoning.tools.calls import Tool, Written
+from reasoning.tools.calls import Tool, WrittenCall
 from tests.reasoning.model_files import model_file
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, ScriptedSession, Words
 
@@ -27,8 +27,8 @@ TOOLS = [
     Tool("go_to", "Drive to a place.", PLACES),
     Tool("look", "Look around.", {"type": "object", "properties": {}, "additionalProperties": False}),
 ]
-KITCHEN = Written("go_to", {"place": "kitchen"})
-OFFICE = Written("go_to", {"place": "office"})
+KITCHEN = WrittenCall("go_to", {"place": "kitchen"})
+OFFICE = WrittenCall("go_to", {"place": "office"})
 GO = "Go to the kitchen."
 DECLINE = '{"name": "cannot", "arguments": {}}'
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Model:
     told: list[str] = field(default_factory=list)
     """Requests to which it wrote calls."""
 
-    def weigh(self, before: str) -> float:
+    def score_choices(self, before: str) -> float:
         asked = request(before)
         if asked.endswith(FAMILY.need_question):
             return 20.0 if self.needs_thought else -20.0
@@ -86,7 +86,7 @@ class Rig:
         return [
             event.text if isinstance(event, ReplyText) else f"{event.name} {dict(event.arguments)}"
             for event in self.events
-            if isinstance(event, ReplyText | Call)
+            if isinstance(event, ReplyText | ToolCall)
         ]
 
     def last_view(self, name: str) -> str:
@@ -102,7 +102,7 @@ async def rig(
     options: LoopOptions | None = None,
 ) -> AsyncIterator[Rig]:
     model = model or Model()
-    engine = ScriptedEngine(Mind(model.write, model.weigh, log_prob=model.sure), Words())
+    engine = ScriptedEngine(Mind(model.write, model.score_choices, log_prob=model.sure), Words())
     events: list[LoopEvent] = []
     async with engine.session() as session:
         script = Script(engine.tokenizer, FAMILY)
@@ -138,8 +138,8 @@ async def test_a_writer_that_says_its_request_back_is_not_heard() -> None:
 async def test_calls_come_after_thoughts_where_thoughts_are_needed() -> None:
     async with rig(Model(needs_thought=True)) as one:
         await one.loop.answer(GO)
-        order = [type(event) for event in one.events if isinstance(event, Thought | Call)]
-        assert order[-1] is Call
+        order = [type(event) for event in one.events if isinstance(event, Thought | ToolCall)]
+        assert order[-1] is ToolCall
         assert order.count(Thought) > 5
         assert "So I go there." in one.last_view("reply0")
 
@@ -147,11 +147,11 @@ async def test_calls_come_after_thoughts_where_thoughts_are_needed() -> None:
 async def test_several_calls_come_in_their_order_with_ids_of_their_own() -> None:
     async with rig(Model(calls=f"{KITCHEN.text()}\n{OFFICE.text()}\n{KITCHEN.text()}")) as one:
         await one.loop.answer(GO)
-        places = [call.arguments["place"] for call in one.of(Call)]
+        places = [call.arguments["place"] for call in one.of(ToolCall)]
         assert places == ["kitchen", "office", "kitchen"]
         await one.loop.finish("")
         await one.loop.answer(GO)
-        assert len({call.id for call in one.of(Call)}) == 6
+        assert len({call.id for call in one.of(ToolCall)}) == 6
 
 
 @pytest.mark.parametrize("mode", ["async", "no-think", "think-first"])
@@ -169,7 +169,7 @@ async def test_several_calls_come_in_their_order_with_ids_of_their_own() -> None
 async def test_what_no_tool_does_is_answered_with_words(mode: Mode, calls: str) -> None:
     async with rig(Model(calls=calls), mode=mode) as one:
         await one.loop.answer(GO)
-        assert one.of(Call) == []
+        assert one.of(ToolCall) == []
         assert one.done == [FAMILY.declined]
         assert one.of(Retracted)
         await one.loop.finish(FAMILY.declined)
@@ -181,7 +181,7 @@ async def test_what_no_tool_does_is_answered_with_words(mode: Mode, calls: str) 
 async def test_a_word_that_the_grammar_forced_declines_but_a_sign_does_not(word: str, called: bool) -> None:
     async with rig(Model(sure=lambda token: -9.0 if token == word else -0.1)) as one:
         await one.loop.answer(GO)
-        assert bool(one.of(Call)) is called
+        assert bool(one.of(ToolCall)) is called
 
 
 async def test_small_talk_calls_nothing_and_is_not_slowed_by_thoughts() -> None:
@@ -201,7 +201,7 @@ async def test_calls_that_take_too_many_tokens_are_not_made() -> None:
     model = Model(calls="\n".join([KITCHEN.text()] * 3))
     async with rig(model, options=LoopOptions(call_tokens=20)) as one:
         await one.loop.answer(GO)
-        assert one.of(Call) == []
+        assert one.of(ToolCall) == []
         assert one.done == [FAMILY.declined]
 
 
@@ -230,9 +230,9 @@ async def test_an_interrupted_call_leaves_nothing() -> None:
         answer.cancel()
         await asyncio.wait([answer])
         await one.loop.finish("", interrupted=True)
-        assert one.of(Call) == []
+        assert one.of(ToolCall) == []
         await one.loop.answer(GO)
-        assert len(one.of(Call)) == 1
+        assert len(one.of(ToolCall)) == 1
 
 
 # --- the set of tools ---
@@ -247,7 +247,7 @@ async def test_tools_can_change_between_turns_and_the_past_stays() -> None:
         view = one.last_view("reply0")
         assert '"go_to"' in view.partition("Good morning.")[0]
         assert "Hello to you." in view
-        assert len(one.of(Call)) == 1
+        assert len(one.of(ToolCall)) == 1
         await one.loop.finish("")
         await one.loop.set_tools(())
         assert one.session.block("prompt").ids == one.script.prompt
@@ -267,7 +267,7 @@ async def test_tools_that_cannot_be_used_leave_all_as_it_was() -> None:
             await one.loop.set_tools([Tool(f"t{n}", "a b " * 1000, PLACES) for n in range(60)])
         assert one.session.text("prompt") == before
         await one.loop.answer(GO)
-        assert len(one.of(Call)) == 1
+        assert len(one.of(ToolCall)) == 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -381,7 +381,7 @@ async def test_what_the_user_named_and_no_call_has_is_asked_for_again() -> None:
     model.write = write  # type: ignore[method-assign]
     async with rig(model, tools=NAMED) as one:
         await one.loop.answer("Go to the kitchen, then to the Office.")
-        assert [call.arguments for call in one.of(Call)] == [{"place": "kitchen"}, {"place": "office"}]
+        assert [call.arguments for call in one.of(ToolCall)] == [{"place": "kitchen"}, {"place": "office"}]
 
 
 async def test_a_request_is_not_done_by_half() -> None:
@@ -404,7 +404,7 @@ async def test_a_request_is_not_done_by_half() -> None:
 async def test_things_are_not_done_in_an_order_that_nobody_told(asked: str, called: int) -> None:
     async with rig(Model(calls=f"{OFFICE.text()}\n{KITCHEN.text()}"), tools=NAMED) as one:
         await one.loop.answer(asked)
-        assert len(one.of(Call)) == called
+        assert len(one.of(ToolCall)) == called
         assert [event.reason for event in one.of(Retracted)] == ["calls in another order than was said"] * (not called)
 
 
@@ -415,22 +415,22 @@ DOING = [NAMED[0], Tool("dock", "Dock.", TOOLS[1].parameters, does=frozenset({"d
 async def test_an_action_that_the_user_names_is_not_left_out(asks_for: str) -> None:
     async with rig(tools=DOING) as one:
         await one.loop.answer(asks_for)
-        assert not one.of(Call)
+        assert not one.of(ToolCall)
         assert one.of(Retracted)[0].reason == "leaves out dock"
-    docks = Model(f"{KITCHEN.text()}\n{Written('dock', {}).text()}")
+    docks = Model(f"{KITCHEN.text()}\n{WrittenCall('dock', {}).text()}")
     async with rig(docks, tools=DOING) as one:
         await one.loop.answer(asks_for)
-        assert [call.name for call in one.of(Call)] == ["go_to", "dock"]
+        assert [call.name for call in one.of(ToolCall)] == ["go_to", "dock"]
 
 
-def _twice(calls: Sequence[Written]) -> str:
+def _twice(calls: Sequence[WrittenCall]) -> str:
     return "twice" if len(calls) == 2 and calls[0] == calls[1] else ""
 
 
 @pytest.mark.parametrize("second", ["look", "go_to"])
 async def test_calls_that_make_no_sense_together_are_written_anew_and_begin_otherwise(second: str) -> None:
     model = Model()
-    other = Written("look", {}) if second == "look" else KITCHEN
+    other = WrittenCall("look", {}) if second == "look" else KITCHEN
 
     def write(before: str, name: str) -> str:
         if not request(before).startswith("Go to"):
@@ -441,7 +441,7 @@ async def test_calls_that_make_no_sense_together_are_written_anew_and_begin_othe
     async with rig(model, tools=[replace(TOOLS[0], senseless=_twice), TOOLS[1]]) as one:
         await one.loop.answer(GO)
         assert one.of(Retracted)[0].reason == "twice"
-        assert [call.name for call in one.of(Call)] == (["look"] if second == "look" else [])
+        assert [call.name for call in one.of(ToolCall)] == (["look"] if second == "look" else [])
         assert (FAMILY.declined in one.done) is (second == "go_to")
 
 
@@ -451,7 +451,7 @@ async def test_calls_that_make_no_sense_together_are_written_anew_and_begin_othe
 async def test_who_names_what_is_not_to_be_done_is_understood(asked: str) -> None:
     async with rig(tools=NAMED) as one:
         await one.loop.answer(asked)
-        assert [call.arguments for call in one.of(Call)] == [{"place": "kitchen"}]
+        assert [call.arguments for call in one.of(ToolCall)] == [{"place": "kitchen"}]
 
 
 async def test_a_place_that_nobody_named_is_not_gone_to() -> None:
@@ -463,7 +463,7 @@ async def test_a_place_that_nobody_named_is_not_gone_to() -> None:
         await one.loop.answer("I meant the kitchen.")
         await one.loop.finish("Hello to you.")
         await one.loop.answer("Go to it.")
-        assert [call.arguments for call in one.of(Call)] == [{"place": "kitchen"}]
+        assert [call.arguments for call in one.of(ToolCall)] == [{"place": "kitchen"}]
 
 
 NUMBERS = {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "number"}}}
@@ -482,18 +482,18 @@ POSE = Tool("go_to", "Drive to a position.", NUMBERS, named=frozenset({"kitchen"
     ],
 )
 async def test_numbers_are_those_that_were_said(asked: str, x: float, y: float, reason: str) -> None:
-    async with rig(Model(Written("go_to", {"x": x, "y": y}).text()), tools=[POSE]) as one:
+    async with rig(Model(WrittenCall("go_to", {"x": x, "y": y}).text()), tools=[POSE]) as one:
         await one.loop.answer(asked)
         assert [retracted.reason for retracted in one.of(Retracted)] == ([reason] if reason else [])
-        assert len(one.of(Call)) == (not reason)
+        assert len(one.of(ToolCall)) == (not reason)
 
 
 async def test_numbers_in_news_are_none_that_the_user_said() -> None:
-    async with rig(Model(Written("go_to", {"x": 1}).text()), tools=[POSE]) as one:
+    async with rig(Model(WrittenCall("go_to", {"x": 1}).text()), tools=[POSE]) as one:
         await one.loop.hear("Go to the middle.")
         await one.loop.note("[robot] R1 is online.")
         await one.loop.answer("Go to the middle.")
-        assert one.of(Call) == []
+        assert one.of(ToolCall) == []
         assert one.of(Retracted)[0].reason == "nobody named x 1"
 
 
@@ -502,21 +502,21 @@ async def test_what_stands_alone_is_left_out_where_the_rest_is_what_was_asked_fo
     model = Model()
 
     def write(before: str, name: str) -> str:
-        calls = KITCHEN.text() if one.of(Retracted) else f"{KITCHEN.text()}\n{Written('halt', {}).text()}"
+        calls = KITCHEN.text() if one.of(Retracted) else f"{KITCHEN.text()}\n{WrittenCall('halt', {}).text()}"
         return calls + END if request(before).startswith("Go to") else Model.write(model, before, name)
 
     model.write = write  # type: ignore[method-assign]
     async with rig(model, tools=[*TOOLS, halt]) as one:
         await one.loop.answer(GO)
-        assert [call.name for call in one.of(Call)] == ["go_to"]
+        assert [call.name for call in one.of(ToolCall)] == ["go_to"]
 
 
 async def test_what_stands_alone_is_not_called_beside_others() -> None:
     halt = Tool("halt", "Halt.", TOOLS[1].parameters, alone=True)
-    both = f"{KITCHEN.text()}\n{Written('halt', {}).text()}"
+    both = f"{KITCHEN.text()}\n{WrittenCall('halt', {}).text()}"
     async with rig(Model(calls=both), tools=[*TOOLS, halt]) as one:
         await one.loop.answer(GO)
         assert one.done == [FAMILY.declined]
-    async with rig(Model(calls=Written("halt", {}).text()), tools=[*TOOLS, halt]) as one:
+    async with rig(Model(calls=WrittenCall("halt", {}).text()), tools=[*TOOLS, halt]) as one:
         await one.loop.answer(GO)
-        assert [call.name for call in one.of(Call)] == ["halt"]
+        assert [call.name for call in one.of(ToolCall)] == ["halt"]

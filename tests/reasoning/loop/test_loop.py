@@ -76,7 +76,7 @@ class Model:
     need: float | None = None
     """The same as log-odds."""
 
-    def weigh(self, before: str) -> float:
+    def score_choices(self, before: str) -> float:
         assert FAMILY.need_question in before
         return self.need if self.need is not None else -20.0 if self.small_talk else 20.0
 
@@ -155,7 +155,7 @@ async def rig(
     model: Model | None = None, options: LoopOptions | None = None, *, context: int = 100_000, mode: Mode = "async"
 ) -> AsyncIterator[Rig]:
     model = model or Model()
-    engine = ScriptedEngine(Mind(model.write, model.weigh, model.steps), Words(), context)
+    engine = ScriptedEngine(Mind(model.write, model.score_choices, model.steps), Words(), context)
     events: list[LoopEvent] = []
     async with _SESSIONS[_over](engine) as session:
         script = Script(engine.tokenizer, FAMILY)

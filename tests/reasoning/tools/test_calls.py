@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reasoning.errors import BadTool
-from reasoning.tools.calls import Tool, Written, checked_tools, grammar_of, read_call
+from reasoning.tools.calls import Tool, WrittenCall, checked_tools, grammar_of, read_call
 
 PLACE: dict[str, Any] = {
     "type": "object",
@@ -22,11 +22,13 @@ def written(name: str = "go_to", **arguments: object) -> str:
 
 
 def test_a_call_is_read() -> None:
-    assert read_call(written(place="kitchen", speed=1.5), [GO]) == Written("go_to", {"place": "kitchen", "speed": 1.5})
+    assert read_call(written(place="kitchen", speed=1.5), [GO]) == WrittenCall(
+        "go_to", {"place": "kitchen", "speed": 1.5}
+    )
 
 
 def test_what_is_read_can_be_written_again() -> None:
-    call = Written("go_to", {"place": "kitchen"})
+    call = WrittenCall("go_to", {"place": "kitchen"})
     assert read_call(call.text(), [GO]) == call
 
 

@@ -248,7 +248,9 @@ async def test_greedy_under_a_grammar_takes_the_likeliest_token_that_is_allowed(
                 await session.append(view, [9, *held[:count]])
                 odds = {
                     choice: (
-                        await session.weigh(view[:-1], [9, *held[:count]], (frozenset({choice}), frozenset({token})))
+                        await session.score_choices(
+                            view[:-1], [9, *held[:count]], (frozenset({choice}), frozenset({token}))
+                        )
                     ).log_odds
                     for choice in allowed(matcher) - {token}
                     if count < 12

@@ -11,8 +11,8 @@ from hypothesis import given
 
 from reasoning.errors import EngineFailed
 from reasoning.vllm.replicas import Home, Replicas
-from reasoning.vllm.weighing import Weighing
-from reasoning.vllm.wire import Answer, Ask, Piece, Unavailable, refusal
+from reasoning.vllm.scoring import ChoiceScoring
+from reasoning.vllm.wire import Ask, Completion, CompletionPiece, Unavailable, refusal
 
 
 def line(ids: list[int], *, reason: str | None = None, **more: object) -> str:
@@ -24,12 +24,12 @@ def line(ids: list[int], *, reason: str | None = None, **more: object) -> str:
 
 
 def test_an_answer_is_read_line_by_line() -> None:
-    answer = Answer(Ask((1,), 9))
+    answer = Completion(Ask((1,), 9))
     assert answer.read("") == []
     assert answer.read(": ping") == []
     assert [piece.id for piece in answer.read(line([7, 8]))] == [7, 8]
     assert not answer.complete
-    assert answer.read(line([9], reason="length")) == [Piece(9, -0.5, {})]
+    assert answer.read(line([9], reason="length")) == [CompletionPiece(9, -0.5, {})]
     assert answer.complete
     assert answer.read("data: [DONE]") == []
 
@@ -37,26 +37,26 @@ def test_an_answer_is_read_line_by_line() -> None:
 @pytest.mark.parametrize("reason", ["abort", "error"])
 def test_an_answer_that_the_server_gave_up_can_be_had_elsewhere(reason: str) -> None:
     with pytest.raises(Unavailable, match=reason):
-        Answer(Ask((1,), 9)).read(line([7], reason=reason))
+        Completion(Ask((1,), 9)).read(line([7], reason=reason))
     with pytest.raises(Unavailable, match="engine is dead"):
-        Answer(Ask((1,), 9)).read('data: {"error": {"message": "the engine is dead"}}')
+        Completion(Ask((1,), 9)).read('data: {"error": {"message": "the engine is dead"}}')
 
 
 @pytest.mark.parametrize("data", ["{", "[]", '{"choices": [3]}', '{"choices": [{"token_ids": [1], "logprobs": 5}]}'])
 def test_an_answer_that_makes_no_sense_is_refused(data: str) -> None:
     with pytest.raises(EngineFailed):
-        Answer(Ask((1,), 9)).read(f"data: {data}")
+        Completion(Ask((1,), 9)).read(f"data: {data}")
 
 
 def test_tokens_that_must_not_come_are_refused() -> None:
     with pytest.raises(EngineFailed, match="token 7"):
-        Answer(Ask((1,), 9, ban=frozenset({7}))).read(line([7]))
+        Completion(Ask((1,), 9, ban=frozenset({7}))).read(line([7]))
     with pytest.raises(EngineFailed, match="token 7"):
-        Answer(Ask((1,), 9, allowed=frozenset({8}))).read(line([7]))
+        Completion(Ask((1,), 9, allowed=frozenset({8}))).read(line([7]))
 
 
 def test_the_rest_of_a_request_is_asked_for_behind_what_has_come() -> None:
-    rest = Ask((1, 2), 9, stop=frozenset({3}), seed=4).after(Piece(7, -1.0, {}))
+    rest = Ask((1, 2), 9, stop=frozenset({3}), seed=4).after(CompletionPiece(7, -1.0, {}))
     assert rest == Ask((1, 2, 7), 8, stop=frozenset({3}), seed=4)
 
 
@@ -79,11 +79,11 @@ def test_sets_are_weighed_as_if_all_were_known(shares: list[float], some: frozen
     log_probs = {token: math.log(share / total) for token, share in enumerate(shares)}
     others = frozenset(range(60)) - some
     other = others if against_all else frozenset({min(others)})
-    weighing = Weighing([some, other], 60)
+    weighing = ChoiceScoring([some, other], 60)
     asks = weighing.asks([1, 2])
     assert all(ask.prompt == (1, 2) and ask.max_tokens == 1 and 1 <= len(ask.weighed) <= 20 for ask in asks)
     told = {token: log_probs[token] for ask in asks for token in ask.weighed}
-    log_odds, mass = weighing.weigh(told)
+    log_odds, mass = weighing.score_choices(told)
     expected = [sum(shares[token] for token in choice) / total for choice in (some, other)]
     assert log_odds == pytest.approx(math.log(expected[0] / expected[1]), abs=1e-6)
     assert mass == pytest.approx(sum(expected), abs=1e-6)
@@ -92,11 +92,11 @@ def test_sets_are_weighed_as_if_all_were_known(shares: list[float], some: frozen
 def test_a_choice_that_no_server_can_weigh_is_refused() -> None:
     half = frozenset(range(0, 1000, 2))
     with pytest.raises(EngineFailed, match="at most 200"):
-        Weighing([half, frozenset({1})], 1000)
+        ChoiceScoring([half, frozenset({1})], 1000)
 
 
 def test_odds_of_what_is_hardly_possible_are_finite() -> None:
-    log_odds, mass = Weighing([frozenset({1}), frozenset({2})], 1000).weigh({1: -9999.0, 2: -0.1})
+    log_odds, mass = ChoiceScoring([frozenset({1}), frozenset({2})], 1000).score_choices({1: -9999.0, 2: -0.1})
     assert log_odds == pytest.approx(-9998.9)
     assert mass == pytest.approx(math.exp(-0.1))
 

@@ -23,7 +23,7 @@ from reasoning.options import VllmOptions
 from reasoning.prompting.tokenizer import Tokenizer
 from reasoning.tools.grammar import Grammars
 from reasoning.vllm.engine import VllmEngine
-from reasoning.vllm.plan import Limits
+from reasoning.vllm.plan import ServerLimits
 from reasoning.vllm.servers import Servers
 from tests.agent.command_line import write_babbler
 from tests.reasoning.engine.test_engine_contract import ids_of, read
@@ -67,7 +67,7 @@ async def house(
         servers = Servers(options, key)
         await stack.enter_async_context(servers.watched())
         await servers.model()
-        yield House(VllmEngine(servers, Limits(500, SEGMENT, LLAMA.vocabulary)), toys)
+        yield House(VllmEngine(servers, ServerLimits(500, SEGMENT, LLAMA.vocabulary)), toys)
         for each in toys:
             await each.model.until_idle()
 
@@ -267,7 +267,7 @@ async def test_a_server_that_ignores_what_is_asked_is_found_out(file: GgufFile, 
         async with one.engine.session() as session:
             text = session.block("text")
             await session.append([text], [1, 2, 3])
-            await session.weigh([text], [4], [frozenset({5}), frozenset({6, 7})])
+            await session.score_choices([text], [4], [frozenset({5}), frozenset({6, 7})])
             banned = frozenset(greedy(file, [1, 2, 3], 1))
             await read(session.generate([text], Sampling(max_tokens=2, ban=banned)))
 
@@ -306,7 +306,7 @@ async def test_a_grammar_gives_what_masking_every_token_gives(file: GgufFile, at
         expected.append(int(matcher.restrict(logits).argmax()))
         matcher.take(expected[-1])
     async with house(file, toy=ToyVllm(babbling(size))) as one:
-        engine = VllmEngine(one.engine.servers, Limits(500, SEGMENT, size), grammars=grammars)
+        engine = VllmEngine(one.engine.servers, ServerLimits(500, SEGMENT, size), grammars=grammars)
         async with engine.session() as session:
             await session.prepare(grammar)
             text = session.block("text")
@@ -358,7 +358,7 @@ async def test_an_answer_waits_for_a_server_that_comes_back(file: GgufFile) -> N
         await session.append([text], [1, 2, 3])
         toy.die_after = 5
         reading = asyncio.create_task(read(session.generate([text], Sampling(max_tokens=30))))
-        weighing = asyncio.create_task(session.weigh([text], [4], [frozenset({5}), frozenset({6})]))
+        weighing = asyncio.create_task(session.score_choices([text], [4], [frozenset({5}), frozenset({6})]))
         await toy.dead.wait()
         toy.die_after = None
         await toy.start()
@@ -374,7 +374,7 @@ async def test_patience_ends(file: GgufFile) -> None:
         with pytest.raises(EngineFailed, match=r"no language model server answered within 0\.05 s"):
             await anext(session.generate([text], Sampling()))
         with pytest.raises(EngineFailed, match="no language model server answered"):
-            await session.weigh([text], [4], [frozenset({5}), frozenset({6})])
+            await session.score_choices([text], [4], [frozenset({5}), frozenset({6})])
         await session.append([text], [4])
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from reasoning.vllm_plugin.attention import Kernel, Plan, Reader, make_plan, rotate, rotation_table, view_attention
+from reasoning.vllm_plugin.attention import Kernel, Reader, ViewPlan, make_plan, rotate, rotation_table, view_attention
 from reasoning.vllm_plugin.paged import CompiledAttend, kernel, torch_attend
 
 HEADS, KEY_HEADS, WIDTH, PAGE, PAGES = 6, 2, 64, 32, 60
@@ -70,7 +70,7 @@ def plainly(q: Tensor, k: Tensor, v: Tensor, table: Tensor, *, halves: bool) -> 
     return torch.einsum("hmn,nhd->mhd", scores.softmax(-1), v.repeat_interleave(HEADS // KEY_HEADS, 1))
 
 
-def readers_of(cache: Cache, shapes: Sequence[tuple[int, int, Sequence[int]]]) -> tuple[Plan, Tensor, Tensor]:
+def readers_of(cache: Cache, shapes: Sequence[tuple[int, int, Sequence[int]]]) -> tuple[ViewPlan, Tensor, Tensor]:
     """Make readers of (new tokens, own tokens, tokens of what is read); give plan, queries in the batch, results."""
     readers, queries, expected, first = [], [], [], 3
     for new, own, read in shapes:

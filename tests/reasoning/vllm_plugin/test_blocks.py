@@ -7,14 +7,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from reasoning.vllm_plugin.blocks import Block, Blocks, Limits
-from reasoning.vllm_plugin.names import Refused, Wanted
+from reasoning.vllm_plugin.blocks import Blocks, PluginLimits, SharedBlock
+from reasoning.vllm_plugin.names import RequestedView, RequestRefused
 
-LIMITS = Limits(blocks=6, view=3)
+LIMITS = PluginLimits(blocks=6, view=3)
 
 
-def add(blocks: Blocks, request: str, *view: str, session: str = "s") -> Block:
-    return blocks.add(request, Wanted(session, request, view))
+def add(blocks: Blocks, request: str, *view: str, session: str = "s") -> SharedBlock:
+    return blocks.add(request, RequestedView(session, request, view))
 
 
 def test_a_block_that_nobody_reads_goes_with_its_request() -> None:
@@ -46,8 +46,8 @@ def test_an_ended_block_can_be_read_while_somebody_reads_it() -> None:
 def test_names_are_of_a_session() -> None:
     blocks = Blocks(LIMITS)
     mine = add(blocks, "t")
-    other = blocks.add("t2", Wanted("other", "t", ()))
-    assert blocks.add("w", Wanted("other", None, ("t",))).view == (other,)
+    other = blocks.add("t2", RequestedView("other", "t", ()))
+    assert blocks.add("w", RequestedView("other", None, ("t",))).view == (other,)
     assert not mine.readers
 
 
@@ -56,8 +56,8 @@ def test_what_a_session_does_not_have_is_told_in_the_same_words_whoever_has_it()
     add(blocks, "t", session="other")
     told = set()
     for name in ("t", "nobody"):
-        with pytest.raises(Refused) as refused:
-            blocks.add("w", Wanted("mine", None, (name,)))
+        with pytest.raises(RequestRefused) as refused:
+            blocks.add("w", RequestedView("mine", None, (name,)))
         told.add(str(refused.value).replace(repr(name), "…"))
         assert refused.value.status == 404
     assert len(told) == 1
@@ -67,8 +67,8 @@ def test_what_a_session_does_not_have_is_told_in_the_same_words_whoever_has_it()
 def test_a_name_is_taken_once() -> None:
     blocks = Blocks(LIMITS)
     thinker = add(blocks, "t")
-    with pytest.raises(Refused, match="has a block 't' already"):
-        blocks.add("again", Wanted("s", "t", ()))
+    with pytest.raises(RequestRefused, match="has a block 't' already"):
+        blocks.add("again", RequestedView("s", "t", ()))
     blocks.end(thinker)
     add(blocks, "t")
 
@@ -76,9 +76,9 @@ def test_a_name_is_taken_once() -> None:
 def test_a_session_has_so_many_blocks_and_no_more() -> None:
     blocks = Blocks(LIMITS)
     for number in range(6):
-        blocks.add(f"r{number}", Wanted("s", None if number else "t", ("t",) if number else ()))
-    with pytest.raises(Refused, match="has 6 blocks already"):
-        blocks.add("r6", Wanted("s", None, ("t",)))
+        blocks.add(f"r{number}", RequestedView("s", None if number else "t", ("t",) if number else ()))
+    with pytest.raises(RequestRefused, match="has 6 blocks already"):
+        blocks.add("r6", RequestedView("s", None, ("t",)))
     add(blocks, "r7", session="other")
 
 
@@ -87,9 +87,9 @@ class Lifetimes(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.blocks = Blocks(Limits(blocks=8, view=3))
-        self.running: dict[str, Block] = {}
-        self.held: set[Block] = set()
+        self.blocks = Blocks(PluginLimits(blocks=8, view=3))
+        self.running: dict[str, SharedBlock] = {}
+        self.held: set[SharedBlock] = set()
         self.count = 0
 
     @rule(data=st.data(), session=st.sampled_from("ab"))
@@ -98,8 +98,8 @@ class Lifetimes(RuleBasedStateMachine):
         view = data.draw(st.lists(st.sampled_from(sorted(map(str, mine))), max_size=3, unique=True)) if mine else []
         self.count += 1
         try:
-            block = self.blocks.add(f"r{self.count}", Wanted(session, f"n{self.count}", tuple(view)))
-        except Refused:
+            block = self.blocks.add(f"r{self.count}", RequestedView(session, f"n{self.count}", tuple(view)))
+        except RequestRefused:
             assert len(mine) == 8
             return
         self.running[block.request_id] = block

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reasoning.vllm_plugin.blocks import Limits
+from reasoning.vllm_plugin.blocks import PluginLimits
 from reasoning.vllm_plugin.checks import Unsupported, check_configuration, check_layers, parameters
 from reasoning.vllm_plugin.settings import SECRET, limits, make_secret, secret
 
@@ -162,9 +162,9 @@ def test_a_secret_is_made_once_and_has_to_be_long(monkeypatch: pytest.MonkeyPatc
 
 
 def test_limits_are_numbers_of_known_names() -> None:
-    assert limits({}) == Limits()
-    assert limits(None) == Limits()
-    assert limits({"live_views": {"max_blocks": 5, "max_view": 2}, "other": 1}) == Limits(blocks=5, view=2)
+    assert limits({}) == PluginLimits()
+    assert limits(None) == PluginLimits()
+    assert limits({"live_views": {"max_blocks": 5, "max_view": 2}, "other": 1}) == PluginLimits(blocks=5, view=2)
     for given, message in (
         ({"max_view": 0}, "from 1 on"),
         ({"max_view": "4"}, "from 1 on"),

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning.vllm_plugin.names import Refused, Wanted, new_session, wanted
+from reasoning.vllm_plugin.names import RequestedView, RequestRefused, new_session, wanted
 
 SECRET = b"a secret of thirty-two bytes ...."
 OTHER = b"another secret of as many bytes ."
 
 
-def read(secret: bytes = SECRET, **arguments: object) -> Wanted | None:
+def read(secret: bytes = SECRET, **arguments: object) -> RequestedView | None:
     return wanted(arguments, secret, 3)
 
 
@@ -30,7 +30,7 @@ def test_a_request_names_its_block_and_its_view() -> None:
     assert found is not None
     assert (found.block, found.view) == ("writer", ("listener", "thinker"))
     again = read(live_session=token, live_view=["writer"])
-    assert again == Wanted(found.session, None, ("writer",))
+    assert again == RequestedView(found.session, None, ("writer",))
 
 
 def test_sessions_differ() -> None:
@@ -63,14 +63,14 @@ def forged() -> list[object]:
 
 @pytest.mark.parametrize("token", forged(), ids=lambda token: repr(token)[:24])
 def test_a_token_that_the_server_did_not_sign_is_refused(token: object) -> None:
-    with pytest.raises(Refused, match="is not the token of a session of this server") as refused:
+    with pytest.raises(RequestRefused, match="is not the token of a session of this server") as refused:
         read(live_session=token, live_block="a", live_view=["b"])
     assert refused.value.status == 403
 
 
 @given(st.text() | st.binary() | st.integers() | st.lists(st.text()) | st.none())
 def test_no_value_at_all_is_taken_for_a_token(token: object) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         read(live_session=token, live_block="a")
 
 
@@ -94,9 +94,9 @@ def test_no_value_at_all_is_taken_for_a_token(token: object) -> None:
     ],
 )
 def test_what_is_not_of_the_form_is_refused(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(Refused, match=message):
+    with pytest.raises(RequestRefused, match=message):
         read(live_session=new_session(SECRET), **arguments)
     if arguments:
         # Nor is the request taken for an ordinary one without a token.
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRefused):
             read(**arguments)

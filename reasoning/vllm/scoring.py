@@ -21,7 +21,7 @@ _LEAST: Final = 1e-12
 """The smallest share that a rest is given, whose exact value no difference of float32 numbers can tell."""
 
 
-class Weighing:
+class ChoiceScoring:
     """A question with two sets of answers, as requests for single tokens."""
 
     def __init__(self, choices: Sequence[frozenset[int]], vocabulary: int) -> None:
@@ -43,7 +43,7 @@ class Weighing:
             for first in parts
         ]
 
-    def weigh(self, log_probs: Mapping[int, float]) -> tuple[float, float]:
+    def score_choices(self, log_probs: Mapping[int, float]) -> tuple[float, float]:
         """Give log-odds of the first set of tokens against the second, and the probability that lies on both."""
         yes, no = (self._log_share(tokens, log_probs, rest=rest) for tokens, rest in self._choices)
         return yes - no, min(1.0, math.exp(yes) + math.exp(no))
