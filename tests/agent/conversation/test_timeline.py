@@ -79,7 +79,7 @@ def test_a_line_holds_time_event_and_fields(tmp_path: Path) -> None:
 
 
 def test_the_table_in_the_documentation_is_the_code() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "timeline.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "timeline.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in row.split(" |")] for row in text.splitlines() if row.startswith("| `")]
     documented = {
         (event.strip("|` "), name.strip("`"), kind.strip("`"), meaning) for event, name, kind, meaning, _ in rows

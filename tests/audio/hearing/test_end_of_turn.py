@@ -14,7 +14,7 @@ from audio.io.wav import read_wav
 from audio.options import EarsOptions
 
 MODEL = platformdirs.user_cache_path("descant") / "models" / "smart-turn-v3.2" / "smart-turn-v3.2-cpu.onnx"
-RECORDINGS = Path(__file__).parents[1] / "e2e" / "recordings"
+RECORDINGS = Path(__file__).parents[2] / "e2e" / "recordings"
 
 
 @pytest.mark.e2e

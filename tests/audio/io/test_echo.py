@@ -10,7 +10,7 @@ from audio.io.echo import Microphone, own_words
 from audio.io.wav import read_wav
 
 pytest.importorskip("pywebrtc_audio")
-RECORDINGS = Path(__file__).parents[1] / "e2e" / "recordings"
+RECORDINGS = Path(__file__).parents[2] / "e2e" / "recordings"
 DEVICE = 48_000
 
 
