@@ -1,10 +1,13 @@
-"""What the loop tells while it runs. Data only: who listens, and what becomes of it, is not known here."""
+"""What the loop tells while it runs. Data only: who listens, and what becomes of it, is not known here.
+
+`EVENT` is an event's name in a timeline (docs/timeline.md).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 State = Literal["listening", "thinking", "thinking_and_writing", "writing", "done"]
 NEED: Final = "need to think"
@@ -14,89 +17,110 @@ ACT: Final = "act"
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """Private text, as it is thought."""
+    """The thinker wrote."""
 
+    EVENT: ClassVar[str] = "thought"
     text: str
+    """The new text; private."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThoughtDropped:
-    """The newest line of the thoughts was cropped."""
+    """The newest line of the thoughts was cropped; it goes back to the last line that ended."""
 
+    EVENT: ClassVar[str] = "thought_dropped"
     reason: str
+    """Why, in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A question that was weighed."""
+    """A question that the loop asked the model about itself."""
 
+    EVENT: ClassVar[str] = "probe"
     question: str
+    """Which question, such as `need to think`."""
     log_odds: float
-    """Above the model's own bias to say yes."""
+    """Natural logarithm of the odds of yes, after calibration."""
     threshold: float
-    """What they were compared with."""
+    """What the log-odds were compared with."""
     decision: bool
+    """What the policy made of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """What runs now."""
+    """The loop went into another state."""
 
+    EVENT: ClassVar[str] = "state"
     name: State
+    """`listening`, `thinking`, `thinking_and_writing`, `writing` or `done`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyText:
-    """Public text that may be spoken: judged, and final for the loop."""
+    """The writer wrote: judged, final for the loop, and free to be spoken."""
 
+    EVENT: ClassVar[str] = "reply_text"
     text: str
+    """The new text, before it is spoken."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The writer calls a tool. Until the user's turn has ended for good, `Loop.take_back` takes it back too."""
+    """The reply asks for a call of a tool; until the user's turn is over, `Loop.take_back` takes it back too."""
 
+    EVENT: ClassVar[str] = "call"
     id: str
-    """Unique in this loop."""
+    """Unique in the conversation."""
     name: str
     """The tool."""
     arguments: Mapping[str, Any]
-    """They match the tool's schema."""
+    """By name; they match the tool's schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retracted:
-    """A sentence that was written and taken back before anyone heard it."""
+    """A sentence was taken back before it was spoken."""
 
+    EVENT: ClassVar[str] = "reply_retracted"
     text: str
+    """The text that was taken back."""
     reason: str
+    """Why, in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unsaid:
-    """A sentence that was released, and does not stand any more: what was not heard of it must not be."""
+    """A sentence was taken back after it was released for speech: what was not heard of it will not be."""
 
+    EVENT: ClassVar[str] = "reply_unsaid"
     text: str
+    """The sentence."""
     reason: str
+    """Why, in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryDropped:
-    """The oldest turns left the context, because a new one would not have fitted."""
+    """The oldest turns left the context, because the next one would not have fitted."""
 
+    EVENT: ClassVar[str] = "history_dropped"
     turns: int
+    """How many."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnDone:
-    """The reply is complete."""
+    """The turn is over for the model."""
 
+    EVENT: ClassVar[str] = "turn_done"
     tokens: dict[str, int]
-    """Tokens spent by each stream."""
+    """Tokens written, by stream."""
     steps: int
-    """Engine steps from the end of the user's turn to the last token."""
+    """Steps of the engine, from the end of the user's turn to the last token."""
     reason: str
-    """`complete`; or what ran out: `budget`, `time`, `context`; or `circling`: the thoughts repeated themselves."""
+    """What ended the turn: `complete`; what ran out: `budget`, `time`, `context`; or `circling` thoughts."""
 
 
 LoopEvent = (

@@ -292,7 +292,7 @@ class LiveTalk:
     ) -> None:
         self._settings, self._screen, self._controls, self._seed, self._log = settings, screen, controls, seed, log
         self._saved = saved
-        self._body = None if robot is None else Body(robot, lambda who, text: self._emit(timeline.Robot(who, text)))
+        self._body = None if robot is None else Body(robot, lambda who, text: self._emit(timeline.RobotNews(who, text)))
         self._frames = 0
         self._ticked = time.monotonic()
         self._voice = OwnVoice()

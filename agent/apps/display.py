@@ -54,9 +54,9 @@ class _Plain:
                 self._say(t_ms, "you", text)
             case timeline.AudioOut(text=text, kind=kind):
                 self._say(t_ms, "holds" if kind == "hold" else "says", text)
-            case timeline.ReplyRetracted(text, reason) | timeline.ReplyUnsaid(text, reason):
+            case timeline.Retracted(text, reason) | timeline.Unsaid(text, reason):
                 self._say(t_ms, "unsaid", f"{text} ({reason})")
-            case timeline.Robot(who, text):
+            case timeline.RobotNews(who, text):
                 self._say(t_ms, who, text)
             case timeline.Interrupted(heard):
                 self._say(t_ms, "cut", f"heard: {heard}")
@@ -91,16 +91,16 @@ class _Picture:
     def show(self, t_ms: float, event: Event) -> None:
         self._t_ms = t_ms
         match event:
-            case timeline.Words(committed, tentative, _, _):
+            case timeline.WordsHeard(committed, tentative, _, _):
                 self._hearing = Text.assemble(("you    ", "bold cyan"), committed, (f" {tentative}", "dim"))
             case timeline.TurnEnded(text):
                 self._hearing = Text()
                 self._talk.append(Text.assemble(("you    ", "bold cyan"), text))
             case timeline.AudioOut(text=text, kind=kind):
                 self._talk.append(Text.assemble(("agent  ", "bold green"), (text, "dim" if kind == "hold" else "")))
-            case timeline.ReplyRetracted(text, reason) | timeline.ReplyUnsaid(text, reason):
+            case timeline.Retracted(text, reason) | timeline.Unsaid(text, reason):
                 self._talk.append(Text.assemble(("unsaid ", "yellow"), (text, "strike dim"), (f" {reason}", "dim")))
-            case timeline.Robot(who, text):
+            case timeline.RobotNews(who, text):
                 self._talk.append(Text.assemble((f"{who:<7}", "bold magenta"), text))
             case timeline.Interrupted():
                 self._talk.append(Text("(interrupted)", style="yellow"))

@@ -114,7 +114,7 @@ async def converse(
         if talk.robot:
             robot = await stack.enter_async_context(commanded(settings.robot))
             await until_ready(robot)
-            body = Body(robot, lambda who, text: emit(timeline.Robot(who, text)))
+            body = Body(robot, lambda who, text: emit(timeline.RobotNews(who, text)))
             ears.expect(body.words)
         loop = Loop(
             blocks,

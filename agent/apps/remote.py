@@ -146,7 +146,7 @@ async def ask(server: str, key: str | None, text: str, timeline_file: Path | Non
                 if event["type"] == "response.output_text.delta":
                     for piece in _pieces(event):
                         printed.show(piece)
-                        told(timeline.event_of(piece))
+                        told(piece)
             printed.end()
             if problem := failure(event):
                 raise ServerUnreachable(f"{server}: {problem}")

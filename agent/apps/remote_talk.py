@@ -104,7 +104,7 @@ class Listener:
         match event["type"]:
             case "input_audio_buffer.speech_started":
                 self._hearing, self._words = True, ""
-                self._emit(timeline.SpeechStarted())
+                self._emit(timeline.SpeechBegan())
                 return self.interrupt()
             case "input_audio_buffer.speech_stopped":
                 self._hearing, self._awaited = False, True
@@ -161,7 +161,7 @@ class Listener:
 
     def _hear(self, words: str, *, final: bool) -> None:
         self._words, self._revision = words, self._revision + 1
-        self._emit(timeline.Words(words, "", final, self._revision))
+        self._emit(timeline.WordsHeard(words, "", final, self._revision))
         if final and words.strip():
             self.turns += 1
             self._emit(timeline.TurnEnded(words.strip()))

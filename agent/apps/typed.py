@@ -41,7 +41,7 @@ async def run(settings: Settings, text: str, timeline_file: Path | None, seed: i
                 file.write((time.monotonic() - start) * 1000, event)
 
         def told(event: LoopEvent) -> None:
-            report(timeline.event_of(event))
+            report(event)
             printed.show(event)
 
         loop = Loop(session, script, settings.loop, told, time.monotonic, context=settings.engine.context, seed=seed)

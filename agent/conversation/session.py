@@ -194,7 +194,7 @@ class Session:
 
     def told(self, event: mind.LoopEvent) -> None:
         """Take an event of the loop: report it, and speak what may be spoken."""
-        self._emit(timeline.event_of(event))
+        self._emit(event)
         if isinstance(event, mind.Probe) and event.question == mind.NEED:
             self._direct = not event.decision
         if self._speaker.generation != self._reply:
@@ -277,13 +277,13 @@ class Session:
     def _report(self, event: heard.EarsEvent) -> None:
         match event:
             case heard.SpeechStarted():
-                self._emit(timeline.SpeechStarted())
+                self._emit(timeline.SpeechBegan())
             case heard.Words():
-                self._emit(timeline.Words(event.committed, event.tentative, event.final, event.revision))
+                self._emit(timeline.WordsHeard(event.committed, event.tentative, event.final, event.revision))
             case heard.SoftEnd() | heard.HardEnd():
                 self._emit(timeline.SpeechStopped(event.last_sample * 1000 / RATE))
             case heard.SpeechResumed():
-                self._emit(timeline.SpeechStarted())
+                self._emit(timeline.SpeechBegan())
 
     # --- what the loop is told, in order ---
 

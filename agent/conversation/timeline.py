@@ -1,7 +1,8 @@
 """The timeline: what happened when, one JSON object a line, on one clock that starts with the first input frame.
 
 It is the raw material of every benchmark. `docs/timeline.md` is the specification of the file; a test holds it to
-the dataclasses here. This module reads no clock and knows nothing of who makes the events.
+the dataclasses here. This module reads no clock and knows nothing of who makes the events; those of the loop stand in
+`reasoning.events` and are named here too.
 """
 
 from __future__ import annotations
@@ -9,25 +10,70 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
 
 from agent.errors import TimelineError
-from reasoning import events as mind
+from reasoning.events import (
+    HistoryDropped,
+    LoopEvent,
+    Probe,
+    ReplyText,
+    Retracted,
+    StateChanged,
+    Thought,
+    ThoughtDropped,
+    ToolCall,
+    TurnDone,
+    Unsaid,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+__all__ = (
+    "EVENTS",
+    "AudioCut",
+    "AudioOut",
+    "Event",
+    "Failed",
+    "HardStopped",
+    "HistoryDropped",
+    "Interrupted",
+    "Paused",
+    "Probe",
+    "Prompted",
+    "ReplyText",
+    "Retracted",
+    "RobotNews",
+    "SpeechBegan",
+    "SpeechStopped",
+    "StateChanged",
+    "Thought",
+    "ThoughtDropped",
+    "Timeline",
+    "TimelineEntry",
+    "ToolCall",
+    "TurnDone",
+    "TurnEnded",
+    "TurnLatency",
+    "Unsaid",
+    "WentOn",
+    "WordsHeard",
+    "read_timeline",
+    "turn_latencies",
+)
+
 
 @dataclass(frozen=True, slots=True)
-class SpeechStarted:
+class SpeechBegan:
     """The user began to speak."""
 
     EVENT: ClassVar[str] = "speech_started"
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class WordsHeard:
     """What was recognised so far in this turn."""
 
     EVENT: ClassVar[str] = "words"
@@ -57,79 +103,6 @@ class TurnEnded:
     EVENT: ClassVar[str] = "turn_ended"
     text: str
     """The whole turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Thought:
-    """The thinker wrote."""
-
-    EVENT: ClassVar[str] = "thought"
-    text: str
-    """The new text; private."""
-
-
-@dataclass(frozen=True, slots=True)
-class ThoughtDropped:
-    """The newest line of the thoughts was cropped; it goes back to the last line that ended."""
-
-    EVENT: ClassVar[str] = "thought_dropped"
-    reason: str
-    """Why, in a few words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A question that the loop asked the model about itself."""
-
-    EVENT: ClassVar[str] = "probe"
-    question: str
-    """Which question, such as `need to think`."""
-    log_odds: float
-    """Natural logarithm of the odds of yes, after calibration."""
-    threshold: float
-    """What the log-odds were compared with."""
-    decision: bool
-    """What the policy made of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class StateChanged:
-    """The loop went into another state."""
-
-    EVENT: ClassVar[str] = "state"
-    name: str
-    """`listening`, `thinking`, `thinking_and_writing`, `writing` or `done`."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyText:
-    """The writer wrote."""
-
-    EVENT: ClassVar[str] = "reply_text"
-    text: str
-    """The new text, before it is spoken."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyRetracted:
-    """A sentence was taken back before it was spoken."""
-
-    EVENT: ClassVar[str] = "reply_retracted"
-    text: str
-    """The text that was taken back."""
-    reason: str
-    """Why, in a few words."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyUnsaid:
-    """A sentence was taken back after it was released for speech: what was not heard of it will not be."""
-
-    EVENT: ClassVar[str] = "reply_unsaid"
-    text: str
-    """The sentence."""
-    reason: str
-    """Why, in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,20 +155,7 @@ class HardStopped:
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
-    """The reply asks for a call of a tool."""
-
-    EVENT: ClassVar[str] = "call"
-    id: str
-    """Unique in the conversation."""
-    name: str
-    """The tool."""
-    arguments: dict[str, Any]
-    """By name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Robot:
+class RobotNews:
     """Something about a robot: what is asked of it, what the gate makes of that, what it reports."""
 
     EVENT: ClassVar[str] = "robot"
@@ -222,28 +182,6 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryDropped:
-    """The oldest turns left the context, because the next one would not have fitted."""
-
-    EVENT: ClassVar[str] = "history_dropped"
-    turns: int
-    """How many."""
-
-
-@dataclass(frozen=True, slots=True)
-class TurnDone:
-    """The turn is over for the model."""
-
-    EVENT: ClassVar[str] = "turn_done"
-    tokens: dict[str, int]
-    """Tokens written, by stream."""
-    steps: int
-    """Steps of the engine."""
-    reason: str
-    """What ended the turn: `complete`; what ran out: `budget`, `time`, `context`; or `circling` thoughts."""
-
-
-@dataclass(frozen=True, slots=True)
 class Failed:
     """The run failed."""
 
@@ -253,48 +191,21 @@ class Failed:
 
 
 Event = (
-    SpeechStarted
-    | Words
+    SpeechBegan
+    | WordsHeard
     | SpeechStopped
     | TurnEnded
-    | Thought
-    | ThoughtDropped
-    | Probe
-    | StateChanged
-    | ReplyText
-    | ReplyRetracted
-    | ReplyUnsaid
     | AudioOut
     | AudioCut
     | Paused
     | WentOn
     | HardStopped
-    | Called
-    | Robot
+    | RobotNews
     | Prompted
     | Interrupted
-    | HistoryDropped
-    | TurnDone
     | Failed
+    | LoopEvent
 )
-_OF_LOOP: Mapping[type[mind.LoopEvent], type[Event]] = {
-    mind.Thought: Thought,
-    mind.ThoughtDropped: ThoughtDropped,
-    mind.Probe: Probe,
-    mind.StateChanged: StateChanged,
-    mind.ReplyText: ReplyText,
-    mind.ToolCall: Called,
-    mind.Retracted: ReplyRetracted,
-    mind.Unsaid: ReplyUnsaid,
-    mind.HistoryDropped: HistoryDropped,
-    mind.TurnDone: TurnDone,
-}
-
-
-def event_of(event: mind.LoopEvent) -> Event:
-    """Give the line for an event of the loop; both have the same fields."""
-    return _OF_LOOP[type(event)](**asdict(event))
-
 
 EVENTS: Mapping[str, type[Event]] = {kind.EVENT: kind for kind in get_args(Event)}
 

@@ -97,7 +97,7 @@ class Picture:
         """Take an event."""
         self._measure(t_ms, event)
         match event:
-            case timeline.Words(committed, tentative, _, _):
+            case timeline.WordsHeard(committed, tentative, _, _):
                 self._committed, self._tentative = committed, tentative
             case timeline.TurnEnded(text):
                 self._committed = self._tentative = ""
@@ -110,7 +110,7 @@ class Picture:
                 self.thoughts = f"{self.thoughts.rstrip()}\n\n"
             case timeline.ThoughtDropped():
                 self.thoughts = self.thoughts[: self.thoughts.rfind("\n") + 1]
-            case timeline.HardStopped() | timeline.Called() | timeline.HistoryDropped() | timeline.Failed():
+            case timeline.HardStopped() | timeline.ToolCall() | timeline.HistoryDropped() | timeline.Failed():
                 self.notice(_told(event))
             case _:
                 self._sound(t_ms, event)
@@ -177,11 +177,11 @@ class Picture:
                 self.latency = next(reversed(turn_latencies(self._entries)), None)
 
 
-def _told(event: timeline.HardStopped | timeline.Called | timeline.HistoryDropped | timeline.Failed) -> str:
+def _told(event: timeline.HardStopped | timeline.ToolCall | timeline.HistoryDropped | timeline.Failed) -> str:
     match event:
         case timeline.HardStopped(phrase):
             return f"stopped: “{phrase}”"
-        case timeline.Called(name=name):
+        case timeline.ToolCall(name=name):
             return f"calls {name}"
         case timeline.HistoryDropped(turns):
             return f"the oldest {turns} turns are forgotten"

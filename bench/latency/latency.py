@@ -249,7 +249,7 @@ def _stages(
     found: SpokenExchange, entries: Sequence[timeline.TimelineEntry], ended: timeline.TimelineEntry, last_s: float
 ) -> None:
     found.end_of_turn_s = ended.t_ms / 1000 - last_s
-    words = [entry for entry in entries if isinstance(entry.event, timeline.Words) and entry.t_ms <= ended.t_ms]
+    words = [entry for entry in entries if isinstance(entry.event, timeline.WordsHeard) and entry.t_ms <= ended.t_ms]
     changed = [entry for before, entry in zip([None, *words], words, strict=False) if _text(before) != _text(entry)]
     found.recognised_s = changed[-1].t_ms / 1000 - last_s if changed else None
     texts = [entry.t_ms / 1000 for entry in entries if isinstance(entry.event, timeline.ReplyText)]
@@ -277,7 +277,7 @@ def _joined(turns: Iterable[str]) -> str:
 
 
 def _text(entry: timeline.TimelineEntry | None) -> str:
-    return entry.event.committed if entry is not None and isinstance(entry.event, timeline.Words) else ""
+    return entry.event.committed if entry is not None and isinstance(entry.event, timeline.WordsHeard) else ""
 
 
 def _overlap(
@@ -300,7 +300,7 @@ def _overlap(
     stopped = any(int(at) in meant for at in stops)
     words = [entry.event for entry in entries if int(entry.t_ms * RATE / 1000) in meant]
     found.over_heard = next(
-        (f"{w.committed} {w.tentative}".strip() for w in words[::-1] if isinstance(w, timeline.Words)), ""
+        (f"{w.committed} {w.tentative}".strip() for w in words[::-1] if isinstance(w, timeline.WordsHeard)), ""
     )
     onset = over + int(np.flatnonzero(np.abs(dialogue.over) > _AUDIBLE)[0])
     was_sounding = bool(np.any(np.abs(played[onset - RATE // 4 : onset]) > _AUDIBLE))

@@ -116,7 +116,7 @@ class RobotStage:
                 self.sounds.append((self.microphone.start + start_ms / 1000, event))
             case timeline.HardStopped(phrase):
                 self.stops.append(phrase)
-            case timeline.ReplyRetracted(text, reason):
+            case timeline.Retracted(text, reason):
                 self.dropped.append((text, reason))
             case timeline.TurnEnded(text):
                 self.turns.append(text)

@@ -112,7 +112,7 @@ def measure(row: str, item: Question, record: Record, pace: Pace, decode: Callab
     sample.interrupted = any(isinstance(event, timeline.Interrupted) for event in events)
     sample.before = _before(events, zero_ms)
     sample.thoughts = "".join(event.text for event in events if isinstance(event, timeline.Thought))
-    sample.unsaid = [(event.text, event.reason) for event in events if isinstance(event, timeline.ReplyRetracted)]
+    sample.unsaid = [(event.text, event.reason) for event in events if isinstance(event, timeline.Retracted)]
     sample.unsaid_words = sum(len(text.split()) for text, _ in sample.unsaid)
     sample.probes = [
         ((entry.t_ms - zero_ms) / 1000, probe.question, probe.log_odds, probe.threshold, probe.decision)

@@ -32,9 +32,9 @@ def exchange(
 
 PLAIN = SpokenDialogue("plain", "What is twelve times seven?", SECOND)
 HEARD: list[tuple[float, Event]] = [
-    (1500, timeline.Words("What is", "", final=False, revision=0)),
-    (2200, timeline.Words("What is 12 times 7?", "", final=False, revision=0)),
-    (2500, timeline.Words("What is 12 times 7?", "", final=True, revision=0)),
+    (1500, timeline.WordsHeard("What is", "", final=False, revision=0)),
+    (2200, timeline.WordsHeard("What is 12 times 7?", "", final=False, revision=0)),
+    (2500, timeline.WordsHeard("What is 12 times 7?", "", final=True, revision=0)),
     (2500, timeline.TurnEnded("What is 12 times 7?")),
     (3100, timeline.AudioOut(3000, 3500, "One moment.", "hold")),
     (3600, timeline.ReplyText("It is eighty four.")),

@@ -12,16 +12,16 @@ from agent.conversation.timeline import Event, TurnLatency
 from reasoning.events import ReplyText, Thought
 
 TURN: list[Event] = [
-    timeline.SpeechStarted(),
-    timeline.Words("What is", "12 times", final=False, revision=0),
-    timeline.Words("What is [12] times 7?", "", final=True, revision=0),
+    timeline.SpeechBegan(),
+    timeline.WordsHeard("What is", "12 times", final=False, revision=0),
+    timeline.WordsHeard("What is [12] times 7?", "", final=True, revision=0),
     timeline.SpeechStopped(1200.0),
     timeline.TurnEnded("What is [12] times 7?"),
     timeline.StateChanged("thinking_and_writing"),
     timeline.Thought("12 times 7"),
     timeline.Thought(" is 84.\nSo"),
     timeline.Probe("need to think", 1.0, 0.5, decision=True),
-    timeline.ReplyRetracted("It is [bold]99.", "ungrounded: 99"),
+    timeline.Retracted("It is [bold]99.", "ungrounded: 99"),
     timeline.AudioOut(2000.0, 2500.0, "One moment.", "hold"),
     timeline.AudioOut(2500.0, 3500.0, "It is 84.", "content"),
     timeline.Interrupted("It is"),

@@ -581,7 +581,7 @@ async def test_what_the_thoughts_contradict_is_not_said_or_is_repaired_aloud(ste
         one.engine.step_s = step_s
         await one.say(ASK)
         await one.reply()
-        assert [event.text for event in one.of(timeline.ReplyUnsaid)] == ["6 times 4 is 25 eggs."]
+        assert [event.text for event in one.of(timeline.Unsaid)] == ["6 times 4 is 25 eggs."]
         said = " ".join(one.heard)
         if step_s < 0.01:
             assert "25 eggs" not in said

@@ -18,7 +18,7 @@ from agent.conversation.timeline import (
     Event,
     Probe,
     Prompted,
-    SpeechStarted,
+    SpeechBegan,
     SpeechStopped,
     StateChanged,
     Thought,
@@ -26,7 +26,7 @@ from agent.conversation.timeline import (
     TimelineEntry,
     TurnDone,
     TurnEnded,
-    Words,
+    WordsHeard,
     read_timeline,
     turn_latencies,
 )
@@ -61,7 +61,7 @@ def test_what_is_written_is_read_again(entries: list[TimelineEntry]) -> None:
 
 def test_a_line_holds_time_event_and_fields(tmp_path: Path) -> None:
     with Timeline(tmp_path / "t.jsonl") as timeline:
-        timeline.write(12.34567, Words("how many", "apples", final=False, revision=3))
+        timeline.write(12.34567, WordsHeard("how many", "apples", final=False, revision=3))
         timeline.write(20, StateChanged("thinking"))
         # Line-buffered: a reader sees every line as soon as it is written.
         lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
@@ -124,9 +124,9 @@ def test_files_that_cannot_be_read_or_written_are_told(tmp_path: Path) -> None:
 
 def test_latencies_count_from_the_last_sample_of_speech() -> None:
     entries = [
-        TimelineEntry(100, SpeechStarted()),
+        TimelineEntry(100, SpeechBegan()),
         TimelineEntry(1300, SpeechStopped(last_sample_ms=1000)),
-        TimelineEntry(1500, SpeechStarted()),
+        TimelineEntry(1500, SpeechBegan()),
         TimelineEntry(3300, SpeechStopped(last_sample_ms=3000)),
         TimelineEntry(3550, TurnEnded("how many apples")),
         TimelineEntry(3600, Probe("need to think", -1.0, 0.0, decision=False)),

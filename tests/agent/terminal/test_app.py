@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
 
 TURN: list[tuple[float, Event]] = [
-    (0, timeline.SpeechStarted()),
-    (800, timeline.Words("What is", "[12] times", final=False, revision=0)),
+    (0, timeline.SpeechBegan()),
+    (800, timeline.WordsHeard("What is", "[12] times", final=False, revision=0)),
     (1300, timeline.SpeechStopped(1200)),
     (1800, timeline.TurnEnded("What is [12] times 7?")),
     (1900, timeline.StateChanged("thinking_and_writing")),
@@ -163,7 +163,7 @@ async def test_it_fits_its_terminal_however_long_the_talk(size: tuple[int, int])
 
 async def test_every_event_can_be_shown() -> None:
     events: list[Event] = [timeline.HistoryDropped(2), timeline.Failed("no"), timeline.HardStopped("stop")]
-    events += [timeline.Called("1", "go_to", {}), timeline.Prompted(), timeline.WentOn(), timeline.AudioCut(1, 2)]
+    events += [timeline.ToolCall("1", "go_to", {}), timeline.Prompted(), timeline.WentOn(), timeline.AudioCut(1, 2)]
     events += [timeline.AudioOut(1, 1, "", "content"), timeline.Interrupted(""), timeline.ThoughtDropped("x")]
     async with shown(*((float(n), event) for n, event in enumerate(events))) as (app, _):
         text = said(app, 50)
