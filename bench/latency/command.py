@@ -13,10 +13,10 @@ from rich.table import Table
 
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
-from agent.errors import ReportError
 from agent.models.assembly import find, open_embedded
 from audio.hearing.whisper import WhisperDecoder
 from audio.speaking.synthesizer import Synthesizer
+from bench.errors import ReportError
 from bench.latency.dialogues import dialogues
 from bench.latency.latency import LatencyStage, SpokenExchange
 from bench.plots import require

@@ -20,7 +20,7 @@ from reasoning.policies.grounding import ungrounded
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.think.tasks import Question
+    from bench.think.tasks import TaskQuestion
     from bench.virtual.simulation import Record, WrittenReply
     from bench.virtual.timed import Pace
 
@@ -102,7 +102,7 @@ class Sample:
     """What was taken back before it was heard: text, reason."""
 
 
-def measure(row: str, item: Question, record: Record, pace: Pace, decode: Callable[[Sequence[int]], str]) -> Sample:
+def measure(row: str, item: TaskQuestion, record: Record, pace: Pace, decode: Callable[[Sequence[int]], str]) -> Sample:
     """Measure one conversation."""
     sample = Sample(row, item.task, item.number, item.question, item.answer)
     events = [entry.event for entry in record.entries]
@@ -161,7 +161,7 @@ def _sounds(sample: Sample, pieces: Sequence[timeline.AudioOut], zero_ms: float)
     sample.longest_silence_s = max(0.0, *gaps) if gaps else 0.0
 
 
-def _content(sample: Sample, item: Question, pieces: Sequence[timeline.AudioOut], zero_ms: float) -> None:
+def _content(sample: Sample, item: TaskQuestion, pieces: Sequence[timeline.AudioOut], zero_ms: float) -> None:
     sample.spoken = " ".join(out.text.strip() for out in pieces)
     sample.words = len(sample.spoken.split())
     sample.stated = stated(sample.spoken, item.kind, item.question)
@@ -177,7 +177,7 @@ def _content(sample: Sample, item: Question, pieces: Sequence[timeline.AudioOut]
             sample.final_correct_s = (pieces[standing].end_ms - zero_ms) / 1000
 
 
-def _standing(pieces: Sequence[timeline.AudioOut], item: Question, result: str | None) -> int | None:
+def _standing(pieces: Sequence[timeline.AudioOut], item: TaskQuestion, result: str | None) -> int | None:
     """Give the number of the piece from which on the stated result is the last one."""
     if result is None:
         return None
@@ -190,7 +190,7 @@ def _standing(pieces: Sequence[timeline.AudioOut], item: Question, result: str |
     return first
 
 
-def _agreement(sample: Sample, item: Question, *, concluded: bool) -> None:
+def _agreement(sample: Sample, item: TaskQuestion, *, concluded: bool) -> None:
     """Compare what was said with the final thoughts, and with itself; thoughts that were cut off state nothing."""
     if concluded and sample.thoughts.strip():
         sample.thought = stated(sample.thoughts, item.kind, item.question)

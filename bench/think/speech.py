@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from agent.models.assembly import Files
     from audio.clock import Sound
-    from bench.think.tasks import Question
+    from bench.think.tasks import TaskQuestion
     from bench.think.think import Row, ThinkStage
     from reasoning.engine.torch_engine import TorchEngine
     from reasoning.options import Mode
@@ -68,7 +68,7 @@ class SpeechStage:
         self._stage, self._engine, self._files = stage, engine, files
         self._whisper = WhisperDecoder(files.asr, stage.settings.ears)
 
-    async def ask(self, row: Row, item: Question) -> Spoken:
+    async def ask(self, row: Row, item: TaskQuestion) -> Spoken:
         """Speak a question, and listen to the reply; for rows of the loop."""
         settings, script = self._stage.settings, self._stage.model.script
         loop = replace(row.options, mode=cast("Mode", row.mode))

@@ -11,7 +11,7 @@ import torch
 
 from audio.options import EarsOptions
 from bench.think.metrics import Sample, measure
-from bench.think.tasks import Question
+from bench.think.tasks import TaskQuestion
 from bench.virtual.simulation import converse
 from bench.virtual.stepped import Batch, Lane, StepCosts, VirtualLoop, run_virtual
 from bench.virtual.timed import Pace, Utterance
@@ -65,7 +65,7 @@ def held(folder: Path, *, tokens_at_once: int, slow_s: float) -> Sample:
                 encode=engine.tokenizer.encode,
             )
         await hurrying
-        return measure("row", Question("eggs", 0, QUESTION, "24", "number"), record, PACE, engine.tokenizer.shown)
+        return measure("row", TaskQuestion("eggs", 0, QUESTION, "24", "number"), record, PACE, engine.tokenizer.shown)
 
     return run_virtual(VirtualLoop(lane, 0, Batch(lane._decoder, 1), StepCosts({0: [(1, 1.0), (2, 2.0)]})), main())
 

@@ -12,7 +12,7 @@ import torch
 from agent.conversation import timeline
 from audio.options import EarsOptions
 from bench.think.metrics import Sample, measure
-from bench.think.tasks import Question
+from bench.think.tasks import TaskQuestion
 from bench.virtual.simulation import Record, WrittenReply, converse
 from bench.virtual.stepped import Batch, Lane, StepCosts, VirtualLoop, run_virtual
 from bench.virtual.timed import Pace, Utterance
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from reasoning.events import State
 
 PACE = Pace(synthesis_s=0.1, synthesis_letter_s=0.0, sound_s=0.0, sound_letter_s=0.1, partial_s=0.2, final_s=0.3)
-ITEM = Question("eggs", 0, "How many eggs are in 6 rows of 4?", "24", "number")
+ITEM = TaskQuestion("eggs", 0, "How many eggs are in 6 rows of 4?", "24", "number")
 EARS, OPTIONS = EarsOptions(), LoopOptions()
 SPOKEN_S = PACE.sound(ITEM.question)
 ASKED = (Utterance(ITEM.question),)
@@ -191,7 +191,7 @@ def test_published_delays_follow_their_definition() -> None:
 
 
 CORRECTION = Utterance("Sorry, I meant 5, not 4.", 0.6, after="reply")
-MEANT = Question("eggs", 0, f"{ITEM.question} {CORRECTION.text}", "30", "number")
+MEANT = TaskQuestion("eggs", 0, f"{ITEM.question} {CORRECTION.text}", "30", "number")
 
 
 def test_a_correction_in_mid_reply_is_measured_from_its_last_word(decoder: Decoder) -> None:
