@@ -75,13 +75,13 @@ class SpokenExchange:
     first_sound_s: float | None = None
     """Last sample of the question to the first audible sample."""
     first_content_s: float | None = None
-    """The same to the first sample that is no holding phrase."""
+    """The same to the first sample that is no filler."""
     end_of_turn_s: float | None = None
     """The same to the decision that the turn is over."""
     recognised_s: float | None = None
     """The same to the last transcript."""
     first_sentence_s: float | None = None
-    """The same to the first sentence that was released for speech; below the end of the turn when it was wagered."""
+    """The same to the first sentence that was released for speech; below the turn's end when it was preemptive."""
     voice_s: float | None = None
     """From that sentence and the end of the turn to its first sample: synthesis and playout."""
     silent_s: float | None = None
@@ -210,7 +210,7 @@ def _over(room: Room, watch: _Watch) -> bool:
     if not ended or not done or done[-1].t_ms < ended[-1].t_ms - 3000:
         return False
     if room.now / RATE - ended[-1].t_ms / 1000 < _BEGUN_S:
-        # A reply that was made on a wager may be complete before it begins to sound.
+        # A reply that was made preemptively may be complete before it begins to sound.
         return False
     blocks = room.played[-round(_AFTER_S * 100) :]
     return not any(np.abs(block).max() > _AUDIBLE for block in blocks)

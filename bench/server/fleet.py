@@ -86,7 +86,7 @@ class FleetLevel:
     seconds: float = 0.0
     samples: list[Sample] = field(default_factory=list)
     useful: int = 0
-    """Tokens of what was heard, without holding phrases."""
+    """Tokens of what was heard, without fillers."""
     generated: float = 0.0
     """Tokens that the servers generated."""
     read: float = 0.0

@@ -34,7 +34,7 @@ from bench.report import Report, Target
 from bench.server import plot as server_plot
 from bench.server.levels import IN_TIME_S, ServerAnswer, ServerLevel
 from bench.statistics import percentile
-from reasoning.policies.rules import HOLDING_PHRASES
+from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -199,7 +199,7 @@ class _Listener:
             answer.first_audio_s = starts
         elif self._playing.sent_s:
             answer.gap_s = max(answer.gap_s, now - self._playing.end_s)
-        if answer.first_content_s is None and self._saying not in HOLDING_PHRASES:
+        if answer.first_content_s is None and self._saying not in FILLERS:
             answer.first_content_s = starts
         self._playing.send(seconds, now)
 

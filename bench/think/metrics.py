@@ -47,7 +47,7 @@ class Sample:
     scenario: str = ""
     """What the user did beside asking; empty for a plain question."""
     spoken: str = ""
-    """What was heard, holding phrases left out."""
+    """What was heard, fillers left out."""
     thoughts: str = ""
     stated: str | None = None
     """The last result that was spoken."""
@@ -60,7 +60,7 @@ class Sample:
     final_correct_s: float | None = None
     """Until the clause has been heard from which on the stated result is right to the end."""
     longest_silence_s: float = 0.0
-    """Between two sounds of the reply, holding phrases being sounds."""
+    """Between two sounds of the reply, fillers being sounds."""
     reply_end_s: float | None = None
     delay_to_first_s: float | None = None
     total_delay_s: float | None = None
@@ -71,7 +71,7 @@ class Sample:
     delay_steps: int | None = None
     delay_minus10_steps: int | None = None
     words: int = 0
-    """Words heard, holding phrases left out."""
+    """Words heard, fillers left out."""
     words_until_answer: int | None = None
     """Words heard until the last stated result stands for the first time and is not revised any more."""
     tokens_to_answer: int | None = None
@@ -81,7 +81,7 @@ class Sample:
     before: str = ""
     """What was heard before the user's last word, cut off where it was."""
     holds: int = 0
-    """Holding phrases heard."""
+    """Fillers heard."""
     unsaid_words: int = 0
     """Words of sentences that were taken back before they were heard."""
     revised_words: int = 0

@@ -2,7 +2,7 @@
 
     voice ─► recording ─► agent.apps.recording, unchanged ─► recording of the reply ─► Whisper ─► score
 
-The reply is scored on what Whisper hears in it, holding phrases cut out, beside the score of its text.
+The reply is scored on what Whisper hears in it, fillers cut out, beside the score of its text.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Spoken:
     question_heard: str
     """The question as the ears heard it."""
     reply_heard: str
-    """The reply, without holding phrases, as Whisper hears it."""
+    """The reply, without fillers, as Whisper hears it."""
     right_by_ear: bool
 
 
@@ -118,7 +118,7 @@ class SpeechStage:
 
 
 def content(sound: Sound, events: Sequence[timeline.Event]) -> list[Sound]:
-    """Cut the clauses out of what was heard, holding phrases left out, each as far as it was heard."""
+    """Cut the clauses out of what was heard, fillers left out, each as far as it was heard."""
     ends = {event.start_ms: event.end_ms for event in events if isinstance(event, timeline.AudioCut)}
     clips = []
     for event in events:

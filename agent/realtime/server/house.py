@@ -16,7 +16,7 @@ from agent.realtime.protocol.messages import ResponseSpec
 from audio.clock import RATE
 from audio.hearing.whisper import WhisperDecoder
 from audio.speaking.synthesizer import Synthesizer
-from reasoning.policies.rules import HOLDING_PHRASES
+from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ async def open_house(files: Files, settings: Settings, garage: Garage | None = N
         synthesizer = await stack.enter_async_context(voice)
         decoder = SharedDecoder(await asyncio.to_thread(WhisperDecoder, files.asr, settings.ears))
         brains = Brains(engine, script, settings.loop, settings.engine.context)
-        holds = [await synthesizer.synthesize(phrase) for phrase in HOLDING_PHRASES]
+        holds = [await synthesizer.synthesize(phrase) for phrase in FILLERS]
         await asyncio.to_thread(decoder.decode, np.zeros(RATE, np.float32), final=False)
         await _warm(brains)
         yield House(brains, decoder, synthesizer, tuple(holds), settings.ears, settings.voice, garage=garage)

@@ -123,11 +123,11 @@ def test_a_reply_that_is_ready_early_waits_for_the_end_of_the_turn(decoder: Deco
     assert sample.reply_end_s == pytest.approx((sample.first_sound_s or 0) + PACE.sound("There are 24 eggs."), abs=0.04)
 
 
-def test_holding_phrases_fill_the_wait_as_in_the_session(decoder: Decoder) -> None:
+def test_fillers_fill_the_wait_as_in_the_session(decoder: Decoder) -> None:
     record, mind = talked(decoder, [(4.0, ReplyText("There are 24 eggs."))])
     sample = measured(record)
     asked = EARS.soft_end_ms / 1000 + PACE.final_s
-    assert sample.first_sound_s == pytest.approx(OPTIONS.hold_after_s, abs=0.04)
+    assert sample.first_sound_s == pytest.approx(OPTIONS.filler_after_s, abs=0.04)
     assert sample.holds >= 1
     assert sample.first_content_s is not None
     assert sample.first_content_s >= asked + 4.0 + PACE.synthesis_s - 0.021
@@ -229,7 +229,7 @@ def test_a_pause_inside_a_turn_takes_the_reply_back_and_a_long_one_ends_the_turn
 
     reply: Script = [(0.0, ReplyText("There are 24 eggs."))]
     record, mind = talked(decoder, reply, said=shards(0.6))
-    assert mind.asked == [pieces[0], ITEM.question], "the wager was taken back, and the whole question asked"
+    assert mind.asked == [pieces[0], ITEM.question], "the preemptive reply was taken back, and the whole question asked"
     assert measured(record).right
     _, mind = talked(decoder, reply, said=shards(1.0))
     assert mind.asked[-1] == ITEM.question, "words without an end hold the turn open"
