@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator, SchemaError, validators
@@ -22,7 +22,9 @@ from reasoning.engine.contract import Form, Grammar
 from reasoning.errors import BadTool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    from reasoning.tools.guards import CallGuard
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _MAX_TOOLS: Final = 64
@@ -35,10 +37,6 @@ _Validator: Final[type[Draft202012Validator]] = validators.extend(  # type: igno
 )
 
 
-def _fine(_: Sequence[WrittenCall]) -> str:
-    return ""
-
-
 @dataclass(frozen=True, slots=True)
 class Tool:
     """Something that the model may call. `BadTool` for a name or a schema that cannot be used."""
@@ -49,15 +47,8 @@ class Tool:
     """What it does and when to use it, for the model."""
     parameters: Mapping[str, Any]
     """JSON schema of the arguments, an object."""
-    named: frozenset[str] = frozenset()
-    """Values that nobody names for nothing and that are not to be guessed, such as places: one that the user names and
-    no call has was left out, and one that a call has and nobody named was made up. Numbers are not guessed either."""
-    does: frozenset[str] = frozenset()
-    """Words that ask for it by name, such as "dock": one that the user says and no call does was left out."""
-    alone: bool = False
-    """Whether a call of it beside others can only be a misunderstanding."""
-    senseless: Callable[[Sequence[WrittenCall]], str] = field(default=_fine, compare=False)
-    """Says what makes no sense in all calls for one request together; nothing where they can be meant."""
+    guard: CallGuard | None = None
+    """What its calls are held to beyond the schema. None: a call that fits the schema is made."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
