@@ -8,10 +8,11 @@ Knows no tokens, no engine and nothing of what a tool does.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator, SchemaError, validators
@@ -22,11 +23,13 @@ from reasoning.engine.contract import Form, Grammar
 from reasoning.errors import BadTool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from reasoning.tools.guards import CallGuard
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+TIME_LIMIT_S: Final = 30.0
+"""Seconds that a call may take where its tool says nothing else."""
 _MAX_TOOLS: Final = 64
 _MAX_CHARACTERS: Final = 8192
 """Of the description and the schema of one tool: they stand in the prompt."""
@@ -47,6 +50,12 @@ class Tool:
     """What it does and when to use it, for the model."""
     parameters: Mapping[str, Any]
     """JSON schema of the arguments, an object."""
+    handler: Callable[[Mapping[str, Any]], object] | None = field(default=None, compare=False)
+    """Does it: takes the arguments, gives the result or an awaitable of it. None: whoever hears of a call does it."""
+    blocking: bool = field(default=False, compare=False)
+    """Whether the handler may block, and is called in a thread."""
+    timeout_s: float = field(default=TIME_LIMIT_S, compare=False)
+    """Seconds after which a call is given up, and the model told so."""
     guard: CallGuard | None = None
     """What its calls are held to beyond the schema. None: a call that fits the schema is made."""
 
@@ -62,6 +71,8 @@ class Tool:
             raise BadTool(f"tool {self.name!r}: its parameters are no JSON schema: {error.message[:200]}") from error
         if self.parameters.get("type") != "object":
             raise BadTool(f"tool {self.name!r}: its parameters must be a JSON schema of type 'object'")
+        if not 0 < self.timeout_s < math.inf:
+            raise BadTool(f"tool {self.name!r}: timeout_s = {self.timeout_s}: give a number of seconds above 0")
         if len(text) + len(self.description) > _MAX_CHARACTERS:
             raise BadTool(f"tool {self.name!r}: description and parameters take more than {_MAX_CHARACTERS} characters")
 
