@@ -60,7 +60,7 @@ def tool(
 
 
 def _made(function: Callable[..., object], name: str | None, description: str | None, timeout_s: float) -> Tool:
-    name = name or getattr(function, "__name__", type(function).__name__)
+    name = name or str(getattr(function, "__name__", type(function).__name__))
     told = description or inspect.getdoc(function)
     if not told:
         raise BadTool(f"tool {name!r}: give it a docstring, which tells the model what it does and when to use it")
