@@ -80,6 +80,21 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolResult:
+    """A call has come to its end; the model is told."""
+
+    EVENT: ClassVar[str] = "call_result"
+    id: str
+    """That of the call."""
+    name: str
+    """The tool."""
+    text: str
+    """What the tool gave, or why it failed."""
+    failed: bool
+    """Whether it raised an error, took too long, or was not run."""
+
+
+@dataclass(frozen=True, slots=True)
 class Retracted:
     """A sentence was taken back before it was spoken."""
 

@@ -32,7 +32,8 @@ from agent.conversation import timeline
 from agent.conversation.session import Session
 from agent.conversation.speaker import Speaker
 from agent.conversation.transcript import Transcript
-from agent.models.assembly import find, open_engine, open_speech
+from agent.models.assembly import open_engine, open_speech
+from agent.models.registry import find
 from agent.robot.access import commanded, until_ready
 from agent.robot.controller import Body
 from audio.clock import FRAME, RATE

@@ -22,7 +22,8 @@ from agent.conversation.session import Session
 from agent.conversation.speaker import Speaker
 from agent.conversation.transcript import Transcript
 from agent.errors import NothingHeard
-from agent.models.assembly import find, open_engine, open_speech
+from agent.models.assembly import open_engine, open_speech
+from agent.models.registry import find
 from agent.robot.access import commanded, until_ready
 from agent.robot.controller import Body
 from audio.clock import FRAME, RATE
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from agent.apps.display import Display
     from agent.config.settings import Settings
-    from agent.models.assembly import Files
+    from agent.models.registry import Files
     from audio.clock import Sound
     from audio.io.wav import WavReader
     from reasoning.engine.contract import Engine

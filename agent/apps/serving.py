@@ -13,7 +13,7 @@ from rich.console import Console
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.errors import ConfigError, ServerUnavailable
-from agent.models.assembly import find
+from agent.models.registry import find
 from agent.realtime.robot import Garage
 from agent.realtime.server.house import open_house
 from agent.realtime.server.keys import Keys, is_loopback, read_key

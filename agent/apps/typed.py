@@ -13,7 +13,8 @@ from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.conversation import timeline
 from agent.errors import BadQuestion
-from agent.models.assembly import find, open_engine
+from agent.models.assembly import open_engine
+from agent.models.registry import find
 from reasoning.loop.loop import Loop
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from reasoning.events import (
     Thought,
     ThoughtDropped,
     ToolCall,
+    ToolResult,
     TurnDone,
     Unsaid,
 )
@@ -54,6 +55,7 @@ __all__ = (
     "Timeline",
     "TimelineEntry",
     "ToolCall",
+    "ToolResult",
     "TurnDone",
     "TurnEnded",
     "TurnLatency",
@@ -201,6 +203,7 @@ Event = (
     | WentOn
     | HardStopped
     | RobotNews
+    | ToolResult
     | Prompted
     | Interrupted
     | Failed

@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -27,11 +26,10 @@ from audio.messages import EarsEvent, HardEnd
 
 if TYPE_CHECKING:
     from agent.realtime.protocol.fields import SessionFields
-    from audio.hearing.transcriber import SpeechDecoder
+    from audio.hearing.transcriber import Recogniser
     from audio.hearing.whisper import Hypothesis
     from audio.options import EarsOptions
 
-_NOWHERE: Final = Path()
 """Where the model lies does not matter: it is loaded."""
 
 _RECENT: Final = 60 * RATE // FRAME
@@ -63,7 +61,7 @@ Heard = EarsEvent | Partial | Decoded
 class SharedDecoder:
     """One loaded model for the transcribers of all clients; one decode at a time."""
 
-    def __init__(self, decoder: SpeechDecoder) -> None:
+    def __init__(self, decoder: Recogniser) -> None:
         self._decoder, self._free = decoder, threading.Lock()
 
     def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:
@@ -95,7 +93,7 @@ class Hearing:
         self._incoming: Incoming
         self._ears: Ears | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._transcriber = self._new_transcriber(options)
+        self._transcriber = self._new_transcriber()
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken = 0
         """Samples of the input clock."""
@@ -181,7 +179,7 @@ class Hearing:
     async def _decode(self, item_id: str, sound: Sound) -> None:
         seconds = len(sound) / RATE
         try:
-            async with self._new_transcriber(self._options) as transcriber:
+            async with self._new_transcriber() as transcriber:
                 transcriber.start_turn(0, 0, sound)
                 words = await transcriber.final(len(sound))
             self._tell(Decoded(item_id, words.committed, seconds))
@@ -230,7 +228,7 @@ class Hearing:
         if detection is None:
             return
         options = ears_options(self._options, detection)
-        self._ears = await Ears(self._activity(options), self._new_transcriber(options), options).__aenter__()
+        self._ears = await Ears(self._activity(options), self._new_transcriber(), options).__aenter__()
         self._reader = asyncio.create_task(self._read(self._ears), name="ears")
 
     async def _close_ears(self) -> None:
@@ -248,8 +246,8 @@ class Hearing:
                 self._recent.clear()
             self._tell(event)
 
-    def _new_transcriber(self, options: EarsOptions) -> Transcriber:
-        transcriber = Transcriber(_NOWHERE, options, lambda *_: self._decoder)
+    def _new_transcriber(self) -> Transcriber:
+        transcriber = Transcriber(lambda: self._decoder)
         transcriber.expected = self._expected
         return transcriber
 

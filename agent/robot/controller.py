@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from agent.conversation.misheard import doubt
 from audio.hearing.agreement import key
 from reasoning.tools.calls import Tool
+from reasoning.tools.guards import CallGuard
 from robots.events import Happening
 from robots.robot import QUEUE
 from robots.safety.gate import ANSWER_WITHIN_S, Admitted, Question, Refused, Resumed, Source
@@ -345,10 +346,12 @@ def tools_of(skills: Mapping[str, Skill], site: Site) -> list[Tool]:
             skill.name,
             skill.description,
             skill.parameters,
-            named=places,
-            does=frozenset(skill.made_of or ((skill.name,) if skill.scope is not None else ())),
-            alone=skill.name == STOP,
-            senseless=objection,
+            guard=CallGuard(
+                named=places,
+                does=frozenset(skill.made_of or ((skill.name,) if skill.scope is not None else ())),
+                alone=skill.name == STOP,
+                senseless=objection,
+            ),
         )
         for skill in offered(skills, site).values()
     ]

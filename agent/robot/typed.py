@@ -21,7 +21,8 @@ from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.conversation.options import TurnOptions
 from agent.conversation.stop_phrases import StopPhrases
-from agent.models.assembly import find, open_engine
+from agent.models.assembly import open_engine
+from agent.models.registry import find
 from agent.robot.access import commanded, until_ready
 from agent.robot.controller import Hands
 from reasoning import events as mind

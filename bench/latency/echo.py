@@ -22,7 +22,8 @@ from rich.console import Console
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.conversation.turn_taking import Conversation, HardStop, Hush, Interrupt
-from agent.models.assembly import Files, open_speech
+from agent.models.assembly import open_speech
+from agent.models.registry import Files
 from audio.clock import RATE
 from audio.io.echo import Microphone, OwnVoice
 from audio.messages import SpeechStarted, StopHeard, Words

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from agent.config.settings import Settings
-    from agent.models.assembly import Files
+    from agent.models.registry import Files
     from audio.clock import Sound
     from bench.latency.dialogues import SpokenDialogue
     from reasoning.engine.torch_engine import TorchEngine

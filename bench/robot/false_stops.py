@@ -19,6 +19,7 @@ import numpy as np
 
 from agent.conversation.stop_phrases import StopPhrases
 from agent.conversation.turn_taking import Conversation, HardStop
+from agent.models.registry import load_recogniser, load_voice
 from audio.clock import FRAME, RATE
 from audio.hearing.ears import Ears
 from audio.hearing.transcriber import Transcriber
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from agent.config.settings import Settings
     from agent.conversation.options import TurnOptions
-    from agent.models.assembly import Files
+    from agent.models.registry import Files
     from audio.clock import Sound
     from audio.messages import EarsEvent
 
@@ -120,14 +121,21 @@ async def listen(files: Files, settings: Settings, minutes: float, skip: int = 0
     listened = Listened(skip)
 
     async def work(synthesizer: Synthesizer) -> None:
-        ears = Ears(VoiceActivity(options), Transcriber(files.asr, options), options, command=phrases.command)
+        ears = Ears(
+            VoiceActivity(options),
+            Transcriber(lambda: load_recogniser(files.asr, settings)),
+            options,
+            command=phrases.command,
+        )
         async with ears:
             speech = _spoken(synthesizer, texts, 60 * minutes, listened)
             await _listen(ears, settings.turns, speech, listened)
 
-    voice = next(files.voice.glob("*.onnx"))
     with stoppable(listened.end):
-        async with Synthesizer(voice, settings.voice) as synthesizer, asyncio.TaskGroup() as group:
+        async with (
+            Synthesizer(lambda: load_voice(files.voice, settings), settings.voice) as synthesizer,
+            asyncio.TaskGroup() as group,
+        ):
             for _ in range(_LISTENERS):
                 group.create_task(work(synthesizer))
     return listened

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from agent.config.settings import Settings
-    from agent.models.assembly import Files
+    from agent.models.registry import Files
     from audio.clock import Sound
     from audio.speaking.synthesizer import Synthesizer
     from bench.robot.rig import Rig

@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
-from agent.models.assembly import find
+from agent.models.registry import find
 from agent.realtime.protocol.fields import Pcm
 from agent.realtime.protocol.pacing import PlayClock
 from agent.realtime.server.house import open_house

@@ -13,7 +13,7 @@ from rich.console import Console
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.errors import BadQuestion
-from agent.models.assembly import find
+from agent.models.registry import find
 from bench.plots import draw, require
 from bench.report import Report
 from bench.think import scenario_figures, summary, tables, tasks

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import torch
 
-from agent.models.assembly import load_decoder
+from agent.models.registry import load_decoder
 from bench.stopping import stoppable
 from bench.think.baselines import Aloud, Published
 from bench.think.metrics import Sample, measure

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import itertools
 from contextlib import aclosing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,7 +86,7 @@ async def test_a_stop_in_a_transcript_counts_once_with_what_was_said(text: str, 
 
     options, listened = EarsOptions(), Listened(0)
     activity = VoiceActivity(options, lambda chunk: float(np.abs(chunk).max() > 0.1))
-    transcriber = Transcriber(Path(), options, lambda *_: Hears(text))
+    transcriber = Transcriber(lambda: Hears(text))
     async with Ears(activity, transcriber, options, StopPhrases(TurnOptions().stop_phrases).command) as ears:
         await _listen(ears, TurnOptions(), speech(), listened)
     assert [stop.phrase for stop in listened.stops] == heard

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Final, cast
 
 from agent.config.invocation import open_store
 from agent.config.settings import Settings, load
-from agent.models.assembly import find
+from agent.models.registry import find, load_recogniser, load_voice
 from agent.realtime.dialogue import House
 from agent.realtime.hearing import SharedDecoder
 from agent.realtime.mind import Brains
 from agent.realtime.server.house import open_house
 from agent.realtime.server.keys import Keys
 from agent.realtime.server.server import RealtimeServer
-from audio.hearing.whisper import WhisperDecoder
 from audio.speaking.synthesizer import Synthesizer
 from reasoning.errors import EngineFailed
 from reasoning.policies.fillers import FILLERS
@@ -65,8 +64,8 @@ async def rehearsing(settings: Settings, stack: AsyncExitStack, *, scripted: boo
     engine = ScriptedEngine(Mind(write, score_choices), allowance=0)
     pace = asyncio.create_task(_pace(engine), name="pace")
     stack.callback(pace.cancel)
-    voice = await stack.enter_async_context(Synthesizer(next(files.voice.glob("*.onnx")), settings.voice))
-    decoder = SharedDecoder(await asyncio.to_thread(WhisperDecoder, files.asr, settings.ears))
+    voice = await stack.enter_async_context(Synthesizer(lambda: load_voice(files.voice, settings), settings.voice))
+    decoder = SharedDecoder(await asyncio.to_thread(load_recogniser, files.asr, settings))
     script = Script(engine.tokenizer, family_of("any"))
     loop = replace(settings.loop, mode="no-think")
     brains = Brains(cast("Engine", engine), script, loop, 8192)

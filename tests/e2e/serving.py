@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 
 from agent.config.invocation import open_store
 from agent.config.settings import load
-from agent.models.assembly import find
+from agent.models.registry import find
 from agent.realtime.server.house import open_house
 from agent.realtime.server.keys import Keys
 from agent.realtime.server.options import ServerOptions

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agent.models.assembly import open_engine
+from agent.models.registry import load_recogniser, load_voice
 from agent.realtime.dialogue import House
 from agent.realtime.hearing import SharedDecoder
 from agent.realtime.mind import Brains, Mind
 from agent.realtime.protocol.messages import ResponseSpec
 from audio.clock import RATE
-from audio.hearing.whisper import WhisperDecoder
 from audio.speaking.synthesizer import Synthesizer
 from reasoning.policies.fillers import FILLERS
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from agent.config.settings import Settings
-    from agent.models.assembly import Files
+    from agent.models.registry import Files
     from agent.realtime.robot import Garage
 
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 async def open_house(files: Files, settings: Settings, garage: Garage | None = None) -> AsyncIterator[House]:
     """Load language model, ears and voice side by side, warm them, and free them at the end."""
     async with AsyncExitStack() as stack:
-        voice = Synthesizer(next(files.voice.glob("*.onnx")), settings.voice)
+        voice = Synthesizer(lambda: load_voice(files.voice, settings), settings.voice)
         engine, script = await stack.enter_async_context(open_engine(files.llm, settings))
         synthesizer = await stack.enter_async_context(voice)
-        decoder = SharedDecoder(await asyncio.to_thread(WhisperDecoder, files.asr, settings.ears))
+        decoder = SharedDecoder(await asyncio.to_thread(load_recogniser, files.asr, settings))
         brains = Brains(engine, script, settings.loop, settings.engine.context)
         holds = [await synthesizer.synthesize(phrase) for phrase in FILLERS]
         await asyncio.to_thread(decoder.decode, np.zeros(RATE, np.float32), final=False)

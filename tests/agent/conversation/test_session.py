@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -152,10 +151,10 @@ async def world(
 ) -> AsyncIterator[World]:
     one = World(model or Model(), options or LoopOptions())
     ears_options = EarsOptions(partial_every_ms=100)
-    transcriber = Transcriber(Path("none"), ears_options, LevelDecoder)
+    transcriber = Transcriber(LevelDecoder)
     stop_phrases = StopPhrases(TurnOptions().stop_phrases)
     ears = Ears(VoiceActivity(ears_options, by_level), transcriber, ears_options, stop_phrases.command)
-    voice = Synthesizer(Path("none"), VoiceOptions(), lambda *_: one.voice)
+    voice = Synthesizer(lambda: one.voice, VoiceOptions())
     async with one.engine.session() as blocks, ears, voice:
         one.blocks, one.ears, one.synthesizer = blocks, ears, voice
         holds = [await voice.synthesize(phrase) for phrase in FILLERS]

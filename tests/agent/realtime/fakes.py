@@ -8,7 +8,6 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -113,7 +112,7 @@ class FakeHouse:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[House]:
         brains = Brains(self.engine, Script(self.engine.tokenizer, FAMILY), self.loop, 100_000)
-        async with Synthesizer(Path("none"), VoiceOptions(), lambda *_: self.voice) as synthesizer:
+        async with Synthesizer(lambda: self.voice, VoiceOptions()) as synthesizer:
             holds = [await synthesizer.synthesize(phrase) for phrase in FILLERS]
             self.voice.said.clear()
             yield House(
