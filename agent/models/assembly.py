@@ -22,12 +22,13 @@ from audio.hearing.vad import VoiceActivity
 from audio.speaking.synthesizer import Synthesizer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from agent.config.settings import Settings
     from agent.models.registry import Files
     from audio.hearing.transcriber import Judge, Recogniser
+    from audio.messages import Words
     from audio.speaking.synthesizer import Voice
     from reasoning.engine.contract import Engine
     from reasoning.engine.torch_engine import TorchEngine
@@ -76,9 +77,18 @@ def load_speech(files: Files, settings: Settings) -> Speech:
 
 @asynccontextmanager
 async def open_speech(
-    files: Files, settings: Settings, engine: Engine | None = None, loaded: Speech | None = None
+    files: Files,
+    settings: Settings,
+    engine: Engine | None = None,
+    loaded: Speech | None = None,
+    *,
+    own: Callable[[Words, float], bool] = lambda *_: False,
 ) -> AsyncIterator[tuple[Ears, Synthesizer]]:
-    """Load ears and voice, and free them at the end; `engine` leaves the processor to the ears when they need it."""
+    """Load ears and voice, and free them at the end.
+
+    engine: leaves the processor to the ears when they need it.
+    own: tells whether words are the agent's own, come back as an echo, at that second of the input clock.
+    """
     phrases = StopPhrases(settings.turns.stop_phrases)
 
     def recogniser() -> Recogniser:
@@ -91,8 +101,17 @@ async def open_speech(
         return load_voice(files.voice, settings) if loaded is None else loaded.voice
 
     transcriber = Transcriber(recogniser, judge)
-    ears = Ears(VoiceActivity(settings.ears), transcriber, settings.ears, command=phrases.command)
-    if engine is not None:
-        ears.stops.give_way = engine.give_way
+    ears = Ears(
+        VoiceActivity(settings.ears),
+        transcriber,
+        settings.ears,
+        command=phrases.command,
+        own=own,
+        give_way=_stay if engine is None else engine.give_way,
+    )
     async with ears, Synthesizer(voice, settings.voice) as synthesizer:
         yield ears, synthesizer
+
+
+def _stay(_: float) -> None:
+    """There is no engine to give way."""
