@@ -29,7 +29,7 @@ from audio import messages as heard
 from audio.clock import FRAME, RATE, Sound
 from audio.hearing.agreement import Word
 from audio.hearing.ears import Ears
-from audio.hearing.transcriber import Transcriber
+from audio.hearing.transcriber import Judge, Recogniser, Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import Hypothesis
 from audio.options import EarsOptions, VoiceOptions
@@ -157,10 +157,12 @@ async def world(
     listens_for_stops: bool = False,
     turns: TurnOptions | None = None,
     on_turn: Callable[[heard.Words], str | None] | None = None,
+    decoder: Recogniser | None = None,
+    judge: Judge | None = None,
 ) -> AsyncIterator[World]:
     one = World(model or Model(), options or LoopOptions())
     ears_options = EarsOptions(partial_every_ms=100)
-    transcriber = Transcriber(LevelDecoder)
+    transcriber = Transcriber(lambda: decoder or LevelDecoder(), lambda: judge)
     stop_phrases = StopPhrases((turns or TurnOptions()).stop_phrases)
     ears = Ears(VoiceActivity(ears_options, by_level), transcriber, ears_options, stop_phrases.command)
     voice = Synthesizer(lambda: one.voice, VoiceOptions())
