@@ -12,7 +12,6 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -90,6 +89,18 @@ class ServedWorld(World):
         await self.settle()
 
 
+class WatchedAdapter(RealtimeAdapter):
+    """An adapter whose timeline is kept."""
+
+    def __init__(self, world: World, models: ServerModels, protocol: Protocol, sent: list[object]) -> None:
+        self._world = world
+        super().__init__(models, protocol, sent.append, lambda: world.now)
+
+    def _emit(self, event: timeline.Event) -> None:
+        self._world.emit(event)
+        super()._emit(event)
+
+
 @asynccontextmanager
 async def served(turns: TurnOptions, *, judged: bool = False) -> AsyncIterator[ServedWorld]:
     one = ServedWorld(Model(), LoopOptions())
@@ -108,10 +119,8 @@ async def served(turns: TurnOptions, *, judged: bool = False) -> AsyncIterator[S
             lambda options: VoiceActivity(options, by_level),
         )
         protocol = Protocol(model="m", voice="v", new_id=lambda kind: f"{kind}_{next(numbers)}")
-        sent: list[Any] = []
-        one.adapter = adapter = RealtimeAdapter(models, protocol, sent.append, lambda: one.now)
+        one.adapter = adapter = WatchedAdapter(one, models, protocol, [])
         one.driver, one.synthesizer = adapter._driver, voice
-        one.driver._emit = one.emit
         ready = asyncio.Event()
         running = asyncio.create_task(adapter.run(ready))
         await ready.wait()
