@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from reasoning.engine.contract import ChoiceScores, Sampling, Token
 from reasoning.errors import BadTool, EngineFailed
+from reasoning.vllm.blocks import ServedBlock, ServerLimits, flat, lengths
 from reasoning.vllm.live import Board, LiveViews, ViewLost
-from reasoning.vllm.plan import ServedBlock, ServerLimits, Writing, flat, lengths
+from reasoning.vllm.plan import Writing
 from reasoning.vllm.replicas import Home
 from reasoning.vllm.scoring import ChoiceScoring
 

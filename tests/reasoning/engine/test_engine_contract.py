@@ -23,8 +23,8 @@ from reasoning.engine.torch_engine import TorchEngine
 from reasoning.errors import BadTool, BlockBusy, ContextFull, EngineFailed
 from reasoning.formats.gguf import open_gguf
 from reasoning.options import VllmOptions
+from reasoning.vllm.blocks import ServerLimits
 from reasoning.vllm.engine import VllmEngine
-from reasoning.vllm.plan import ServerLimits
 from reasoning.vllm.servers import Servers
 from tests.reasoning.reference import Reference, ReferenceBlock
 from tests.reasoning.tiny_models import LLAMA, write_tiny

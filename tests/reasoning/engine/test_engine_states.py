@@ -17,8 +17,8 @@ from reasoning.engine.torch_engine import TorchEngine, TorchSession
 from reasoning.errors import BlockBusy
 from reasoning.formats.gguf import GgufFile, open_gguf
 from reasoning.options import VllmOptions
+from reasoning.vllm.blocks import ServerLimits
 from reasoning.vllm.engine import VllmEngine, VllmSession
-from reasoning.vllm.plan import ServerLimits
 from reasoning.vllm.servers import Servers
 from tests.reasoning.engine.test_torch_engine import WatchedDecoder, replay, settle
 from tests.reasoning.tiny_models import LLAMA, write_tiny

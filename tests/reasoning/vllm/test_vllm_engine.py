@@ -22,8 +22,8 @@ from reasoning.formats.gguf import GgufFile, open_gguf
 from reasoning.options import VllmOptions
 from reasoning.prompting.tokenizer import Tokenizer
 from reasoning.tools.grammar import Grammars
+from reasoning.vllm.blocks import ServerLimits
 from reasoning.vllm.engine import VllmEngine
-from reasoning.vllm.plan import ServerLimits
 from reasoning.vllm.servers import Servers
 from tests.agent.command_line import write_babbler
 from tests.reasoning.engine.test_engine_contract import ids_of, read
