@@ -34,9 +34,6 @@ class Writing:
     ) -> None:
         """Take the block; `BlockBusy` and `ContextFull` where it cannot be had."""
         limits.check_writable(view)
-        if rules.repetition_penalty != 1.0:
-            # A server's penalty looks back over the whole prompt, ours over a window of the block.
-            raise ValueError("this engine has no repetition_penalty: leave it at 1")
         self.view, self._rules, self._limits, self._matcher = tuple(view), rules, limits, matcher
         self._block = view[-1]
         self._block.writer = self
@@ -126,8 +123,6 @@ class Writing:
 
     def _refusal(self, matcher: Matcher, token: int) -> frozenset[int] | None:
         """Give what the grammar allows in place of this token; None where it allows it."""
-        if not matcher.active:
-            return None
         allowed = matcher.restrict(torch.zeros(self._limits.vocabulary)).isfinite()
         if token < len(allowed) and allowed[token]:
             return None
