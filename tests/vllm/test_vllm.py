@@ -150,7 +150,7 @@ def either_server(request: pytest.FixtureRequest) -> VllmServer:
         LoopOptions(mode="think-first"),
         LoopOptions(mode="no-think"),
         # What is said on the way depends on how far the thoughts are, which is a matter of time.
-        LoopOptions(mode="async", step_after_s=1000, direct_replies=False),
+        LoopOptions(mode="async", direct_replies=False),
     ],
     ids=lambda options: options.mode,
 )
