@@ -246,7 +246,7 @@ class _ServedStream:
         self.ask_anew()
 
     async def aclose(self) -> None:
-        """Do so, and wait until the connection is closed."""
+        """End the stream, and wait until its connection is closed."""
         self.end()
         await _end(self._ending)
 
