@@ -387,7 +387,7 @@ async def test_an_answer_that_is_taken_back_costs_the_next_one_nothing(mode: Mod
             assert done.steps <= one.engine.steps - begun
 
 
-async def test_calls_of_the_event_loop_follow_what_happens_not_how_often_it_is_told() -> None:
+async def test_the_reply_is_woken_when_room_opens_not_each_time_it_is_told_what_plays() -> None:
     async with rig(Model(step=lambda _: END)) as one:
         wakes = list[float]()
         changed = one.loop._changed
