@@ -5,7 +5,7 @@
 enum {
     PANEL = 72,            /* rows of activations that stay in the second-level cache together */
     FEW_ROWS = 12,         /* up to so many, an item is several blocks: its weights cost more than its sums */
-    ITEM_BYTES = 40 << 10, /* weights that a thread takes at a time */
+    ITEM_BYTES = 64 << 10, /* weights that a thread takes at a time */
 };
 
 size_t block_bytes(int format, int columns) {

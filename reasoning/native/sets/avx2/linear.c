@@ -106,6 +106,12 @@ typedef struct {
 #define ADD_FOURS(sum, weights, x) _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(weights, x), ones))
 #endif
 
+/* Compilers would rather add a group's products at its end, and put them all into memory until then. */
+INLINE __m256i in_place(__m256i sum) {
+    __asm__("" : "+x"(sum));
+    return sum;
+}
+
 /* Pairs whose sums 16 bits hold. */
 INLINE int pairs_of(int format) { return format == K6 ? 1 : format == K5 || format == SIGNED5 ? 2 : 4; }
 
@@ -139,10 +145,11 @@ INLINE void multiply_group(int format, int rows, Place at, const Group *x, size_
                     to[r][h] = ADD_FOURS(ADD_FOURS(to[r][h], v[h][0], a), v[h][1], b);
                     continue;
                 }
-                __m256i sum = _mm256_add_epi16(_mm256_maddubs_epi16(v[h][0], a), _mm256_maddubs_epi16(v[h][1], b));
-                narrow[r][h] = i % pairs_of(format) ? _mm256_add_epi16(narrow[r][h], sum) : sum;
+                __m256i sum = _mm256_maddubs_epi16(v[h][0], a);
+                if (i % pairs_of(format)) sum = in_place(_mm256_add_epi16(narrow[r][h], sum));
+                narrow[r][h] = in_place(_mm256_add_epi16(sum, _mm256_maddubs_epi16(v[h][1], b)));
                 if ((i + 1) % pairs_of(format) == 0)
-                    to[r][h] = _mm256_add_epi32(to[r][h], _mm256_madd_epi16(narrow[r][h], ones));
+                    to[r][h] = in_place(_mm256_add_epi32(to[r][h], _mm256_madd_epi16(narrow[r][h], ones)));
             }
         }
     }
