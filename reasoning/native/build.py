@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
@@ -119,7 +120,8 @@ def _checksum(path: Path) -> str:
 
 def _digest(parts: Sequence[str], sources: Sequence[Path], include: Path | None) -> str:
     digest = hashlib.sha256("\0".join(parts).encode())
-    headers = {file for folder in {include, *(source.parent for source in sources)} if folder for file in folder.glob("*.h")}
+    folders = {include, *(source.parent for source in sources)}
+    headers = {file for folder in folders if folder is not None for file in folder.glob("*.h")}
     for file in sorted({*sources, *headers}):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:32]
@@ -132,14 +134,24 @@ def _version(compiler: str) -> str:
 
 def _output(command: Sequence[str], seconds: float) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, errors="replace")  # noqa: S603
-    except subprocess.TimeoutExpired as error:
-        raise NativeUnavailable(f"{command[0]} took more than {seconds:.0f} s") from error
+        process = subprocess.Popen(  # noqa: S603
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
+        )
     except OSError as error:
         raise NativeUnavailable(f"{command[0]} did not run: {error}") from error
-    said = " ".join(done.stderr.split())[:300]
-    if done.returncode < 0:
-        raise NativeUnavailable(f"{command[0]} crashed: {said or f'signal {-done.returncode}'}")
-    if done.returncode:
-        raise CannotCompile(f"{command[0]} failed: {said or f'exit code {done.returncode}'}")
-    return done.stdout
+    try:
+        told, said = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        raise NativeUnavailable(f"{command[0]} took more than {seconds:.0f} s") from error
+    finally:
+        if process.returncode is None:
+            # The compiler's own processes, too: they hold the pipes.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    said = " ".join(said.split())[:300]
+    if process.returncode < 0:
+        raise NativeUnavailable(f"{command[0]} crashed: {said or f'signal {-process.returncode}'}")
+    if process.returncode:
+        raise CannotCompile(f"{command[0]} failed: {said or f'exit code {process.returncode}'}")
+    return told

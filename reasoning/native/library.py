@@ -17,8 +17,8 @@ import platformdirs
 
 from reasoning.errors import NativeUnavailable
 from reasoning.native.build import CannotCompile, compiled
-from reasoning.native.instruction_sets import InstructionSet, Use, candidates, possible
-from reasoning.native.selftest import check
+from reasoning.native.instruction_sets import InstructionSet, Name, Use, candidates, possible
+from reasoning.native.selftest import WrongProducts, check
 
 __all__ = ["Library", "Survey", "Use", "library_of", "load", "processor", "survey"]
 
@@ -29,7 +29,7 @@ _logger: Final = logging.getLogger(__name__)
 class Library:
     """The compiled kernels, and a pool of threads for each number of threads that was asked for."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: Name) -> None:
         self.name: Final = name
         """Of the instruction set."""
         self.functions: Final = _declared(_opened(path))
@@ -51,9 +51,9 @@ class Library:
 class Survey:
     """What kernels there are for this machine."""
 
-    used: str | None
+    used: Name | None
     """Name of the set that `auto` gives; None where the engine runs on torch alone."""
-    possible: tuple[str, ...]
+    possible: tuple[Name, ...]
     """What the processor can run, the best first."""
     wrong: str
     """Why there are none."""
@@ -111,11 +111,7 @@ def _first_sound(use: Use) -> Library:
     for one in candidates(use, processor()):
         try:
             return library_of(one)
-        except CannotCompile as error:
-            refused.append(f"{one.name}: {error}")
-        except NativeUnavailable as error:
-            if "wrong" not in str(error):
-                raise
+        except (CannotCompile, WrongProducts) as error:
             refused.append(f"{one.name}: {error}")
     raise NativeUnavailable("; ".join(refused))
 
