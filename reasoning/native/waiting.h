@@ -7,13 +7,11 @@
 #include <stdint.h>
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 enum { SPIN_TICKS = 120000 /* about 50 µs of time stamp counter: longer than the gap between two phases */ };
 
-static inline uint64_t ticks(void) { return __rdtsc(); }
+static inline uint64_t ticks(void) { return __builtin_ia32_rdtsc(); }
 
-static inline void pause_briefly(void) { _mm_pause(); }
+static inline void pause_briefly(void) { __builtin_ia32_pause(); }
 #else
 #include <time.h>
 

@@ -88,8 +88,13 @@ INLINE void scales_of(int format, Place at, __m512 *scale, __m512 *other) {
 /* Adds 16 rows x 4 columns of weights times four activations. Written out because compilers load the activations
  * into a register first: the front end is the bottleneck, and the load comes free inside the instruction. */
 INLINE __m512i four_columns(__m512i sum, __m512i weights, const int8_t *q) {
+#ifdef __AVX512VNNI__
     __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(weights), "m"(*(const int32_t *)(const void *)q));
     return sum;
+#else
+    /* Emulated, in a test. */
+    return _mm512_dpbusd_epi32(sum, weights, _mm512_set1_epi32(*(const int32_t *)(const void *)q));
+#endif
 }
 
 INLINE __m512 one_group(int format, const __m512i v[8], __m512 scale, __m512 other, const Group *x, __m512 sum) {
