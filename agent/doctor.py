@@ -1,7 +1,7 @@
 """Looks at the machine and says what would keep `descant talk` from working, and how to mend it.
 
-Looks only: nothing is fetched or changed, but for the engine's kernels, which are compiled as at any first start. A robot is looked at where the settings name one. It does not know how its
-findings are shown.
+Looks only: nothing is fetched or changed, but for the engine's kernels, which are compiled as at any first start. A
+robot is looked at where the settings name one. It does not know how its findings are shown.
 """
 
 from __future__ import annotations
