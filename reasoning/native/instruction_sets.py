@@ -47,7 +47,8 @@ SETS: Final = (
     ),
     InstructionSet("avx-vnni", "avx2", frozenset({"avx2", "fma", "f16c", "avx_vnni"}), (*_AVX2, "-mavxvnni")),
     InstructionSet("avx2", "avx2", frozenset({"avx2", "fma", "f16c"}), _AVX2),
-    InstructionSet("neon", "neon", frozenset({"asimddp"}), ("-march=armv8.2-a+dotprod",)),
+    # The vectors of plain C are those of NEON; its dot products are not used by name.
+    InstructionSet("neon", "generic", frozenset({"asimddp"}), ("-march=armv8.2-a+dotprod",)),
     InstructionSet("generic", "generic", frozenset()),
 )
 """The best first."""
