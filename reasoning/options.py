@@ -22,7 +22,7 @@ class EngineOptions:
     """Rows of waiting text in a step that a stream waits for; keeps such a step under 1.5 ordinary ones."""
     context: int = 8192
     """Tokens that one view may hold; each costs 28 kB with the default model."""
-    native: Literal["auto", "off", "require"] = "auto"
+    native: Literal["auto", "off", "require", "generic", "avx2", "avx-vnni", "avx512-vnni", "neon"] = "auto"
     """Compile kernels for this processor at first start: when a compiler is there, never, or fail without one."""
 
 
