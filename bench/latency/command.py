@@ -149,6 +149,7 @@ def summarise(exchanges: Sequence[SpokenExchange]) -> dict[str, Any]:
         "agent_spoke_s": sum(exchange.spoken_s for exchange in exchanges),
         "underruns": sum(exchange.underruns for exchange in exchanges),
         "word_error_rate": sum(exchange.word_errors for exchange in exchanges) / words if words else None,
+        "event_loop_held_s": max((e.held_s for e in exchanges if e.held_s is not None), default=None),
         "memory_mb": {"first": memory[0], "last": memory[-1], "most": max(memory)} if memory else None,
     }
 
@@ -191,6 +192,8 @@ def _show(console: Console, results: Mapping[str, Any], speed: float | None) -> 
     rate = "-" if errors is None else f"{100 * errors:.1f} %"
     factor = "-" if speed is None else f"{speed:.2f}"
     console.print(f"word error rate {rate}, real-time factor of a final decode {factor}", highlight=False)
+    if results["event_loop_held_s"] is not None:
+        console.print(f"longest hold of the event loop {1000 * results['event_loop_held_s']:.0f} ms", highlight=False)
     if memory:
         console.print(f"memory {memory['first']:.0f} MB at first, {memory['last']:.0f} MB at last", highlight=False)
 

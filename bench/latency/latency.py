@@ -60,6 +60,7 @@ _MISSED_S: Final = 4.0
 """Seconds after the last word in which the turn must end."""
 _AUDIBLE: Final = 0.003
 """Level of a sample that is heard: -50 dB."""
+_LOOK_S: Final = 0.005
 _SILENT_S: Final = 0.35
 """Silence this long is no pause between two clauses."""
 
@@ -106,6 +107,8 @@ class SpokenExchange:
     word_errors: int = 0
     memory_mb: float | None = None
     """Resident, after the exchange."""
+    held_s: float | None = None
+    """The longest time that something held the event loop, which feeds the loudspeaker, and that the system did."""
 
 
 @dataclass(slots=True)
@@ -148,12 +151,15 @@ class LatencyStage:
             talk = LiveTalk(self._settings, watch, controls, voice=voice)
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(talk.run(card, ears, synthesizer, self._engine, self._script))
+                holding = group.create_task(longest_hold(running))
                 asked = await self._user(dialogue, room, watch, talk)
                 # Before the end of the exchange cuts the reply: that is no interruption.
                 self.entries = list(watch.entries)
                 controls.ended.set()
                 await running
-        return measure(dialogue, room, self.entries, asked, underruns=card.counters.underruns)
+        found = measure(dialogue, room, self.entries, asked, underruns=card.counters.underruns)
+        found.held_s = holding.result()
+        return found
 
     async def _user(
         self, dialogue: SpokenDialogue, room: Room, watch: _Watch, talk: LiveTalk
@@ -175,6 +181,16 @@ class LatencyStage:
                     if dialogue.heard_out:
                         await _until(lambda: len(watch.of(timeline.TurnEnded)) > 1 and _over(room, watch))
         return asked, over
+
+
+async def longest_hold(during: asyncio.Future[None]) -> float:
+    """Give the longest time, in s, by which the event loop was late for a timer while something ran."""
+    loop, most = asyncio.get_running_loop(), 0.0
+    while not during.done():
+        due = loop.time() + _LOOK_S
+        await asyncio.sleep(_LOOK_S)
+        most = max(most, loop.time() - due)
+    return most
 
 
 async def _until(done: Callable[[], bool]) -> None:
