@@ -159,12 +159,13 @@ async def world(
     on_turn: Callable[[heard.Words], str | None] | None = None,
     decoder: Recogniser | None = None,
     judge: Judge | None = None,
+    kind: type[Ears] = Ears,
 ) -> AsyncIterator[World]:
     one = World(model or Model(), options or LoopOptions())
     ears_options = EarsOptions(partial_every_ms=100)
     transcriber = Transcriber(lambda: decoder or LevelDecoder(), lambda: judge)
     stop_phrases = StopPhrases((turns or TurnOptions()).stop_phrases)
-    ears = Ears(VoiceActivity(ears_options, by_level), transcriber, ears_options, stop_phrases.command)
+    ears = kind(VoiceActivity(ears_options, by_level), transcriber, ears_options, stop_phrases.command)
     voice = Synthesizer(lambda: one.voice, VoiceOptions())
     async with one.engine.session() as blocks, ears, voice:
         one.blocks, one.ears, one.synthesizer = blocks, ears, voice
