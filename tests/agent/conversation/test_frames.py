@@ -9,9 +9,10 @@ import numpy as np
 from agent.conversation import frames
 from agent.conversation.frames import FrameQueue
 from agent.conversation.timeline import TurnEnded
-from audio.clock import FRAME, Sound
+from audio.clock import FRAME, Pcm, Sound
 from audio.hearing.ears import Ears
-from tests.agent.conversation.test_driver import ALSO, ASK, SAID, TICK_S, VOICE_RATE, WORD_S, World, world
+from tests.agent.conversation.test_driver import ALSO, ASK, SAID, TICK_S, WORD_S, World, world
+from tests.audio.speaking.test_synthesizer import RATE as VOICE_RATE
 
 STUCK_S = 2.0
 
@@ -35,7 +36,7 @@ async def tick(one: World, queue: FrameQueue, level: float = 0.0) -> None:
     await one.settle()
 
 
-async def answered(*, stuck: bool) -> tuple[Sound, int, int]:
+async def answered(*, stuck: bool) -> tuple[Pcm, int, int]:
     """Ask, and keep the ears from hearing for two seconds of the reply; give the sound, and frames taken and given."""
     GatedEars.gate = asyncio.Event()
     GatedEars.gate.set()

@@ -38,7 +38,7 @@ from tests.agent.conversation.test_driver import TICK_S, WORD_S, World
 from tests.audio.hearing.test_vad import by_level
 from tests.reasoning.loop.test_loop import FAMILY, QUESTION, Model
 
-OWN = TurnOptions(hush=False, stop_phrases=("enough",), backchannels=("righto",), grace_ms=2000)
+OWN = TurnOptions(pause_on_voice=False, stop_phrases=("enough",), backchannels=("righto",), grace_ms=2000)
 SAID = {
     0.9: QUESTION,
     0.8: "And in 2 boxes?",
@@ -264,7 +264,7 @@ async def test_settings_of_turns_hold_on_both_sides(side: Side, name: str, told:
 
 
 async def test_a_pause_of_the_reply_is_what_only_the_desk_has() -> None:
-    pausing = replace(OWN, hush=True)
+    pausing = replace(OWN, pause_on_voice=True)
     for name in ("a cough", "a sign of listening of the user's own"):
         here, there = await lived(at_desk, USERS[name], pausing), await lived(served, USERS[name], pausing)
         assert (here.pauses, there.pauses) == (1, 0)
