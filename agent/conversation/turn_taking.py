@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from agent.conversation.options import TurnOptions
-from agent.conversation.stop_phrases import StopPhrases
+from agent.language.stop_phrases import StopPhrases
 from audio.clock import samples_of
 from audio.hearing.agreement import key
 from audio.hearing.doubt import marked

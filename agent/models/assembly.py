@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from agent.conversation.stop_phrases import StopPhrases
+from agent.language.stop_phrases import StopPhrases
 from agent.models.registry import load_engine, load_recogniser, load_turn_judge, load_voice
 from agent.models.served import open_served
 from audio.hearing.ears import Ears

@@ -21,7 +21,7 @@ from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.conversation.assembly import open_loop
 from agent.conversation.options import TurnOptions
-from agent.conversation.stop_phrases import StopPhrases
+from agent.language.stop_phrases import StopPhrases
 from agent.models.assembly import open_engine
 from agent.models.registry import find
 from agent.robot.access import commanded, until_ready

@@ -13,7 +13,6 @@ from agent.conversation.driver import ConversationDriver
 from agent.conversation.options import TurnOptions
 from agent.conversation.reasoner import LoopReasoner
 from agent.conversation.sinks import PlayoutSink
-from agent.conversation.stop_phrases import StopPhrases
 from agent.conversation.timeline import (
     AudioCut,
     AudioOut,
@@ -25,6 +24,7 @@ from agent.conversation.timeline import (
     TurnEnded,
     turn_latencies,
 )
+from agent.language.stop_phrases import StopPhrases
 from audio import messages as heard
 from audio.clock import FRAME, RATE, Sound
 from audio.hearing.agreement import Word
