@@ -25,15 +25,6 @@ class Thought:
 
 
 @dataclass(frozen=True, slots=True)
-class ThoughtDropped:
-    """The newest line of the thoughts was cropped; it goes back to the last line that ended."""
-
-    EVENT: ClassVar[str] = "thought_dropped"
-    reason: str
-    """Why, in a few words."""
-
-
-@dataclass(frozen=True, slots=True)
 class Probe:
     """A question that the loop asked the model about itself."""
 
@@ -80,6 +71,21 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolResult:
+    """A call has come to its end; the model is told."""
+
+    EVENT: ClassVar[str] = "call_result"
+    id: str
+    """That of the call."""
+    name: str
+    """The tool."""
+    text: str
+    """What the tool gave, or why it failed."""
+    failed: bool
+    """Whether it raised an error, took too long, or was not run."""
+
+
+@dataclass(frozen=True, slots=True)
 class Retracted:
     """A sentence was taken back before it was spoken."""
 
@@ -123,15 +129,4 @@ class TurnDone:
     """What ended the turn: `complete`; what ran out: `budget`, `time`, `context`; or `circling` thoughts."""
 
 
-LoopEvent = (
-    Thought
-    | ThoughtDropped
-    | Probe
-    | StateChanged
-    | ReplyText
-    | ToolCall
-    | Retracted
-    | Unsaid
-    | HistoryDropped
-    | TurnDone
-)
+LoopEvent = Thought | Probe | StateChanged | ReplyText | ToolCall | Retracted | Unsaid | HistoryDropped | TurnDone

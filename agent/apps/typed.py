@@ -12,9 +12,10 @@ from agent.apps.display import Printed
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.conversation import timeline
+from agent.conversation.assembly import open_loop
 from agent.errors import BadQuestion
-from agent.models.assembly import find, open_engine
-from reasoning.loop.loop import Loop
+from agent.models.assembly import open_engine
+from agent.models.registry import find
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,10 +30,10 @@ async def run(settings: Settings, text: str, timeline_file: Path | None, seed: i
         raise BadQuestion('the question is empty; ask something, as in: descant ask "what is 12 times 7?"')
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=False)
-    async with open_engine(files.llm, settings) as (engine, script), AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
+        engine, script = await stack.enter_async_context(open_engine(files.llm, settings))
         # Only now, so that nothing is overwritten by a question that cannot be asked.
         file = stack.enter_context(timeline.Timeline(timeline_file)) if timeline_file else None
-        session = await stack.enter_async_context(engine.session())
         printed = Printed(Console(highlight=False, markup=False), thoughts=thoughts)
         start = time.monotonic()
 
@@ -44,8 +45,9 @@ async def run(settings: Settings, text: str, timeline_file: Path | None, seed: i
             report(event)
             printed.show(event)
 
-        loop = Loop(session, script, settings.loop, told, time.monotonic, context=settings.engine.context, seed=seed)
-        await loop.open()
+        loop = await stack.enter_async_context(
+            open_loop(engine=engine, script=script, settings=settings, emit=told, clock=time.monotonic, seed=seed)
+        )
         start = time.monotonic()
         report(timeline.TurnEnded(text))
         await loop.answer(text)

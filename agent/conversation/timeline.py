@@ -21,8 +21,8 @@ from reasoning.events import (
     Retracted,
     StateChanged,
     Thought,
-    ThoughtDropped,
     ToolCall,
+    ToolResult,
     TurnDone,
     Unsaid,
 )
@@ -50,10 +50,10 @@ __all__ = (
     "SpeechStopped",
     "StateChanged",
     "Thought",
-    "ThoughtDropped",
     "Timeline",
     "TimelineEntry",
     "ToolCall",
+    "ToolResult",
     "TurnDone",
     "TurnEnded",
     "TurnLatency",
@@ -201,6 +201,7 @@ Event = (
     | WentOn
     | HardStopped
     | RobotNews
+    | ToolResult
     | Prompted
     | Interrupted
     | Failed

@@ -1,7 +1,7 @@
 """Opens the models that the settings name: engine, ears and voice, each ready for use.
 
-Loading takes place in threads, so that the three load side by side. Knows which model plays which part; does not know
-what is said with them.
+Loading takes place in threads, so that the three load side by side. What loads which model is the registry's; what is
+said with them is not known here.
 """
 
 from __future__ import annotations
@@ -9,78 +9,31 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-import platformdirs
-import torch
 from rich.console import Console
 
-from agent.conversation.stop_phrases import StopPhrases
+from agent.language.stop_phrases import StopPhrases
+from agent.models.registry import load_engine, load_recogniser, load_turn_judge, load_voice
 from agent.models.served import open_served
 from audio.hearing.ears import Ears
-from audio.hearing.end_of_turn import EndOfTurn
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
-from audio.hearing.whisper import WhisperDecoder
-from audio.speaking.piper import PiperVoice
 from audio.speaking.synthesizer import Synthesizer
-from reasoning.engine.decoder import Decoder
-from reasoning.engine.torch_engine import TorchEngine
-from reasoning.errors import ModelUnavailable
-from reasoning.formats.gguf import open_gguf
-from reasoning.formats.safetensors_folder import open_safetensors
-from reasoning.prompting.script import Script, family_of
-from reasoning.prompting.tokenizer import Tokenizer
-from reasoning.store.store import Progress
-from reasoning.tools.grammar import Grammars
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from agent.config.settings import ModelOptions, Settings
+    from agent.config.settings import Settings
+    from agent.models.registry import Files
+    from audio.hearing.transcriber import Judge, Recogniser
+    from audio.messages import Words
+    from audio.speaking.synthesizer import Voice
     from reasoning.engine.contract import Engine
-    from reasoning.formats.model_file import ModelFile
+    from reasoning.engine.torch_engine import TorchEngine
     from reasoning.options import EngineOptions
-    from reasoning.store.store import Store
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Where the models lie."""
-
-    llm: Path
-    """A .gguf file, or a folder of safetensors."""
-    asr: Path
-    """A folder."""
-    voice: Path
-    """A folder."""
-    turn: Path | None = None
-    """The .onnx file of the judge of turns, if there is one."""
-
-
-def find(settings: Settings, store: Store, progress: Callable[[Progress], None], *, speech: bool) -> Files:
-    """Fetch what is missing; `speech` says whether ears and voice are needed, too."""
-    options = settings.models
-    llm = store.language_model(options.llm, progress)
-    if not speech:
-        return Files(llm, llm.parent, llm.parent)
-    return Files(
-        llm, store.ensure(options.asr, progress), store.ensure(options.voice, progress), _turn(options, store, progress)
-    )
-
-
-def _turn(options: ModelOptions, store: Store, progress: Callable[[Progress], None]) -> Path | None:
-    """Find the judge of turns. It is a small thing that conversations go on without."""
-    if not options.turn:
-        return None
-    try:
-        return next(store.ensure(options.turn, progress).glob("*.onnx"))
-    except ModelUnavailable as error:
-        progress(Progress(options.turn, "", "failed", 0, 0, f"{error}; words and silence end a turn meanwhile"))
-        return None
+    from reasoning.prompting.script import Script
 
 
 @asynccontextmanager
@@ -105,77 +58,60 @@ async def open_embedded(file: Path, options: EngineOptions) -> AsyncIterator[tup
         await asyncio.to_thread(engine.close)
 
 
-def load_engine(file: Path, options: EngineOptions) -> tuple[TorchEngine, Script]:
-    """Load the language model, and what to say to it."""
-    decoder, script = load_decoder(file, options)
-    grammars = Grammars(script.tokenizer)
-    engine = TorchEngine(decoder, prefill_rows=options.prefill_rows, threads=options.threads, grammars=grammars)
-    return engine, script
-
-
-def load_decoder(file: Path, options: EngineOptions, packed: Path | None = None) -> tuple[Decoder, Script]:
-    """Load the language model without a thread of its own; `packed` is the folder of its repacked weights."""
-    model, tokenizer = _opened(file)
-    script = Script(tokenizer, family_of(model.value("general.name", str, file.stem)))
-    decoder = Decoder(
-        model,
-        torch.bfloat16,
-        cache_dir=packed or platformdirs.user_cache_path("descant") / "packed",
-        max_context=options.context,
-        native=options.native,
-    )
-    return decoder, script
-
-
-def _opened(path: Path) -> tuple[ModelFile, Tokenizer]:
-    """Open a model file, or a folder of safetensors, and its vocabulary."""
-    if path.is_dir():
-        return open_safetensors(path), Tokenizer.from_json(path)
-    gguf = open_gguf(path)
-    return gguf, Tokenizer.from_gguf(gguf)
-
-
 @dataclass(frozen=True, slots=True)
 class Speech:
     """Models of ears and voice that several conversations take in turn."""
 
-    decoder: WhisperDecoder
-    voice: PiperVoice
-    judge: EndOfTurn | None
+    recogniser: Recogniser
+    voice: Voice
+    judge: Judge | None
     """The judge of turns, if there is one."""
 
 
 def load_speech(files: Files, settings: Settings) -> Speech:
     """Load them, in the calling thread."""
     return Speech(
-        WhisperDecoder(files.asr, settings.ears),
-        PiperVoice(next(files.voice.glob("*.onnx")), settings.voice),
-        _judge(files),
+        load_recogniser(files.asr, settings), load_voice(files.voice, settings), load_turn_judge(files.turn, settings)
     )
 
 
 @asynccontextmanager
 async def open_speech(
-    files: Files, settings: Settings, engine: Engine | None = None, loaded: Speech | None = None
+    files: Files,
+    settings: Settings,
+    engine: Engine | None = None,
+    loaded: Speech | None = None,
+    *,
+    own: Callable[[Words, float], bool] = lambda *_: False,
 ) -> AsyncIterator[tuple[Ears, Synthesizer]]:
-    """Load ears and voice, and free them at the end; `engine` leaves the processor to the ears when they need it."""
+    """Load ears and voice, and free them at the end.
+
+    engine: leaves the processor to the ears when they need it.
+    own: tells whether words are the agent's own, come back as an echo, at that second of the input clock.
+    """
     phrases = StopPhrases(settings.turns.stop_phrases)
-    decoder, voice = (WhisperDecoder, PiperVoice) if loaded is None else (_given(loaded.decoder), _given(loaded.voice))
+
+    def recogniser() -> Recogniser:
+        return load_recogniser(files.asr, settings) if loaded is None else loaded.recogniser
+
+    def judge() -> Judge | None:
+        return load_turn_judge(files.turn, settings) if loaded is None else loaded.judge
+
+    def voice() -> Voice:
+        return load_voice(files.voice, settings) if loaded is None else loaded.voice
+
+    transcriber = Transcriber(recogniser, judge)
     ears = Ears(
         VoiceActivity(settings.ears),
-        Transcriber(files.asr, settings.ears, decoder, lambda: _judge(files) if loaded is None else loaded.judge),
+        transcriber,
         settings.ears,
         command=phrases.command,
+        own=own,
+        give_way=_stay if engine is None else engine.give_way,
     )
-    if engine is not None:
-        ears.stops.give_way = engine.give_way
-    async with ears, Synthesizer(next(files.voice.glob("*.onnx")), settings.voice, voice) as synthesizer:
+    async with ears, Synthesizer(voice, settings.voice) as synthesizer:
         yield ears, synthesizer
 
 
-def _judge(files: Files) -> EndOfTurn | None:
-    return EndOfTurn(files.turn) if files.turn else None
-
-
-def _given(model: T) -> Callable[[Path, object], T]:
-    return lambda *_: model
+def _stay(_: float) -> None:
+    """There is no engine to give way."""

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
@@ -20,9 +19,8 @@ import numpy as np
 
 from audio.clock import RATE, Sound, samples_of
 from audio.hearing.agreement import Agreement, Word
-from audio.hearing.whisper import Hypothesis, WhisperDecoder
+from audio.hearing.whisper import Hypothesis
 from audio.messages import Words
-from audio.options import EarsOptions
 
 _T = TypeVar("_T")
 
@@ -42,7 +40,7 @@ _AFTER_SPEECH: Final = samples_of(150)
 """Sound kept after the last sample of speech: quiet last consonants."""
 
 
-class SpeechDecoder(Protocol):
+class Recogniser(Protocol):
     """Turns sound into words, in the calling thread."""
 
     def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:
@@ -97,14 +95,10 @@ class Transcriber:
 
     def __init__(
         self,
-        model_dir: Path,
-        options: EarsOptions,
-        load: Callable[[Path, EarsOptions], SpeechDecoder] = WhisperDecoder,
+        load: Callable[[], Recogniser],
         judge: Callable[[], Judge | None] = lambda: None,
     ) -> None:
-        """`judge` loads what tells by ear whether a turn is finished, if there is such a model."""
-        self._model_dir = model_dir
-        self._options = options
+        """`load` gives the recogniser, in the thread that hears; `judge`, there too, what tells the end of turns."""
         self._load = load
         self._load_judge = judge
         self._judge: Judge | None = None
@@ -121,7 +115,7 @@ class Transcriber:
         self._spotter = ThreadPoolExecutor(1, thread_name_prefix="ears-stop")
         self._judging = ThreadPoolExecutor(1, thread_name_prefix="ears-judge")
         try:
-            self._decoder = await self._run(lambda: self._load(self._model_dir, self._options))
+            self._decoder = await self._run(self._load)
             self._judge = await self._run(self._load_judge)
         except BaseException:
             for thread in (self._thread, self._spotter, self._judging):

@@ -91,11 +91,11 @@ class Hypothesis:
 
     words: tuple[Word, ...]
 
-    log_prob: float
-    """Mean log-probability of its tokens."""
+    log_prob: float = 0.0
+    """Mean log-probability of its tokens; 0 where that is not known."""
 
-    no_speech: float
-    """Probability (0..1) that nobody spoke."""
+    no_speech: float = 0.0
+    """Probability (0..1) that nobody spoke; 0 where that is not known."""
 
     doubtful: bool = False
     """It bears a mark of a failed decode: improbable, repetitive, looping, or cut off."""

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 import numpy as np
 
 from audio.messages import Clip
-from audio.speaking.piper import PiperVoice
 from audio.speaking.speakable import speakable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from types import TracebackType
 
     from audio.clock import Pcm
@@ -47,21 +45,16 @@ class Voice(Protocol):
 class Synthesizer:
     """`async with` loads the voice in its thread and keeps both until the end."""
 
-    def __init__(
-        self,
-        model: Path,
-        options: VoiceOptions,
-        load: Callable[[Path, VoiceOptions], Voice] = PiperVoice,
-    ) -> None:
-        self._model = model
-        self._options = options
+    def __init__(self, load: Callable[[], Voice], options: VoiceOptions) -> None:
+        """`load` gives the voice; it is called in the thread that speaks."""
         self._load = load
+        self._options = options
 
     async def __aenter__(self) -> Self:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="voice")
         loop = asyncio.get_running_loop()
         try:
-            self._voice = await loop.run_in_executor(self._thread, self._load, self._model, self._options)
+            self._voice = await loop.run_in_executor(self._thread, self._load)
         except BaseException:
             self._thread.shutdown(wait=False)
             raise

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from agent.models.assembly import load_decoder
+from agent.models.registry import load_decoder
 from bench.engine.cases import SMALLEST_CONTEXT, Case
 from bench.virtual.timed import Pace
 from reasoning.engine.contract import Sampling

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
-from agent.models.assembly import find, open_embedded
-from audio.hearing.whisper import WhisperDecoder
+from agent.models.assembly import open_embedded
+from agent.models.registry import find, load_recogniser, load_voice
 from audio.speaking.synthesizer import Synthesizer
 from bench.errors import ReportError
 from bench.latency.dialogues import dialogues
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from agent.config.invocation import Invocation
     from agent.config.settings import Settings
-    from agent.models.assembly import Files
+    from agent.models.registry import Files
     from bench.latency.dialogues import SpokenDialogue
 
 _FIGURES: Final = {
@@ -100,7 +100,7 @@ class _Run:
     async def hold(self, settings: Settings, files: Files, count: int) -> None:
         """Hold so many exchanges."""
         console = Console(stderr=True)
-        async with Synthesizer(next(files.voice.glob("*.onnx")), settings.voice) as voice:
+        async with Synthesizer(lambda: load_voice(files.voice, settings), settings.voice) as voice:
             script = await dialogues(voice, count)
         self.speed = await asyncio.to_thread(_real_time_factor, settings, files, script)
         async with open_embedded(files.llm, settings.engine) as (engine, words):
@@ -118,7 +118,7 @@ class _Run:
 
 def _real_time_factor(settings: Settings, files: Files, script: Sequence[SpokenDialogue]) -> float:
     """Give seconds of a final decode per second of speech, with nothing else running."""
-    decoder = WhisperDecoder(files.asr, settings.ears)
+    decoder = load_recogniser(files.asr, settings)
     sounds = [dialogue.sound for dialogue in script[:8]]
     decoder.decode(sounds[0], final=True)
     start = perf_counter()

@@ -17,7 +17,8 @@ from rich.table import Table
 
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
-from agent.models.assembly import find, open_embedded
+from agent.models.assembly import open_embedded
+from agent.models.registry import find
 from bench.errors import ReportError
 from bench.plots import require
 from bench.report import Report, Target
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from agent.config.invocation import Invocation
     from agent.config.settings import Settings
-    from agent.models.assembly import Files
+    from agent.models.registry import Files
     from audio.speaking.synthesizer import Synthesizer
     from bench.robot.stage import RobotStage
 

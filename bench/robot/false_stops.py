@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from agent.conversation.stop_phrases import StopPhrases
-from agent.conversation.turn_taking import Conversation, HardStop
+from agent.conversation.turn_taking import HardStop, TurnTaking
+from agent.language.stop_phrases import StopPhrases
+from agent.models.registry import load_recogniser, load_voice
 from audio.clock import FRAME, RATE
 from audio.hearing.ears import Ears
 from audio.hearing.transcriber import Transcriber
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from agent.config.settings import Settings
     from agent.conversation.options import TurnOptions
-    from agent.models.assembly import Files
+    from agent.models.registry import Files
     from audio.clock import Sound
     from audio.messages import EarsEvent
 
@@ -120,14 +121,21 @@ async def listen(files: Files, settings: Settings, minutes: float, skip: int = 0
     listened = Listened(skip)
 
     async def work(synthesizer: Synthesizer) -> None:
-        ears = Ears(VoiceActivity(options), Transcriber(files.asr, options), options, command=phrases.command)
+        ears = Ears(
+            VoiceActivity(options),
+            Transcriber(lambda: load_recogniser(files.asr, settings)),
+            options,
+            command=phrases.command,
+        )
         async with ears:
             speech = _spoken(synthesizer, texts, 60 * minutes, listened)
             await _listen(ears, settings.turns, speech, listened)
 
-    voice = next(files.voice.glob("*.onnx"))
     with stoppable(listened.end):
-        async with Synthesizer(voice, settings.voice) as synthesizer, asyncio.TaskGroup() as group:
+        async with (
+            Synthesizer(lambda: load_voice(files.voice, settings), settings.voice) as synthesizer,
+            asyncio.TaskGroup() as group,
+        ):
             for _ in range(_LISTENERS):
                 group.create_task(work(synthesizer))
     return listened
@@ -156,10 +164,10 @@ async def _listen(
 ) -> None:
     noise = np.random.default_rng(0)
     now = OrdinaryUtterance("", "")
-    conversation = Conversation(turns)
+    turn_taking = TurnTaking(turns)
 
     def hear(event: EarsEvent | StopHeard) -> None:
-        for action in conversation.receive(event, 0.0):
+        for action in turn_taking.receive(event, 0.0):
             if isinstance(action, HardStop):
                 by = "listener" if isinstance(event, StopHeard) else "transcript"
                 listened.stops.append(FalseStop(now.voice, now.text, by, action.phrase))
@@ -168,7 +176,7 @@ async def _listen(
         async for event in ears.events():
             hear(event)
 
-    ears.stops.on_stop, ears.stops.wanted = hear, True
+    ears.listen_for_stops(wanted=True, tell=hear)
     async with asyncio.TaskGroup() as group:
         group.create_task(read())
         async for said, sound in speech:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.resources import files as package_files
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from agent.conversation.misheard import Doubt
+from agent.language.misheard import Doubt
 from bench.robot.rig import rig
 from bench.robot.stage import until, with_stage
 from bench.voices import PIPER, spoken
@@ -139,11 +139,11 @@ async def _converse(stage: RobotStage, synthesizer: Synthesizer, request: str) -
     quiet = 0.0
     while quiet < _QUIET_S and time.monotonic() < ends:
         await asyncio.sleep(_LOOKS_S)
-        question = stage.body.question or stage.body.doubt
-        if question is not None and question is not answered and stage.session.idle:
+        question = stage.robot.question or stage.robot.doubt
+        if question is not None and question is not answered and stage.conversation.idle:
             answered = question
             stage.microphone.say(sounds[reply_to(question, request)])
-        quiet = quiet + _LOOKS_S if stage.session.idle and stage.body.idle else 0.0
+        quiet = quiet + _LOOKS_S if stage.conversation.idle and stage.robot.idle else 0.0
     return quiet >= _QUIET_S
 
 

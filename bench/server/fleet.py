@@ -23,7 +23,7 @@ from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.conversation import timeline
 from agent.errors import ConfigError
-from agent.models.assembly import find
+from agent.models.registry import find
 from agent.models.served import open_served
 from bench.plots import draw_fleet, require
 from bench.report import Report

@@ -19,8 +19,8 @@ from agent.apps.display import displayed
 from agent.apps.recording import RecordingOptions, converse
 from agent.conversation import timeline
 from agent.errors import NothingHeard
+from agent.models.registry import load_recogniser, load_voice
 from audio.clock import RATE, samples_of
-from audio.hearing.whisper import WhisperDecoder
 from audio.io.wav import WavWriter, read_wav
 from audio.speaking.synthesizer import Synthesizer
 from bench.latency.dialogues import spoken
@@ -31,7 +31,7 @@ from bench.virtual.simulation import Record
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent.models.assembly import Files
+    from agent.models.registry import Files
     from audio.clock import Sound
     from bench.think.tasks import TaskQuestion
     from bench.think.think import Row, ThinkStage
@@ -66,7 +66,7 @@ class SpeechStage:
 
     def __init__(self, stage: ThinkStage, engine: TorchEngine, files: Files) -> None:
         self._stage, self._engine, self._files = stage, engine, files
-        self._whisper = WhisperDecoder(files.asr, stage.settings.ears)
+        self._recogniser = load_recogniser(files.asr, stage.settings)
 
     async def ask(self, row: Row, item: TaskQuestion) -> Spoken:
         """Speak a question, and listen to the reply; for rows of the loop."""
@@ -97,8 +97,8 @@ class SpeechStage:
         return Spoken(sample, " ".join(turns), heard, right(heard, item))
 
     async def _speak(self, question: str, path: Path) -> None:
-        voice = next(self._files.voice.glob("*.onnx"))
-        async with Synthesizer(voice, self._stage.settings.voice) as synthesizer:
+        settings = self._stage.settings
+        async with Synthesizer(lambda: load_voice(self._files.voice, settings), settings.voice) as synthesizer:
             sound = await spoken(synthesizer, question)
         with WavWriter(path, RATE) as wav:
             wav.write(np.zeros(samples_of(_LEAD_MS), np.int16))
@@ -113,7 +113,7 @@ class SpeechStage:
                 windows[-1] = np.concatenate([windows[-1], padded])
             else:
                 windows.append(np.concatenate([np.zeros(_GAP, np.float32), padded[: _WINDOW - _GAP]]))
-        words = [word for window in windows for word in self._whisper.decode(window, final=True).words]
+        words = [word for window in windows for word in self._recogniser.decode(window, final=True).words]
         return " ".join(word.text for word in words)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import torch
 
-from agent.models.assembly import load_decoder
+from agent.models.registry import load_decoder
 from bench.stopping import stoppable
 from bench.think.baselines import Aloud, Published
 from bench.think.metrics import Sample, measure
@@ -23,14 +23,16 @@ from bench.virtual.simulation import converse
 from bench.virtual.stepped import Batch, Lane, VirtualLoop, run_virtual
 from reasoning.loop.loop import Loop
 from reasoning.options import Mode
+from reasoning.policies.switches import ALL_POLICIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from agent.config.settings import Settings
+    from agent.conversation.reasoner import TurnLoop
     from bench.think.scenarios import ScenarioPlan
-    from bench.virtual.simulation import MakeMind, SimulatedMind
+    from bench.virtual.simulation import MakeMind
     from bench.virtual.stepped import StepCosts
     from bench.virtual.timed import Pace
     from reasoning.engine.contract import EngineSession
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from reasoning.engine.torch_engine import TorchEngine
     from reasoning.events import LoopEvent
     from reasoning.options import EngineOptions, LoopOptions
+    from reasoning.policies.switches import PolicySwitches
     from reasoning.prompting.script import Script
 
 BenchMode = Literal["async", "think-first", "no-think", "aloud", "published"]
@@ -53,19 +56,20 @@ class Row:
     name: str
     mode: BenchMode
     options: LoopOptions
+    policies: PolicySwitches = ALL_POLICIES
 
     def mind(self, script: Script, context: int) -> MakeMind:
         """Give what makes this row's mind on an engine session."""
 
         def make(
             session: EngineSession[Any], emit: Callable[[LoopEvent], None], clock: Callable[[], float]
-        ) -> SimulatedMind:
+        ) -> TurnLoop:
             if self.mode == "aloud":
                 return Aloud(session, script, self.options, emit, clock)
             if self.mode == "published":
                 return Published(session, script, self.options, emit, clock)
             options = replace(self.options, mode=self.mode)
-            return Loop(session, script, options, emit, clock, context=context)
+            return Loop(session, script, options, emit, clock, context=context, policies=self.policies)
 
         return make
 

@@ -17,7 +17,7 @@ from reasoning.engine.torch_engine import TorchEngine
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-    from agent.models.assembly import Files
+    from agent.models.registry import Files
     from bench.think.metrics import Sample
     from bench.think.scenarios import ScenarioPlan
     from bench.think.tasks import TaskQuestion

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from agent.models.registry import load_voice
 from audio.errors import VoiceUnavailable
 from audio.speaking.speakable import speakable
 from audio.speaking.synthesizer import Synthesizer
@@ -36,7 +37,7 @@ async def measure_pace(settings: Settings, store: Store) -> Pace:
         if store.status(settings.models.voice).state is StoreState.MISSING:
             return Pace()
         folder = store.ensure(settings.models.voice, lambda _: None)
-        async with Synthesizer(next(folder.glob("*.onnx")), settings.voice) as synthesizer:
+        async with Synthesizer(lambda: load_voice(folder, settings), settings.voice) as synthesizer:
             await synthesizer.synthesize(_CLAUSES[-1])
             measured = [await _measured(synthesizer, clause) for clause in _CLAUSES]
     except (StoreError, VoiceUnavailable):

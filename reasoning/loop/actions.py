@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reasoning.loop.streams import Streams, TextPiece
     from reasoning.loop.turn import Turn
     from reasoning.tools.calls import Tool, WrittenCall
+    from reasoning.tools.guards import CallGuard
 
 _WORD: Final = re.compile(r"\w")
 _NAME: Final = re.compile(r'\{"name": "[^"]*$')
@@ -60,7 +61,7 @@ class Actions:
         if not self._context.tools:
             return False
         verdict = await self._session.score_choices(view, head, self._call_or_words)
-        turn.tokens["probe"] += len(head)
+        turn.attempt.tokens["probe"] += len(head)
         decision = verdict.log_odds > self._options.act_margin
         self._emit(Probe(ACT, verdict.log_odds, self._options.act_margin, decision))
         return decision
@@ -83,7 +84,7 @@ class Actions:
 
     def _report(self, turn: Turn, calls: Sequence[WrittenCall]) -> None:
         for call in calls:
-            turn.calls.append(call)
+            turn.attempt.calls.append(call)
             self._made += 1
             self._emit(ToolCall(f"call{self._made}", call.name, call.arguments))
 
@@ -121,7 +122,7 @@ class Actions:
             await self._session.append(view, self._script.tokenizer.encode("\n"))
         text = f"{before}\n" if before else ""
         grammar = self._script.call_grammar(tools, self._options.calls)
-        async with self._streams.run(turn, view, "writer", self._script.ends, limit, grammar=grammar) as pieces:
+        async with self._streams.run(turn.attempt, view, "writer", self._script.ends, limit, grammar=grammar) as pieces:
             async for piece in pieces:
                 # Where the first choice is not to be had, the second one is less probable, and not forced.
                 if self._forced(text, piece) and not (again and _FIRST_NAME.search(text)):
@@ -134,7 +135,7 @@ class Actions:
         if _NEGATED.search(asked):
             return set()
         called = {call.name for call in calls}
-        done = {word for tool in self._context.tools if tool.name in called for word in tool.does}
+        done = {word for tool, guard in self._guarded if tool.name in called for word in guard.does}
         missing = (self._named - _values(calls)) | (self._doable - done)
         return {word for word in missing if _names(asked, word)}
 
@@ -164,17 +165,18 @@ class Actions:
 
     def _figures(self, calls: Sequence[WrittenCall]) -> list[tuple[str, float]]:
         """Give the numbers in calls of tools whose values are not to be guessed; zero stands for none."""
-        strict = {tool.name for tool in self._context.tools if tool.named}
+        strict = {tool.name for tool, guard in self._guarded if guard.named}
         arguments = [item for call in calls if call.name in strict for item in call.arguments.items()]
         return [(name, value) for name, value in arguments if type(value) in {int, float} and value]
 
     def _astray(self, calls: Sequence[WrittenCall]) -> tuple[str, str]:
         """Give the tool that leads nowhere, and what makes no sense in the calls together; nothing where they do."""
-        called = [tool for tool in self._context.tools if any(call.name == tool.name for call in calls)]
-        alone = next((tool.name for tool in called if tool.alone), "")
+        names = {call.name for call in calls}
+        called = [(tool, guard) for tool, guard in self._guarded if tool.name in names]
+        alone = next((tool.name for tool, guard in called if guard.alone), "")
         if alone and len(calls) > 1:
             return alone, "calls what stands alone beside others"
-        return calls[0].name, next((why for tool in called if (why := tool.senseless(calls))), "")
+        return calls[0].name, next((why for _, guard in called if (why := guard.senseless(calls))), "")
 
     @property
     def _call_or_words(self) -> tuple[frozenset[int], frozenset[int]]:
@@ -185,11 +187,15 @@ class Actions:
 
     @property
     def _named(self) -> set[str]:
-        return {value for tool in self._context.tools for value in tool.named}
+        return {value for _, guard in self._guarded for value in guard.named}
 
     @property
     def _doable(self) -> set[str]:
-        return {word for tool in self._context.tools for word in tool.does}
+        return {word for _, guard in self._guarded for word in guard.does}
+
+    @property
+    def _guarded(self) -> list[tuple[Tool, CallGuard]]:
+        return [(tool, tool.guard) for tool in self._context.tools if tool.guard is not None]
 
     @property
     def _listed(self) -> list[Tool]:

@@ -8,6 +8,7 @@ Knows no tokens, no engine and nothing of what a tool does.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -24,7 +25,11 @@ from reasoning.errors import BadTool
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from reasoning.tools.guards import CallGuard
+
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+TIME_LIMIT_S: Final = 30.0
+"""Seconds that a call may take where its tool says nothing else."""
 _MAX_TOOLS: Final = 64
 _MAX_CHARACTERS: Final = 8192
 """Of the description and the schema of one tool: they stand in the prompt."""
@@ -33,10 +38,6 @@ _MAX_CHARACTERS: Final = 8192
 _Validator: Final[type[Draft202012Validator]] = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, {"pattern": None, "patternProperties": None}
 )
-
-
-def _fine(_: Sequence[WrittenCall]) -> str:
-    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,14 @@ class Tool:
     """What it does and when to use it, for the model."""
     parameters: Mapping[str, Any]
     """JSON schema of the arguments, an object."""
-    named: frozenset[str] = frozenset()
-    """Values that nobody names for nothing and that are not to be guessed, such as places: one that the user names and
-    no call has was left out, and one that a call has and nobody named was made up. Numbers are not guessed either."""
-    does: frozenset[str] = frozenset()
-    """Words that ask for it by name, such as "dock": one that the user says and no call does was left out."""
-    alone: bool = False
-    """Whether a call of it beside others can only be a misunderstanding."""
-    senseless: Callable[[Sequence[WrittenCall]], str] = field(default=_fine, compare=False)
-    """Says what makes no sense in all calls for one request together; nothing where they can be meant."""
+    handler: Callable[[Mapping[str, Any]], object] | None = field(default=None, compare=False)
+    """Does it: takes the arguments, gives the result or an awaitable of it. None: whoever hears of a call does it."""
+    blocking: bool = field(default=False, compare=False)
+    """Whether the handler may block, and is called in a thread."""
+    timeout_s: float = field(default=TIME_LIMIT_S, compare=False)
+    """Seconds after which a call is given up, and the model told so."""
+    guard: CallGuard | None = None
+    """What its calls are held to beyond the schema. None: a call that fits the schema is made."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -71,6 +71,8 @@ class Tool:
             raise BadTool(f"tool {self.name!r}: its parameters are no JSON schema: {error.message[:200]}") from error
         if self.parameters.get("type") != "object":
             raise BadTool(f"tool {self.name!r}: its parameters must be a JSON schema of type 'object'")
+        if not 0 < self.timeout_s < math.inf:
+            raise BadTool(f"tool {self.name!r}: timeout_s = {self.timeout_s}: give a number of seconds above 0")
         if len(text) + len(self.description) > _MAX_CHARACTERS:
             raise BadTool(f"tool {self.name!r}: description and parameters take more than {_MAX_CHARACTERS} characters")
 

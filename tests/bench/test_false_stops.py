@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import itertools
 from contextlib import aclosing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from agent.conversation.options import TurnOptions
-from agent.conversation.stop_phrases import StopPhrases
+from agent.language.stop_phrases import StopPhrases
 from audio.clock import FRAME, RATE, Sound
 from audio.hearing.agreement import Word
 from audio.hearing.ears import Ears
@@ -87,7 +86,7 @@ async def test_a_stop_in_a_transcript_counts_once_with_what_was_said(text: str, 
 
     options, listened = EarsOptions(), Listened(0)
     activity = VoiceActivity(options, lambda chunk: float(np.abs(chunk).max() > 0.1))
-    transcriber = Transcriber(Path(), options, lambda *_: Hears(text))
+    transcriber = Transcriber(lambda: Hears(text))
     async with Ears(activity, transcriber, options, StopPhrases(TurnOptions().stop_phrases).command) as ears:
         await _listen(ears, TurnOptions(), speech(), listened)
     assert [stop.phrase for stop in listened.stops] == heard

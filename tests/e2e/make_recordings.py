@@ -19,6 +19,7 @@ import soxr
 from audio.clock import RATE, Pcm, samples_of
 from audio.io.wav import WavWriter
 from audio.options import VoiceOptions
+from audio.speaking.piper import PiperVoice
 from audio.speaking.synthesizer import Synthesizer, trim
 
 RECORDINGS: Final = Path(__file__).parent / "recordings"
@@ -34,7 +35,7 @@ async def record(voice: Path, question: dict[str, Any]) -> Pcm:
     parts = [np.zeros(samples_of(_LEAD_MS), np.int16)]
     mark = question.get("pause_after", "")
     text = question["text"].replace(mark, f"{mark}|") if mark else question["text"]
-    async with Synthesizer(voice, VoiceOptions()) as synthesizer:
+    async with Synthesizer(lambda: PiperVoice(voice, VoiceOptions()), VoiceOptions()) as synthesizer:
         for phrase in re.split(r"(?<=[.?!|])\s*", text):
             if not phrase:
                 continue

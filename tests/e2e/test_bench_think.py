@@ -7,7 +7,7 @@ import re
 import pytest
 
 from agent.config.settings import load
-from agent.models.assembly import Files
+from agent.models.registry import Files
 from bench.stopping import run_until_stopped
 from bench.think.speech import SpeechStage
 from bench.think.tasks import TaskQuestion

@@ -9,7 +9,7 @@ import pytest
 
 from agent.config.settings import load
 from agent.conversation import timeline
-from agent.models.assembly import Files, load_decoder, load_engine
+from agent.models.registry import Files, load_decoder, load_engine, load_voice
 from audio.speaking.synthesizer import Synthesizer
 from bench.latency.dialogues import SpokenDialogue, spoken
 from bench.latency.latency import LatencyStage
@@ -67,7 +67,7 @@ def test_a_spoken_correction_is_heard_over_the_reply_and_answered() -> None:
 
     async def talk() -> list[timeline.TimelineEntry]:
         question = "I buy two tickets for nine dollars each and three drinks for four dollars each. How much do I pay?"
-        async with Synthesizer(next(files.voice.glob("*.onnx")), settings.voice) as voice:
+        async with Synthesizer(lambda: load_voice(files.voice, settings), settings.voice) as voice:
             sounds = [await spoken(voice, text) for text in (question, "Sorry, I meant five drinks.")]
         dialogue = SpokenDialogue("barge-in", question, sounds[0], sounds[1], heard_out=True)
         engine, script = load_engine(files.llm, settings.engine)

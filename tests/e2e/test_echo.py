@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from agent.config.settings import load
-from agent.models.assembly import Files
+from agent.models.registry import Files
 from bench.latency.echo import monologue
 from tests.reasoning.model_files import model_path
 

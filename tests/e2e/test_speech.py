@@ -18,9 +18,11 @@ from audio.hearing.agreement import edits, key
 from audio.hearing.ears import Ears
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
+from audio.hearing.whisper import WhisperDecoder
 from audio.io.wav import read_wav
 from audio.messages import EarsEvent, HardEnd, SpeechStarted, Words
 from audio.options import EarsOptions, VoiceOptions
+from audio.speaking.piper import PiperVoice
 from audio.speaking.synthesizer import Synthesizer
 from tests.e2e.make_recordings import RECORDINGS
 
@@ -51,13 +53,13 @@ async def hear(sound: Sound, hold_open_ms: float = 0) -> list[EarsEvent]:
     options = EarsOptions()
     events: list[EarsEvent] = []
     padded = np.pad(sound, (RATE // 4, RATE - len(sound) % FRAME))
-    async with Ears(VoiceActivity(options), Transcriber(EARS, options), options) as ears:
+    async with Ears(VoiceActivity(options), Transcriber(lambda: WhisperDecoder(EARS, options)), options) as ears:
 
         async def read() -> None:
             async for event in ears.events():
                 events.append(event)
                 if hold_open_ms and isinstance(event, SpeechStarted):
-                    ears.hold_open(hold_open_ms)
+                    ears.extend_turn(hold_open_ms)
 
         reader = asyncio.create_task(read())
         for start in range(0, len(padded) - FRAME + 1, FRAME):
@@ -95,7 +97,7 @@ async def test_a_long_pause_ends_the_turn_unless_it_is_held_open() -> None:
 
 async def test_what_the_voice_says_is_understood() -> None:
     text = "The answer is 120 eggs, so he is happy."
-    async with Synthesizer(VOICE, VoiceOptions()) as synthesizer:
+    async with Synthesizer(lambda: PiperVoice(VOICE, VoiceOptions()), VoiceOptions()) as synthesizer:
         clip = await synthesizer.synthesize(text)
     sound = soxr.resample(clip.samples.astype(np.float32) / 32768, clip.rate, RATE)
     (heard,) = finals(await hear(sound))
@@ -104,7 +106,7 @@ async def test_what_the_voice_says_is_understood() -> None:
 
 
 async def test_a_lone_stop_is_never_lost() -> None:
-    async with Synthesizer(VOICE, VoiceOptions()) as synthesizer:
+    async with Synthesizer(lambda: PiperVoice(VOICE, VoiceOptions()), VoiceOptions()) as synthesizer:
         for word in ("Stop.", "Yes.", "Thank you."):
             clip = await synthesizer.synthesize(word)
             sound = soxr.resample(clip.samples.astype(np.float32) / 32768, clip.rate, RATE)

@@ -15,7 +15,7 @@ from agent.apps.display import displayed
 from agent.apps.recording import RecordingOptions, converse
 from agent.config.settings import Settings, load
 from agent.conversation import timeline
-from agent.models.assembly import Files, load_engine
+from agent.models.registry import Files, load_engine
 from audio.clock import Sound
 from audio.hearing.whisper import WhisperDecoder
 from audio.io.wav import read_wav

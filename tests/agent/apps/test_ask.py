@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.conversation.timeline import ReplyText, Thought, TurnDone, TurnEnded, read_timeline
-from agent.models.assembly import load_engine
+from agent.models.registry import load_engine
 from reasoning.errors import ReasoningError
 from reasoning.options import EngineOptions
 from tests.agent.command_line import Descant, descant, write_babbler

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from agent.robot.controller import Hands, tools_of
+from agent.robot.controller import RobotController, tools_of
 from reasoning.events import ToolCall
 from robots.events import Event, Happening
 from robots.safety.gate import ANSWER_WITHIN_S, Gate, Latch
@@ -33,7 +33,7 @@ class Told:
 class Stage:
     session: RobotSession
     told: Told
-    hands: Hands
+    hands: RobotController
 
     @property
     def gate(self) -> Gate:
@@ -55,7 +55,7 @@ class Stage:
 def stage() -> Stage:
     session = standing_robot()
     told = Told()
-    return Stage(session, told, Hands(session, told, lambda _, __: None))
+    return Stage(session, told, RobotController(session, told, lambda _, __: None))
 
 
 def call(name: str = "go_to", **arguments: object) -> ToolCall:
@@ -65,7 +65,9 @@ def call(name: str = "go_to", **arguments: object) -> ToolCall:
 def test_the_tools_are_the_skills_of_the_gate_and_places_are_those_of_the_map(stage: Stage) -> None:
     tools = {tool.name: tool for tool in tools_of(stage.session.robot.skills, HOUSE)}
     assert {"carry", "go_to", "go_to_pose", "stop", "pick", "wave"} <= set(tools)
-    assert tools["go_to"].named == set(HOUSE.places)
+    guard = tools["go_to"].guard
+    assert guard is not None
+    assert guard.named == set(HOUSE.places)
     assert tools["go_to"].parameters["properties"]["place"]["enum"] == sorted(HOUSE.places)
     assert not {name for name in tools if "resume" in name.lower() or "pause" in name.lower()}
 

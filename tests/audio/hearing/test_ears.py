@@ -16,7 +16,7 @@ from audio.hearing.agreement import Word
 from audio.hearing.ears import Ears
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
-from audio.hearing.whisper import Hypothesis
+from audio.hearing.whisper import Hypothesis, WhisperDecoder
 from audio.messages import EarsEvent, HardEnd, SoftEnd, SpeechResumed, SpeechStarted, Words
 from audio.options import EarsOptions
 from tests.audio.hearing.test_vad import by_level, sound_of
@@ -50,7 +50,7 @@ class CountingDecoder:
 
 
 def transcriber(decoder: CountingDecoder) -> Transcriber:
-    return Transcriber(Path("none"), OPTIONS, lambda *_: decoder)
+    return Transcriber(lambda: decoder)
 
 
 def frames(sound: Sound) -> Sequence[Sound]:
@@ -197,7 +197,7 @@ async def test_a_long_turn_is_cut_at_its_pauses_and_loses_no_word() -> None:
 
 async def test_a_missing_model_is_told() -> None:
     with pytest.raises(EarsUnavailable, match="descant models pull"):
-        async with Transcriber(Path("/nowhere"), OPTIONS):
+        async with Transcriber(lambda: WhisperDecoder(Path("/nowhere"), OPTIONS)):
             pytest.fail("started without a model")
 
 

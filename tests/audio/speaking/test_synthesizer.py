@@ -42,7 +42,7 @@ class Letters:
 
 
 def synthesizer(voice: Letters) -> Synthesizer:
-    return Synthesizer(Path("none"), OPTIONS, lambda *_: voice)
+    return Synthesizer(lambda: voice, OPTIONS)
 
 
 async def test_a_clip_is_trimmed_and_ends_with_the_pause_of_its_punctuation() -> None:
@@ -89,7 +89,7 @@ def test_trim_leaves_silence_empty() -> None:
 
 async def test_a_missing_voice_is_told(tmp_path: Path) -> None:
     with pytest.raises(VoiceUnavailable, match="descant models pull"):
-        async with Synthesizer(tmp_path / "voice.onnx", OPTIONS):
+        async with Synthesizer(lambda: PiperVoice(tmp_path / "voice.onnx", OPTIONS), OPTIONS):
             pytest.fail("started without a voice")
 
 

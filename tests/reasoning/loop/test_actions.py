@@ -18,6 +18,7 @@ from reasoning.options import LoopOptions, Mode
 from reasoning.prompting.script import FAMILIES, Family, Script, family_of
 from reasoning.prompting.tokenizer import Tokenizer
 from reasoning.tools.calls import Tool, WrittenCall
+from reasoning.tools.guards import CallGuard
 from tests.reasoning.model_files import model_file
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, ScriptedSession, Words
 
@@ -310,7 +311,7 @@ async def test_a_note_between_turns_waits_and_stands_before_the_words() -> None:
 
 
 async def test_a_note_while_the_user_talks_stays_behind_the_words() -> None:
-    async with rig(options=LoopOptions(early_thinking=False)) as one:
+    async with rig() as one:
         await one.loop.hear("Good")
         await one.loop.note("[robot] at the kitchen")
         await one.loop.answer("Good morning.")
@@ -361,14 +362,14 @@ async def test_notes_are_plain_text_of_one_line_and_bounded() -> None:
 
 
 async def test_notes_and_words_at_once_do_not_collide() -> None:
-    async with rig(options=LoopOptions(early_thinking=False)) as one:
+    async with rig() as one:
         await asyncio.gather(
             one.loop.hear("Good"), one.loop.note("one"), one.loop.hear("Good morning."), one.loop.note("two")
         )
         assert one.session.text("input1") == "Good morning.\none\ntwo"
 
 
-NAMED = [Tool("go_to", "Drive to a place.", PLACES, frozenset({"kitchen", "office"})), TOOLS[1]]
+NAMED = [Tool("go_to", "Drive to a place.", PLACES, guard=CallGuard(named=frozenset({"kitchen", "office"}))), TOOLS[1]]
 
 
 async def test_what_the_user_named_and_no_call_has_is_asked_for_again() -> None:
@@ -408,7 +409,7 @@ async def test_things_are_not_done_in_an_order_that_nobody_told(asked: str, call
         assert [event.reason for event in one.of(Retracted)] == ["calls in another order than was said"] * (not called)
 
 
-DOING = [NAMED[0], Tool("dock", "Dock.", TOOLS[1].parameters, does=frozenset({"dock"}))]
+DOING = [NAMED[0], Tool("dock", "Dock.", TOOLS[1].parameters, guard=CallGuard(does=frozenset({"dock"})))]
 
 
 @pytest.mark.parametrize("asks_for", ["Go to the kitchen and dock.", "Go to the kitchen. Dock there, please."])
@@ -438,7 +439,7 @@ async def test_calls_that_make_no_sense_together_are_written_anew_and_begin_othe
         return (other.text() if one.of(Retracted) else f"{KITCHEN.text()}\n{KITCHEN.text()}") + END
 
     model.write = write  # type: ignore[method-assign]
-    async with rig(model, tools=[replace(TOOLS[0], senseless=_twice), TOOLS[1]]) as one:
+    async with rig(model, tools=[replace(TOOLS[0], guard=CallGuard(senseless=_twice)), TOOLS[1]]) as one:
         await one.loop.answer(GO)
         assert one.of(Retracted)[0].reason == "twice"
         assert [call.name for call in one.of(ToolCall)] == (["look"] if second == "look" else [])
@@ -467,7 +468,7 @@ async def test_a_place_that_nobody_named_is_not_gone_to() -> None:
 
 
 NUMBERS = {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "number"}}}
-POSE = Tool("go_to", "Drive to a position.", NUMBERS, named=frozenset({"kitchen"}))
+POSE = Tool("go_to", "Drive to a position.", NUMBERS, guard=CallGuard(named=frozenset({"kitchen"})))
 
 
 @pytest.mark.parametrize(
@@ -498,7 +499,7 @@ async def test_numbers_in_news_are_none_that_the_user_said() -> None:
 
 
 async def test_what_stands_alone_is_left_out_where_the_rest_is_what_was_asked_for() -> None:
-    halt = Tool("halt", "Halt.", TOOLS[1].parameters, alone=True)
+    halt = Tool("halt", "Halt.", TOOLS[1].parameters, guard=CallGuard(alone=True))
     model = Model()
 
     def write(before: str, name: str) -> str:
@@ -512,7 +513,7 @@ async def test_what_stands_alone_is_left_out_where_the_rest_is_what_was_asked_fo
 
 
 async def test_what_stands_alone_is_not_called_beside_others() -> None:
-    halt = Tool("halt", "Halt.", TOOLS[1].parameters, alone=True)
+    halt = Tool("halt", "Halt.", TOOLS[1].parameters, guard=CallGuard(alone=True))
     both = f"{KITCHEN.text()}\n{WrittenCall('halt', {}).text()}"
     async with rig(Model(calls=both), tools=[*TOOLS, halt]) as one:
         await one.loop.answer(GO)

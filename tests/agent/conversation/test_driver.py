@@ -3,17 +3,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import pytest
 
 from agent.conversation import timeline
+from agent.conversation.driver import ConversationDriver
 from agent.conversation.options import TurnOptions
-from agent.conversation.session import Session
-from agent.conversation.speaker import Speaker
-from agent.conversation.stop_phrases import StopPhrases
+from agent.conversation.reasoner import LoopReasoner
+from agent.conversation.sinks import PlayoutSink
 from agent.conversation.timeline import (
     AudioCut,
     AudioOut,
@@ -25,16 +24,18 @@ from agent.conversation.timeline import (
     TurnEnded,
     turn_latencies,
 )
+from agent.language.stop_phrases import StopPhrases
+from audio import messages as heard
 from audio.clock import FRAME, RATE, Sound
 from audio.hearing.agreement import Word
 from audio.hearing.ears import Ears
-from audio.hearing.transcriber import Transcriber
+from audio.hearing.transcriber import Judge, Recogniser, Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import Hypothesis
 from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.playout import Playout
 from audio.speaking.synthesizer import Synthesizer
-from reasoning.events import ReplyText, ToolCall
+from reasoning.events import LoopEvent, ReplyText, ToolCall
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions
 from reasoning.policies.fillers import FILLERS
@@ -79,7 +80,7 @@ class LevelDecoder:
 
 
 class World:
-    """A session with everything around it in virtual time."""
+    """A conversation with everything around it in virtual time."""
 
     def __init__(self, model: Model, options: LoopOptions) -> None:
         self.now = 0.0
@@ -90,7 +91,8 @@ class World:
         self.model, self.options = model, options
         self.engine = ScriptedEngine(Mind(model.write, model.score_choices, model.steps), Words())
         self.voice = Letters()
-        self.session: Session
+        self.driver: ConversationDriver
+        self.reasoner: LoopReasoner
         self.blocks: ScriptedSession
         self.ears: Ears
         self.synthesizer: Synthesizer
@@ -120,7 +122,8 @@ class World:
     async def tick(self, level: float) -> None:
         self.now += TICK_S
         frame = np.full(FRAME, level, np.float32)
-        sound = await self.session.tick(frame, self.now, int(self.now * VOICE_RATE))
+        sound = self.driver.play(int(self.now * VOICE_RATE), self.now)
+        await self.driver.hear(frame, self.now)
         self.sound = np.concatenate([self.sound, sound])
         self.engine.allow(TICK_S / self.engine.step_s)
         await self.settle()
@@ -139,7 +142,7 @@ class World:
             await self.tick(0.0)
 
     async def reply(self) -> None:
-        await self.wait(lambda: self.session.idle)
+        await self.wait(lambda: self.driver.idle)
 
     @property
     def heard(self) -> list[str]:
@@ -148,41 +151,49 @@ class World:
 
 @asynccontextmanager
 async def world(
-    model: Model | None = None, options: LoopOptions | None = None, *, listens_for_stops: bool = False
+    model: Model | None = None,
+    options: LoopOptions | None = None,
+    *,
+    listens_for_stops: bool = False,
+    turns: TurnOptions | None = None,
+    on_turn: Callable[[heard.Words], str | None] | None = None,
+    decoder: Recogniser | None = None,
+    judge: Judge | None = None,
+    kind: type[Ears] = Ears,
 ) -> AsyncIterator[World]:
     one = World(model or Model(), options or LoopOptions())
     ears_options = EarsOptions(partial_every_ms=100)
-    transcriber = Transcriber(Path("none"), ears_options, LevelDecoder)
-    stop_phrases = StopPhrases(TurnOptions().stop_phrases)
-    ears = Ears(VoiceActivity(ears_options, by_level), transcriber, ears_options, stop_phrases.command)
-    voice = Synthesizer(Path("none"), VoiceOptions(), lambda *_: one.voice)
+    transcriber = Transcriber(lambda: decoder or LevelDecoder(), lambda: judge)
+    stop_phrases = StopPhrases((turns or TurnOptions()).stop_phrases)
+    ears = kind(VoiceActivity(ears_options, by_level), transcriber, ears_options, stop_phrases.command)
+    voice = Synthesizer(lambda: one.voice, VoiceOptions())
     async with one.engine.session() as blocks, ears, voice:
         one.blocks, one.ears, one.synthesizer = blocks, ears, voice
-        holds = [await voice.synthesize(phrase) for phrase in FILLERS]
+        fillers = [await voice.synthesize(phrase) for phrase in FILLERS]
         one.voice.said.clear()
         script = Script(one.engine.tokenizer, FAMILY)
-        loop = Loop(
-            blocks,
-            script,
-            one.options,
-            lambda event: one.session.told(event),  # noqa: PLW0108 - the session is made from the loop
-            lambda: one.now,
-            context=100_000,
-        )
-        speaker = Speaker(voice, Playout(VOICE_RATE), VoiceOptions())
-        one.session = Session(
+
+        def make(tell: Callable[[LoopEvent], None]) -> Loop:
+            return Loop(blocks, script, one.options, tell, lambda: one.now, context=100_000)
+
+        one.reasoner = LoopReasoner(make, one.emit)
+        one.driver = ConversationDriver(
             ears=ears,
-            loop=loop,
-            speaker=speaker,
-            holds=holds,
+            reasoner=one.reasoner,
+            voice=voice,
+            sink=PlayoutSink(Playout(VOICE_RATE)),
+            fillers=fillers,
             options=one.options,
+            voice_options=VoiceOptions(),
             emit=one.emit,
+            turns=turns,
             on_stop=one.stops.append if listens_for_stops else None,
             on_call=one.calls.append,
+            on_turn=on_turn,
         )
-        await one.session.open()
+        await one.driver.open()
         one.engine.allowance = 0.0
-        conversation = asyncio.create_task(one.session.run(), name="conversation")
+        conversation = asyncio.create_task(one.driver.run(), name="conversation")
         try:
             yield one
         except BaseException:
@@ -198,7 +209,7 @@ async def world(
 
 
 async def test_a_question_is_answered_after_it_has_ended_and_not_before() -> None:
-    async with world(Model(facts=["6 rows", "of 4 eggs"])) as one:
+    async with world() as one:
         await one.hear(0.0, 0.5)
         await one.say(ASK)
         spoken_until = one.now * 1000
@@ -240,7 +251,7 @@ async def test_what_is_heard_is_what_the_timeline_tells() -> None:
 
 
 async def test_private_thoughts_are_never_spoken() -> None:
-    async with world(Model(facts=["6 rows"])) as one:
+    async with world() as one:
         await one.say(ASK)
         await one.reply()
         replies = " ".join(event.text for event in one.of(timeline.ReplyText))
@@ -276,7 +287,7 @@ async def test_a_quick_answer_needs_no_filler() -> None:
 
 
 async def test_a_reply_is_taken_back_when_speech_goes_on() -> None:
-    async with world(Model(facts=["6 rows"])) as one:
+    async with world() as one:
         one.engine.step_s = 0.002
         await one.say(ASK)
         await one.hear(0.0, 0.4)
@@ -289,7 +300,7 @@ async def test_a_reply_is_taken_back_when_speech_goes_on() -> None:
         assert all(piece.start_ms >= ended - 20 for piece in one.of(AudioOut))
         assert one.heard.count("There are 24 eggs.") <= 1
         assert last_number(" ".join(one.heard)) == 24.0
-        assert one.session.turns == 1
+        assert one.driver.turns == 1
 
 
 async def test_a_turn_that_sounds_unfinished_is_waited_for() -> None:
@@ -377,7 +388,7 @@ async def test_a_reply_that_was_cut_or_paused_tells_when_it_really_ended() -> No
 
 @pytest.mark.parametrize("after_s", [0.02, 0.1, 0.3, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2, 2.8, 3.5])
 async def test_words_silence_the_agent_whatever_it_is_doing(after_s: float) -> None:
-    async with world(Model(facts=["6 rows"], steps=lambda _: 2)) as one:
+    async with world(Model(steps=lambda _: 2)) as one:
         await one.say(ASK)
         await one.hear(0.0, after_s)
         began = one.now
@@ -387,7 +398,7 @@ async def test_words_silence_the_agent_whatever_it_is_doing(after_s: float) -> N
         await one.reply()
         assert SAID[ALSO] in one.of(TurnEnded)[-1].text
         assert last_number(" ".join(one.heard)) == 24.0
-        assert 1 <= one.session.turns <= 2
+        assert 1 <= one.driver.turns <= 2
 
 
 async def test_going_on_at_once_is_the_same_turn() -> None:
@@ -421,14 +432,14 @@ async def test_a_key_cuts_the_reply() -> None:
     async with world() as one:
         await one.say(ASK)
         await until_heard(one)
-        one.session.interrupt()
+        one.driver.interrupt()
         at = len(one.sound)
         await one.reply()
         assert len(one.of(Interrupted)) == 1
         assert not one.sound[at:].any()
         await one.say(ALSO)
         await one.reply()
-        assert one.session.turns == 2
+        assert one.driver.turns == 2
 
 
 class News(Model):
@@ -444,23 +455,23 @@ async def test_a_note_is_answered_unprompted_once_nobody_has_the_turn() -> None:
     async with world(News()) as one:
         await one.say(ASK)
         await one.hear(COUGH, 0.2)
-        assert not one.session.idle
+        assert not one.driver.idle
         await one.reply()
-        await one.session.note("[robot] arrived", unprompted=True)
+        await one.driver.note("[robot] arrived", unprompted=True)
         await one.reply()
         assert len(one.of(timeline.Prompted)) == 1
         assert one.heard[-1] == "I have arrived."
-        await one.session.note("[robot] battery low")
+        await one.driver.note("[robot] battery low")
         await one.hear(0.0, 1.0)
         assert len(one.of(timeline.Prompted)) == 1
-        assert one.session.idle
-        assert one.session.turns == 1
+        assert one.driver.idle
+        assert one.driver.turns == 1
 
 
 async def test_a_note_waits_for_the_user() -> None:
     async with world(News()) as one:
         await one.hear(COUGH, 0.3)
-        await one.session.note("[robot] arrived", unprompted=True)
+        await one.driver.note("[robot] arrived", unprompted=True)
         await one.hear(COUGH, 0.3)
         assert one.of(timeline.Prompted) == []
         await one.reply()
@@ -469,24 +480,24 @@ async def test_a_note_waits_for_the_user() -> None:
 
 async def test_a_call_waits_until_the_turn_has_ended_and_dies_with_its_reply() -> None:
     def ask_for(one: World, number: int) -> None:
-        one.session.told(ToolCall(str(number), "go", {}))
+        one.reasoner.told(ToolCall(str(number), "go", {}))
 
     async with world() as one:
         await one.say(ASK)
-        await one.wait(lambda: one.session._conversation.state == "wagered")
+        await one.wait(lambda: one.driver._turns.state == "preemptive")
         await one.tick(0.0)
         ask_for(one, 1)
         assert one.calls == []
         await one.say(ALSO)
-        await one.wait(lambda: one.session._conversation.state == "wagered")
+        await one.wait(lambda: one.driver._turns.state == "preemptive")
         await one.tick(0.0)
         ask_for(one, 2)
         await one.wait(lambda: bool(one.of(TurnEnded)))
         assert [call.id for call in one.calls] == ["2"]
         await until_heard(one)
-        one.session.interrupt()
+        one.driver.interrupt()
         ask_for(one, 3)
-        one.session.told(ReplyText("This is too late."))
+        one.reasoner.told(ReplyText("This is too late."))
         await one.reply()
         assert [call.id for call in one.calls] == ["2"]
         assert "This is too late." not in one.heard
@@ -496,11 +507,11 @@ async def test_words_while_a_tool_is_waited_for_are_answered_and_its_result_is_t
     async with world(News()) as one:
         await one.say(ASK)
         await one.wait(lambda: bool(one.of(TurnEnded)))
-        one.session.told(ToolCall("1", "go", {}))
+        one.reasoner.told(ToolCall("1", "go", {}))
         assert [call.id for call in one.calls] == ["1"]
         await one.reply()
         await one.hear(ALSO, 0.2)
-        await one.session.note("[tool] the door is open", unprompted=True)
+        await one.driver.note("[tool] the door is open", unprompted=True)
         await one.say(ALSO)
         assert one.of(timeline.Prompted) == []
         await one.reply()
@@ -514,7 +525,7 @@ async def test_words_that_begin_at_the_end_of_a_reply_are_answered() -> None:
         async with world() as one:
             await one.say(ASK)
             await one.wait(lambda one=one: bool(one.of(TurnDone)))  # type: ignore[misc]
-            await one.wait(lambda one=one: one.session._speaker.lead_s < 0.3)  # type: ignore[misc]
+            await one.wait(lambda one=one: one.driver.lead_s < 0.3)  # type: ignore[misc]
             await one.hear(0.0, late * TICK_S)
             await one.say(ALSO)
             await one.reply()
@@ -530,7 +541,7 @@ async def test_a_second_turn_knows_what_was_heard_of_the_first() -> None:
         await one.hear(0.0, 0.5)
         await one.say(ALSO)
         await one.reply()
-        assert one.session.turns == 2
+        assert one.driver.turns == 2
         second = [text for name, text in one.engine.log if name.startswith("thoughts")][-1]
         assert f"assistant\n{first}<" in second
 
@@ -539,15 +550,15 @@ async def test_a_turn_without_words_is_no_turn() -> None:
     async with world() as one:
         await one.say(COUGH)
         await one.hear(0.0, 2.0)
-        assert one.session.idle
-        assert one.session.turns == 0
+        assert one.driver.idle
+        assert one.driver.turns == 0
         assert one.of(TurnEnded) == []
         assert not one.sound.any()
 
 
 async def test_nothing_is_left_when_the_input_ends_at_any_moment() -> None:
     for seconds in (0.0, 0.3, 0.8, 1.3, 1.5, 1.7, 2.0, 2.5):
-        async with world(Model(facts=["6 rows", "of 4 eggs"])) as one:
+        async with world() as one:
             talk = min(seconds, 1.3)
             await one.hear(ASK, talk)
             await one.hear(0.0, seconds - talk)
@@ -577,7 +588,7 @@ WRONG = f"6 * 4 = 25 eggs\n25 - 1 = 24 eggs\nEach row has 4 eggs\nWait, 6 * 4 = 
 @pytest.mark.parametrize("step_s", [0.005, 0.08])
 async def test_what_the_thoughts_contradict_is_not_said_or_is_repaired_aloud(step_s: float) -> None:
     """Quick thoughts find their error before it is heard, slow ones while it sounds."""
-    async with world(Model(thoughts=WRONG), LoopOptions(step_after_s=0.0)) as one:
+    async with world(Model(thoughts=WRONG)) as one:
         one.engine.step_s = step_s
         await one.say(ASK)
         await one.reply()

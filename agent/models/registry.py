@@ -1,0 +1,154 @@
+"""Which code loads which model: the one place where names of the settings become loaded models.
+
+A recogniser, a voice and a judge of turns are found by the family that a name of the catalogue begins with; another
+family is a row here and an entry there. A language model is found by what its file is. Everything loads in the calling
+thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import platformdirs
+import torch
+
+from audio.hearing.end_of_turn import EndOfTurn
+from audio.hearing.whisper import WhisperDecoder
+from audio.speaking.piper import PiperVoice
+from reasoning.engine.decoder import Decoder
+from reasoning.engine.torch_engine import TorchEngine
+from reasoning.errors import ModelUnavailable, UnknownModel
+from reasoning.formats.gguf import open_gguf
+from reasoning.formats.safetensors_folder import open_safetensors
+from reasoning.prompting.script import Script, family_of
+from reasoning.prompting.tokenizer import Tokenizer
+from reasoning.store.store import Progress
+from reasoning.tools.grammar import Grammars
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from agent.config.settings import ModelOptions, Settings
+    from audio.hearing.transcriber import Judge, Recogniser
+    from audio.options import EarsOptions, VoiceOptions
+    from audio.speaking.synthesizer import Voice
+    from reasoning.formats.model_file import ModelFile
+    from reasoning.options import EngineOptions
+    from reasoning.store.store import Store
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the models lie."""
+
+    llm: Path
+    """A .gguf file, or a folder of safetensors."""
+    asr: Path
+    """A folder."""
+    voice: Path
+    """A folder."""
+    turn: Path | None = None
+    """The folder of the judge of turns, if there is one."""
+
+
+def find(settings: Settings, store: Store, progress: Callable[[Progress], None], *, speech: bool) -> Files:
+    """Fetch what is missing; `speech` says whether ears and voice are needed, too."""
+    options = settings.models
+    llm = store.language_model(options.llm, progress)
+    if not speech:
+        return Files(llm, llm.parent, llm.parent)
+    return Files(
+        llm, store.ensure(options.asr, progress), store.ensure(options.voice, progress), _turn(options, store, progress)
+    )
+
+
+def _turn(options: ModelOptions, store: Store, progress: Callable[[Progress], None]) -> Path | None:
+    """Find the judge of turns. It is a small thing that conversations go on without."""
+    if not options.turn:
+        return None
+    try:
+        return store.ensure(options.turn, progress)
+    except ModelUnavailable as error:
+        progress(Progress(options.turn, "", "failed", 0, 0, f"{error}; words and silence end a turn meanwhile"))
+        return None
+
+
+# --- ears and voice ---
+
+
+def load_recogniser(folder: Path, settings: Settings) -> Recogniser:
+    """Load the recogniser that the settings name. Raises EarsUnavailable."""
+    return _loader(RECOGNISERS, settings.models.asr)(folder, settings.ears)
+
+
+def load_voice(folder: Path, settings: Settings) -> Voice:
+    """Load the voice that the settings name. Raises VoiceUnavailable."""
+    return _loader(VOICES, settings.models.voice)(folder, settings.voice)
+
+
+def load_turn_judge(folder: Path | None, settings: Settings) -> Judge | None:
+    """Load the judge of turns that the settings name, if there is one. Raises EarsUnavailable."""
+    return None if folder is None else _loader(TURN_JUDGES, settings.models.turn)(folder)
+
+
+def _piper(folder: Path, options: VoiceOptions) -> Voice:
+    return PiperVoice(_onnx(folder), options)
+
+
+def _smart_turn(folder: Path) -> Judge:
+    return EndOfTurn(_onnx(folder))
+
+
+RECOGNISERS: Final[Mapping[str, Callable[[Path, EarsOptions], Recogniser]]] = {"whisper": WhisperDecoder}
+VOICES: Final[Mapping[str, Callable[[Path, VoiceOptions], Voice]]] = {"piper": _piper}
+TURN_JUDGES: Final[Mapping[str, Callable[[Path], Judge]]] = {"smart-turn": _smart_turn}
+"""What loads a model, by the beginning of its name."""
+
+
+def _loader(loaders: Mapping[str, T], name: str) -> T:
+    for family, loader in loaders.items():
+        if name.startswith(family):
+            return loader
+    raise UnknownModel(f"nothing here loads '{name}': take a name that begins with {' or '.join(loaders)}.")
+
+
+def _onnx(folder: Path) -> Path:
+    """Give the model's file; one that should be there if none is, for the error of whoever opens it."""
+    return next(iter(sorted(folder.glob("*.onnx"))), folder / "model.onnx")
+
+
+# --- the language model ---
+
+
+def load_engine(file: Path, options: EngineOptions) -> tuple[TorchEngine, Script]:
+    """Load the language model, and what to say to it."""
+    decoder, script = load_decoder(file, options)
+    grammars = Grammars(script.tokenizer)
+    engine = TorchEngine(decoder, prefill_rows=options.prefill_rows, threads=options.threads, grammars=grammars)
+    return engine, script
+
+
+def load_decoder(file: Path, options: EngineOptions, packed: Path | None = None) -> tuple[Decoder, Script]:
+    """Load the language model without a thread of its own; `packed` is the folder of its repacked weights."""
+    model, tokenizer = _opened(file)
+    script = Script(tokenizer, family_of(model.value("general.name", str, file.stem)))
+    decoder = Decoder(
+        model,
+        torch.bfloat16,
+        cache_dir=packed or platformdirs.user_cache_path("descant") / "packed",
+        max_context=options.context,
+        native=options.native,
+    )
+    return decoder, script
+
+
+def _opened(path: Path) -> tuple[ModelFile, Tokenizer]:
+    """Open a model file, or a folder of safetensors, and its vocabulary."""
+    if path.is_dir():
+        return open_safetensors(path), Tokenizer.from_json(path)
+    gguf = open_gguf(path)
+    return gguf, Tokenizer.from_gguf(gguf)
