@@ -25,14 +25,14 @@ import numpy as np
 from rich.console import Console
 
 from agent.apps.display import displayed, latency_table
-from agent.apps.loading import loading
+from agent.apps.loading import loading, spinning
 from agent.apps.progress import shown as progress_shown
 from agent.config.invocation import open_store
 from agent.conversation import timeline
 from agent.conversation.session import Session
 from agent.conversation.speaker import Speaker
 from agent.conversation.transcript import Transcript
-from agent.models.assembly import open_engine, open_speech
+from agent.models.assembly import load_speech, open_engine, open_speech
 from agent.models.registry import find
 from agent.robot.access import commanded, until_ready
 from agent.robot.controller import Body
@@ -255,9 +255,10 @@ async def run(
         card.check()
         with progress_shown() as progress:
             files = find(settings, open_store(settings.models), progress, speech=True)
-        engine, script = await stack.enter_async_context(open_engine(files.llm, settings))
+        engine, script = await stack.enter_async_context(open_engine(files.llm, settings, spinning))
         with loading("ears and voice"):
-            ears, synthesizer = await stack.enter_async_context(open_speech(files, settings, engine))
+            speech = await asyncio.to_thread(load_speech, files, settings)
+            ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, engine))
         log = stack.enter_context(timeline.Timeline(live.timeline_file)) if live.timeline_file else None
         saved = stack.enter_context(Transcript(live.save_file)) if live.save_file else None
         robot = await stack.enter_async_context(commanded(settings.robot)) if live.robot else None

@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from agent.apps.display import displayed, latency_table
+from agent.apps.loading import spinning
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.conversation import timeline
@@ -22,7 +23,7 @@ from agent.conversation.session import Session
 from agent.conversation.speaker import Speaker
 from agent.conversation.transcript import Transcript
 from agent.errors import NothingHeard
-from agent.models.assembly import open_engine, open_speech
+from agent.models.assembly import load_speech, open_engine, open_speech
 from agent.models.registry import find
 from agent.robot.access import commanded, until_ready
 from agent.robot.controller import Body
@@ -72,7 +73,7 @@ async def run(settings: Settings, talk: RecordingOptions) -> None:
     console = Console()
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=True)
-    async with open_engine(files.llm, settings) as (engine, script):
+    async with open_engine(files.llm, settings, spinning) as (engine, script):
         with displayed(console) as display:
             entries = await converse(
                 recording, engine, script, files=files, settings=settings, talk=talk, display=display
@@ -94,7 +95,8 @@ async def converse(
     """Hold one conversation with a recording, in real time; give everything that happened."""
     entries: list[timeline.TimelineEntry] = []
     async with AsyncExitStack() as stack:
-        ears, synthesizer = await stack.enter_async_context(open_speech(files, settings, engine))
+        speech = await asyncio.to_thread(load_speech, files, settings)
+        ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, engine))
         asynchronous = settings.loop.mode == "async"
         holds = [await synthesizer.synthesize(phrase) for phrase in HOLDING_PHRASES] if asynchronous else []
         log = stack.enter_context(timeline.Timeline(talk.timeline_file)) if talk.timeline_file else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from agent.apps.loading import spinning
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.errors import ConfigError, ServerUnavailable
@@ -53,7 +54,7 @@ async def run(settings: Settings, place: ServeOptions) -> None:
         files = find(settings, open_store(settings.models), progress, speech=True)
     async with AsyncExitStack() as stack:
         garage = await stack.enter_async_context(_garage(settings)) if place.robot else None
-        house = await stack.enter_async_context(open_house(files, settings, garage))
+        house = await stack.enter_async_context(open_house(files, settings, garage, spinning))
         server = RealtimeServer(
             house,
             settings.server,

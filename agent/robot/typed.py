@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from rich.console import Console
 from rich.text import Text
 
+from agent.apps.loading import spinning
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.conversation.options import TurnOptions
@@ -62,7 +63,7 @@ async def run(settings: Settings, typed: TypedOptions) -> bool:
     site_of(settings.robot)
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=False)
-    async with open_engine(files.llm, settings) as (engine, script), commanded(settings.robot) as robot:
+    async with open_engine(files.llm, settings, spinning) as (engine, script), commanded(settings.robot) as robot:
         await until_ready(robot)
         screen = Lines(Console(highlight=False), thoughts=typed.thoughts)
         talk = TypedConversation(robot, screen, typed)

@@ -17,7 +17,7 @@ import numpy as np
 from agent.conversation import timeline
 from agent.conversation.session import Session
 from agent.conversation.speaker import Speaker
-from agent.models.assembly import open_speech
+from agent.models.assembly import load_speech, open_speech
 from agent.robot.controller import Body
 from audio.clock import FRAME, RATE
 from audio.speaking.playout import Playout
@@ -134,7 +134,8 @@ async def with_stage(
     """Run some work with everything wired; `busy`: two streams keep the engine computing."""
     engine, script, settings = models.engine, models.script, models.settings
     async with AsyncExitStack() as stack:
-        ears, synthesizer = await stack.enter_async_context(open_speech(models.files, settings, engine))
+        speech = await asyncio.to_thread(load_speech, models.files, settings)
+        ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, engine))
         blocks = await stack.enter_async_context(engine.session())
         body = Body(rig.robot, lambda who, text: stage.show(who, text))  # noqa: PLW0108 - the stage is made from it
         ears.expect(body.words)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,16 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from agent.config.settings import Settings
+    from agent.models.assembly import Shown
     from agent.models.registry import Files
     from agent.realtime.robot import Garage
 
 
 @asynccontextmanager
-async def open_house(files: Files, settings: Settings, garage: Garage | None = None) -> AsyncIterator[House]:
+async def open_house(
+    files: Files, settings: Settings, garage: Garage | None = None, shown: Shown = nullcontext
+) -> AsyncIterator[House]:
     """Load language model, ears and voice side by side, warm them, and free them at the end."""
     async with AsyncExitStack() as stack:
         voice = Synthesizer(lambda: load_voice(files.voice, settings), settings.voice)
-        engine, script = await stack.enter_async_context(open_engine(files.llm, settings))
+        engine, script = await stack.enter_async_context(open_engine(files.llm, settings, shown))
         synthesizer = await stack.enter_async_context(voice)
         decoder = SharedDecoder(await asyncio.to_thread(load_recogniser, files.asr, settings))
         brains = Brains(engine, script, settings.loop, settings.engine.context)
