@@ -7,12 +7,9 @@ AgentError             exit code 1: the environment, or the run
 ├── NothingHeard       exit code 2: a recording without words
 ├── TimelineError      exit code 2: a file that is not a timeline
 ├── TranscriptError    exit code 2: a file that a transcript cannot be written to
-├── ReportError        a report or a plot of a benchmark cannot be written
-├── ContenderFailed    a process that a benchmark compares ended, or gave no answer
 ├── ServerUnavailable  the server cannot listen there, or not without a key
 ├── ServerUnreachable  a server does not answer, refuses, or ends the session
-├── RobotNotReady      the robot cannot be commanded
-└── BenchExtraMissing  what a benchmark needs beside the program is not installed
+└── RobotNotReady      the robot cannot be commanded
 """
 
 from __future__ import annotations
@@ -60,20 +57,8 @@ class TranscriptError(AgentError):
     exit_code: ClassVar[int] = 2
 
 
-class ReportError(AgentError):
-    """A report or a plot of a benchmark cannot be written."""
-
-
-class ContenderFailed(AgentError):
-    """A process that a benchmark compares ended, or gave no answer."""
-
-
 class RobotNotReady(AgentError):
     """The robot cannot be commanded."""
-
-
-class BenchExtraMissing(AgentError):
-    """What a benchmark needs beside the program is not installed."""
 
 
 class ServerUnavailable(AgentError):

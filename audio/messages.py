@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from audio.clock import Pcm
 
 Kind = Literal["content", "hold"]
-"""Part of the reply, or a holding phrase that fills the time until there is one."""
+"""Part of the reply, or a filler that fills the time until there is one."""
 
 
 @dataclass(frozen=True, slots=True)

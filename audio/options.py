@@ -24,7 +24,7 @@ class EarsOptions:
     """Milliseconds of sound before the start of speech that Whisper also hears: soft first consonants."""
 
     soft_end_ms: int = 200
-    """Milliseconds of silence after which the final decode starts, as a wager that the turn is over."""
+    """Milliseconds of silence after which the final decode starts, before the turn is known to be over."""
 
     hard_end_ms: int = 550
     """Milliseconds of silence that end a turn. Most pauses inside a sentence are shorter than that."""

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.errors import BenchExtraMissing, ReportError
+from bench.errors import BenchExtraMissing, ReportError
 from bench.server.capacity import conversations
 from bench.think.summary import summarise
 

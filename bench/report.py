@@ -21,7 +21,7 @@ import numpy as np
 from rich.table import Table
 
 from agent import __version__
-from agent.errors import ReportError
+from bench.errors import ReportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -71,10 +71,10 @@ class LoopOptions:
     """Tokens of one spoken sentence; a longer one is cut at its last clause."""
     turn_s: float = 60.0
     """Seconds after the end of the user's turn until the reply must conclude."""
-    hold_after_s: float = 1.1
-    """Seconds after the last word until a holding phrase is said, when there is nothing to say yet."""
-    hold_again_s: float = 1.6
-    """Seconds of silence inside a reply until another holding phrase is said, and before a reply without thoughts."""
+    filler_after_s: float = 1.1
+    """Seconds after the last word until a filler is said, when there is nothing to say yet."""
+    filler_again_s: float = 1.6
+    """Seconds of silence inside a reply until another filler is said, and before a reply without thoughts."""
     lead_s: float = 1.2
     """Write the next sentence when less than this is left to play: late thoughts still change what is said."""
     step_after_s: float = 0.0

@@ -42,7 +42,7 @@ from audio.io.echo import EchoMeter, Microphone, OwnVoice
 from audio.io.resampling import Resampler
 from audio.speaking.playout import Playout
 from reasoning.loop.loop import Loop
-from reasoning.policies.rules import HOLDING_PHRASES
+from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -325,7 +325,7 @@ class LiveTalk:
         settings = self._settings
         holds = []
         if settings.loop.mode == "async":
-            holds = [await synthesizer.synthesize(phrase) for phrase in HOLDING_PHRASES]
+            holds = [await synthesizer.synthesize(phrase) for phrase in FILLERS]
         desk = self._desk = AudioIO(card, synthesizer.rate, settings.devices)
         speaker = Speaker(synthesizer, desk.playout, settings.voice)
         body = self._body

@@ -31,7 +31,7 @@ from audio.clock import FRAME, RATE
 from audio.io.wav import WavWriter, check_writable, read_wav
 from audio.speaking.playout import Playout
 from reasoning.loop.loop import Loop
-from reasoning.policies.rules import HOLDING_PHRASES
+from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -98,7 +98,7 @@ async def converse(
         speech = await asyncio.to_thread(load_speech, files, settings)
         ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, engine))
         asynchronous = settings.loop.mode == "async"
-        holds = [await synthesizer.synthesize(phrase) for phrase in HOLDING_PHRASES] if asynchronous else []
+        holds = [await synthesizer.synthesize(phrase) for phrase in FILLERS] if asynchronous else []
         log = stack.enter_context(timeline.Timeline(talk.timeline_file)) if talk.timeline_file else None
         saved = stack.enter_context(Transcript(talk.save_file)) if talk.save_file else None
         writer = stack.enter_context(WavWriter(talk.output_file, synthesizer.rate))

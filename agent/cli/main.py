@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated
 
@@ -32,8 +32,18 @@ app.command()(doctor.doctor)
 app.command()(ask.ask)
 app.command()(serve.serve)
 app.command()(talk.talk)
-for command in entry_points(group="descant.commands"):
-    app.add_typer(command.load(), name=command.name)
+
+
+def _take_in(added: EntryPoint) -> None:
+    """Add a command of another distribution; where it is broken, the others still work."""
+    try:
+        app.add_typer(added.load(), name=added.name)
+    except ImportError as error:
+        print(f"descant: the command '{added.name}' is left out: {error}", file=sys.stderr)
+
+
+for added in entry_points(group="descant.commands"):
+    _take_in(added)
 
 
 def _print_version(wanted: bool) -> None:

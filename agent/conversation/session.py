@@ -33,7 +33,7 @@ from audio import messages as heard
 from audio.clock import RATE
 from reasoning import events as mind
 from reasoning.policies.consistency import REPAIR
-from reasoning.policies.rules import Holding
+from reasoning.policies.fillers import FillerClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -99,7 +99,7 @@ class Session:
     ) -> None:
         """Wire the parts.
 
-        holds: the holding phrases, spoken in advance (none: wait in silence).
+        holds: the fillers, spoken in advance (none: wait in silence).
         on_stop: told each stop phrase, at once and whoever has the turn. Must not block.
         on_call: told each call that the reply asks for, once the user's turn is over. Must not block.
         on_turn: told each whole turn before its calls; gives what is to be answered, which may be put otherwise. None:
@@ -126,7 +126,7 @@ class Session:
         """Calls of a reply that may not be heard yet."""
         self._prompt = False
         """Whether a note waits for a reply that nobody asked for."""
-        self._holding: Holding | None = None
+        self._fillers: FillerClock | None = None
         self._asked = self._unanswered = ""
         self._saved: list[str] | None = None
         """Announcements that wait until it is known whether the reply is cut."""
@@ -265,7 +265,7 @@ class Session:
         text = self._speaker.silence().strip()
         self._emit(timeline.Interrupted(text))
         self._cuts += 1
-        self._released, self._holding = False, None
+        self._released, self._fillers = False, None
         self._calls.clear()
         return _Cut(text, resumed)
 
@@ -292,7 +292,7 @@ class Session:
             case _Cut(text, resumed):
                 await self._cut_short(text, resumed=resumed)
             case _Replied(text):
-                self._answering, self._holding = None, None
+                self._answering, self._fillers = None, None
                 self._unanswered, self._merged = "", 0
                 await self._loop.finish(text)
             case _Noted(text, unprompted):
@@ -374,7 +374,7 @@ class Session:
         if self._cuts:
             # It was cut already, by words that came while this waited.
             return
-        self._holding = Holding(self._options, waiting_since_s) if self._holds else None
+        self._fillers = FillerClock(self._options, waiting_since_s) if self._holds else None
         self._sounding_until, self._begun, self._released = waiting_since_s, False, True
         self._speaker.open()
         self._make_calls()
@@ -423,14 +423,14 @@ class Session:
         self._emit(timeline.AudioOut(start_ms, end_ms, clip.text.strip(), clip.kind))
         self._sounding_until, self._begun = end_ms / 1000, True
         self._conversation.asking = clip.text.rstrip().endswith("?")
-        if self._holding is not None:
-            self._holding.sounding_until(end_ms / 1000)
+        if self._fillers is not None:
+            self._fillers.sounding_until(end_ms / 1000)
 
     def _hold(self, now_s: float) -> None:
         waiting = self._speaker.lead_s <= 0 and not self._conversation.hushed
-        if self._holding is None or not waiting or self._answering is None or self._answering.done():
+        if self._fillers is None or not waiting or self._answering is None or self._answering.done():
             return
-        phrase = self._holding.due(now_s, begun=self._begun, direct=self._direct)
+        phrase = self._fillers.due(now_s, begun=self._begun, direct=self._direct)
         if phrase is not None:
             self._speaker.hold(next(clip for clip in self._holds if clip.text == phrase))
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SECONDS_A_LETTER: Final = 0.065
 """Speech of text that is not synthesised yet: about 15 letters a second."""
 _NO_SENTENCE: Final = -1
-"""What a holding phrase belongs to."""
+"""What a filler belongs to."""
 
 
 class Speaker:
@@ -79,7 +79,7 @@ class Speaker:
         return bool(self.ledger.drop(clips).strip())
 
     def hold(self, clip: Clip) -> None:
-        """Say a holding phrase that is ready."""
+        """Say a filler that is ready."""
         self._play(clip, "hold", _NO_SENTENCE)
 
     def open(self) -> None:

@@ -119,7 +119,7 @@ class AudioOut:
     text: str
     """What it says."""
     kind: Literal["content", "hold"]
-    """`content`, or `hold` for a holding phrase."""
+    """`content`, or `hold` for a filler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +295,7 @@ class TurnLatency:
     first_sound_ms: float | None
     """Until anything is heard, in ms; None when nothing was."""
     first_content_ms: float | None
-    """Until something is heard that is no holding phrase, in ms."""
+    """Until something is heard that is no filler, in ms."""
     longest_silence_ms: float
     """The longest silence between two pieces of the reply, in ms."""
     reply_end_ms: float | None
@@ -325,7 +325,7 @@ def turn_latencies(entries: Iterable[TimelineEntry]) -> list[TurnLatency]:
             case Prompted():
                 prompted = True
             case TurnDone() as done:
-                # A reply that was made on a wager can be complete before the turn it answers has ended.
+                # A reply that was made preemptively can be complete before the turn it answers has ended.
                 (turns[-1][3] if waiting else early).append(done)
                 waiting = False
             case StateChanged("listening"):

@@ -31,7 +31,7 @@ from audio.messages import HardEnd, SpeechStarted, Words
 from reasoning import events as thinking
 from reasoning.errors import ReasoningError
 from reasoning.policies.consistency import REPAIR
-from reasoning.policies.rules import Holding
+from reasoning.policies.fillers import FillerClock
 
 if TYPE_CHECKING:
     from agent.conversation.turn_taking import Action
@@ -56,7 +56,7 @@ class House:
     decoder: SharedDecoder
     synthesizer: Synthesizer
     holds: tuple[Clip, ...]
-    """Holding phrases, spoken in advance."""
+    """Fillers, spoken in advance."""
     ears: EarsOptions
     voice: VoiceOptions
     activity: Callable[[EarsOptions], VoiceActivity] = VoiceActivity
@@ -81,7 +81,7 @@ class _Reply:
     spent: bool = False
     """Its tokens ran out."""
     direct: bool = False
-    holding: Holding | None = None
+    fillers: FillerClock | None = None
     task: asyncio.Task[None] | None = None
     words: str | None = None
     """What it says as it stands, past any model."""
@@ -328,7 +328,7 @@ class Dialogue:
     def _release(self, reply: _Reply, respond: messages.Respond) -> None:
         reply.response_id = respond.response_id
         if respond.spoken and self._house.brains.options.mode == "async" and respond.in_band:
-            reply.holding = Holding(self._house.brains.options, self._sounding_until or self._clock())
+            reply.fillers = FillerClock(self._house.brains.options, self._sounding_until or self._clock())
         self._sounding_until = 0.0
         if respond.in_band and self._protocol.detection is not None:
             self._conversation.state = "answering"
@@ -355,8 +355,8 @@ class Dialogue:
                 sound = outgoing.convert(piece.clip.samples)
                 samples = len(sound) // outgoing.sample_bytes
             self._happened(messages.Said(reply.response_id, piece.text, sound, samples, piece.kind))
-            if reply.holding is not None and piece.clip is not None:
-                reply.holding.sounding_until(reply.mouth.playing.end_s)
+            if reply.fillers is not None and piece.clip is not None:
+                reply.fillers.sounding_until(reply.mouth.playing.end_s)
 
         mouth = Mouth(None if form is None else synthesizer.synthesize, self._house.voice, out, self._clock)
         reply = _Reply(brief, mouth, mind, form)
@@ -443,11 +443,11 @@ class Dialogue:
             if reply is None:
                 continue
             lead_s = reply.mouth.lead_s
-            waiting = reply.mouth.playing.end_s or (reply.holding.waiting_since if reply.holding else now_s)
+            waiting = reply.mouth.playing.end_s or (reply.fillers.waiting_since if reply.fillers else now_s)
             self._mind.playing(lead_s if lead_s > 0 else min(0.0, waiting - now_s))
             running = reply.task is not None and not reply.task.done()
-            if running and lead_s <= 0 and reply.holding is not None:
-                phrase = reply.holding.due(now_s, begun=reply.mouth.begun, direct=reply.direct)
+            if running and lead_s <= 0 and reply.fillers is not None:
+                phrase = reply.fillers.due(now_s, begun=reply.mouth.begun, direct=reply.direct)
                 if phrase is not None:
                     reply.mouth.hold(next(clip for clip in self._house.holds if clip.text == phrase))
             if not running and lead_s <= 0:

@@ -67,7 +67,7 @@ class Mouth:
             self._texts.put_nowait(clause)
 
     def hold(self, clip: Clip) -> None:
-        """Say a holding phrase that is ready."""
+        """Say a filler that is ready."""
         self._out(Piece(clip.text, clip, "hold"))
 
     def open(self) -> None:

@@ -62,7 +62,7 @@ class Ledger:
         return self.queued_samples - self._played
 
     def heard(self) -> str:
-        """Text of the reply that was heard, to the last whole word. Holding phrases are no part of the reply."""
+        """Text of the reply that was heard, to the last whole word. Fillers are no part of the reply."""
         return "".join(text[:length] for text, length in self._heard_lengths())
 
     def cut(self) -> tuple[str, str]:

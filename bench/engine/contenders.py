@@ -14,7 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from agent.errors import BenchExtraMissing, ContenderFailed
+from bench.errors import BenchExtraMissing, ContenderFailed
 from reasoning.errors import NativeUnavailable
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 
-from agent.errors import ReportError
 from bench.engine.cases import SESSIONS, crowd, joint, single
 from bench.engine.measure import LLAMA_CPP
+from bench.errors import ReportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,10 +14,10 @@ from rich.table import Table
 from agent.apps.loading import spinning
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
-from agent.errors import ReportError
 from agent.models.assembly import open_embedded
 from agent.models.registry import find, load_recogniser, load_voice
 from audio.speaking.synthesizer import Synthesizer
+from bench.errors import ReportError
 from bench.latency.dialogues import dialogues
 from bench.latency.latency import LatencyStage, SpokenExchange
 from bench.plots import require
@@ -150,6 +150,7 @@ def summarise(exchanges: Sequence[SpokenExchange]) -> dict[str, Any]:
         "agent_spoke_s": sum(exchange.spoken_s for exchange in exchanges),
         "underruns": sum(exchange.underruns for exchange in exchanges),
         "word_error_rate": sum(exchange.word_errors for exchange in exchanges) / words if words else None,
+        "event_loop_held_s": max((e.held_s for e in exchanges if e.held_s is not None), default=None),
         "memory_mb": {"first": memory[0], "last": memory[-1], "most": max(memory)} if memory else None,
     }
 
@@ -192,6 +193,8 @@ def _show(console: Console, results: Mapping[str, Any], speed: float | None) -> 
     rate = "-" if errors is None else f"{100 * errors:.1f} %"
     factor = "-" if speed is None else f"{speed:.2f}"
     console.print(f"word error rate {rate}, real-time factor of a final decode {factor}", highlight=False)
+    if results["event_loop_held_s"] is not None:
+        console.print(f"longest hold of the event loop {1000 * results['event_loop_held_s']:.0f} ms", highlight=False)
     if memory:
         console.print(f"memory {memory['first']:.0f} MB at first, {memory['last']:.0f} MB at last", highlight=False)
 

@@ -59,6 +59,7 @@ _MISSED_S: Final = 4.0
 """Seconds after the last word in which the turn must end."""
 _AUDIBLE: Final = 0.003
 """Level of a sample that is heard: -50 dB."""
+_LOOK_S: Final = 0.005
 _SILENT_S: Final = 0.35
 """Silence this long is no pause between two clauses."""
 
@@ -75,13 +76,13 @@ class SpokenExchange:
     first_sound_s: float | None = None
     """Last sample of the question to the first audible sample."""
     first_content_s: float | None = None
-    """The same to the first sample that is no holding phrase."""
+    """The same to the first sample that is no filler."""
     end_of_turn_s: float | None = None
     """The same to the decision that the turn is over."""
     recognised_s: float | None = None
     """The same to the last transcript."""
     first_sentence_s: float | None = None
-    """The same to the first sentence that was released for speech; below the end of the turn when it was wagered."""
+    """The same to the first sentence that was released for speech; below the turn's end when it was preemptive."""
     voice_s: float | None = None
     """From that sentence and the end of the turn to its first sample: synthesis and playout."""
     silent_s: float | None = None
@@ -105,6 +106,8 @@ class SpokenExchange:
     word_errors: int = 0
     memory_mb: float | None = None
     """Resident, after the exchange."""
+    held_s: float | None = None
+    """The longest time that something held the event loop, which feeds the loudspeaker, and that the system did."""
 
 
 @dataclass(slots=True)
@@ -146,12 +149,15 @@ class LatencyStage:
             ears.own = talk.own
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(talk.run(card, ears, synthesizer, self._engine, self._script))
+                holding = group.create_task(longest_hold(running))
                 asked = await self._user(dialogue, room, watch, talk)
                 # Before the end of the exchange cuts the reply: that is no interruption.
                 self.entries = list(watch.entries)
                 controls.ended.set()
                 await running
-        return measure(dialogue, room, self.entries, asked, underruns=card.counters.underruns)
+        found = measure(dialogue, room, self.entries, asked, underruns=card.counters.underruns)
+        found.held_s = holding.result()
+        return found
 
     async def _user(
         self, dialogue: SpokenDialogue, room: Room, watch: _Watch, talk: LiveTalk
@@ -173,6 +179,16 @@ class LatencyStage:
                     if dialogue.heard_out:
                         await _until(lambda: len(watch.of(timeline.TurnEnded)) > 1 and _over(room, watch))
         return asked, over
+
+
+async def longest_hold(during: asyncio.Future[None]) -> float:
+    """Give the longest time, in s, by which the event loop was late for a timer while something ran."""
+    loop, most = asyncio.get_running_loop(), 0.0
+    while not during.done():
+        due = loop.time() + _LOOK_S
+        await asyncio.sleep(_LOOK_S)
+        most = max(most, loop.time() - due)
+    return most
 
 
 async def _until(done: Callable[[], bool]) -> None:
@@ -210,7 +226,7 @@ def _over(room: Room, watch: _Watch) -> bool:
     if not ended or not done or done[-1].t_ms < ended[-1].t_ms - 3000:
         return False
     if room.now / RATE - ended[-1].t_ms / 1000 < _BEGUN_S:
-        # A reply that was made on a wager may be complete before it begins to sound.
+        # A reply that was made preemptively may be complete before it begins to sound.
         return False
     blocks = room.played[-round(_AFTER_S * 100) :]
     return not any(np.abs(block).max() > _AUDIBLE for block in blocks)

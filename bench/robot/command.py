@@ -18,9 +18,9 @@ from rich.table import Table
 from agent.apps.loading import spinning
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
-from agent.errors import ReportError
 from agent.models.assembly import open_embedded
 from agent.models.registry import find
+from bench.errors import ReportError
 from bench.plots import require
 from bench.report import Report, Target
 from bench.robot import false_stops

@@ -19,7 +19,6 @@ import numpy as np
 
 from agent.conversation.stop_phrases import StopPhrases
 from agent.conversation.turn_taking import Conversation, HardStop
-from agent.errors import BenchExtraMissing
 from agent.models.registry import load_recogniser, load_voice
 from audio.clock import FRAME, RATE
 from audio.hearing.ears import Ears
@@ -27,6 +26,7 @@ from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.messages import StopHeard
 from audio.speaking.synthesizer import Synthesizer
+from bench.errors import BenchExtraMissing
 from bench.stopping import stoppable
 from bench.voices import installed, spoken
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.errors import ReportError
+from bench.errors import ReportError
 from bench.robot.stop import CONDITIONS
 
 if TYPE_CHECKING:

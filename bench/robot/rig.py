@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from agent.errors import BenchExtraMissing
 from agent.robot.access import commanded, until_ready
+from bench.errors import BenchExtraMissing
 from robots.options import RobotOptions
 from robots.simulator.run import EXAMPLE_MAP
 from robots.transport.connection import broker_of

@@ -30,7 +30,7 @@ from bench.report import Report
 from bench.server import capacity
 from bench.statistics import percentile
 from bench.think.metrics import Sample, measure
-from bench.think.tasks import Question, items
+from bench.think.tasks import TaskQuestion, items
 from bench.think.think import Row
 from bench.virtual.pace import measure_pace
 from bench.virtual.simulation import Record, converse
@@ -52,7 +52,7 @@ _STALL_S: Final = 1.0
 """A silence inside a reply that is longer counts as a stall."""
 _WATCH_S: Final = 0.1
 _ITEMS: Final = tuple(
-    Question("fleet", number, question, answer, "number")
+    TaskQuestion("fleet", number, question, answer, "number")
     for number, (question, answer) in enumerate(
         (
             ("What is twelve times seven?", "84"),
@@ -86,7 +86,7 @@ class FleetLevel:
     seconds: float = 0.0
     samples: list[Sample] = field(default_factory=list)
     useful: int = 0
-    """Tokens of what was heard, without holding phrases."""
+    """Tokens of what was heard, without fillers."""
     generated: float = 0.0
     """Tokens that the servers generated."""
     read: float = 0.0
@@ -194,7 +194,7 @@ async def _ways(file: Path, settings: Settings, engine: VllmEngine) -> AsyncIter
         yield Way("async, live views", "async", engine), Way("async, re-submitted", "async", resubmitting), think_first
 
 
-def _items(options: FleetBenchOptions) -> tuple[Question, ...]:
+def _items(options: FleetBenchOptions) -> tuple[TaskQuestion, ...]:
     if not options.tasks:
         return _ITEMS
     count = -(-max(options.numbers) * options.turns // len(options.tasks))
@@ -207,9 +207,9 @@ class _Stage:
     settings: Settings
     pace: Pace
     turns: int
-    items: tuple[Question, ...]
+    items: tuple[TaskQuestion, ...]
 
-    async def conversation(self, way: Way, item: Question) -> tuple[Sample, Record]:
+    async def conversation(self, way: Way, item: TaskQuestion) -> tuple[Sample, Record]:
         """Ask one question, from the first word to the end of the reply."""
         row = Row(way.name, way.mode, self.settings.loop)
         async with way.engine.session() as session:

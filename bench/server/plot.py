@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from agent.errors import ReportError
+from bench.errors import ReportError
+from bench.server.levels import IN_TIME_S
 from bench.statistics import percentile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bench.server.server import ServerLevel
-
-_IN_TIME_S: Final = 2.0
+    from bench.server.levels import ServerLevel
 
 
 def draw(levels: Sequence[ServerLevel], path: Path) -> None:
@@ -32,7 +31,7 @@ def draw(levels: Sequence[ServerLevel], path: Path) -> None:
         promptness.plot([level.conversations] * len(level.times_s), level.times_s, "o", color="C0", alpha=0.4)
     numbers = [level.conversations for level in levels]
     promptness.plot(numbers, [percentile(level.times_s, 95) for level in levels], "_-", color="C0", label="p95")
-    promptness.axhline(_IN_TIME_S, color="grey", linestyle="--")
+    promptness.axhline(IN_TIME_S, color="grey", linestyle="--")
     promptness.set_ylabel("s from the question's last\nsample to the first sound")
     promptness.set_ylim(bottom=0)
     promptness.legend()

@@ -11,7 +11,7 @@ import base64
 import json
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,8 +32,9 @@ from agent.realtime.sound import Outgoing
 from bench.plots import require
 from bench.report import Report, Target
 from bench.server import plot as server_plot
+from bench.server.levels import IN_TIME_S, ServerAnswer, ServerLevel
 from bench.statistics import percentile
-from reasoning.policies.rules import HOLDING_PHRASES
+from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +53,6 @@ QUESTIONS: Final = (
 _RATE: Final = 24_000
 _PIECE: Final = _RATE // 10
 """Samples in one append: 100 ms."""
-_IN_TIME_S: Final = 2.0
 _PATIENCE_S: Final = 40.0
 
 
@@ -64,43 +64,6 @@ class ServerBenchOptions:
     turns: int
     json_file: Path | None
     plot: Path | None
-
-
-@dataclass(slots=True)
-class ServerAnswer:
-    """One question and what came of it."""
-
-    first_audio_s: float | None = None
-    """From the last sample of the question to the first of the answer; None: none came."""
-    first_content_s: float | None = None
-    """The same, to the first that is no holding phrase."""
-    gap_s: float = 0.0
-    """Longest silence inside the answer, as a listener hears it, in s."""
-
-
-@dataclass(slots=True)
-class ServerLevel:
-    """All conversations of one number."""
-
-    conversations: int
-    answers: list[ServerAnswer] = field(default_factory=list)
-    memory_mb: float = 0.0
-    """Resident memory of server and clients together, in MB."""
-
-    @property
-    def times_s(self) -> list[float]:
-        """When the answers that came began, in s after their questions."""
-        return [answer.first_audio_s for answer in self.answers if answer.first_audio_s is not None]
-
-    @property
-    def p95_s(self) -> float | None:
-        """How late answers begin; None when one did not come at all."""
-        return percentile(self.times_s, 95) if len(self.times_s) == len(self.answers) else None
-
-    @property
-    def in_time(self) -> bool:
-        """Whether 95 % of the answers begin within two seconds, and none is missing."""
-        return self.p95_s is not None and self.p95_s < _IN_TIME_S
 
 
 def run(invocation: Invocation, overrides: Mapping[str, object], options: ServerBenchOptions) -> None:
@@ -124,11 +87,11 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Server
     largest = max((level.conversations for level in levels if level.in_time), default=0)
     results = {"largest_in_time": largest, "levels": [{**asdict(level), "p95_s": level.p95_s} for level in levels]}
     alone = levels[0]
-    targets = [Target("first_audio_p95_s_alone", alone.p95_s, at_most=_IN_TIME_S)]
+    targets = [Target("first_audio_p95_s_alone", alone.p95_s, at_most=IN_TIME_S)]
     report = Report("server", settings.model_dump(mode="json") | {"turns": options.turns}, results, targets)
     console = Console()
     console.print(_table(levels))
-    console.print(f"{largest} conversations at once are answered in time (p95 of first audio under {_IN_TIME_S:g} s)")
+    console.print(f"{largest} conversations at once are answered in time (p95 of first audio under {IN_TIME_S:g} s)")
     report.show_targets(console)
     if options.json_file is not None:
         report.write(options.json_file)
@@ -236,7 +199,7 @@ class _Listener:
             answer.first_audio_s = starts
         elif self._playing.sent_s:
             answer.gap_s = max(answer.gap_s, now - self._playing.end_s)
-        if answer.first_content_s is None and self._saying not in HOLDING_PHRASES:
+        if answer.first_content_s is None and self._saying not in FILLERS:
             answer.first_content_s = starts
         self._playing.send(seconds, now)
 

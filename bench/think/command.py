@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from agent.config.settings import Settings
     from bench.think.metrics import Sample
     from bench.think.scenarios import Pair
-    from bench.think.tasks import Question, Split
+    from bench.think.tasks import Split, TaskQuestion
     from bench.think.think import Model, Simulated
     from reasoning.store.store import Store
 _STOPPED: Final = 130
@@ -74,7 +74,7 @@ class _Asked:
     """What a run consists of."""
 
     rows: Sequence[Row]
-    items: Sequence[Question]
+    items: Sequence[TaskQuestion]
     """Plain questions, a task after the other."""
     scenarios: Mapping[str, Sequence[Pair]]
 
@@ -218,7 +218,7 @@ def _scenarios(named: str) -> list[str]:
     return list(dict.fromkeys(filter(None, names)))
 
 
-def spread(items: Sequence[Question], count: int) -> list[Question]:
+def spread(items: Sequence[TaskQuestion], count: int) -> list[TaskQuestion]:
     """Give so many items, of all tasks in turn."""
     places: dict[str, int] = {}
     turns = []

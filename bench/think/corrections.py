@@ -21,7 +21,7 @@ from bench.think.tasks import SEEDS, TASKS, dataset
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from bench.think.tasks import Question, Split
+    from bench.think.tasks import Split, TaskQuestion
 
 _NUMBER: Final = re.compile(r"\d+(?:[.,:]\d+)*")
 _TRIES: Final = 8
@@ -32,14 +32,14 @@ _TRIES: Final = 8
 class Correction:
     """A question with one number that the user corrects."""
 
-    said: Question
+    said: TaskQuestion
     """As it is asked first, with the answer to that."""
-    meant: Question
+    meant: TaskQuestion
     words: str
     """What corrects the one into the other."""
 
 
-def correction(item: Question, split: Split) -> Correction | None:
+def correction(item: TaskQuestion, split: Split) -> Correction | None:
     """Correct one number of an item; None where no number of it can be corrected."""
     task = TASKS[item.task]
     if item.task not in _RECOMPUTED and item.task not in _REDRAWN:
@@ -82,7 +82,7 @@ class _Replayed(Random):
         return self._chance.randrange(start, stop, step) if self.drawn == self._changed else value
 
 
-def _redrawn(item: Question, split: Split) -> Iterator[tuple[str, str]]:
+def _redrawn(item: TaskQuestion, split: Split) -> Iterator[tuple[str, str]]:
     """Have the generator make the question again, from the same draws but one."""
     drawn: Any = dataset(item.task, split)
     generate, seed = drawn.generators[drawn.task_indices[item.number]], SEEDS[split] + item.number
@@ -95,7 +95,7 @@ def _redrawn(item: Question, split: Split) -> Iterator[tuple[str, str]]:
             yield example["question"], str(example["answer"])
 
 
-def _rewritten(item: Question, split: Split) -> Iterator[tuple[str, str]]:
+def _rewritten(item: TaskQuestion, split: Split) -> Iterator[tuple[str, str]]:
     """Change one number or the other in the generator's question, and work the answer out."""
     entry = dataset(item.task, split)[item.number]
     work_out, question = _RECOMPUTED[item.task], str(entry["question"])

@@ -20,7 +20,7 @@ from reasoning.policies.grounding import ungrounded
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.think.tasks import Question
+    from bench.think.tasks import TaskQuestion
     from bench.virtual.simulation import Record, WrittenReply
     from bench.virtual.timed import Pace
 
@@ -47,7 +47,7 @@ class Sample:
     scenario: str = ""
     """What the user did beside asking; empty for a plain question."""
     spoken: str = ""
-    """What was heard, holding phrases left out."""
+    """What was heard, fillers left out."""
     thoughts: str = ""
     stated: str | None = None
     """The last result that was spoken."""
@@ -60,7 +60,7 @@ class Sample:
     final_correct_s: float | None = None
     """Until the clause has been heard from which on the stated result is right to the end."""
     longest_silence_s: float = 0.0
-    """Between two sounds of the reply, holding phrases being sounds."""
+    """Between two sounds of the reply, fillers being sounds."""
     reply_end_s: float | None = None
     delay_to_first_s: float | None = None
     total_delay_s: float | None = None
@@ -71,7 +71,7 @@ class Sample:
     delay_steps: int | None = None
     delay_minus10_steps: int | None = None
     words: int = 0
-    """Words heard, holding phrases left out."""
+    """Words heard, fillers left out."""
     words_until_answer: int | None = None
     """Words heard until the last stated result stands for the first time and is not revised any more."""
     tokens_to_answer: int | None = None
@@ -81,7 +81,7 @@ class Sample:
     before: str = ""
     """What was heard before the user's last word, cut off where it was."""
     holds: int = 0
-    """Holding phrases heard."""
+    """Fillers heard."""
     unsaid_words: int = 0
     """Words of sentences that were taken back before they were heard."""
     revised_words: int = 0
@@ -102,7 +102,7 @@ class Sample:
     """What was taken back before it was heard: text, reason."""
 
 
-def measure(row: str, item: Question, record: Record, pace: Pace, decode: Callable[[Sequence[int]], str]) -> Sample:
+def measure(row: str, item: TaskQuestion, record: Record, pace: Pace, decode: Callable[[Sequence[int]], str]) -> Sample:
     """Measure one conversation."""
     sample = Sample(row, item.task, item.number, item.question, item.answer)
     events = [entry.event for entry in record.entries]
@@ -161,7 +161,7 @@ def _sounds(sample: Sample, pieces: Sequence[timeline.AudioOut], zero_ms: float)
     sample.longest_silence_s = max(0.0, *gaps) if gaps else 0.0
 
 
-def _content(sample: Sample, item: Question, pieces: Sequence[timeline.AudioOut], zero_ms: float) -> None:
+def _content(sample: Sample, item: TaskQuestion, pieces: Sequence[timeline.AudioOut], zero_ms: float) -> None:
     sample.spoken = " ".join(out.text.strip() for out in pieces)
     sample.words = len(sample.spoken.split())
     sample.stated = stated(sample.spoken, item.kind, item.question)
@@ -177,7 +177,7 @@ def _content(sample: Sample, item: Question, pieces: Sequence[timeline.AudioOut]
             sample.final_correct_s = (pieces[standing].end_ms - zero_ms) / 1000
 
 
-def _standing(pieces: Sequence[timeline.AudioOut], item: Question, result: str | None) -> int | None:
+def _standing(pieces: Sequence[timeline.AudioOut], item: TaskQuestion, result: str | None) -> int | None:
     """Give the number of the piece from which on the stated result is the last one."""
     if result is None:
         return None
@@ -190,7 +190,7 @@ def _standing(pieces: Sequence[timeline.AudioOut], item: Question, result: str |
     return first
 
 
-def _agreement(sample: Sample, item: Question, *, concluded: bool) -> None:
+def _agreement(sample: Sample, item: TaskQuestion, *, concluded: bool) -> None:
     """Compare what was said with the final thoughts, and with itself; thoughts that were cut off state nothing."""
     if concluded and sample.thoughts.strip():
         sample.thought = stated(sample.thoughts, item.kind, item.question)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bench.think.metrics import Sample
     from bench.think.scenarios import Pair, ScenarioPlan
-    from bench.think.tasks import Question
+    from bench.think.tasks import TaskQuestion
 
 
 def figures(
@@ -72,7 +72,7 @@ def _middle(samples: Sequence[Sample]) -> float | None:
     return percentile(times, 50, len(samples) - len(times))
 
 
-def _says(sample: Sample, first: Question) -> bool:
+def _says(sample: Sample, first: TaskQuestion) -> bool:
     """Say whether any sentence that was heard states the first question's answer."""
     sentences = re.split(r"(?<=[.!?])\s+", f"{sample.before} {sample.spoken}")
     return any(right(sentence, first) for sentence in sentences)

@@ -18,7 +18,7 @@ from bench.virtual.timed import Utterance
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bench.think.tasks import Question, Split
+    from bench.think.tasks import Split, TaskQuestion
 
 _LONG_S: Final = 2.0
 """A pause that ends a turn, whatever the words before it: the longest wait of the ears is 1.4 s."""
@@ -38,13 +38,13 @@ _CLAUSE_ENDS: Final = re.compile(r"(?<=[,:])\s+")
 class ScenarioPlan:
     """What a user says, and what is right then."""
 
-    item: Question
+    item: TaskQuestion
     """By which the reply to the last words is judged."""
     said: tuple[Utterance, ...]
     scenario: str = ""
 
     @property
-    def asked(self) -> Question:
+    def asked(self) -> TaskQuestion:
         """The item with all that was said in the place of its question: what is in there is no news."""
         return replace(self.item, question=" ".join(utterance.text for utterance in self.said))
 
@@ -55,11 +55,11 @@ class Pair:
 
     there: ScenarioPlan
     anew: ScenarioPlan
-    first: Question | None = None
+    first: TaskQuestion | None = None
     """A question that stays open when another one is asked."""
 
 
-def plain(item: Question) -> ScenarioPlan:
+def plain(item: TaskQuestion) -> ScenarioPlan:
     """Ask the question, and wait."""
     return ScenarioPlan(item, (Utterance(item.question),))
 
@@ -77,7 +77,7 @@ def shards(question: str) -> list[str]:
     return pieces
 
 
-def pairs(scenario: str, items: Sequence[Question], split: Split) -> list[Pair]:
+def pairs(scenario: str, items: Sequence[TaskQuestion], split: Split) -> list[Pair]:
     """Make a scenario of every item that it can be made of; `BENCH_SCENARIOS` has the names."""
     found: list[Pair] = []
     for number, item in enumerate(items):
@@ -90,7 +90,7 @@ def pairs(scenario: str, items: Sequence[Question], split: Split) -> list[Pair]:
     return found
 
 
-def _sharded(item: Question, pause_s: float) -> Pair | None:
+def _sharded(item: TaskQuestion, pause_s: float) -> Pair | None:
     pieces = shards(item.question)
     if len(pieces) < _SHARDS[0]:
         return None
@@ -98,7 +98,7 @@ def _sharded(item: Question, pause_s: float) -> Pair | None:
     return Pair(ScenarioPlan(item, tuple(said)), plain(item))
 
 
-def _corrected(item: Question, split: Split, *, pause_s: float, in_reply: bool) -> Pair | None:
+def _corrected(item: TaskQuestion, split: Split, *, pause_s: float, in_reply: bool) -> Pair | None:
     found = correction(item, split)
     if found is None:
         return None
@@ -106,19 +106,19 @@ def _corrected(item: Question, split: Split, *, pause_s: float, in_reply: bool) 
     return Pair(ScenarioPlan(found.meant, (Utterance(item.question), words)), plain(found.meant))
 
 
-def _halted(item: Question) -> Pair:
+def _halted(item: TaskQuestion) -> Pair:
     over = (Utterance("Wait a moment.", _INTO_REPLY_S, after="reply"), Utterance("Go on, please.", _LONG_S))
     return Pair(ScenarioPlan(item, (Utterance(item.question), *over)), plain(item))
 
 
-def _another(item: Question, other: Question | None, words: str, *, stays: bool) -> Pair | None:
+def _another(item: TaskQuestion, other: TaskQuestion | None, words: str, *, stays: bool) -> Pair | None:
     if other is None:
         return None
     new = Utterance(f"{words} {other.question}", _INTO_REPLY_S, after="reply")
     return Pair(ScenarioPlan(other, (Utterance(item.question), new)), plain(other), first=item if stays else None)
 
 
-_MADE: Final[Mapping[str, Callable[[Question, Question | None, Split], Pair | None]]] = {
+_MADE: Final[Mapping[str, Callable[[TaskQuestion, TaskQuestion | None, Split], Pair | None]]] = {
     "shards": lambda item, _, __: _sharded(item, _LONG_S),
     "pauses": lambda item, _, __: _sharded(item, _SHORT_S),
     "early-correction": lambda item, _, split: _corrected(item, split, pause_s=_SOON_S, in_reply=False),

@@ -15,7 +15,7 @@ from reasoning.policies.grounding import numbers
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.think.tasks import Kind, Question
+    from bench.think.tasks import Kind, TaskQuestion
 
 _WORD: Final = (
     "(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|"
@@ -72,7 +72,7 @@ def stated(text: str, kind: Kind, question: str = "") -> str | None:
     return None
 
 
-def right(text: str, item: Question) -> bool:
+def right(text: str, item: TaskQuestion) -> bool:
     """Say whether the last stated result is the item's answer."""
     return stated(text, item.kind, item.question) == item.answer
 

@@ -2,7 +2,7 @@
 
     voice ─► recording ─► agent.apps.recording, unchanged ─► recording of the reply ─► Whisper ─► score
 
-The reply is scored on what Whisper hears in it, holding phrases cut out, beside the score of its text.
+The reply is scored on what Whisper hears in it, fillers cut out, beside the score of its text.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from agent.models.registry import Files
     from audio.clock import Sound
-    from bench.think.tasks import Question
+    from bench.think.tasks import TaskQuestion
     from bench.think.think import Row, ThinkStage
     from reasoning.engine.torch_engine import TorchEngine
     from reasoning.options import Mode
@@ -57,7 +57,7 @@ class Spoken:
     question_heard: str
     """The question as the ears heard it."""
     reply_heard: str
-    """The reply, without holding phrases, as Whisper hears it."""
+    """The reply, without fillers, as Whisper hears it."""
     right_by_ear: bool
 
 
@@ -68,7 +68,7 @@ class SpeechStage:
         self._stage, self._engine, self._files = stage, engine, files
         self._recogniser = load_recogniser(files.asr, stage.settings)
 
-    async def ask(self, row: Row, item: Question) -> Spoken:
+    async def ask(self, row: Row, item: TaskQuestion) -> Spoken:
         """Speak a question, and listen to the reply; for rows of the loop."""
         settings, script = self._stage.settings, self._stage.model.script
         loop = replace(row.options, mode=cast("Mode", row.mode))
@@ -118,7 +118,7 @@ class SpeechStage:
 
 
 def content(sound: Sound, events: Sequence[timeline.Event]) -> list[Sound]:
-    """Cut the clauses out of what was heard, holding phrases left out, each as far as it was heard."""
+    """Cut the clauses out of what was heard, fillers left out, each as far as it was heard."""
     ends = {event.start_ms: event.end_ms for event in events if isinstance(event, timeline.AudioCut)}
     clips = []
     for event in events:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, Literal
 
-from agent.errors import BadQuestion, BenchExtraMissing
+from agent.errors import BadQuestion
+from bench.errors import BenchExtraMissing
 
 Kind = Literal["number", "weekday", "duration", "relation"]
 Split = Literal["dev", "test"]
@@ -29,7 +30,7 @@ _LONGEST: Final = 65
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TaskQuestion:
     """One question with its answer."""
 
     task: str
@@ -176,7 +177,7 @@ TASKS: Final[Mapping[str, Task]] = {
 }  # fmt: skip
 
 
-def items(task: str, split: Split, count: int) -> list[Question]:
+def items(task: str, split: Split, count: int) -> list[TaskQuestion]:
     """Give the first `count` items of a task's split, always the same ones.
 
     Raises:
@@ -187,7 +188,7 @@ def items(task: str, split: Split, count: int) -> list[Question]:
     if task not in TASKS:
         raise BadQuestion(f"there is no task {task!r}; there are {', '.join(TASKS)}.")
     known = _developed(task) if split == "test" else frozenset()
-    found: list[Question] = []
+    found: list[TaskQuestion] = []
     for item in _drawn(task, split):
         if len(found) == count:
             return found
@@ -218,7 +219,7 @@ def dataset(name: str, split: Split) -> Any:  # noqa: ANN401 - the generators ha
     return create_dataset(task.generator or name, seed=SEEDS[split], size=_DRAWN, **task.config)
 
 
-def _drawn(name: str, split: Split) -> Iterator[Question]:
+def _drawn(name: str, split: Split) -> Iterator[TaskQuestion]:
     task, drawn = TASKS[name], dataset(name, split)
     seen: set[str] = set()
     for number in range(_DRAWN):
@@ -226,4 +227,4 @@ def _drawn(name: str, split: Split) -> Iterator[Question]:
         question, answer = task.word(entry["question"]), task.answer(str(entry["answer"]))
         if question and answer and question not in seen and len(question.split()) <= _LONGEST:
             seen.add(question)
-            yield Question(name, number, question, answer, task.kind)
+            yield TaskQuestion(name, number, question, answer, task.kind)

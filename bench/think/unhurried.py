@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agent.models.registry import Files
     from bench.think.metrics import Sample
     from bench.think.scenarios import ScenarioPlan
-    from bench.think.tasks import Question
+    from bench.think.tasks import TaskQuestion
     from bench.think.think import Row, ThinkStage
 
 _CLOCKED: Final = ("first_sound_s", "first_content_s", "total_delay_s", "reply_end_s")
@@ -30,7 +30,7 @@ _CLOCKED: Final = ("first_sound_s", "first_content_s", "total_delay_s", "reply_e
 def checked(
     stage: ThinkStage,
     rows: Sequence[Row],
-    items: Sequence[Question],
+    items: Sequence[TaskQuestion],
     simulated: Mapping[tuple[str, ScenarioPlan], Sample],
 ) -> tuple[list[dict[str, Any]], bool]:
     """Run items in real time as well, and put both clocks side by side; False: stopped before the end."""
@@ -51,7 +51,7 @@ def checked(
 def spoken(
     stage: ThinkStage,
     rows: Sequence[Row],
-    items: Sequence[Question],
+    items: Sequence[TaskQuestion],
     simulated: Mapping[tuple[str, ScenarioPlan], Sample],
     files: Files,
 ) -> tuple[list[dict[str, Any]], bool]:

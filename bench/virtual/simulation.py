@@ -2,7 +2,7 @@
 
 What the user says is "spoken" at the pace of the voice and heard as the ears hear; sentences take the time that the
 voice takes to synthesise and to play (see `timed`). Everything else, the session, the loop, the speaker, clauses,
-holding phrases, is what `descant talk` runs. Works on any asyncio loop: virtual time, or real.
+fillers, is what `descant talk` runs. Works on any asyncio loop: virtual time, or real.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from audio.clock import FRAME, RATE
 from audio.options import VoiceOptions
 from audio.speaking.playout import Playout
 from bench.virtual.timed import TimedEars, TimedVoice
-from reasoning.policies.rules import HOLDING_PHRASES
+from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -214,7 +214,7 @@ async def converse(
         ears=cast("Ears", timed_ears),
         loop=cast("Loop", mind),
         speaker=Speaker(cast("Synthesizer", voice), Playout(voice.rate), VoiceOptions()),
-        holds=[voice.clip(phrase) for phrase in HOLDING_PHRASES],
+        holds=[voice.clip(phrase) for phrase in FILLERS],
         options=options,
         emit=emit,
     )

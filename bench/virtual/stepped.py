@@ -124,7 +124,6 @@ class Lane(TorchEngine):
 
     def deliver(self, logits: Tensor) -> None:
         """Take the logits of the step that was laid out."""
-        self.steps += 1
         self._deliver(self._planned_step, logits)
 
 

@@ -1,16 +1,15 @@
 """Who takes part in the next step of the embedded engine: blocks, jobs, and the plan of a step.
 
-Sans-I/O: no thread, no lock, no product of matrices. The engine calls it between steps, under its lock.
+Sans-I/O: no thread, no lock, no product of matrices. The engine calls it between steps, under its lock; only
+`delivered` is counted up without it, by the reader of the one stream that writes the block.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from reasoning.engine.attention import Run
-from reasoning.engine.contract import Token
 from reasoning.errors import BlockBusy, ContextFull, ReasoningError
 
 if TYPE_CHECKING:
@@ -33,9 +32,9 @@ class TorchBlock:
     ids: list[int] = field(default_factory=list)
     """All tokens, also those sampled and not yet delivered."""
     delivered: int = 0
-    """How many of `ids` were appended or delivered."""
-    ahead: deque[Token] = field(default_factory=deque)
-    """What the last stream sampled and its reader did not take yet: the rest of `ids`."""
+    """How many of `ids` were appended or delivered; the rest was sampled, and its reader has not taken it yet."""
+    release: Callable[[], None] = lambda: None
+    """Ends the reading of the last stream, in its event loop: what was not delivered will not be."""
     view: tuple[TorchBlock, ...] = ()
     """The view under which the block was last written: what still waits is computed under it."""
     writer: Job | None = None
@@ -61,7 +60,6 @@ class TorchBlock:
     def crop(self, length: int) -> None:
         """Forget all but the first `length` delivered tokens, on the worker."""
         self.delivered = min(length, self.delivered)
-        self.ahead.clear()
         del self.ids[self.delivered :]
         self.cache.crop(self.delivered)
 
@@ -73,8 +71,9 @@ class Job:
     view: tuple[TorchBlock, ...]
     leave: int
     """Tokens of the block that may stay waiting."""
-    on_logits: Callable[[Tensor, int, Mapping[str, int]], bool] | None = None
-    """Takes the logits after the last token, the step and the lengths seen; True: the job goes on."""
+    on_logits: Callable[[Tensor, int, Mapping[str, int]], Callable[[], bool]] | None = None
+    """Takes the logits after the last token, the step and the lengths seen, on the worker, which holds no lock
+    meanwhile. Gives what publishes the outcome, for the worker to call under its lock; True: the job goes on."""
     finish: Callable[[ReasoningError | None], None] = lambda _: None
     runnable: Callable[[], bool] = lambda: True
 
@@ -112,7 +111,7 @@ class Schedule:
         unknown = [token for token in tokens if not 0 <= token < self._vocabulary]
         if unknown:
             raise ValueError(f"the model has no token {unknown[0]}: it has {self._vocabulary}")
-        if block.writer is not None or block.ahead:
+        if block.writer is not None or block.delivered < len(block.ids):
             raise BlockBusy(f"block {block.name!r} is being written; end that stream or crop the block first")
         length = sum(map(len, job.view)) + len(tokens)
         if length > self._context:

@@ -5,8 +5,10 @@ be written: appended text, questions, and the last token of a block that nobody 
 when somebody needs it: `append` leaves the last token of a block to the stream that starts there, or to the next
 reader.
 
-Threads: the worker owns caches and runs commands between steps, so nothing changes under a running step. The lock
-guards only the short lists that both sides touch. Knows nothing about text or prompts.
+Threads: the worker owns caches and runs commands between steps, so nothing changes under a running step. It computes
+and samples without the lock, which guards only the short lists that both sides touch: who starts something takes it,
+who reads a stream does not. A token goes to its reader's event loop, and is the reader's from there on. Knows nothing
+about text or prompts.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -53,7 +55,9 @@ class TorchEngine:
         self._schedule = Schedule(
             prefill_rows=prefill_rows, context=decoder.context, vocabulary=decoder.config.vocabulary
         )
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        """Something has changed that the worker should look at."""
         self._commands: deque[Callable[[], None]] = deque()
         self._closed = self._stopped = False
         self._rest_until = 0.0
@@ -63,9 +67,8 @@ class TorchEngine:
 
     def close(self) -> None:
         """End all streams and the worker."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._closed = True
+        self.look_again()
         self._worker.join()
 
     @asynccontextmanager
@@ -85,18 +88,15 @@ class TorchEngine:
 
     def add(self, job: Job, tokens: Sequence[int] = ()) -> None:
         """Append tokens to the job's block and let it take part in the next step."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise EngineFailed("the engine is closed")
             self._schedule.add(job, tokens)
-            self._changed.notify_all()
+        self.look_again()
 
-    @contextmanager
-    def state(self) -> Iterator[None]:
-        """Hold the lists still, and let the worker look at them again afterwards."""
-        with self._changed:
-            yield
-            self._changed.notify_all()
+    def look_again(self) -> None:
+        """Have the worker look for commands, and for jobs that have become runnable."""
+        self._wake.set()
 
     async def between_steps(self, command: Callable[[], None]) -> None:
         """Run a command on the worker while no step runs, and wait for it; what it raises is raised here."""
@@ -111,13 +111,13 @@ class TorchEngine:
             else:
                 _tell(loop, _resolve, done, None)
 
-        with self._changed:
+        with self._lock:
             if self._stopped:
                 # The worker is gone, and with it every stream: the command has nobody to disturb.
                 command()
                 return
             self._commands.append(run)
-            self._changed.notify_all()
+        self.look_again()
         await asyncio.shield(done)
 
     def drop(self, job: Job) -> None:
@@ -152,7 +152,7 @@ class TorchEngine:
             while (step := self._next_step()) is not None:
                 self._compute(step)
         finally:
-            with self._changed:
+            with self._lock:
                 self._closed = self._stopped = True
                 for job in list(self._schedule.jobs):
                     self.end(job, EngineFailed("the engine is closed"))
@@ -166,33 +166,27 @@ class TorchEngine:
             # Lengths are counted up only by a whole step, so the caches are as they were. Alone, the run that asks
             # too much fails, and the others go on.
             if len(step.runs) == 1:
-                with self._changed:
+                with self._lock:
                     self.end(step.jobs[0], EngineFailed(f"a step of the model could not be computed: {error}"))
                 return
             for run, job in zip(step.runs, step.jobs, strict=True):
                 self._compute(Step([run], [job]))
             return
-        with self._changed:
-            self.steps += 1
-            self._deliver(step, logits)
-
-    def _next_step(self) -> Step | None:
-        with self._changed:
-            while True:
-                while self._commands:
-                    self._commands.popleft()()
-                if self._closed:
-                    return None
-                rest = self._rest_until - time.monotonic()
-                if rest > 0:
-                    self._changed.wait(rest)
-                    continue
-                step = self._schedule.next_step()
-                if step.runs:
-                    return step
-                self._changed.wait()
+        self._deliver(step, logits)
 
     def _deliver(self, step: Step, logits: Tensor) -> None:
+        """Choose tokens outside the lock, and publish them under it."""
+        self.steps += 1
+        outcomes = list(self._outcomes(step, logits))
+        with self._lock:
+            for job, outcome in outcomes:
+                if isinstance(outcome, EngineFailed):
+                    self.end(job, outcome)
+                elif not outcome():
+                    self.end(job, None)
+
+    def _outcomes(self, step: Step, logits: Tensor) -> Iterator[tuple[Job, Callable[[], bool] | EngineFailed]]:
+        """Choose tokens, and compare choices: the long part of what follows a step. Jobs end on this thread only."""
         row = 0
         for run, job in zip(step.runs, step.jobs, strict=True):
             if not run.logits:
@@ -200,15 +194,27 @@ class TorchEngine:
             if job.on_logits is not None and job in self._schedule.jobs:
                 seen = {block.name: block.cache.length for block in job.view}
                 try:
-                    goes_on = job.on_logits(logits[row], self.steps, seen)
+                    yield job, job.on_logits(logits[row], self.steps, seen)
                 except EngineFailed as error:
-                    self.end(job, error)
+                    yield job, error
                 except (RuntimeError, IndexError) as error:
-                    self.end(job, EngineFailed(f"no token could be chosen: {error}"))
-                else:
-                    if not goes_on:
-                        self.end(job, None)
+                    yield job, EngineFailed(f"no token could be chosen: {error}")
             row += 1
+
+    def _next_step(self) -> Step | None:
+        while True:
+            # Cleared before the look, so that a change during it is looked at again.
+            self._wake.clear()
+            rest = self._rest_until - time.monotonic()
+            with self._lock:
+                while self._commands:
+                    self._commands.popleft()()
+                if self._closed:
+                    return None
+                step = self._schedule.next_step() if rest <= 0 else Step()
+            if step.runs:
+                return step
+            self._wake.wait(rest if rest > 0 else None)
 
 
 class TorchSession:
@@ -275,10 +281,10 @@ class TorchSession:
         answer: asyncio.Future[ChoiceScores] = loop.create_future()
         scratch = TorchBlock("question", self._engine.new_cache())
 
-        def on_logits(logits: Tensor, step: int, seen: Mapping[str, int]) -> bool:
+        def on_logits(logits: Tensor, step: int, seen: Mapping[str, int]) -> Callable[[], bool]:
             log_odds, mass = scored_choices(logits, choices)
             _tell(loop, _give, answer, ChoiceScores(log_odds, mass, seen, step))
-            return False
+            return lambda: False
 
         def finish(error: ReasoningError | None) -> None:
             if error is not None:
@@ -296,10 +302,13 @@ class TorchSession:
 
     async def crop(self, block: TorchBlock, length: int) -> None:
         """Forget all but the first `length` tokens of the block, ending the stream that writes it."""
+        block.release()
         await self._engine.between_steps(partial(self._crop, block, length))
 
     async def aclose(self) -> None:
         """End the session's streams and free its blocks."""
+        for stream in self._streams:
+            stream.release()
         await self._engine.between_steps(self._close)
 
     def _close(self) -> None:
@@ -318,7 +327,7 @@ class TorchSession:
 
 
 class _Stream:
-    """The reading end of one running stream."""
+    """One running stream. What the worker touches and what the reader's event loop touches are apart."""
 
     def __init__(
         self, engine: TorchEngine, view: Sequence[TorchBlock], rules: Sampling, matcher: Matcher | None
@@ -326,60 +335,86 @@ class _Stream:
         self._engine, self._rules = engine, rules
         self._loop = asyncio.get_running_loop()
         self._sampler = Sampler(rules, engine.device, matcher)
-        self._ready: deque[Token] = deque()
-        self._arrived = asyncio.Event()
-        self._ended = False
+        self._arrived: deque[Token] = deque()
+        """Tokens for the reader; its event loop's."""
+        self._news = asyncio.Event()
+        self._ended = self._released = False
+        """Whether nothing more arrives, and whether that is because the reading was ended; the event loop's."""
         self._error: ReasoningError | None = None
         self._made = 0
+        """Tokens that were chosen; counted by the worker."""
+        self._taken = 0
+        """Tokens that the reader has; counted by its event loop."""
         self._block = view[-1]
         self._job = Job(
             tuple(view), leave=0, on_logits=self._on_logits, finish=self._on_end, runnable=self._is_runnable
         )
         engine.add(self._job)
-        self._block.ahead = self._ready
+        self._block.release = self.release
 
     async def next(self) -> Token | None:
         """Wait for the next token; None at the end of the stream."""
-        while True:
-            self._arrived.clear()
-            with self._engine.state():
-                if self._ready:
-                    self._block.delivered += 1
-                    return self._ready.popleft()
-                if self._ended:
-                    if self._error is not None:
-                        raise self._error
-                    return None
-            await self._arrived.wait()
+        while not self._arrived:
+            if self._ended:
+                if self._error is not None:
+                    raise self._error
+                return None
+            self._news.clear()
+            await self._news.wait()
+        self._block.delivered += 1
+        self._taken += 1
+        self._engine.look_again()
+        return self._arrived.popleft()
+
+    def release(self) -> None:
+        """End the reading, in the reader's event loop: nobody counts `delivered` up from here."""
+        self._released = True
+        self._arrived.clear()
+        self._finish(None)
 
     async def aclose(self) -> None:
         """End the stream: the block keeps what was delivered."""
-        await self._engine.between_steps(self.close)
+        kept = self._released
+        self.release()
+        await self._engine.between_steps(partial(self._close, kept=kept))
+
+    def _close(self, *, kept: bool) -> None:
+        """End the job, on the worker. `kept`: who ended the reading before has said what the block keeps."""
+        self._engine.drop(self._job)
+        if self._taken < self._made and not kept:
+            self._block.crop(self._block.delivered)
 
     def close(self) -> None:
-        """Do so, on the worker."""
+        """End the job, on the worker, with its session."""
         self._engine.drop(self._job)
-        if self._ready:
-            self._block.crop(self._block.delivered)
-        self._on_end(None)
 
     def _is_runnable(self) -> bool:
-        return len(self._ready) <= 1
+        return self._made - self._taken <= 1
 
-    def _on_logits(self, logits: Tensor, step: int, seen: Mapping[str, int]) -> bool:
-        block = self._block
-        chosen, log_prob = self._sampler.choose(logits, block.ids)
-        block.ids.append(chosen)
+    def _on_logits(self, logits: Tensor, step: int, seen: Mapping[str, int]) -> Callable[[], bool]:
+        chosen, log_prob = self._sampler.choose(logits, self._block.ids)
+        return partial(self._publish, Token(chosen, log_prob, seen, step))
+
+    def _publish(self, token: Token) -> bool:
+        self._block.ids.append(token.id)
         self._made += 1
-        self._ready.append(Token(chosen, log_prob, seen, step))
-        goes_on = chosen not in self._rules.stop and self._made < self._rules.max_tokens
-        self._ended = not goes_on
-        _tell(self._loop, self._arrived.set)
-        return goes_on
+        _tell(self._loop, self._arrive, token)
+        return token.id not in self._rules.stop and self._made < self._rules.max_tokens
 
     def _on_end(self, error: ReasoningError | None) -> None:
-        self._ended, self._error = True, error
-        _tell(self._loop, self._arrived.set)
+        _tell(self._loop, self._finish, error)
+
+    # --- in the reader's event loop ---
+
+    def _arrive(self, token: Token) -> None:
+        if not self._released:
+            self._arrived.append(token)
+            self._news.set()
+
+    def _finish(self, error: ReasoningError | None) -> None:
+        if not self._ended:
+            self._ended, self._error = True, error
+            self._news.set()
 
 
 def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *arguments: object) -> None:

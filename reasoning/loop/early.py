@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from reasoning.errors import ContextFull
 from reasoning.events import Thought, ThoughtDropped
+from reasoning.policies.admission import judge
 from reasoning.policies.grounding import told_again
-from reasoning.policies.rules import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -44,9 +44,7 @@ from reasoning.loop.corrections import carried, resume
 from reasoning.loop.early import EarlyFacts
 from reasoning.loop.steps import Steps, sentence_end, spoken_part
 from reasoning.loop.streams import Streams
-from reasoning.policies.consistency import contradicted
-from reasoning.policies.readout import readout
-from reasoning.policies.rules import (
+from reasoning.policies.admission import (
     echoes,
     finds,
     judge,
@@ -55,6 +53,8 @@ from reasoning.policies.rules import (
     several_numbers,
     tells_result,
 )
+from reasoning.policies.consistency import contradicted
+from reasoning.policies.readout import readout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from reasoning.engine.contract import Block, EngineSession
     from reasoning.loop.turn import Turn
     from reasoning.options import LoopOptions
-    from reasoning.policies.rules import Kind
+    from reasoning.policies.admission import Kind
     from reasoning.prompting.script import Script
     from reasoning.tools.calls import Tool, WrittenCall
 

@@ -17,7 +17,7 @@ from robots.transport.mqtt import Broker
 from robots.vda5050.codec import Vda5050
 from robots.vda5050.messages import ConnectionState, Order
 from robots.world import World
-from tests.robots.rig import ADDRESS, HOUSE
+from tests.robots.stage.rig import ADDRESS, HOUSE
 
 
 def standing_robot() -> RobotSession:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from agent.errors import BadQuestion, ContenderFailed
+from agent.errors import BadQuestion
 from bench.engine import contenders as engine_contenders
 from bench.engine.cases import CONTEXTS, SMALLEST_CONTEXT, Case, Course, crowd, joint, prefill, probed, single
 from bench.engine.contenders import KernelsUnavailable, contender
@@ -20,6 +20,7 @@ from bench.engine.figures import Figures
 from bench.engine.measure import COMPILED, EAGER, LLAMA_CPP, Measured
 from bench.engine.show import draw
 from bench.engine.worker import BenchConversation, Race, history_sizes
+from bench.errors import ContenderFailed
 from bench.report import read_speed
 from reasoning.engine.contract import Sampling
 from reasoning.engine.decoder import Decoder

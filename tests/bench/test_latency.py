@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from agent.conversation.timeline import Event, TimelineEntry
 from audio.clock import RATE
 from bench.latency.command import summarise, targets
 from bench.latency.dialogues import SpokenDialogue
-from bench.latency.latency import SpokenExchange, measure, silent_after, word_errors
+from bench.latency.latency import SpokenExchange, longest_hold, measure, silent_after, word_errors
 from bench.latency.room import Room
 
 SECOND = np.full(RATE, 0.1, np.float32)
@@ -132,3 +134,14 @@ def test_the_sound_card_calls_in_real_time_until_it_is_closed() -> None:
     assert called.wait(5)
     stream.abort()
     assert not stream.active
+
+
+async def test_how_long_the_event_loop_was_held_is_found() -> None:
+    async def hold() -> None:
+        await asyncio.sleep(0.02)
+        until = time.perf_counter() + 0.1
+        while time.perf_counter() < until:
+            pass
+
+    running = asyncio.ensure_future(hold())
+    assert await longest_hold(running) >= 0.09

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from agent import __version__
-from agent.errors import ReportError
+from bench.errors import ReportError
 from bench.report import Report, Target
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from agent.errors import ReportError
+from bench.errors import ReportError
+from bench.server.levels import ServerAnswer, ServerLevel
 from bench.server.plot import draw
-from bench.server.server import ServerAnswer, ServerBenchOptions, ServerLevel, _levels
+from bench.server.server import ServerBenchOptions, _levels
 from tests.agent.realtime.fakes import served
 
 if TYPE_CHECKING:

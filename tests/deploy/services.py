@@ -20,13 +20,13 @@ from typing import Any
 import yaml
 
 from deploy import make_secrets
-from tests.robots.mosquitto import PROGRAM, free_port
+from tests.robots.stage.mosquitto import PROGRAM, free_port
 from tests.vllm.server import FOLDERS, PYTHON
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-DESCANT = [sys.executable, "-m", "tests.robots.descant"]
+DESCANT = [sys.executable, "-m", "tests.robots.stage.descant"]
 """The image's entrypoint."""
 _VLLM = """
 import importlib.metadata as metadata

@@ -230,10 +230,10 @@ async def test_settings_come_from_the_file_and_the_environment(home: Path, monke
         ({"recogniser": object()}, descant.ConfigError, "recogniser = object: it has no decode and no spot"),
     ],
 )
+@pytest.mark.usefixtures("home")
 async def test_what_is_wrong_is_told_before_anything_is_loaded(
-    home: Path, given: dict[str, object], kind: type[Exception], why: str
+    given: dict[str, object], kind: type[Exception], why: str
 ) -> None:
-    assert home
     settings = {**SMALL, **cast("dict[str, object]", given.get("settings", {}))}
     with pytest.raises(kind, match=why):
         async with descant.open(**{**given, "settings": settings}):  # type: ignore[arg-type]

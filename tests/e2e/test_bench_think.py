@@ -10,7 +10,7 @@ from agent.config.settings import load
 from agent.models.registry import Files
 from bench.stopping import run_until_stopped
 from bench.think.speech import SpeechStage
-from bench.think.tasks import Question
+from bench.think.tasks import TaskQuestion
 from bench.think.think import Row, ThinkStage, open_model
 from bench.virtual.timed import Pace
 from reasoning.engine.torch_engine import TorchEngine
@@ -19,7 +19,7 @@ from reasoning.policies.grounding import pieces
 from tests.reasoning.model_files import model_path
 
 pytestmark = pytest.mark.e2e
-ITEM = Question("eggs", 0, "Anna has seven eggs. How many eggs does she have?", "7", "number")
+ITEM = TaskQuestion("eggs", 0, "Anna has seven eggs. How many eggs does she have?", "7", "number")
 
 
 def test_a_question_is_spoken_and_its_reply_is_heard() -> None:

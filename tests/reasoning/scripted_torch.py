@@ -103,15 +103,14 @@ class ScriptedLane(Lane):
         self._waited: Counter[Job] = Counter()
         self._looking = self._stepping = False
         super().__init__(cast("Decoder", self._decoder_of_words), _PREFILL_ROWS)
-        # Whoever changes something wakes the worker by this.
-        self._changed.notify_all = self._look_soon  # type: ignore[method-assign]
 
     @property
     def decoder(self) -> ScriptedDecoder:
         return self._decoder_of_words
 
-    def _look_soon(self) -> None:
-        if not self._looking:
+    def look_again(self) -> None:
+        """Look in this turn of the event loop, once; the engine is closed where there is none any more."""
+        if not self._looking and not self._closed:
             self._looking = True
             asyncio.get_running_loop().call_soon(self._look)
 
@@ -133,7 +132,7 @@ class ScriptedLane(Lane):
         due = [(run, job) for run, job in zip(planned.runs, planned.jobs, strict=True) if self._due(run, job)]
         self._planned_step = Step([run for run, _ in due], [job for _, job in due])
         self.deliver(self.decoder.forward(self._planned_step.runs))
-        self._look_soon()
+        self.look_again()
 
     def _due(self, run: Run, job: Job) -> bool:
         """Whether the token of a run comes now: some take several steps."""

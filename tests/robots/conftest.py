@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.robots.mosquitto import PROGRAM, Mosquitto
+from tests.robots.stage.mosquitto import PROGRAM, Mosquitto
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

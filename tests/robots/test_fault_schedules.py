@@ -26,7 +26,7 @@ from robots.simulator.actions import ActionRun
 from robots.simulator.faults import MISHAPS, Mishap, Network
 from robots.skills import SkillCall
 from robots.vda5050.messages import ActionStatus
-from tests.robots.rig import HOUSE, Rig
+from tests.robots.stage.rig import HOUSE, Rig
 
 SCHEDULES = 100
 LASTS_S = 60.0

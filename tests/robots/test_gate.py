@@ -33,7 +33,7 @@ from robots.vda5050.messages import (
     State,
 )
 from robots.world import World
-from tests.robots.rig import HOUSE, Rig
+from tests.robots.stage.rig import HOUSE, Rig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from robots.events import Happening
-from tests.robots.live import Message, commanding, program, simulator, until, watching
+from tests.robots.stage.live import Message, commanding, program, simulator, until, watching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.robots.live import Commander
-    from tests.robots.mosquitto import Mosquitto
+    from tests.robots.stage.live import Commander
+    from tests.robots.stage.mosquitto import Mosquitto
 
 pytestmark = pytest.mark.broker
 
@@ -43,7 +43,7 @@ async def test_the_robot_pauses_when_its_commander_is_gone(mosquitto: Mosquitto,
     async with watching(mosquitto) as watcher:
         with (
             simulator(mosquitto),
-            program("tests.robots.live", str(mosquitto.port), str(mosquitto.folder)) as commander,
+            program("tests.robots.stage.live", str(mosquitto.port), str(mosquitto.folder)) as commander,
         ):
             await watcher.until(driving)
             commander.send_signal(how)

@@ -14,12 +14,12 @@ from robots.errors import BadSetting
 from robots.events import Happening
 from robots.safety.gate import Admitted, Refused
 from robots.session import stop_robot
-from tests.robots.live import ADDRESS, commanding, simulator, watching
+from tests.robots.stage.live import ADDRESS, commanding, simulator, watching
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.robots.mosquitto import Mosquitto
+    from tests.robots.stage.mosquitto import Mosquitto
 
 pytestmark = pytest.mark.broker
 

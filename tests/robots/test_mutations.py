@@ -10,7 +10,7 @@ from robots.errors import InvalidMessage
 from robots.geometry import inside
 from robots.skills import SkillCall
 from robots.vda5050.codec import DIALECTS, Topic, topic_of
-from tests.robots.rig import ADDRESS, BEGUN, HOUSE, Rig
+from tests.robots.stage.rig import ADDRESS, BEGUN, HOUSE, Rig
 from tests.robots.test_codec import mutate
 
 if TYPE_CHECKING:

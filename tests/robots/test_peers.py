@@ -17,14 +17,14 @@ from robots.events import Happening
 from robots.safety.gate import Admitted
 from robots.session import command_robot
 from robots.vda5050.codec import DIALECTS
-from tests.robots.live import ADDRESS, Commander, Message, simulator, until, watching
-from tests.robots.mosquitto import PASSWORDS
-from tests.robots.rig import HOUSE
+from tests.robots.stage.live import ADDRESS, Commander, Message, simulator, until, watching
+from tests.robots.stage.mosquitto import PASSWORDS
+from tests.robots.stage.rig import HOUSE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.robots.mosquitto import Mosquitto
+    from tests.robots.stage.mosquitto import Mosquitto
 
 PEER = Path(__file__).parent / "peer"
 DIALECT = "2.0-instantActions"

@@ -28,7 +28,7 @@ from robots.skills import (
     skills_of,
 )
 from robots.vda5050.messages import ActionScope, AgvAction, ParameterDefinition, ProtocolFeatures, ValueType
-from tests.robots.rig import HOUSE
+from tests.robots.stage.rig import HOUSE
 
 if TYPE_CHECKING:
     from pathlib import Path

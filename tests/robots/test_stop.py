@@ -32,7 +32,7 @@ from robots.vda5050.messages import (
     Reference,
     State,
 )
-from tests.robots.rig import Rig
+from tests.robots.stage.rig import Rig
 from tests.robots.test_gate import STATE
 
 NODES = (NodeState(node_id="n", sequence_id=2, released=True),)

@@ -28,7 +28,7 @@ from robots.vda5050.messages import (
     Order,
     State,
 )
-from tests.robots.rig import BEGUN, HOUSE
+from tests.robots.stage.rig import BEGUN, HOUSE
 from tests.robots.test_gate import order as route
 
 if TYPE_CHECKING:

@@ -55,7 +55,7 @@ class Item:
         return sum(samples for _, samples, _ in self.pieces) * 1000 / self.rate
 
     def heard(self) -> str:
-        """Text of a reply that was heard, without holding phrases."""
+        """Text of a reply that was heard, without fillers."""
         if not self.pieces:
             return _text_of(self.wire)
         ledger = Ledger()

@@ -16,7 +16,7 @@ from agent.realtime.mind import Brains, Mind
 from agent.realtime.protocol.messages import ResponseSpec
 from audio.clock import RATE
 from audio.speaking.synthesizer import Synthesizer
-from reasoning.policies.rules import HOLDING_PHRASES
+from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ async def open_house(
         synthesizer = await stack.enter_async_context(voice)
         decoder = SharedDecoder(await asyncio.to_thread(load_recogniser, files.asr, settings))
         brains = Brains(engine, script, settings.loop, settings.engine.context)
-        holds = [await synthesizer.synthesize(phrase) for phrase in HOLDING_PHRASES]
+        holds = [await synthesizer.synthesize(phrase) for phrase in FILLERS]
         await asyncio.to_thread(decoder.decode, np.zeros(RATE, np.float32), final=False)
         await _warm(brains)
         yield House(brains, decoder, synthesizer, tuple(holds), settings.ears, settings.voice, garage=garage)

@@ -44,6 +44,20 @@ def test_help_loads_no_heavy_library() -> None:
     assert not loaded & HEAVY
 
 
+def test_another_distribution_adds_a_command_and_a_broken_one_is_left_out(tmp_path: Path) -> None:
+    beside = tmp_path / "beside"
+    for name in ("sound", "broken"):
+        about = beside / f"{name}-1.0.dist-info"
+        about.mkdir(parents=True)
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(f"[descant.commands]\n{name} = {name}_command:app\n")
+    command = "import typer\napp = typer.Typer()\n@app.command()\ndef play() -> None:\n    print('played')\n"
+    (beside / "sound_command.py").write_text(command)
+    done = descant("sound", "play", home=tmp_path, PYTHONPATH=str(beside))
+    assert (done.returncode, done.stdout) == (0, "played\n")
+    assert done.stderr == "descant: the command 'broken' is left out: No module named 'broken_command'\n"
+
+
 def test_config_show_takes_options_before_the_command(tmp_path: Path) -> None:
     done = descant("--set", "models.offline=true", "config", "show", home=tmp_path)
     assert done.returncode == 0

@@ -50,7 +50,7 @@ def test_plain_lines_tell_what_is_final_once_and_in_order() -> None:
     assert "\x1b" not in text
 
 
-def test_plain_lines_tell_holding_phrases_from_the_reply() -> None:
+def test_plain_lines_tell_fillers_from_the_reply() -> None:
     lines = {line.split(maxsplit=3)[3]: line.split(maxsplit=3)[2] for line in shown(*TURN, terminal=False).splitlines()}
     assert lines["One moment."] != lines["It is 84."]
 

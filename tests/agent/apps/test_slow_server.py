@@ -1,4 +1,4 @@
-"""A language model server that is slow: the listener hears holding phrases, never silence, and then the answer."""
+"""A language model server that is slow: the listener hears fillers, never silence, and then the answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from audio.options import EarsOptions
 from bench.think.metrics import Sample, measure
-from bench.think.tasks import Question
+from bench.think.tasks import TaskQuestion
 from bench.virtual.simulation import converse
 from bench.virtual.stepped import Batch, Lane, StepCosts, VirtualLoop, run_virtual
 from bench.virtual.timed import Pace, Utterance
@@ -19,7 +19,7 @@ from reasoning.engine.decoder import Decoder
 from reasoning.formats.gguf import open_gguf
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions
-from reasoning.policies.rules import HOLDING_PHRASES
+from reasoning.policies.fillers import FILLERS
 from reasoning.prompting.script import Script
 from tests.reasoning.loop.test_loop import FAMILY, QUESTION, Model
 from tests.reasoning.scripted_engine import Mind, ScriptedEngine
@@ -65,21 +65,21 @@ def held(folder: Path, *, tokens_at_once: int, slow_s: float) -> Sample:
                 encode=engine.tokenizer.encode,
             )
         await hurrying
-        return measure("row", Question("eggs", 0, QUESTION, "24", "number"), record, PACE, engine.tokenizer.shown)
+        return measure("row", TaskQuestion("eggs", 0, QUESTION, "24", "number"), record, PACE, engine.tokenizer.shown)
 
     return run_virtual(VirtualLoop(lane, 0, Batch(lane._decoder, 1), StepCosts({0: [(1, 1.0), (2, 2.0)]})), main())
 
 
 @pytest.mark.parametrize("tokens_at_once", [0, 5, 40])
-def test_a_slow_server_leads_to_holding_phrases_and_not_to_silence(tmp_path: Path, tokens_at_once: int) -> None:
+def test_a_slow_server_leads_to_fillers_and_not_to_silence(tmp_path: Path, tokens_at_once: int) -> None:
     slow_s = 9.0
     sample = held(tmp_path, tokens_at_once=tokens_at_once, slow_s=slow_s)
     held_back = [text for at, kind, text in sample.timeline if kind == "hold" and at < slow_s]
     assert len(held_back) >= 3
-    assert held_back[:3] == list(HOLDING_PHRASES[:3])
+    assert held_back[:3] == list(FILLERS[:3])
     assert sample.first_sound_s is not None
-    assert sample.first_sound_s <= OPTIONS.hold_after_s + 0.2
-    assert sample.longest_silence_s <= OPTIONS.hold_again_s + 0.2
+    assert sample.first_sound_s <= OPTIONS.filler_after_s + 0.2
+    assert sample.longest_silence_s <= OPTIONS.filler_again_s + 0.2
     # When the server goes on, so does the answer, whole.
     content = [at for at, kind, _ in sample.timeline if kind == "content"]
     assert content[-1] > slow_s
@@ -89,7 +89,7 @@ def test_a_slow_server_leads_to_holding_phrases_and_not_to_silence(tmp_path: Pat
     assert sample.reply_end_s < slow_s + 15
 
 
-def test_a_server_in_time_needs_no_holding_phrase(tmp_path: Path) -> None:
+def test_a_server_in_time_needs_no_filler(tmp_path: Path) -> None:
     sample = held(tmp_path, tokens_at_once=PLENTY, slow_s=0.0)
     assert sample.holds == 0
     assert sample.right

@@ -36,8 +36,8 @@ from audio.speaking.synthesizer import Synthesizer
 from reasoning.events import ReplyText, ToolCall
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions
+from reasoning.policies.fillers import FILLERS
 from reasoning.policies.grounding import last_number
-from reasoning.policies.rules import HOLDING_PHRASES
 from reasoning.prompting.script import Script
 from tests.audio.hearing.test_vad import by_level
 from tests.audio.speaking.test_synthesizer import RATE as VOICE_RATE
@@ -157,7 +157,7 @@ async def world(
     voice = Synthesizer(lambda: one.voice, VoiceOptions())
     async with one.engine.session() as blocks, ears, voice:
         one.blocks, one.ears, one.synthesizer = blocks, ears, voice
-        holds = [await voice.synthesize(phrase) for phrase in HOLDING_PHRASES]
+        holds = [await voice.synthesize(phrase) for phrase in FILLERS]
         one.voice.said.clear()
         script = Script(one.engine.tokenizer, FAMILY)
         loop = Loop(
@@ -255,18 +255,18 @@ async def test_a_slow_answer_is_held_honestly_and_then_comes() -> None:
         await one.reply()
         pieces = one.of(AudioOut)
         assert pieces[0].kind == "hold"
-        assert pieces[0].text in HOLDING_PHRASES
-        assert abs(pieces[0].start_ms / 1000 - spoken_until - options.hold_after_s) < 0.1
+        assert pieces[0].text in FILLERS
+        assert abs(pieces[0].start_ms / 1000 - spoken_until - options.filler_after_s) < 0.1
         assert pieces[-1].kind == "content"
         assert last_number(" ".join(one.heard)) == 24.0
         (turn,) = turn_latencies(one.entries)
-        assert turn.longest_silence_ms <= options.hold_again_s * 1000 + 100
+        assert turn.longest_silence_ms <= options.filler_again_s * 1000 + 100
         assert turn.first_sound_ms is not None
         assert turn.first_content_ms is not None
         assert turn.first_sound_ms < turn.first_content_ms
 
 
-async def test_a_quick_answer_needs_no_holding_phrase() -> None:
+async def test_a_quick_answer_needs_no_filler() -> None:
     async with world() as one:
         one.engine.step_s = 0.005
         await one.say(ASK)

@@ -134,7 +134,7 @@ async def test_silence_stops_at_once_and_tells_what_was_heard() -> None:
         assert one.speaker.lead_s == 0
 
 
-async def test_holding_phrases_are_heard_and_are_no_part_of_the_reply() -> None:
+async def test_fillers_are_heard_and_are_no_part_of_the_reply() -> None:
     async with mouth() as one:
         one.speaker.begin()
         one.speaker.open()

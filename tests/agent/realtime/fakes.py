@@ -28,7 +28,7 @@ from audio.hearing.whisper import Hypothesis
 from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.synthesizer import Synthesizer
 from reasoning.options import LoopOptions
-from reasoning.policies.rules import HOLDING_PHRASES
+from reasoning.policies.fillers import FILLERS
 from reasoning.prompting.script import Script, family_of
 from tests.agent.realtime.openai_types import check
 from tests.audio.hearing.test_vad import by_level
@@ -67,7 +67,7 @@ class Halting(Letters):
 
     def speak(self, text: str) -> Pcm:
         said = super().speak(text)
-        if text not in HOLDING_PHRASES:
+        if text not in FILLERS:
             self.may_go.clear()
         return said
 
@@ -100,7 +100,7 @@ class Script24:
 @dataclass
 class FakeHouse:
     script: Script24 = field(default_factory=Script24)
-    loop: LoopOptions = field(default_factory=lambda: LoopOptions(hold_after_s=60, hold_again_s=60))
+    loop: LoopOptions = field(default_factory=lambda: LoopOptions(filler_after_s=60, filler_again_s=60))
     voice: Letters = field(default_factory=Letters)
     garage: Garage | None = None
     decoder: LevelDecoder = field(default_factory=LevelDecoder)
@@ -113,7 +113,7 @@ class FakeHouse:
     async def open(self) -> AsyncIterator[House]:
         brains = Brains(self.engine, Script(self.engine.tokenizer, FAMILY), self.loop, 100_000)
         async with Synthesizer(lambda: self.voice, VoiceOptions()) as synthesizer:
-            holds = [await synthesizer.synthesize(phrase) for phrase in HOLDING_PHRASES]
+            holds = [await synthesizer.synthesize(phrase) for phrase in FILLERS]
             self.voice.said.clear()
             yield House(
                 brains,

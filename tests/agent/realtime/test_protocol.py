@@ -223,7 +223,7 @@ def test_nothing_heard_of_a_reply_leaves_the_turn_open() -> None:
     assert brief.text == "Tell me\nabout owls."
 
 
-def test_holding_phrases_are_spoken_but_no_part_of_the_conversation() -> None:
+def test_fillers_are_spoken_but_no_part_of_the_conversation() -> None:
     rig = Rig()
     respond = written(rig)
     rig.tell(messages.Said(respond.response_id, "Let me think.", bytes(4800), 2400, "hold"))

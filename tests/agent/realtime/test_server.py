@@ -17,7 +17,7 @@ from agent.realtime.server.keys import Keys
 from agent.realtime.server.options import ServerOptions
 from agent.realtime.server.server import RealtimeServer
 from reasoning.options import LoopOptions
-from reasoning.policies.rules import HOLDING_PHRASES
+from reasoning.policies.fillers import FILLERS
 from reasoning.tools.calls import WrittenCall
 from tests.agent.realtime.fakes import PRIVATE, QUESTION, Client, FakeHouse, Halting, Script24, served, transcript
 from tests.reasoning.scripted_engine import END
@@ -130,7 +130,7 @@ async def test_with_semantic_turns_a_cough_over_the_reply_is_nothing_and_words_c
 
 async def test_who_has_waited_long_enough_for_a_reply_is_told_so_at_once() -> None:
     # The wait counts from the last word: here the turn ends only after more silence than the listener is to bear.
-    house = FakeHouse(loop=LoopOptions(hold_after_s=9.9))
+    house = FakeHouse(loop=LoopOptions(filler_after_s=9.9))
     house.engine.mind.steps = lambda name: 1_000_000 if name.startswith("thoughts") else 1
     async with served(house) as one, one.client() as client:
         detection = {"type": "server_vad", "silence_duration_ms": 10_000}
@@ -140,7 +140,7 @@ async def test_who_has_waited_long_enough_for_a_reply_is_told_so_at_once() -> No
         await client.until("response.created")
         async with asyncio.timeout(5):
             await client.until("response.output_audio.delta")
-        assert transcript(client.events) == HOLDING_PHRASES[0]
+        assert transcript(client.events) == FILLERS[0]
 
 
 async def test_thoughts_are_private_unless_the_client_asks() -> None:

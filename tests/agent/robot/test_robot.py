@@ -12,7 +12,7 @@ from robots.safety.gate import ANSWER_WITHIN_S, Gate, Latch
 from robots.session import RobotSession
 from robots.vda5050.messages import Order
 from tests.agent.standing_robot import orders, standing_robot
-from tests.robots.rig import HOUSE
+from tests.robots.stage.rig import HOUSE
 
 
 @dataclass

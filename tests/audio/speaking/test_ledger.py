@@ -27,7 +27,7 @@ def test_counts_whole_words_in_proportion() -> None:
     assert ledger.unplayed_samples == 0
 
 
-def test_holding_phrases_take_time_and_are_no_reply() -> None:
+def test_fillers_take_time_and_are_no_reply() -> None:
     ledger = Ledger()
     ledger.add(1, "Let me think. ", 1000, "hold")
     ledger.add(2, "Twelve.", 500, "content")

@@ -7,12 +7,13 @@ import pytest
 from rich.console import Console
 
 from agent.config.invocation import Invocation
-from agent.errors import BadQuestion, ConfigError, ReportError
+from agent.errors import BadQuestion, ConfigError
+from bench.errors import ReportError
 from bench.plots import draw
 from bench.think import summary, tables
 from bench.think.command import ThinkBenchOptions, run, spread
 from bench.think.metrics import Sample
-from bench.think.tasks import Question
+from bench.think.tasks import TaskQuestion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,5 +156,5 @@ def test_the_ablation_table_tells_what_another_setting_changes() -> None:
 
 
 def test_a_few_items_are_taken_from_all_tasks() -> None:
-    items = [Question(task, number, "?", "1", "number") for task in ("a", "b", "c") for number in range(3)]
+    items = [TaskQuestion(task, number, "?", "1", "number") for task in ("a", "b", "c") for number in range(3)]
     assert [(item.task, item.number) for item in spread(items, 4)] == [("a", 0), ("b", 0), ("c", 0), ("a", 1)]

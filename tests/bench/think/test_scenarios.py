@@ -10,11 +10,13 @@ from bench.think import summary, tables
 from bench.think.metrics import Sample
 from bench.think.scenario_figures import figures
 from bench.think.scenarios import BENCH_SCENARIOS, Pair, ScenarioPlan, pairs, plain, shards
-from bench.think.tasks import Question
+from bench.think.tasks import TaskQuestion
 from bench.virtual.timed import Utterance
 
-STORY = Question("gsm_symbolic", 0, "Ann has 5 boxes. Each holds 6 apples. How many apples are there?", "30", "number")
-SUM = Question("chain_sum", 0, "What is 1 plus 2?", "3", "number")
+STORY = TaskQuestion(
+    "gsm_symbolic", 0, "Ann has 5 boxes. Each holds 6 apples. How many apples are there?", "30", "number"
+)
+SUM = TaskQuestion("chain_sum", 0, "What is 1 plus 2?", "3", "number")
 
 
 @pytest.mark.parametrize(

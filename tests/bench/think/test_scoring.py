@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bench.think.scoring import right, stated
-from bench.think.tasks import Kind, Question
+from bench.think.tasks import Kind, TaskQuestion
 
 APPLES = "Maria has 5 boxes with 6 apples in each box. She sells 12 apples. How many are left?"
 FLIGHT = "A flight departed at 9:35 and arrived at 11:55. How long was the flight?"
@@ -108,4 +108,4 @@ def test_relations(text: str, value: str | None) -> None:
     ],
 )
 def test_right(kind: Kind, answer: str, text: str, verdict: bool) -> None:
-    assert right(text, Question("task", 0, APPLES, answer, kind)) is verdict
+    assert right(text, TaskQuestion("task", 0, APPLES, answer, kind)) is verdict

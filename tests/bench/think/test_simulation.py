@@ -12,7 +12,7 @@ import torch
 from agent.conversation import timeline
 from audio.options import EarsOptions
 from bench.think.metrics import Sample, measure
-from bench.think.tasks import Question
+from bench.think.tasks import TaskQuestion
 from bench.virtual.simulation import Record, WrittenReply, converse
 from bench.virtual.stepped import Batch, Lane, StepCosts, VirtualLoop, run_virtual
 from bench.virtual.timed import Pace, Utterance
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from reasoning.events import State
 
 PACE = Pace(synthesis_s=0.1, synthesis_letter_s=0.0, sound_s=0.0, sound_letter_s=0.1, partial_s=0.2, final_s=0.3)
-ITEM = Question("eggs", 0, "How many eggs are in 6 rows of 4?", "24", "number")
+ITEM = TaskQuestion("eggs", 0, "How many eggs are in 6 rows of 4?", "24", "number")
 EARS, OPTIONS = EarsOptions(), LoopOptions()
 SPOKEN_S = PACE.sound(ITEM.question)
 ASKED = (Utterance(ITEM.question),)
@@ -123,11 +123,11 @@ def test_a_reply_that_is_ready_early_waits_for_the_end_of_the_turn(decoder: Deco
     assert sample.reply_end_s == pytest.approx((sample.first_sound_s or 0) + PACE.sound("There are 24 eggs."), abs=0.04)
 
 
-def test_holding_phrases_fill_the_wait_as_in_the_session(decoder: Decoder) -> None:
+def test_fillers_fill_the_wait_as_in_the_session(decoder: Decoder) -> None:
     record, mind = talked(decoder, [(4.0, ReplyText("There are 24 eggs."))])
     sample = measured(record)
     asked = EARS.soft_end_ms / 1000 + PACE.final_s
-    assert sample.first_sound_s == pytest.approx(OPTIONS.hold_after_s, abs=0.04)
+    assert sample.first_sound_s == pytest.approx(OPTIONS.filler_after_s, abs=0.04)
     assert sample.holds >= 1
     assert sample.first_content_s is not None
     assert sample.first_content_s >= asked + 4.0 + PACE.synthesis_s - 0.021
@@ -191,7 +191,7 @@ def test_published_delays_follow_their_definition() -> None:
 
 
 CORRECTION = Utterance("Sorry, I meant 5, not 4.", 0.6, after="reply")
-MEANT = Question("eggs", 0, f"{ITEM.question} {CORRECTION.text}", "30", "number")
+MEANT = TaskQuestion("eggs", 0, f"{ITEM.question} {CORRECTION.text}", "30", "number")
 
 
 def test_a_correction_in_mid_reply_is_measured_from_its_last_word(decoder: Decoder) -> None:
@@ -229,7 +229,7 @@ def test_a_pause_inside_a_turn_takes_the_reply_back_and_a_long_one_ends_the_turn
 
     reply: Script = [(0.0, ReplyText("There are 24 eggs."))]
     record, mind = talked(decoder, reply, said=shards(0.6))
-    assert mind.asked == [pieces[0], ITEM.question], "the wager was taken back, and the whole question asked"
+    assert mind.asked == [pieces[0], ITEM.question], "the preemptive reply was taken back, and the whole question asked"
     assert measured(record).right
     _, mind = talked(decoder, reply, said=shards(1.0))
     assert mind.asked[-1] == ITEM.question, "words without an end hold the turn open"

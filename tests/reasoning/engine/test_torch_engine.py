@@ -9,13 +9,13 @@ import asyncio
 import random
 import threading
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
 
 from reasoning.engine.attention import Run
-from reasoning.engine.contract import Sampling
+from reasoning.engine.contract import Grammar, Sampling
 from reasoning.engine.decoder import Decoder
 from reasoning.engine.torch_engine import TorchEngine, TorchSession
 from reasoning.errors import BlockBusy, EngineFailed
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from reasoning.engine.cache import BlockCache
     from reasoning.engine.contract import Token
     from reasoning.engine.schedule import TorchBlock
+    from reasoning.tools.grammar import Grammars
 
 POISON = LLAMA.vocabulary - 1
 CLOSE = 1e-4
@@ -133,6 +134,27 @@ def replay(file: GgufFile, decoder: WatchedDecoder) -> None:
         last = [logits[-1] for logits in expected]
         for row in found:
             assert min(float((row - logits).abs().max()) for logits in last) <= CLOSE
+
+
+class SlowChoice:
+    """Grammars whose choice of a token takes until somebody lets it go."""
+
+    active = True
+
+    def __init__(self) -> None:
+        self.entered, self.leave = threading.Event(), threading.Event()
+        self.was_let_go = False
+
+    def matcher(self, _: object) -> SlowChoice:
+        return self
+
+    def restrict(self, logits: Tensor) -> Tensor:
+        self.entered.set()
+        self.was_let_go = self.leave.wait(30)
+        return logits
+
+    def take(self, token: int) -> None:
+        """Any token will do."""
 
 
 # --- what a stream delivers ---
@@ -581,3 +603,57 @@ def test_a_reader_whose_event_loop_is_gone_disturbs_nobody(
     decoder.leave.release()
     assert asyncio.run(answer()) == greedy(file, [1, 2, 3], 10)
     assert not reading.done()
+
+
+# --- what the event loop waits for ---
+
+
+async def test_while_a_token_is_chosen_the_event_loop_waits_for_nothing(file: GgufFile) -> None:
+    slow = SlowChoice()
+    engine = TorchEngine(Decoder(file, torch.float32), threads=1, grammars=cast("Grammars", slow))
+    async with engine.session() as session:
+        quick, held, other = map(session.block, ("quick", "held", "other"))
+        await session.append([quick], [1, 2])
+        await session.append([held], [3, 4])
+        plain = session.generate([quick], Sampling(max_tokens=8))
+        first = await anext(plain)
+        await settle(engine)  # it is a token ahead now
+        bound = session.generate([held], Sampling(max_tokens=1, grammar=Grammar((), "", 1)))
+        choosing = asyncio.create_task(read(bound))
+        await asyncio.to_thread(slow.entered.wait, 30)
+        # The worker stands in the choice now, and goes on only when this very thread lets it.
+        second = await anext(plain)
+        appending = asyncio.create_task(session.append([other], [5, 6]))
+        await asyncio.sleep(0)
+        assert not appending.done()
+        slow.leave.set()
+        await appending
+        await choosing
+        assert slow.was_let_go
+        rest = await read(plain)
+    engine.close()
+    assert ids_of([first, second, *rest]) == greedy(file, [1, 2], 8)
+
+
+async def test_who_crops_a_block_ends_its_reading_at_once(file: GgufFile, decoder: WatchedDecoder) -> None:
+    engine = TorchEngine(decoder, threads=1)
+    async with engine.session() as session:
+        block = session.block("text")
+        await session.append([block], [1, 2])
+        stream = session.generate([block], Sampling(max_tokens=50))
+        await read(stream, 3)
+        decoder.gated = True
+        cropping = asyncio.create_task(session.crop(block, 4))
+        await asyncio.sleep(0)
+        # Whatever was sampled ahead is not given out any more, although the crop waits for the step that runs.
+        ended = asyncio.create_task(read(stream))
+        decoder.gated = False
+        decoder.leave.release(1000)
+        assert await ended == []
+        await cropping
+        assert list(block.tokens) == [1, 2, *greedy(file, [1, 2], 2)]
+        await session.append([block], [7])
+        assert ids_of(await read(session.generate([block], Sampling(max_tokens=4)))) == greedy(
+            file, [1, 2, *greedy(file, [1, 2], 2), 7], 4
+        )
+    engine.close()

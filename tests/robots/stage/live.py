@@ -21,7 +21,7 @@ from robots.session import RobotSession, command_robot
 from robots.site import Site
 from robots.skills import SkillCall
 from robots.vda5050.codec import Address
-from tests.robots.rig import HOUSE
+from tests.robots.stage.rig import HOUSE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from robots.events import Event, Happening
     from robots.safety.gate import Admitted, Refused
     from robots.transport.mqtt import Broker
-    from tests.robots.mosquitto import Mosquitto
+    from tests.robots.stage.mosquitto import Mosquitto
 
 ADDRESS = Address("acme", "R1")
 PATIENCE_S = 60.0
 """Only a test that fails waits so long, s; a machine that does much else may need some of it."""
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -65,7 +65,7 @@ def program(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 @contextmanager
 def simulator(mosquitto: Mosquitto, *extra: str, dialect: str = "2.1") -> Iterator[subprocess.Popen[bytes]]:
     with program(
-        "tests.robots.descant",
+        "tests.robots.stage.descant",
         *("--set", "robot.user=robot", "--set", f"robot.password_file={mosquitto.folder / 'robot.password'}"),
         *("--set", f"robot.dialect={dialect}"),
         *("robot", "simulate", "--broker", f"127.0.0.1:{mosquitto.port}", "--robot", str(ADDRESS)),
@@ -188,8 +188,8 @@ async def commanding(broker: Broker, folder: Path) -> AsyncIterator[Commander]:
 
 
 async def main() -> None:
-    """Be a commander that drives to the kitchen until it is killed: `python -m tests.robots.live PORT FOLDER`."""
-    from tests.robots.mosquitto import Mosquitto  # noqa: PLC0415, the program alone needs it
+    """Be a commander that drives to the kitchen until it is killed: `python -m tests.robots.stage.live PORT FOLDER`."""
+    from tests.robots.stage.mosquitto import Mosquitto  # noqa: PLC0415, the program alone needs it
 
     mosquitto = Mosquitto(Path(sys.argv[2]), port=int(sys.argv[1]))
     async with commanding(mosquitto.as_user("agent"), mosquitto.folder) as commander:

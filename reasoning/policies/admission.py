@@ -1,6 +1,6 @@
-"""The loop's judgements as small objects: time to fill, worth saying.
+"""Whether a sentence may be spoken: it must say something new that the user or the thoughts support.
 
-Time comes in as an argument (seconds on the caller's clock). No engine, no text generation here.
+No engine, no text generation here. Sans-I/O; English.
 """
 
 from __future__ import annotations
@@ -15,48 +15,10 @@ from reasoning.policies.readout import readout
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reasoning.options import LoopOptions
-
-
 Kind = Literal["step", "result", "direct", "acted"]
 """What a sentence is: a step of the thoughts, their result, a reply without thoughts, or what is said of calls."""
 _ECHO: Final = 5
 """Words in a row that are no accident."""
-
-
-HOLDING_PHRASES: Final = (
-    "Well,",
-    "Let me work that out.",
-    "One moment, I'm still working on it.",
-    "Just a little longer.",
-)
-"""Said in this order: short, and true. The first is the shortest: what is found meanwhile waits for its end."""
-
-
-@dataclass(slots=True)
-class Holding:
-    """When an honest holding phrase is due: the listener waits and there is nothing to say."""
-
-    options: LoopOptions
-    waiting_since: float
-    """Second at which the listener's wait began: the end of their last word, then the end of each sound."""
-    _said: int = 0
-
-    def sounding_until(self, when: float) -> None:
-        """Note that the listener hears something until that second."""
-        self.waiting_since = max(self.waiting_since, when)
-
-    def due(self, now: float, *, begun: bool, direct: bool = False) -> str | None:
-        """Give the phrase to say now, if any.
-
-        `begun`: the reply has begun to sound; `direct`: it is being said without thinking, so it will come soon.
-        """
-        allowed = self.options.hold_again_s if begun or self._said or direct else self.options.hold_after_s
-        if now - self.waiting_since < allowed:
-            return None
-        phrase = HOLDING_PHRASES[self._said % len(HOLDING_PHRASES)]
-        self._said += 1
-        return phrase
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,8 @@
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from reasoning.options import LoopOptions
-from reasoning.policies.rules import (
-    HOLDING_PHRASES,
-    Holding,
+from reasoning.policies.admission import (
     finds,
     judge,
     objection_to_result,
@@ -17,44 +10,6 @@ from reasoning.policies.rules import (
     several_numbers,
     tells_result,
 )
-
-OPTIONS = LoopOptions()
-
-
-def test_a_holding_phrase_comes_when_the_listener_has_waited() -> None:
-    holding = Holding(OPTIONS, waiting_since=10.0)
-    wait = OPTIONS.hold_after_s
-    assert holding.due(10.0 + wait - 0.01, begun=False) is None
-    assert holding.due(10.0 + wait + 0.01, begun=False) == HOLDING_PHRASES[0]
-    holding.sounding_until(13.0)
-    assert holding.due(13.0 + OPTIONS.hold_again_s - 0.01, begun=True) is None
-    assert holding.due(13.0 + OPTIONS.hold_again_s + 0.01, begun=True) == HOLDING_PHRASES[1]
-
-
-def test_sound_that_is_over_does_not_bring_the_wait_back() -> None:
-    holding = Holding(OPTIONS, waiting_since=10.0)
-    holding.sounding_until(5.0)
-    assert holding.waiting_since == 10.0
-
-
-@given(st.lists(st.floats(0.01, 5), max_size=60))
-def test_between_two_holding_phrases_is_time(gaps: list[float]) -> None:
-    holding, now = Holding(OPTIONS, waiting_since=0.0), 0.0
-    said: list[float] = []
-    for gap in gaps:
-        now += gap
-        if holding.due(now, begun=bool(said)) is not None:
-            said.append(now)
-            holding.sounding_until(now)
-    assert all(b - a >= OPTIONS.hold_again_s - 1e-9 for a, b in pairwise(said))
-    if now >= OPTIONS.hold_after_s:
-        assert said
-
-
-@pytest.mark.parametrize("phrase", HOLDING_PHRASES)
-def test_holding_phrases_promise_nothing(phrase: str) -> None:
-    assert judge(phrase, "", "", "", grounding=True).speak
-    assert len(phrase.split()) <= 8
 
 
 @pytest.mark.parametrize("text", ["", " ", "...", "“”"])
