@@ -25,15 +25,6 @@ class Thought:
 
 
 @dataclass(frozen=True, slots=True)
-class ThoughtDropped:
-    """The newest line of the thoughts was cropped; it goes back to the last line that ended."""
-
-    EVENT: ClassVar[str] = "thought_dropped"
-    reason: str
-    """Why, in a few words."""
-
-
-@dataclass(frozen=True, slots=True)
 class Probe:
     """A question that the loop asked the model about itself."""
 
@@ -138,15 +129,4 @@ class TurnDone:
     """What ended the turn: `complete`; what ran out: `budget`, `time`, `context`; or `circling` thoughts."""
 
 
-LoopEvent = (
-    Thought
-    | ThoughtDropped
-    | Probe
-    | StateChanged
-    | ReplyText
-    | ToolCall
-    | Retracted
-    | Unsaid
-    | HistoryDropped
-    | TurnDone
-)
+LoopEvent = Thought | Probe | StateChanged | ReplyText | ToolCall | Retracted | Unsaid | HistoryDropped | TurnDone

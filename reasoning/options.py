@@ -22,7 +22,7 @@ class EngineOptions:
     """Rows of waiting text in a step that a stream waits for; keeps such a step under 1.5 ordinary ones."""
     context: int = 8192
     """Tokens that one view may hold; each costs 28 kB with the default model."""
-    native: Literal["auto", "off", "require"] = "auto"
+    native: Literal["auto", "off", "require", "generic", "avx2", "avx-vnni", "avx512-vnni", "neon"] = "auto"
     """Compile kernels for this processor at first start: when a compiler is there, never, or fail without one."""
 
 
@@ -59,8 +59,6 @@ class LoopOptions:
 
     mode: Mode = "async"
     """`async` thinks and speaks at the same time; `think-first` and `no-think` are there to compare with."""
-    early_thinking: bool = False
-    """List the facts heard so far while the user is still talking: it saves a step, and at times misleads the rest."""
     direct_replies: bool = True
     """Answer small talk and plain facts at once, when a probe says that nothing has to be worked out."""
     think_tokens: int = 320
@@ -77,11 +75,14 @@ class LoopOptions:
     """Seconds of silence inside a reply until another filler is said, and before a reply without thoughts."""
     lead_s: float = 1.2
     """Write the next sentence when less than this is left to play: late thoughts still change what is said."""
-    step_after_s: float = 0.0
-    """Seconds that the thoughts have to reach the result before steps on the way to it are said: longer, the result is
-    heard sooner and the first content later."""
-    readout: bool = True
-    """Say a finished step as it stands where it is a plain calculation; else the writer tells it."""
+    temperature: float = 0.0
+    """How freely thoughts and sentences are drawn: 0 takes the likeliest token each time; calls always do."""
+    top_p: float = 1.0
+    """Share of the probability that the tokens to draw from hold, the likeliest first (1: all)."""
+    top_k: int = 0
+    """Likeliest tokens to draw from (0: all)."""
+    min_p: float = 0.0
+    """Draw no token less likely than this fraction of the likeliest one."""
     act_margin: float = 0.4
     """Log-odds that a reply must have to begin with a call of a tool, before anything is called."""
     forced_name: float = -1.75
@@ -92,11 +93,5 @@ class LoopOptions:
     """Calls of one turn."""
     call_tokens: int = 256
     """Tokens of all calls of a turn; where they do not suffice, nothing is called."""
-    resume: bool = True
-    """Go on with the thoughts of an interrupted turn, as far as the new words leave them standing; else begin anew."""
-    grounding: bool = True
-    """Roll a sentence back when it holds a number or a name that neither the user nor the thoughts contain."""
-    thought_turns: int = 0
-    """Turns of the history that keep their thoughts, for what is asked about them later; their tokens take room."""
     history_turns: int = 8
     """Turns that stay in the context; older ones are dropped."""

@@ -47,8 +47,6 @@ class _Plain:
         match event:
             case timeline.Thought(text):
                 self._think(t_ms, text)
-            case timeline.ThoughtDropped():
-                self._thought = ""
             case timeline.TurnEnded(text):
                 self._say(t_ms, "you", text)
             case timeline.AudioOut(text=text, kind=kind):
@@ -105,8 +103,6 @@ class _Picture:
                 self._talk.append(Text("(interrupted)", style="yellow"))
             case timeline.Thought(text):
                 self._thoughts += text
-            case timeline.ThoughtDropped():
-                self._thoughts = self._thoughts[: self._thoughts.rfind("\n") + 1]
             case timeline.StateChanged(name):
                 self._state = name.replace("_", " ")
             case _:

@@ -1,7 +1,7 @@
 """Looks at the machine and says what would keep `descant talk` from working, and how to mend it.
 
-Looks only: nothing is fetched or changed. A robot is looked at where the settings name one. It does not know how its
-findings are shown.
+Looks only: nothing is fetched or changed, but for the engine's kernels, which are compiled as at any first start. A
+robot is looked at where the settings name one. It does not know how its findings are shown.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def examine(options: ModelOptions, store: Store) -> list[Finding]:
     return [
         _python(),
         _torch(),
+        _kernels(),
         _library("ctranslate2", "speech recognition", "pip install descant"),
         _library("piper", "voice", "pip install 'descant[voice]'", distribution="piper-tts"),
         *_devices(),
@@ -171,14 +172,22 @@ def _torch() -> Finding:
     torch = _import("torch")
     if isinstance(torch, str):
         return Finding("torch", Verdict.BAD, torch, "pip install torch==2.13.0")
-    capability = torch.backends.cpu.get_cpu_capability()
-    device = "CUDA" if torch.cuda.is_available() else f"CPU, {capability}"
-    found = f"{torch.__version__}, {device}, {torch.get_num_threads()} threads"
-    if device != "CUDA" and "AVX512" not in capability:
-        return Finding(
-            "torch", Verdict.NOTE, found, "without AVX-512 replies come later; try models.llm=qwen2.5-coder-0.5b"
-        )
-    return Finding("torch", Verdict.GOOD, found)
+    device = "CUDA" if torch.cuda.is_available() else f"CPU, {torch.backends.cpu.get_cpu_capability()}"
+    return Finding("torch", Verdict.GOOD, f"{torch.__version__}, {device}, {torch.get_num_threads()} threads")
+
+
+def _kernels() -> Finding:
+    native = _import("reasoning.native.library")
+    if isinstance(native, str):
+        return Finding("kernels", Verdict.NOTE, native, "replies come later without them")
+    found = native.survey()
+    if found.used is None:
+        return Finding("kernels", Verdict.NOTE, f"none: {found.wrong}", "replies come later without them: install gcc")
+    told = f"{found.used}; this processor can run {', '.join(found.possible)}"
+    if found.used != found.possible[0] or found.used == "generic":
+        mend = "replies come later; try models.llm=qwen2.5-coder-0.5b"
+        return Finding("kernels", Verdict.NOTE, told, mend)
+    return Finding("kernels", Verdict.GOOD, told)
 
 
 def _library(name: str, use: str, mend: str, *, distribution: str | None = None) -> Finding:

@@ -16,8 +16,8 @@ from reasoning.formats.gguf import open_gguf
 from reasoning.prompting.script import Script, family_of
 from reasoning.prompting.tokenizer import Tokenizer
 from reasoning.tools.grammar import Grammars
+from reasoning.vllm.blocks import ServerLimits
 from reasoning.vllm.engine import VllmEngine
-from reasoning.vllm.plan import ServerLimits
 from reasoning.vllm.servers import Servers
 
 if TYPE_CHECKING:

@@ -108,8 +108,6 @@ class Picture:
                 self.thoughts = (self.thoughts + text)[-_THOUGHTS:]
             case timeline.TurnDone():
                 self.thoughts = f"{self.thoughts.rstrip()}\n\n"
-            case timeline.ThoughtDropped():
-                self.thoughts = self.thoughts[: self.thoughts.rfind("\n") + 1]
             case timeline.HardStopped() | timeline.ToolCall() | timeline.HistoryDropped() | timeline.Failed():
                 self.notice(_told(event))
             case _:

@@ -67,7 +67,7 @@ class Measured:
     loads: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     """By contender: `cold_s` and `warm_s`, to the first token; `start_s`, until libraries are imported."""
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By contender: bytes of weights, bytes of cache for a token, tokens of a probe, …"""
+    """By contender: the set of its kernels, bytes of weights and of cache for a token, tokens of a probe, …"""
     peaks: dict[str, dict[str, int]] = field(default_factory=dict)
     """By contender: bytes resident at most after the cases of one conversation, and after those of all."""
     turns: dict[str, list[dict[str, Any]]] = field(default_factory=dict)

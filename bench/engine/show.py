@@ -115,6 +115,9 @@ def _show_process(figures: Figures, console: Console) -> None:
     row("peak resident, all conversations, GB", peak("all"), "{:.2f}")
     row("weights read in a step, GB", lambda name: measured.facts[name]["weight_bytes"] / 1e9, "{:.2f}")
     console.print(table)
+    for name, facts in measured.facts.items():
+        if "kernels" in facts:
+            console.print(f"{name} computes with {facts['kernels']}", highlight=False)
     console.print(
         f"memory is read at {measured.bandwidth / 1e9:.1f} GB/s by {figures.threads} threads together", highlight=False
     )

@@ -33,6 +33,7 @@ from reasoning.engine.torch_engine import TorchEngine, TorchSession
 from reasoning.errors import EngineFailed, ReasoningError
 from reasoning.events import Probe, ReplyText, TurnDone
 from reasoning.loop.loop import Loop
+from reasoning.native.library import load
 from reasoning.options import EngineOptions, LoopOptions
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ class EngineBench:
             "load_s": self.load_s,
             "first_token_s": perf_counter() - start,
             "weight_bytes": self.packed_bytes,
+            "kernels": "torch" if (kernels := load(self.options.native)) is None else kernels.name,
             "token_bytes": config.layers * config.kv_heads * config.head_size * 2 * self.decoder.dtype.itemsize,
             "probe_tokens": len(self.script.need),
             "probe_steps": -(-len(self.script.need) // self.options.prefill_rows),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from rich.console import Console
@@ -25,6 +25,7 @@ from bench.think.unhurried import checked, spoken
 from bench.virtual.pace import measure_pace
 from bench.virtual.stepped import StepCosts, measure_costs
 from bench.virtual.timed import Pace
+from reasoning.policies.switches import PolicySwitches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from bench.think.tasks import Split, TaskQuestion
     from bench.think.think import Model, Simulated
     from reasoning.store.store import Store
+_POLICIES: Final = "policies."
+"""Begins the keys of a row's policies; the others are settings."""
 _STOPPED: Final = 130
 """Exit code of a run that was told to end, as shells have it."""
 
@@ -52,7 +55,7 @@ class ThinkBenchOptions:
     split: str
     modes: str
     rows: tuple[str, ...]
-    """`name: group.field=value; …`"""
+    """`name: group.field=value; policies.name=false; …`"""
     scenarios: str
     """Names with commas between, or `all`; an empty text: none."""
     scenario_count: int
@@ -122,7 +125,9 @@ def run(invocation: Invocation, overrides: Mapping[str, object], wanted: ThinkBe
         "batch": wanted.batch,
         "pace": asdict(pace),
         "step_costs_s": {str(logits): points for logits, points in costs.seconds.items()},
-        "rows": {row.name: {"mode": row.mode, "loop": asdict(row.options)} for row in rows},
+        "rows": {
+            row.name: {"mode": row.mode, "loop": asdict(row.options), "policies": asdict(row.policies)} for row in rows
+        },
     }
     _tell(asked, done, live, described, wanted, complete=complete)
     if not complete:
@@ -248,15 +253,29 @@ def _rows(
         if not colon or not name.strip():
             raise BadQuestion(f"--row {text}: write it as name: loop.field=value; loop.field=value")
         given: dict[str, object] = dict(overrides)
+        switched: dict[str, bool] = {}
         for assignment in filter(None, map(str.strip, assignments.split(";"))):
-            key, _, value = assignment.partition("=")
-            given[key.strip()] = value.strip()
+            key, _, value = map(str.strip, assignment.partition("="))
+            if key.startswith(_POLICIES):
+                switched[key.removeprefix(_POLICIES)] = _switch(key, value)
+            else:
+                given[key] = value
         mode = _mode(str(given.pop("mode", "async")))
-        rows.append(Row(name.strip(), mode, invocation.load(given).settings.loop))
+        rows.append(Row(name.strip(), mode, invocation.load(given).settings.loop, PolicySwitches(**switched)))
     names = [row.name for row in rows]
     if len(set(names)) < len(names) or not rows:
         raise BadQuestion(f"rows need different names, and at least one: {', '.join(names) or 'none is named'}.")
     return rows
+
+
+def _switch(key: str, value: str) -> bool:
+    """Read whether a policy is in force."""
+    names = [field.name for field in fields(PolicySwitches)]
+    if key.removeprefix(_POLICIES) not in names:
+        raise BadQuestion(f"there is no policy {key!r}; there are {', '.join(_POLICIES + name for name in names)}.")
+    if value not in {"true", "false"}:
+        raise BadQuestion(f"{key}={value}: a policy is true or false.")
+    return value == "true"
 
 
 def _mode(name: str) -> BenchMode:

@@ -23,6 +23,7 @@ from bench.virtual.simulation import converse
 from bench.virtual.stepped import Batch, Lane, VirtualLoop, run_virtual
 from reasoning.loop.loop import Loop
 from reasoning.options import Mode
+from reasoning.policies.switches import ALL_POLICIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from reasoning.engine.torch_engine import TorchEngine
     from reasoning.events import LoopEvent
     from reasoning.options import EngineOptions, LoopOptions
+    from reasoning.policies.switches import PolicySwitches
     from reasoning.prompting.script import Script
 
 BenchMode = Literal["async", "think-first", "no-think", "aloud", "published"]
@@ -53,6 +55,7 @@ class Row:
     name: str
     mode: BenchMode
     options: LoopOptions
+    policies: PolicySwitches = ALL_POLICIES
 
     def mind(self, script: Script, context: int) -> MakeMind:
         """Give what makes this row's mind on an engine session."""
@@ -65,7 +68,7 @@ class Row:
             if self.mode == "published":
                 return Published(session, script, self.options, emit, clock)
             options = replace(self.options, mode=self.mode)
-            return Loop(session, script, options, emit, clock, context=context)
+            return Loop(session, script, options, emit, clock, context=context, policies=self.policies)
 
         return make
 

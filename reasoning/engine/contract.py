@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 
@@ -53,8 +53,6 @@ class Grammar:
     """Fixed text between two passages."""
     at_most: int = 1
     """Passages that may be written."""
-    trigger: tuple[int, ...] = ()
-    """Tokens after which the grammar holds, once; empty: it holds from the first token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +73,6 @@ class Sampling:
     """Keep the smallest set of tokens whose probability reaches this."""
     min_p: float = 0.0
     """Drop tokens less likely than this fraction of the most likely one."""
-    repetition_penalty: float = 1.0
-    """Divides (or multiplies, where negative) the logits of the last `repetition_window` tokens of the block."""
-    repetition_window: int = 64
-    """Tokens that `repetition_penalty` looks back."""
     seed: int = 0
     """Seed of the stream's own random generator."""
     grammar: Grammar | None = None
@@ -104,10 +98,6 @@ class ChoiceScores:
 
     log_odds: float
     """log p(first choice) - log p(second choice), each summed over its set of tokens."""
-    mass: float
-    """Probability that lies on the choices at all (0..1): a small one says that the question was not understood."""
-    seen: Mapping[str, int] = field(default_factory=dict)
-    """Length in tokens of each block of the view, as the deciding step saw it: shows a stale verdict."""
     step: int = 0
     """Number of the engine step that decided."""
 

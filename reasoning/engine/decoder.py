@@ -292,7 +292,7 @@ def _kernels(gguf: ModelFile, config: DecoderConfig, use: Use) -> Library | None
     )
     if library is None or (not unknown and config.head_size % HEAD_UNIT == 0):
         return library
-    if use == "require":
+    if use != "auto":
         raise NativeUnavailable(
             f"{gguf.path}: the C kernels know neither weights of type {', '.join(unknown) or 'none'} nor heads of size "
             f"{config.head_size}; they know {', '.join(kind.name for kind in KINDS)}, and multiples of {HEAD_UNIT}"

@@ -27,27 +27,18 @@ class Sampler:
         self._ban = torch.tensor(sorted(rules.ban), dtype=torch.long, device=device)
         self._random = torch.Generator(device=device).manual_seed(rules.seed)
 
-    def choose(self, logits: Tensor, recent: Sequence[int]) -> tuple[int, float]:
-        """Choose from float32 logits [vocabulary] after the tokens `recent`; give the id and its log-probability."""
+    def choose(self, logits: Tensor) -> tuple[int, float]:
+        """Choose from float32 logits [vocabulary]; give the id and its log-probability."""
         normal = logits.logsumexp(dim=-1)
         adjusted = logits
         if len(self._ban):
             adjusted = adjusted.index_fill(0, self._ban, -torch.inf)
-        if self._rules.repetition_penalty != 1.0:
-            adjusted = self._without_repetition(adjusted, recent)
-        if self._matcher is not None and self._matcher.active:
+        if self._matcher is not None:
             adjusted = self._matcher.restrict(adjusted)
         chosen = adjusted.argmax() if self._rules.temperature <= 0 else self._drawn(adjusted)
         if self._matcher is not None:
             self._matcher.take(int(chosen))
         return int(chosen), float(logits[chosen] - normal)
-
-    def _without_repetition(self, logits: Tensor, recent: Sequence[int]) -> Tensor:
-        looked_back = recent[max(0, len(recent) - self._rules.repetition_window) :]
-        window = torch.tensor(looked_back, dtype=torch.long, device=logits.device)
-        seen = logits[window]
-        penalty = self._rules.repetition_penalty
-        return logits.index_put((window,), torch.where(seen > 0, seen / penalty, seen * penalty))
 
     def _drawn(self, logits: Tensor) -> Tensor:
         rules = self._rules
@@ -62,8 +53,8 @@ class Sampler:
         return ids[drawn[0]]
 
 
-def scored_choices(logits: Tensor, choices: Sequence[frozenset[int]]) -> tuple[float, float]:
-    """Give log-odds of the first set of tokens against the second, and the probability that lies on both."""
+def scored_choices(logits: Tensor, choices: Sequence[frozenset[int]]) -> float:
+    """Give log-odds of the first set of tokens against the second."""
     log_probs = logits.log_softmax(dim=-1)
     yes, no = (log_probs[torch.tensor(sorted(choice), device=logits.device)].logsumexp(dim=-1) for choice in choices)
-    return float(yes - no), float(yes.exp() + no.exp())
+    return float(yes - no)

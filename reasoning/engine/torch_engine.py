@@ -281,9 +281,8 @@ class TorchSession:
         answer: asyncio.Future[ChoiceScores] = loop.create_future()
         scratch = TorchBlock("question", self._engine.new_cache())
 
-        def on_logits(logits: Tensor, step: int, seen: Mapping[str, int]) -> Callable[[], bool]:
-            log_odds, mass = scored_choices(logits, choices)
-            _tell(loop, _give, answer, ChoiceScores(log_odds, mass, seen, step))
+        def on_logits(logits: Tensor, step: int, _seen: Mapping[str, int]) -> Callable[[], bool]:
+            _tell(loop, _give, answer, ChoiceScores(scored_choices(logits, choices), step))
             return lambda: False
 
         def finish(error: ReasoningError | None) -> None:
@@ -392,7 +391,7 @@ class _Stream:
         return self._made - self._taken <= 1
 
     def _on_logits(self, logits: Tensor, step: int, seen: Mapping[str, int]) -> Callable[[], bool]:
-        chosen, log_prob = self._sampler.choose(logits, self._block.ids)
+        chosen, log_prob = self._sampler.choose(logits)
         return partial(self._publish, Token(chosen, log_prob, seen, step))
 
     def _publish(self, token: Token) -> bool:

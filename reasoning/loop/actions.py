@@ -61,7 +61,7 @@ class Actions:
         if not self._context.tools:
             return False
         verdict = await self._session.score_choices(view, head, self._call_or_words)
-        turn.tokens["probe"] += len(head)
+        turn.attempt.tokens["probe"] += len(head)
         decision = verdict.log_odds > self._options.act_margin
         self._emit(Probe(ACT, verdict.log_odds, self._options.act_margin, decision))
         return decision
@@ -84,7 +84,7 @@ class Actions:
 
     def _report(self, turn: Turn, calls: Sequence[WrittenCall]) -> None:
         for call in calls:
-            turn.calls.append(call)
+            turn.attempt.calls.append(call)
             self._made += 1
             self._emit(ToolCall(f"call{self._made}", call.name, call.arguments))
 
@@ -122,7 +122,7 @@ class Actions:
             await self._session.append(view, self._script.tokenizer.encode("\n"))
         text = f"{before}\n" if before else ""
         grammar = self._script.call_grammar(tools, self._options.calls)
-        async with self._streams.run(turn, view, "writer", self._script.ends, limit, grammar=grammar) as pieces:
+        async with self._streams.run(turn.attempt, view, "writer", self._script.ends, limit, grammar=grammar) as pieces:
             async for piece in pieces:
                 # Where the first choice is not to be had, the second one is less probable, and not forced.
                 if self._forced(text, piece) and not (again and _FIRST_NAME.search(text)):

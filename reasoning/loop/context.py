@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import BadTool
-from reasoning.loop.corrections import restated
 from reasoning.loop.turn import Turn
+from reasoning.policies.corrections import restated
+from reasoning.policies.switches import ALL_POLICIES
 from reasoning.tools.calls import checked_tools
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from reasoning.engine.contract import Block, EngineSession
     from reasoning.options import LoopOptions
+    from reasoning.policies.switches import PolicySwitches
     from reasoning.prompting.script import Script
     from reasoning.tools.calls import Tool
 
@@ -41,25 +43,30 @@ class _Past:
     words: str
     """What the user said of it."""
     input: Block
-    thoughts: Block
-    """Empty once they are dropped."""
     record: Block
-    said: Sequence[int]
-    """What the record holds behind its head."""
+    """What was heard of the reply, and its calls."""
 
     @property
     def blocks(self) -> list[Block]:
-        return [self.input, *([self.thoughts] if len(self.thoughts) else []), self.record]
+        return [self.input, self.record]
 
 
 class LoopContext:
     """One user's side of an engine session."""
 
     def __init__(
-        self, session: EngineSession[Any], script: Script, options: LoopOptions, *, limit: int, tools: Sequence[Tool]
+        self,
+        session: EngineSession[Any],
+        script: Script,
+        options: LoopOptions,
+        *,
+        limit: int,
+        tools: Sequence[Tool],
+        policies: PolicySwitches = ALL_POLICIES,
     ) -> None:
         """`limit`: tokens that a view may hold."""
         self.session, self.script, self.options, self._limit = session, script, options, limit
+        self.policies = policies
         self.tools = checked_tools(tools)
         self._prompt = session.block("prompt")
         self._history: list[_Past] = []
@@ -108,22 +115,26 @@ class LoopContext:
 
     def view(self, turn: Turn, draft: Block | None = None) -> list[Block]:
         """Give what the thoughts read, or what a draft does."""
-        replies = [] if draft is None else turn.replies[: turn.replies.index(draft) + 1]
+        drafts = turn.attempt.replies
+        replies = [] if draft is None else drafts[: drafts.index(draft) + 1]
         thoughts = [turn.thoughts] if len(turn.thoughts) or draft is None else []
         return [*self.past, turn.input, *thoughts, *replies]
 
     def new_draft(self, turn: Turn) -> Block:
         """Give the next sentence a block."""
-        draft: Block = self.session.block(f"reply{len(turn.replies)}")
-        turn.replies.append(draft)
+        drafts = turn.attempt.replies
+        draft: Block = self.session.block(f"reply{len(drafts)}")
+        drafts.append(draft)
         return draft
 
     async def head_draft(self, turn: Turn, request: Sequence[int]) -> None:
         """Head the next sentence with a request, replacing a head that nobody answered."""
-        draft = turn.replies[-1] if turn.replies and turn.head == len(turn.replies[-1]) else self.new_draft(turn)
+        attempt = turn.attempt
+        drafts = attempt.replies
+        draft = drafts[-1] if drafts and attempt.head == len(drafts[-1]) else self.new_draft(turn)
         await self.session.crop(draft, 0)
-        first = len(turn.replies) == 1
-        closed = not first and turn.replies[-2].tokens[-1] in self.script.ends
+        first = len(drafts) == 1
+        closed = not first and drafts[-2].tokens[-1] in self.script.ends
         head = [
             *(self.script.think_close if first else []),
             *(self.script.close[1:] if closed else self.script.close),
@@ -131,14 +142,14 @@ class LoopContext:
         if first and not len(turn.thoughts):
             head = []
         await self.session.append(self.view(turn, draft), [*head, *request])
-        turn.head = len(draft)
+        attempt.head = len(draft)
 
     async def hear(self, text: str) -> None:
         """Write the user's words so far, all of them."""
         async with self._writing:
             turn = self.turn
             turn.text = text
-            turn.meant = restated(turn.carried.told, text) if turn.carried and self.options.resume else ""
+            turn.meant = restated(turn.carried.told, text) if turn.carried and self.policies.resume else ""
             await self._write_input(turn)
 
     async def note(self, text: str) -> bool:
@@ -156,38 +167,20 @@ class LoopContext:
             await self._write_input(turn)
             return True
 
-    async def next_turn(self, heard: str, *, interrupted: bool, thoughts: Sequence[int] = ()) -> Turn:
-        """Make the turn history, by what was heard of its reply, and begin the next one.
-
-        thoughts: those that are to stay in the history, for as many turns as the options say.
-        """
+    async def next_turn(self, heard: str, *, interrupted: bool) -> Turn:
+        """Make the turn history, by what was heard of its reply, and begin the next one."""
         async with self._writing:
             old, script = self.turn, self.script
             text = script.tokenizer.encode(f"{heard} —" if interrupted and heard else heard)
             if old.input_text:
-                calls = script.calls_made(old.calls, after_text=bool(text))
-                kept, record = (self.session.block(f"{name}{old.number}") for name in ("past", "heard"))
-                past = _Past(old.input_text, old.text, old.input, kept, record, [*text, *calls, *script.heard_close])
-                if thoughts:
-                    await self.session.append([*self.past, old.input, kept], thoughts)
-                head = [*script.think_close, *script.close, *script.result_open] if thoughts else script.heard_open
+                calls = script.calls_made(old.attempt.calls, after_text=bool(text))
+                past = _Past(old.input_text, old.text, old.input, self.session.block(f"heard{old.number}"))
                 view = [*self.past, *past.blocks]
-                await self.session.append(view, [*head, *past.said])
+                await self.session.append(view, [*script.heard_open, *text, *calls, *script.heard_close])
                 self._history.append(past)
-                await self._drop_thoughts()
             self.turn = self._new_turn()
             self.turn.before, self._waiting = self._waiting, []
             return self.turn
-
-    async def _drop_thoughts(self) -> None:
-        """Drop the thoughts of turns that lie too far back; their records then follow the user's words directly."""
-        for place, past in enumerate(self._history[: max(0, len(self._history) - self.options.thought_turns)]):
-            if len(past.thoughts):
-                await self.session.crop(past.thoughts, 0)
-                await self.session.crop(past.record, 0)
-                before = [block for sooner in self._history[:place] for block in sooner.blocks]
-                view = [self._prompt, *before, *past.blocks]
-                await self.session.append(view, [*self.script.heard_open, *past.said])
 
     async def settle(self) -> int:
         """Drop the oldest turns that leave no room for this one, write notes that waited; say how many went."""

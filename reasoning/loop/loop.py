@@ -2,74 +2,61 @@
 
 One turn, in `async` mode:
 
-    hear(words) ...         input grows; with `early_thinking` the thinker lists the facts heard so far, nothing else
+    hear(words) ...         the input grows in the cache
     note(text)              what comes from outside (a call's result, a robot's news) stands in the input at once
     answer(final words)     thinker: works in short lines until it concludes
                             reply:   whenever a step is finished and little is left to play, a plain calculation is
                                      read out as it stands; about any other step the writer writes one sentence, which
                                      is judged, and released if it tells something new that the thoughts support
                             at last: the result, so that what is spoken ends with what was thought
+                            small talk needs no thoughts: a probe says so, and the reply is written at once
                             with tools: a reply may call them instead, before it says anything (see `actions`)
+    take_back()             the user goes on: the attempt to answer is dropped with all that it has spent
     finish(heard)           what the user heard becomes history; on an interruption the thoughts stay
 
-Views, by block: thinker [history, input, thoughts]; writer [history, input, thoughts, said ..., draft]; probe
-[history, input, question]. Each sentence has a block of its own, headed by the request that it
-answers; the head is written into the cache early, so that a sentence costs only its own tokens when it is wanted.
-
+The roles are `thinker` and `writer`; what may be said is decided by `policies`; blocks and history are `context`'s.
 Written against `Engine`. Knows no audio: the caller says how much is left to play. Time comes from the caller's clock.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import ContextFull
-from reasoning.events import (
-    NEED,
-    HistoryDropped,
-    LoopEvent,
-    Probe,
-    ReplyText,
-    Retracted,
-    State,
-    StateChanged,
-    Thought,
-    TurnDone,
-    Unsaid,
-)
+from reasoning.events import NEED, HistoryDropped, LoopEvent, Probe, State, StateChanged, TurnDone
 from reasoning.loop.actions import Actions
 from reasoning.loop.context import LoopContext
-from reasoning.loop.corrections import carried, resume
-from reasoning.loop.early import EarlyFacts
-from reasoning.loop.steps import Steps, sentence_end, spoken_part
 from reasoning.loop.streams import Streams
-from reasoning.policies.admission import (
-    echoes,
-    finds,
-    judge,
-    objection_to_result,
-    objection_to_step,
-    several_numbers,
-    tells_result,
-)
-from reasoning.policies.consistency import contradicted
-from reasoning.policies.readout import readout
+from reasoning.loop.thinker import Thinker
+from reasoning.loop.turn import Phase
+from reasoning.loop.writer import Writer
+from reasoning.policies.admission import several_numbers
+from reasoning.policies.switches import ALL_POLICIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from reasoning.engine.contract import Block, EngineSession
-    from reasoning.loop.turn import Turn
+    from reasoning.engine.contract import EngineSession
+    from reasoning.loop.turn import Attempt, Turn
     from reasoning.options import LoopOptions
     from reasoning.policies.admission import Kind
+    from reasoning.policies.switches import PolicySwitches
     from reasoning.prompting.script import Script
     from reasoning.tools.calls import Tool, WrittenCall
 
-_ANSWER_TOKENS = 16
-"""Tokens in which thoughts that were cut off name their answer."""
-_CARRIED = 3
+_CARRIED: Final = 3
 """Thinking budgets that the thoughts of interrupted turns may fill together, before they are dropped."""
+_SHOWN: Final[dict[Phase, State]] = {
+    Phase.LISTENING: "listening",
+    Phase.PROBING: "thinking",
+    Phase.THINKING: "thinking",
+    Phase.TELLING: "thinking_and_writing",
+    Phase.CONCLUDING: "writing",
+    Phase.REPLYING: "writing",
+    Phase.ACTING: "writing",
+    Phase.DONE: "done",
+}
 
 
 class Loop:
@@ -86,16 +73,20 @@ class Loop:
         context: int,
         seed: int = 0,
         tools: Sequence[Tool] = (),
+        policies: PolicySwitches = ALL_POLICIES,
     ) -> None:
-        """Make the loop; `context` is the number of tokens that a view may hold."""
+        """Make the loop; `context` is the number of tokens that a view may hold, `seed` that of what is drawn."""
         self._session, self._script, self._options = session, script, options
         self._emit, self._clock = emit, clock
-        self._context = LoopContext(session, script, options, limit=context, tools=tools)
-        self._streams = Streams(session, script, seed=seed)
-        self._early = EarlyFacts(self._context, self._streams, emit)
-        self._actions = Actions(self._context, self._streams, emit)
+        self._context = LoopContext(session, script, options, limit=context, tools=tools, policies=policies)
+        streams = Streams(session, script, options, seed=seed)
         self._changed = asyncio.Event()
-        self._lead_s = 0.0
+        """Set when there may be something to tell: a finding, the end of the thoughts, room to speak."""
+        self._thinker = Thinker(self._context, streams, emit, self._enter, clock=clock, changed=self._changed)
+        self._writer = Writer(self._context, streams, emit, self._enter)
+        self._actions = Actions(self._context, streams, emit)
+        self._room = True
+        """Whether so little is left to play that the next sentence is wanted."""
         self._state: State | None = None
 
     # --- what the caller tells ---
@@ -109,13 +100,9 @@ class Loop:
         await self._context.set_tools(tools)
 
     async def hear(self, text: str) -> None:
-        """Take the words of the turn so far (all of them); the thinker begins with the first ones."""
+        """Take the words of the turn so far (all of them)."""
         self._show("listening")
         await self._context.hear(text)
-        begins = not self._early.running and not len(self._turn.thoughts)
-        if text and begins and self._options.early_thinking and self._options.mode == "async":
-            self._early.begin(self._turn)
-        self._early.words_changed()
 
     async def note(self, text: str) -> bool:
         """Take a text from outside, such as the result of a call, as plain text of one line and bounded length.
@@ -123,9 +110,7 @@ class Loop:
         While the user talks or the thoughts go on, they see it at once; after that it waits for the next turn. Gives
         whether this turn has it.
         """
-        taken = await self._context.note(text)
-        self._changed.set()
-        return taken
+        return await self._context.note(text)
 
     @property
     def notes_waiting(self) -> bool:
@@ -134,69 +119,56 @@ class Loop:
 
     def playing(self, lead_s: float) -> None:
         """Learn how much reply is left to play, in seconds; below zero it is how long the listener has waited."""
-        self._lead_s = lead_s
-        self._changed.set()
+        room = lead_s <= self._options.lead_s
+        if room and not self._room:
+            self._changed.set()
+        self._room = room
 
     async def answer(self, text: str) -> None:
         """Answer the turn whose final words these are; without words, the notes that came. Cancel it to interrupt."""
         turn = self._turn
-        turn.steps_from = self._clock() + self._options.step_after_s
-        turn.deadline = self._clock() + self._options.turn_s
-        await self._early.end(turn)
+        attempt = turn.attempt
+        attempt.deadline = self._clock() + self._options.turn_s
         await self._context.hear(text)
         try:
             if self._options.mode == "no-think" or (turn.input_text and not text):
                 await self._act_or_reply(turn)
             elif self._options.mode == "think-first":
-                await self._open_thoughts(turn)
-                await self._think(turn)
+                await self._thinker.open(turn)
+                await self._thinker.think(turn)
                 await self._act_or_conclude(turn)
             else:
-                await self._open_thoughts(turn)
-                await self._think_and_speak(turn)
+                await self._answer_thinking(turn)
         except ContextFull:
-            turn.reason = "context"
-            self._say_last_step(turn)
-        turn.sealed = True
-        self._show("done")
-        self._emit(TurnDone(dict(turn.tokens), turn.last_step - turn.first_step, turn.reason))
+            attempt.reason = "context"
+            self._writer.break_off(turn)
+        self._enter(attempt, Phase.DONE)
+        self._emit(TurnDone(dict(attempt.tokens), attempt.last_step - attempt.first_step, attempt.reason))
 
     async def take_back(self) -> None:
-        """Forget the answer that was begun, with its calls: the user goes on. The facts heard so far stay."""
+        """Drop the attempt to answer, with its calls and all that it has spent: the user goes on."""
         turn = self._turn
-        for block in turn.replies:
-            await self._session.crop(block, 0)
-        await self._session.crop(turn.thoughts, turn.facts_end)
-        del turn.steps.finished[turn.facts :]
-        turn.steps.rest, turn.thinking, turn.thought_out = "", False, False
-        turn.findings.clear()
-        turn.replies.clear()
-        turn.said.clear()
-        turn.calls.clear()
-        turn.head, turn.sealed = 0, False
+        await self._drop_replies(turn)
+        await self._session.crop(turn.thoughts, turn.kept)
+        turn.begin_anew()
         self._show("listening")
 
     async def finish(self, heard: str, *, interrupted: bool = False, calls: Sequence[WrittenCall] = ()) -> None:
         """Turn what the user heard into history and get ready for the next turn; `calls` are those of a retold one.
 
-        An interrupted turn leaves its thoughts to the next one: nothing that was thought is lost.
+        An interrupted turn leaves its thoughts to the next one: no finished step is lost.
         """
         old = self._turn
-        old.calls.extend(calls)
-        await self._early.end(old)
-        for block in old.replies:
-            await self._session.crop(block, 0)
-        kept: Sequence[int] = ()
-        if self._options.thought_turns and not interrupted:
-            await self._reopen(old.thoughts)
-            kept = list(old.thoughts.tokens)
-        turn = await self._context.next_turn(heard, interrupted=interrupted, thoughts=kept)
-        if interrupted and old.text and len(old.thoughts) <= _CARRIED * self._options.think_tokens:
-            turn.carried = carried(old)
-            old.steps.finish()
-            await self._reopen(old.thoughts)
-            turn.thoughts, turn.steps = old.thoughts, old.steps
-            turn.facts_end, turn.facts = len(old.thoughts), len(old.steps.finished)
+        old.attempt.calls.extend(calls)
+        await self._drop_replies(old)
+        turn = await self._context.next_turn(heard, interrupted=interrupted)
+        left = old.left() if interrupted else None
+        if left is not None and len(old.thoughts) <= _CARRIED * self._options.think_tokens:
+            turn.carried = left
+            # The step that was being thought stands in the block.
+            old.attempt.steps.finish()
+            await self._thinker.reopen(old.thoughts)
+            turn.keep(old.attempt.steps.finished)
         else:
             await self._session.crop(old.thoughts, 0)
         if dropped := await self._context.settle():
@@ -204,219 +176,111 @@ class Loop:
         self._show("listening")
 
     async def close(self) -> None:
-        """End what runs of its own accord; `answer` is ended by whoever runs it."""
-        await self._early.end(self._turn)
+        """End what runs of its own accord: nothing does; `answer` is ended by whoever runs it."""
 
-    @property
-    def _turn(self) -> Turn:
-        return self._context.turn
+    # --- thinking and speaking at the same time ---
 
-    # --- thinking ---
+    async def _answer_thinking(self, turn: Turn) -> None:
+        needed, wanted = await self._think_and_speak(turn)
+        if needed:
+            if wanted:
+                await self._act_or_conclude(turn)
+            return
+        # First the account, then the block: a crop that was begun takes place even if this is cancelled.
+        turn.attempt.drop_thoughts()
+        await self._session.crop(turn.thoughts, 0)
+        if wanted:
+            await self._act(turn)
+            return
+        await self._reply_at_once(turn, "direct")
+        if turn.attempt.rethink:
+            await self._drop_replies(turn)
+            self._enter(turn.attempt, Phase.THINKING)
+            await self._think_and_speak(turn, surely=True)
 
-    async def _open_thoughts(self, turn: Turn) -> None:
-        if turn.carried is not None:
-            await resume(self._context, turn, turn.carried)
-        elif turn.steps.finished:
-            await self._session.append(self._context.view(turn), self._script.work_open)
-        else:
-            await self._session.crop(turn.thoughts, 0)
-            await self._session.append(self._context.view(turn), self._script.think_open)
+    async def _think_and_speak(self, turn: Turn, *, surely: bool = False) -> tuple[bool, bool]:
+        """Think, and say what was found meanwhile; give whether thoughts were needed, and whether calls are wanted.
 
-    async def _think(self, turn: Turn) -> None:
-        """Think until the model concludes, or the budget does."""
-        turn.thinking = True
-        self._show_running(turn)
-        ended = False
-        left = self._options.think_tokens - turn.tokens["thinker"]
-        view = self._context.view(turn)
-        async with self._streams.run(turn, view, "thinker", self._script.think_ends, left) as pieces:
-            async for piece in pieces:
-                ended = piece.token in self._script.think_ends
-                if piece.text:
-                    self._emit(Thought(piece.text))
-                self._note_findings(turn, turn.steps.receive(piece.text))
-                if turn.steps.circling:
-                    turn.reason = "circling"
-                    break
-                if self._clock() > turn.deadline:
-                    turn.reason = "time"
-                    break
-        if not ended:
-            turn.reason = "budget" if turn.reason == "complete" else turn.reason
-            ended = await self._force_answer(turn, view)
-        turn.steps.finish()
-        if ended:
-            await self._reopen(turn.thoughts)
-        turn.thinking, turn.thought_out, turn.sealed = False, True, True
-        self._changed.set()
-
-    async def _force_answer(self, turn: Turn, view: Sequence[Block]) -> bool:
-        """Have thoughts that were cut off name the best answer they have; say whether that ended them."""
-        opening = self._script.family.force_answer
-        await self._session.append(view, self._script.tokenizer.encode(opening))
-        turn.steps.rest = opening.lstrip()
-        self._emit(Thought(opening))
-        async with self._streams.run(turn, view, "thinker", self._script.think_ends, _ANSWER_TOKENS) as pieces:
-            async for piece in pieces:
-                if piece.token in self._script.think_ends:
-                    return True
-                self._emit(Thought(piece.text))
-                if turn.steps.receive(piece.text):
-                    break
-        return False
-
-    def _note_findings(self, turn: Turn, steps: Sequence[str]) -> None:
-        for step in steps:
-            before = turn.steps.finished[: turn.steps.finished.index(step)]
-            if finds(step, "\n".join([turn.input_text, *before])):
-                turn.findings.append(step)
-                self._changed.set()
-
-    async def _reopen(self, thoughts: Block) -> None:
-        """Crop the end: it belongs to the head of each reply, so that new words can find the thoughts open again."""
-        if len(thoughts) and thoughts.tokens[-1] in self._script.think_ends:
-            await self._session.crop(thoughts, len(thoughts) - 1)
-
-    # --- speaking ---
-
-    async def _think_and_speak(self, turn: Turn) -> None:
+        Whether they are is asked while the thoughts go on, unless it is sure. Where calls are wanted nothing is said.
+        """
+        await self._thinker.open(turn)
+        attempt, tools = turn.attempt, self._context.tools and not surely
+        self._enter(attempt, Phase.THINKING if surely else Phase.PROBING)
         try:
             async with asyncio.TaskGroup() as group:
-                thinker = group.create_task(self._think(turn), name="thinker")
-                asked = group.create_task(self._wants_calls(turn), name="act probe") if self._context.tools else None
-                needed = await self._needs_thought(turn, asked)
+                thinker = group.create_task(self._thinker.think(turn), name="thinker")
+                asked = group.create_task(self._wants_calls(turn), name="act probe") if tools else None
+                needed = surely or await self._needs_thought(turn, asked)
+                if needed and attempt.phase is Phase.PROBING:
+                    self._enter(attempt, Phase.THINKING)
                 wanted = asked is not None and await asked
-                if needed:
-                    await (thinker if wanted else self._speak(turn))
-                else:
+                if not needed:
                     thinker.cancel()
+                elif wanted:
+                    await thinker
+                else:
+                    await self._speak(turn)
         except* ContextFull as errors:
             raise ContextFull(str(errors.exceptions[0])) from errors
-        if wanted and needed:
-            await self._act_or_conclude(turn)
-        if not needed:
-            # First the account, then the block: a crop that was begun takes place even if this is cancelled.
-            turn.steps, turn.facts, turn.facts_end, turn.thinking = Steps(), 0, 0, False
-            await self._session.crop(turn.thoughts, 0)
-            await (self._act(turn) if wanted else self._reply_at_once(turn))
+        return needed, wanted
 
-    async def _wants_calls(self, turn: Turn) -> bool:
-        return await self._actions.wanted(turn, [*self._context.past, turn.input], self._script.heard_open)
+    async def _speak(self, turn: Turn) -> None:
+        """While thoughts go on: say finished steps when there is room. When they have ended: say the result."""
+        attempt, told = turn.attempt, 0
+        await self._context.head_draft(turn, self._script.step_open)
+        while attempt.phase < Phase.CONCLUDING:
+            if len(attempt.findings) > told and self._may_tell(turn):
+                told = len(attempt.findings)
+                if await self._writer.tell_step(turn):
+                    await self._context.head_draft(turn, self._script.step_open)
+            else:
+                self._changed.clear()
+                await self._changed.wait()
+                await self._writer.mend(turn)
+        await self._writer.mend(turn)
+        await self._writer.conclude(turn)
+
+    def _may_tell(self, turn: Turn) -> bool:
+        """Say whether a step may be told now: there is room, and the thoughts are not about to be complete."""
+        ending = turn.thoughts.tokens[-1] in self._script.think_ends
+        return self._room and not ending and not self._writer.spent(turn.attempt)
 
     async def _needs_thought(self, turn: Turn, wants_calls: asyncio.Task[bool] | None) -> bool:
         """Ask whether the words call for thinking; small talk is answered at once. The thinker goes on meanwhile."""
         if not self._options.direct_replies or turn.carried is not None:
             # Few words that correct a problem look like small talk without it, and its thoughts are there.
             return True
-        verdict = await self._session.score_choices(
+        scores = await self._session.score_choices(
             [*self._context.past, turn.input], self._script.need, self._script.yes_no
         )
         family = self._script.family
         talks = wants_calls is not None and not await wants_calls
-        log_odds = verdict.log_odds - (family.need_bias_with_tools if talks else family.need_bias)
+        log_odds = scores.log_odds - (family.need_bias_with_tools if talks else family.need_bias)
         if several_numbers(turn.input_text):
             log_odds += family.need_of_numbers
-        turn.tokens["probe"] += len(self._script.need)
+        turn.attempt.tokens["probe"] += len(self._script.need)
         self._emit(Probe(NEED, log_odds, 0.0, decision=log_odds > 0))
         return log_odds > 0
 
-    async def _speak(self, turn: Turn) -> None:
-        """While thoughts go on: say finished steps when there is room. When they have ended: say the result."""
-        await self._context.head_draft(turn, self._script.step_open)
-        told = 0
-        while True:
-            while not turn.thought_out and (
-                len(turn.findings) == told
-                or self._lead_s > self._options.lead_s
-                or (not turn.said and self._clock() < turn.steps_from)
-                or self._spent(turn)
-                or turn.thoughts.tokens[-1] in self._script.think_ends
-            ):
-                self._changed.clear()
-                await self._changed.wait()
-                await self._mend(turn)
-            if turn.thought_out:
-                break
-            told = len(turn.findings)
-            if await self._read_out(turn) or await self._say(turn, "step"):
-                await self._context.head_draft(turn, self._script.step_open)
-        await self._mend(turn)
-        await self._conclude(turn)
+    # --- replying and calling ---
 
-    async def _read_out(self, turn: Turn) -> bool:
-        """Say the newest finding as it stands, if it can be: that costs no token and invents nothing."""
-        text = readout(turn.findings[-1]) if self._options.readout else None
-        if text is None or self._objection(turn, text, "step"):
-            return False
-        self._release(turn, text)
-        await self._write_out(turn, text)
-        return True
-
-    async def _write_out(self, turn: Turn, text: str) -> None:
-        """Let the writer find a sentence in its view as if it had been written."""
-        draft = turn.replies[-1]
-        await self._session.append(self._context.view(turn, draft), self._script.tokenizer.encode(text))
-
-    async def _mend(self, turn: Turn) -> None:
-        """Take back what was released and the thoughts contradict now, and say what they say instead."""
-        if turn.checked == len(turn.steps.finished):
-            return
-        turn.checked = len(turn.steps.finished)
-        while (wrong := contradicted(turn.said, turn.steps.finished)) is not None:
-            turn.said.remove(wrong.sentence)
-            self._emit(Unsaid(wrong.sentence, "the thoughts contradict it"))
-            if wrong.instead is not None and wrong.instead not in turn.said:
-                self._release(turn, wrong.instead)
-                await self._write_out(turn, wrong.instead)
-                await self._context.head_draft(turn, self._script.step_open)
-
-    async def _conclude(self, turn: Turn) -> None:
-        """End the reply with the result of the thoughts."""
-        if turn.said and tells_result(turn.said[-1], turn.steps.finished):
-            return
-        if self._options.readout and turn.steps.finished:
-            last = readout(turn.steps.finished[-1])
-            if last is not None and not self._objection(turn, last, "result"):
-                self._release(turn, last)
-                return
-        await self._context.head_draft(turn, self._script.result_open)
-        spoken = 0
-        while spoken < 3 and await self._say(turn, "result"):
-            spoken += 1
-            if turn.replies[-1].tokens[-1] in self._script.ends or self._spent(turn):
-                break
-        if not spoken:
-            self._say_last_step(turn)
-
-    def _say_last_step(self, turn: Turn) -> None:
-        """Say the thoughts' last step itself, grounded by nature; without any, that there is no answer."""
-        last = turn.steps.finished[-1] if turn.steps.finished else self._script.family.no_answer
-        last = readout(last) or last
-        if last not in turn.said:
-            self._release(turn, last)
-
-    async def _reply_at_once(self, turn: Turn, head: Sequence[int] | None = None) -> None:
-        turn.sealed = True
+    async def _reply_at_once(self, turn: Turn, kind: Kind, head: Sequence[int] | None = None) -> None:
+        """Reply without thoughts; a "direct" reply that has to be thought about is left to the caller."""
+        attempt = turn.attempt
+        self._enter(attempt, Phase.REPLYING)
         draft = self._context.new_draft(turn)
         await self._session.append(self._context.view(turn, draft), head or self._script.answer_open)
-        turn.head = len(draft)
-        await self._say_directly(turn)
-        if not turn.said:
-            self._say_last_step(turn)
-
-    async def _say_directly(self, turn: Turn, kind: Kind = "direct") -> None:
-        while await self._say(turn, kind):
-            if turn.replies[-1].tokens[-1] in self._script.ends or self._spent(turn):
-                break
-
-    # --- calling ---
+        attempt.head = len(draft)
+        await self._writer.say_all(turn, kind)
+        if not attempt.said and not attempt.rethink:
+            self._writer.release(turn, self._script.family.no_answer)
 
     async def _act_or_reply(self, turn: Turn) -> None:
         """Reply without thoughts, by calls or by words."""
         if await self._wants_calls(turn):
             await self._act(turn)
         else:
-            await self._reply_at_once(turn, None if turn.text else self._script.note_open)
+            await self._reply_at_once(turn, "unthought", None if turn.text else self._script.note_open)
 
     async def _act_or_conclude(self, turn: Turn) -> None:
         """Reply when the thoughts have ended, by calls or by their result."""
@@ -424,83 +288,40 @@ class Loop:
         if await self._actions.wanted(turn, view, head):
             await self._act(turn)
         else:
-            await self._conclude(turn)
+            await self._writer.conclude(turn)
 
     async def _act(self, turn: Turn) -> None:
         """Call, and say so; where no tool does all that is asked, say that."""
-        turn.sealed = True
-        script, thought = self._script, len(turn.thoughts) > 0
-        await self._context.head_draft(turn, script.act_open if thought else script.heard_open)
-        self._show_running(turn, writing=True)
-        if not await self._actions.write(turn, turn.replies[-1]):
+        attempt, script = turn.attempt, self._script
+        self._enter(attempt, Phase.ACTING)
+        await self._context.head_draft(turn, script.act_open if len(turn.thoughts) else script.heard_open)
+        if not await self._actions.write(turn, attempt.replies[-1]):
             # Our own words: a small model that has just tried to call says anything here.
-            self._release(turn, script.family.declined)
+            self._writer.release(turn, script.family.declined)
             return
-        await self._context.head_draft(turn, script.acted_open(turn.calls))
-        await self._say_directly(turn, "acted")
-        if not turn.said:
-            self._release(turn, script.family.acted)
+        await self._context.head_draft(turn, script.acted_open(attempt.calls))
+        await self._writer.say_all(turn, "acted")
+        if not attempt.said:
+            self._writer.release(turn, script.family.acted)
 
-    # --- sentences ---
-
-    async def _say(self, turn: Turn, kind: Kind) -> bool:
-        """Write one sentence at the end of the draft, judge it, and release it or take it back."""
-        draft, start = turn.replies[-1], len(turn.replies[-1])
-        view = self._context.view(turn, draft)
-        written: list[str] = []
-        ended = False
-        self._show_running(turn, writing=True)
-        # A call is decoded under its grammar, never spoken.
-        ban = self._script.call_starts if self._context.tools else frozenset()
-        limit = self._options.sentence_tokens
-        async with self._streams.run(turn, view, "writer", self._script.ends, limit, ban=ban) as pieces:
-            async for piece in pieces:
-                written.append(piece.text)
-                ended = piece.token in self._script.ends
-                if ended or sentence_end("".join(written)) is not None:
-                    break
-        self._show_running(turn)
-        text, kept = spoken_part(written, finished=ended)
-        # What was written beyond the end of the sentence begins the next one.
-        await self._session.crop(draft, start + kept)
-        if not text:
-            if not ended:
-                self._emit(Retracted("".join(written).strip(), "no end"))
-            return False
-        if reason := self._objection(turn, text, kind):
-            await self._session.crop(draft, start)
-            self._emit(Retracted(text, reason))
-            return False
-        self._release(turn, text)
-        return True
-
-    def _objection(self, turn: Turn, text: str, kind: Kind) -> str:
-        """Say why a sentence must not be spoken; nothing when it may."""
-        if kind == "acted":
-            return "says its request back" if echoes(text, self._script.family.acted_request) else ""
-        if kind == "direct":
-            return ""
-        thoughts = f"{turn.steps.text}\n{turn.steps.rest}"
-        grounding = self._options.grounding
-        verdict = judge(text, turn.known, thoughts, turn.reply, grounding=grounding)
-        if not verdict.speak:
-            return verdict.reason
-        if kind == "step" and grounding:
-            return objection_to_step(text, turn.known, turn.steps.finished, turn.reply)
-        return objection_to_result(text, turn.steps.finished) if kind == "result" else ""
-
-    def _release(self, turn: Turn, text: str) -> None:
-        turn.said.append(text)
-        self._emit(ReplyText(text))
-
-    def _spent(self, turn: Turn) -> bool:
-        return turn.tokens["writer"] >= self._options.reply_tokens
+    async def _wants_calls(self, turn: Turn) -> bool:
+        return await self._actions.wanted(turn, [*self._context.past, turn.input], self._script.heard_open)
 
     # --- state ---
 
-    def _show_running(self, turn: Turn, *, writing: bool = False) -> None:
-        both: State = "thinking_and_writing" if writing else "thinking"
-        self._show(both if turn.thinking else "writing")
+    @property
+    def _turn(self) -> Turn:
+        return self._context.turn
+
+    async def _drop_replies(self, turn: Turn) -> None:
+        for block in turn.attempt.replies:
+            await self._session.crop(block, 0)
+        turn.attempt.replies.clear()
+        turn.attempt.head = 0
+
+    def _enter(self, attempt: Attempt, phase: Phase) -> None:
+        attempt.phase = phase
+        self._show(_SHOWN[phase])
 
     def _show(self, state: State) -> None:
         if state != self._state:

@@ -62,9 +62,12 @@ def spoken_part(pieces: Sequence[str], *, finished: bool) -> tuple[str, int]:
 class Steps:
     """Collects finished steps of the thoughts: a sentence, or a line."""
 
-    def __init__(self) -> None:
-        self.finished: list[str] = []
+    def __init__(self, finished: Sequence[str] = ()) -> None:
+        """Take the steps that stand there already."""
+        self.finished = list(finished)
+        """Only grows: what reads it may remember how far it has come."""
         self.rest = ""
+        """Text behind the last finished step; white space counts."""
 
     def receive(self, text: str) -> list[str]:
         """Take the next text and return the steps that it finishes."""

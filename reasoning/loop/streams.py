@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reasoning.engine.contract import Sampling
 from reasoning.prompting.tokenizer import Detokenizer
@@ -12,8 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from reasoning.engine.contract import Block, EngineSession, Grammar
-    from reasoning.loop.turn import Turn
+    from reasoning.loop.turn import Attempt
+    from reasoning.options import LoopOptions
     from reasoning.prompting.script import Script
+
+_STREAMS: Final = 2**16
+"""Streams of a conversation that draw by seeds of their own."""
 
 
 class TextPiece(NamedTuple):
@@ -29,12 +34,13 @@ class TextPiece(NamedTuple):
 class Streams:
     """What the roles of a loop write with."""
 
-    def __init__(self, session: EngineSession[Any], script: Script, *, seed: int) -> None:
-        self._session, self._script, self._seed = session, script, seed
+    def __init__(self, session: EngineSession[Any], script: Script, options: LoopOptions, *, seed: int) -> None:
+        self._session, self._script, self._options = session, script, options
+        self._seed, self._numbers = seed, count()
 
     def run(
         self,
-        turn: Turn,
+        attempt: Attempt,
         view: Sequence[Block],
         name: str,
         stop: frozenset[int],
@@ -43,16 +49,35 @@ class Streams:
         ban: frozenset[int] = frozenset(),
         grammar: Grammar | None = None,
     ) -> aclosing[AsyncGenerator[TextPiece]]:
-        """Run one stream for as long as the context lasts. Control tokens come only by a grammar."""
-        ban = ban | self._script.bans if grammar is None else frozenset()
-        rules = Sampling(stop=stop, ban=ban, max_tokens=max(1, limit), seed=self._seed, grammar=grammar)
-        return aclosing(self._pieces(turn, view, name, rules))
+        """Run one stream for as long as the context lasts. Control tokens come only by a grammar, and greedily."""
+        if grammar is not None:
+            # How sure the model is of a call decides whether it is made: nothing is drawn there.
+            rules = Sampling(stop=stop, max_tokens=max(1, limit), grammar=grammar)
+        else:
+            rules = self._sampling(stop, ban | self._script.bans, max(1, limit))
+        return aclosing(self._pieces(attempt, view, name, rules))
 
-    async def _pieces(self, turn: Turn, view: Sequence[Block], name: str, rules: Sampling) -> AsyncGenerator[TextPiece]:
+    def _sampling(self, stop: frozenset[int], ban: frozenset[int], limit: int) -> Sampling:
+        options = self._options
+        return Sampling(
+            stop=stop,
+            ban=ban,
+            max_tokens=limit,
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            min_p=options.min_p,
+            # A seed for each stream: a sentence that was taken back is not drawn again.
+            seed=self._seed * _STREAMS + next(self._numbers) % _STREAMS,
+        )
+
+    async def _pieces(
+        self, attempt: Attempt, view: Sequence[Block], name: str, rules: Sampling
+    ) -> AsyncGenerator[TextPiece]:
         detokenizer = Detokenizer(self._script.tokenizer)
         async with aclosing(self._session.generate(view, rules)) as tokens:
             async for token in tokens:
-                turn.tokens[name] += 1
-                turn.first_step = turn.first_step or token.step
-                turn.last_step = token.step
+                attempt.tokens[name] += 1
+                attempt.first_step = attempt.first_step or token.step
+                attempt.last_step = token.step
                 yield TextPiece(detokenizer.push(token.id), token.id, token.log_prob)

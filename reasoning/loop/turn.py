@@ -1,9 +1,15 @@
-"""One turn of the loop, as far as it has come: what was heard, thought, called and said. Data only."""
+"""One turn of the loop, as far as it has come, and the attempts to answer it. Data only.
+
+A turn is what was said and told: it survives. An attempt is everything that a reply costs and makes: thoughts,
+sentences, calls, budgets. Speech is recognised before it is known to be over, so an attempt may be taken back when the
+user goes on; then it is dropped whole, and the next one begins with full budgets.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from reasoning.loop.steps import Steps
@@ -13,6 +19,71 @@ if TYPE_CHECKING:
 
     from reasoning.engine.contract import Block
     from reasoning.tools.calls import WrittenCall
+
+
+class Phase(IntEnum):
+    """How far an attempt has come. From CONCLUDING on, notes wait for the next turn."""
+
+    LISTENING = 0
+    """The words may still change, and nothing of a reply was begun."""
+    PROBING = 1
+    """The thoughts have begun, and whether they are needed is being asked."""
+    THINKING = 2
+    """The thoughts grow, and no sentence is being written."""
+    TELLING = 3
+    """The thoughts grow while a sentence about a finished step is written."""
+    CONCLUDING = 4
+    """The thoughts are complete, and their result is told."""
+    REPLYING = 5
+    """A reply without thoughts is written."""
+    ACTING = 6
+    """Calls of tools are written, then a sentence about them."""
+    DONE = 7
+    """The reply is complete."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at the reply to a turn."""
+
+    steps: Steps
+    """Finished steps of the thoughts; begins with the kept ones of the turn. Empty in a reply without thoughts."""
+    phase: Phase = Phase.LISTENING
+    """Goes up, but for two ways back to THINKING: from TELLING, and from a REPLYING that has to be thought about."""
+    deadline: float = float("inf")
+    """When thoughts must conclude, in seconds of the caller's clock; infinite until the answer is begun."""
+    findings: list[str] = field(default_factory=list)
+    """Steps of this attempt that found something, in order; each stands in `steps`."""
+    replies: list[Block] = field(default_factory=list)
+    """A block for each sentence in order, the last one being the draft of the next; empty until the first is headed."""
+    head: int = 0
+    """Tokens of the newest draft that are its request; a draft of that length holds no words."""
+    said: list[str] = field(default_factory=list)
+    """Sentences that were released and stand, in order."""
+    checked: int = 0
+    """How many of the finished steps were held against `said`."""
+    rethink: bool = False
+    """Whether a reply without thoughts was taken back because it reckons; false with thoughts."""
+    calls: list[WrittenCall] = field(default_factory=list)
+    """Calls that were reported; empty until all of the request's are written."""
+    tokens: Counter[str] = field(default_factory=Counter)
+    """Tokens spent by `thinker`, `writer` and `probe`; the budgets are held against these."""
+    first_step: int = 0
+    """Engine step of the first token; 0 until there is one."""
+    last_step: int = 0
+    """Engine step of the newest token."""
+    reason: str = "complete"
+    """What ended it, as `TurnDone.reason`."""
+
+    @property
+    def reply(self) -> str:
+        """What was said."""
+        return " ".join(self.said)
+
+    def drop_thoughts(self) -> None:
+        """Forget what was thought; what it cost stays spent."""
+        self.steps, self.checked, self.reason = Steps(), 0, "complete"
+        self.findings.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,44 +101,32 @@ class Turn:
     """A turn, from its first word until it is history."""
 
     number: int
+    """Names its blocks; unique among the turns that are in the context."""
     input: Block
+    """Holds `input_text`, and nothing else."""
     thoughts: Block
+    """The first `kept` tokens belong to the turn, what follows to the attempt."""
     text: str = ""
-    """The user's words."""
+    """The user's words; empty until the first one, and in a turn that only notes began."""
     before: list[str] = field(default_factory=list)
     """Notes from outside that came before the first word."""
     after: list[str] = field(default_factory=list)
     """Notes that came since."""
-    steps: Steps = field(default_factory=Steps)
-    facts_end: int = 0
-    """Length of the thoughts up to the last fact that is kept."""
-    facts: int = 0
-    """How many of the finished steps are those facts."""
     carried: Carried | None = None
-    """What comes from a turn that was interrupted."""
+    """What comes from a turn that was interrupted; None without such a turn."""
     meant: str = ""
-    """The words of that turn, as these words correct them."""
-    findings: list[str] = field(default_factory=list)
-    """Steps that found something."""
-    thinking: bool = False
-    thought_out: bool = False
-    replies: list[Block] = field(default_factory=list)
-    """A block for each sentence, and the draft that is headed for the next one."""
-    head: int = 0
-    """Length of the draft's head."""
-    said: list[str] = field(default_factory=list)
-    checked: int = 0
-    """How many of the finished steps were held against what was said."""
-    calls: list[WrittenCall] = field(default_factory=list)
-    tokens: Counter[str] = field(default_factory=Counter)
-    first_step: int = 0
-    last_step: int = 0
-    reason: str = "complete"
-    deadline: float = float("inf")
-    steps_from: float = 0.0
-    """When steps on the way to the result may be said, by the caller's clock."""
-    sealed: bool = False
-    """What is thought is thought: notes that come now are for the next turn."""
+    """The words of that turn, as these words correct them; empty where they correct nothing."""
+    kept: int = 0
+    """Tokens of the thoughts that an interrupted turn left; 0 unless something is `carried`."""
+    kept_steps: Sequence[str] = ()
+    """The steps in them."""
+    attempt: Attempt = field(default_factory=lambda: Attempt(Steps()))
+    """The reply that is being made; a fresh one while the user talks."""
+
+    @property
+    def sealed(self) -> bool:
+        """Whether what is thought is thought: notes that come now are for the next turn."""
+        return self.attempt.phase >= Phase.CONCLUDING
 
     @property
     def input_text(self) -> str:
@@ -78,9 +137,21 @@ class Turn:
     @property
     def known(self) -> str:
         """What may be repeated in speech without being thought: the input, and the calls that were made."""
-        return "\n".join([self.input_text, *(call.text() for call in self.calls)])
+        return "\n".join([self.input_text, *(call.text() for call in self.attempt.calls)])
 
-    @property
-    def reply(self) -> str:
-        """What was said."""
-        return " ".join(self.said)
+    def keep(self, steps: Sequence[str]) -> None:
+        """Let the thoughts as they stand, with these steps, survive the attempts; begins one with them."""
+        self.kept, self.kept_steps = len(self.thoughts), tuple(steps)
+        self.attempt.steps = Steps(steps)
+
+    def begin_anew(self) -> None:
+        """Replace the attempt by a fresh one."""
+        self.attempt = Attempt(Steps(self.kept_steps))
+
+    def left(self) -> Carried | None:
+        """Give what this turn leaves when it is interrupted; None if it had not begun to work anything out."""
+        steps = self.attempt.steps.finished
+        if not self.text or (self.carried is None and not steps):
+            return None
+        told = self.meant or (self.input_text if self.carried is None else f"{self.carried.told}\n{self.input_text}")
+        return Carried(tuple(steps), told)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels.h"
 #include "linear.h"
 
 Pool *descant_pool(int threads) { return pool_new(threads); }

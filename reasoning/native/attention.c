@@ -8,13 +8,12 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "vectors.h"
+#include "kernels.h"
+#include "numbers.h"
 
 enum {
     TILE_PAIRS = 8,
-    CHUNK = 128,      /* keys whose scores are held at a time */
-    STRETCH = 512,    /* keys of an item when few rows read a block */
-    QUERIES = 4,      /* queries that share a load */
+    STRETCH = 512, /* keys of an item when few rows read a block */
 };
 
 struct Item {
@@ -96,7 +95,7 @@ int attention_plan(Attention *a, int threads) {
         a->item_count += items_of(a, &a->reads[r]);
     }
     size_t queries = (size_t)most_queries(heads), size = (size_t)heads->head_size;
-    a->scratch_bytes = aligned(queries * (size * 2 + size * 4 + CHUNK * 4 + 3 * 4));
+    a->scratch_bytes = aligned(queries * (size * 8 + CHUNK * 4 + sizeof(Softmax) + 4));
     a->items = memory((size_t)a->item_count * sizeof(Item));
     a->row_first = memory(((size_t)a->rows + 1) * sizeof(int));
     a->row_parts = memory((size_t)pairs * sizeof(int));
@@ -150,10 +149,10 @@ void write_row(const Heads *heads, const Block *block, int layer, int position, 
 /* --- one item --- */
 
 typedef struct {
-    uint32_t *q;    /* [queries, head size / 2] pairs of bfloat16, scaled to powers of two */
-    float *scores;  /* [queries, CHUNK]; then the probabilities, in the first half of each row */
-    float *sums;    /* [queries, head size] */
-    float *peaks, *weights;
+    float *q;      /* [queries, head size], scaled to powers of two, as the set keeps them */
+    float *scores; /* [queries, CHUNK]; then the shares */
+    float *sums;   /* [queries, head size] */
+    Softmax *softmax;
     int *limits;
 } Scratch;
 
@@ -163,9 +162,8 @@ static Scratch scratch_of(const Attention *a, int worker) {
     Scratch s;
     s.sums = (float *)(void *)at, at += queries * size * 4;
     s.scores = (float *)(void *)at, at += queries * CHUNK * 4;
-    s.q = (uint32_t *)(void *)at, at += queries * size * 2;
-    s.peaks = (float *)(void *)at, at += queries * 4;
-    s.weights = (float *)(void *)at, at += queries * 4;
+    s.q = (float *)(void *)at, at += queries * size * 4;
+    s.softmax = (Softmax *)(void *)at, at += queries * sizeof(Softmax);
     s.limits = (int *)(void *)at;
     return s;
 }
@@ -179,124 +177,28 @@ static void load_queries(const Attention *a, const Item *item, int group, Scratc
         const float *q = a->q + (size_t)pair->row * a->q_stride + (size_t)item->kv_head * (size_t)(group * size);
         for (int h = 0; h < group; h++, query++, q += size) {
             turned(heads, pair->distance, q, factor, row);
-            for (int k = 0; k < size / 2; k++)
-                s.q[query * (size / 2) + k] = to_bf16(row[2 * k]) | (uint32_t)to_bf16(row[2 * k + 1]) << 16;
-            s.peaks[query] = -INFINITY;
-            s.weights[query] = 0;
+            keep_query(row, size, s.q + query * size);
+            s.softmax[query] = (Softmax){-INFINITY, 0};
             s.limits[query] = pair->limit;
         }
     }
     memset(s.sums, 0, (size_t)query * (size_t)size * 4);
 }
 
-/* Scores of `count` queries with 64 keys. */
-INLINE void score_64(int count, const uint16_t *keys, int size, const uint32_t *q, float *scores) {
-    __m512 sums[QUERIES][4];
-    for (int n = 0; n < count; n++)
-        for (int t = 0; t < 4; t++) sums[n][t] = _mm512_setzero_ps();
-    for (int i = 0; i < size / 2; i++) {
-        __m512i tile[4];
-        for (int t = 0; t < 4; t++) tile[t] = _mm512_loadu_si512(keys + (size_t)t * 16 * (size_t)size + 32 * i);
-        for (int n = 0; n < count; n++)
-            for (int t = 0; t < 4; t++) sums[n][t] = add_pairs(sums[n][t], tile[t], &q[n * (size / 2) + i]);
-    }
-    for (int n = 0; n < count; n++)
-        for (int t = 0; t < 4; t++) _mm512_storeu_ps(scores + n * CHUNK + 16 * t, sums[n][t]);
-}
-
-/* Adds `blocks` x 16 elements of the values, weighted by the probabilities of `pairs` pairs of keys. */
-INLINE void weigh(int count, int blocks, const uint16_t *values, int size, int pairs, int odd, const float *shares,
-                  float *sums) {
-    __m512 sum[QUERIES][4];
-    for (int n = 0; n < count; n++)
-        for (int b = 0; b < blocks; b++) sum[n][b] = _mm512_loadu_ps(sums + n * size + 16 * b);
-    for (int j = 0; j < pairs; j++) {
-        __m512i value[4];
-        for (int b = 0; b < blocks; b++) {
-            value[b] = _mm512_loadu_si512(values + (size_t)j * 2 * (size_t)size + 32 * b);
-            /* Behind the last key lies whatever was in the memory, and zero times that need not be zero. */
-            if (odd && j == pairs - 1) value[b] = _mm512_and_si512(value[b], _mm512_set1_epi32(0xffff));
-        }
-        for (int n = 0; n < count; n++)
-            for (int b = 0; b < blocks; b++)
-                sum[n][b] = add_pairs(sum[n][b], value[b], (const uint32_t *)(const void *)(shares + n * CHUNK) + j);
-    }
-    for (int n = 0; n < count; n++)
-        for (int b = 0; b < blocks; b++) _mm512_storeu_ps(sums + n * size + 16 * b, sum[n][b]);
-}
-
-#define FOR_COUNT(count, call) \
-    switch (count) {           \
-        case 1: call(1); break; \
-        case 2: call(2); break; \
-        case 3: call(3); break; \
-        default: call(4);      \
-    }
-
-/* Turns a row of scores into shares (pairs of bfloat16, in place) and brings sums and weight to the new peak. */
-static void soften(int query, int start, int keys, int size, Scratch s) {
-    float *scores = s.scores + query * CHUNK, *sums = s.sums + query * size;
-    int seen = s.limits[query] - start < keys ? s.limits[query] - start : keys;
-    __m512 best = _mm512_set1_ps(-INFINITY);
-    for (int i = 0; i < keys; i += 16) {
-        int left = seen - i;
-        __mmask16 mask = left >= 16 ? 0xffff : left <= 0 ? 0 : (__mmask16)((1u << left) - 1);
-        __m512 x = _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), mask, scores + i);
-        _mm512_storeu_ps(scores + i, x);
-        best = _mm512_max_ps(best, x);
-    }
-    float peak = _mm512_reduce_max_ps(best);
-    if (!(peak > s.peaks[query])) peak = s.peaks[query];
-    if (peak == -INFINITY) peak = 0;
-    if (peak != s.peaks[query]) {
-        float shrink = exp2f(s.peaks[query] - peak);
-        s.weights[query] *= shrink;
-        for (int i = 0; i < size; i++) sums[i] *= shrink;
-        s.peaks[query] = peak;
-    }
-    __m512 weight = _mm512_setzero_ps();
-    for (int i = 0; i < keys; i += 16) {
-        __m512 x = _mm512_loadu_ps(scores + i);
-        __mmask16 some = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-INFINITY), _CMP_GT_OQ);
-        x = _mm512_maskz_mov_ps(some, exp2_16(_mm512_sub_ps(x, _mm512_set1_ps(peak))));
-        /* Rounded first, so that weight and sums are of the same shares. */
-        __m512i bits = _mm512_castps_si512(x);
-        bits = _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x8000)), 16);
-        weight = _mm512_add_ps(weight, _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)));
-        _mm256_storeu_si256((__m256i *)(void *)((uint16_t *)(void *)scores + i), _mm512_cvtepi32_epi16(bits));
-    }
-    s.weights[query] += _mm512_reduce_add_ps(weight);
-}
-
 static void attend_chunk(int queries, const uint16_t *keys, const uint16_t *values, int start, int count, int size,
                          Scratch s) {
+    size_t width = (size_t)size;
     for (int k = 0; k < count; k += 64)
-        for (int n = 0; n < queries; n += QUERIES) {
-            const uint16_t *tile = keys + (size_t)k * (size_t)size;
-            const uint32_t *q = s.q + n * (size / 2);
-            float *scores = s.scores + n * CHUNK + k;
-#define SCORE(n) score_64(n, tile, size, q, scores)
-            FOR_COUNT(queries - n, SCORE)
-#undef SCORE
-        }
-    for (int n = 0; n < queries; n++) soften(n, start, count, size, s);
-    int pairs = (count + 1) / 2, odd = count % 2;
-    for (int e = 0; e < size; e += 64)
-        for (int n = 0; n < queries; n += QUERIES) {
-            const uint16_t *from = values + 2 * e;
-            const float *shares = s.scores + n * CHUNK;
-            float *sums = s.sums + n * size + e;
-            if (size - e >= 64) {
-#define WEIGH(n) weigh(n, 4, from, size, pairs, odd, shares, sums)
-                FOR_COUNT(queries - n, WEIGH)
-#undef WEIGH
-            } else {
-#define WEIGH(n) \
-    for (int b = 0; b < (size - e) / 16; b++) weigh(n, 1, from + 32 * b, size, pairs, odd, shares, sums + 16 * b)
-                FOR_COUNT(queries - n, WEIGH)
-#undef WEIGH
-            }
-        }
+        for (int n = 0; n < queries; n += QUERIES)
+            score_64(queries - n < QUERIES ? queries - n : QUERIES, keys + (size_t)k * width, size,
+                     s.q + (size_t)n * width, s.scores + n * CHUNK + k);
+    for (int n = 0; n < queries; n++) {
+        int seen = s.limits[n] - start < count ? s.limits[n] - start : count;
+        soften(s.scores + n * CHUNK, seen, count, &s.softmax[n], s.sums + (size_t)n * width, size);
+    }
+    for (int n = 0; n < queries; n += QUERIES)
+        weigh(queries - n < QUERIES ? queries - n : QUERIES, values, size, count, s.scores + n * CHUNK,
+              s.sums + (size_t)n * width);
 }
 
 static void attend_item(void *job, int number, int worker) {
@@ -317,8 +219,8 @@ static void attend_item(void *job, int number, int worker) {
         size_t part = (size_t)(a->pair_part[item->first + n / group] + item->part) * (size_t)heads->heads + (size_t)head;
         float *out = a->parts + part * ((size_t)size + 2);
         memcpy(out, s.sums + n * size, (size_t)size * 4);
-        out[size] = s.peaks[n];
-        out[size + 1] = s.weights[n];
+        out[size] = s.softmax[n].peak;
+        out[size + 1] = s.softmax[n].weight;
     }
 }
 

@@ -1,44 +1,38 @@
-"""Compiles the C kernels of this folder once a machine, loads them, and checks them before anybody relies on them.
+"""Finds the best C kernels that this processor can run, loads them, and checks them before anybody relies on them.
 
-The library lies in the user's cache under a name made of everything that goes into it: sources, flags, compiler and
-processor. Knows nothing about models.
+Knows nothing about models.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import logging
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Final, Literal
+from typing import Final
 
 import platformdirs
-from filelock import FileLock, Timeout
 
 from reasoning.errors import NativeUnavailable
-from reasoning.native.selftest import check
+from reasoning.native.build import CannotCompile, compiled
+from reasoning.native.instruction_sets import InstructionSet, Name, Use, candidates, possible
+from reasoning.native.selftest import WrongProducts, check
 
-Use = Literal["auto", "off", "require"]
-"""`auto`: where they can be had. `require`: `NativeUnavailable` where they cannot."""
+__all__ = ["Library", "Survey", "Use", "library_of", "load", "processor", "survey"]
 
-_FLAGS: Final = ("-O3", "-march=native", "-std=gnu11", "-shared", "-fPIC", "-pthread", "-fno-math-errno")
-_NEEDED: Final = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"})
-_COMPILE_SECONDS: Final = 120.0
+SOURCES: Final = Path(__file__).parent
 _logger: Final = logging.getLogger(__name__)
 
 
 class Library:
     """The compiled kernels, and a pool of threads for each number of threads that was asked for."""
 
-    def __init__(self, path: Path) -> None:
-        self.functions: Final = _declared(ctypes.CDLL(str(path)))
+    def __init__(self, path: Path, name: Name) -> None:
+        self.name: Final = name
+        """Of the instruction set."""
+        self.functions: Final = _declared(_opened(path))
         self._pools: dict[int, int] = {}
         self._lock = Lock()
 
@@ -53,20 +47,84 @@ class Library:
             return self._pools[threads]
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What kernels there are for this machine."""
+
+    used: Name | None
+    """Name of the set that `auto` gives; None where the engine runs on torch alone."""
+    possible: tuple[Name, ...]
+    """What the processor can run, the best first."""
+    wrong: str
+    """Why there are none."""
+
+
 @cache
 def load(use: Use = "auto") -> Library | None:
     """Give the kernels, None where there are none to be had and none are required."""
     if use == "off":
         return None
     try:
-        library = Library(_compiled(platformdirs.user_cache_path("descant") / "native"))
-        check(library)
+        return _first_sound(use)
     except NativeUnavailable as error:
-        if use == "require":
+        if use != "auto":
             raise
         _logger.warning("the engine runs without its own kernels, at lower speed: %s", error)
         return None
+
+
+def survey() -> Survey:
+    """Look which kernels this machine can have; compiles what `auto` would."""
+    try:
+        names = tuple(one.name for one in possible(processor()))
+        return Survey(_first_sound("auto").name, names, "")
+    except NativeUnavailable as error:
+        return Survey(None, (), str(error))
+
+
+@cache
+def processor() -> frozenset[str]:
+    """Give what the processor reports of itself, as far as the kernels have use for it."""
+    probe = _opened(compiled(_cache(), [SOURCES / "probe" / "processor.c"]))
+    probe.descant_processor.restype = ctypes.c_char_p
+    told: bytes = probe.descant_processor()
+    return frozenset(told.decode().split())
+
+
+@cache
+def library_of(one: InstructionSet) -> Library:
+    """Give one set's kernels, compiled if need be and checked.
+
+    Raises:
+        NativeUnavailable: they cannot be compiled, or compute something else.
+
+    """
+    sources = [*sorted(SOURCES.glob("*.c")), *sorted((SOURCES / "sets" / one.folder).glob("*.c"))]
+    library = Library(compiled(_cache(), sources, one.flags_for(processor()), SOURCES), one.name)
+    check(library)
     return library
+
+
+def _first_sound(use: Use) -> Library:
+    """Give the first of the candidates that can be compiled and computes what it should."""
+    refused: list[str] = []
+    for one in candidates(use, processor()):
+        try:
+            return library_of(one)
+        except (CannotCompile, WrongProducts) as error:
+            refused.append(f"{one.name}: {error}")
+    raise NativeUnavailable("; ".join(refused))
+
+
+def _cache() -> Path:
+    return platformdirs.user_cache_path("descant") / "native"
+
+
+def _opened(path: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise NativeUnavailable(f"{path} cannot be loaded: {error}") from error
 
 
 def _declared(functions: ctypes.CDLL) -> ctypes.CDLL:
@@ -83,60 +141,3 @@ def _declared(functions: ctypes.CDLL) -> ctypes.CDLL:
         function = getattr(functions, name)
         function.restype, function.argtypes = result, arguments
     return functions
-
-
-def _compiled(folder: Path) -> Path:
-    """Give the library's path, made now if need be."""
-    processor = _processor()
-    missing = _NEEDED - processor
-    if missing:
-        raise NativeUnavailable(f"the processor has no {', '.join(sorted(missing))}")
-    compiler = shutil.which(os.environ.get("CC") or "cc")
-    if compiler is None:
-        raise NativeUnavailable("there is no C compiler (install gcc or clang, or set CC)")
-    sources = sorted(Path(__file__).parent.glob("*.[ch]"))
-    parts = [_output([compiler, "--version"]), *_FLAGS, *sorted(processor)]
-    digest = hashlib.sha256("\0".join(parts).encode())
-    for source in sources:
-        digest.update(source.read_bytes())
-    path = folder / f"{digest.hexdigest()[:32]}.so"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock"), timeout=_COMPILE_SECONDS):
-            if not path.is_file():
-                _compile(compiler, [source for source in sources if source.suffix == ".c"], path)
-    except (OSError, Timeout) as error:
-        raise NativeUnavailable(f"{path} cannot be written: {error}") from error
-    return path
-
-
-def _compile(compiler: str, sources: list[Path], path: Path) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    try:
-        _output([compiler, *_FLAGS, "-o", name, *map(str, sources)])
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _output(command: list[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False)  # noqa: S603
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NativeUnavailable(f"{command[0]} did not run: {error}") from error
-    if done.returncode:
-        raise NativeUnavailable(f"{command[0]} failed: {done.stderr.strip()[:500]}")
-    return done.stdout
-
-
-def _processor() -> frozenset[str]:
-    """Give the processor's flags; none where they cannot be known, because nothing here is written for it."""
-    if platform.system() != "Linux" or platform.machine() != "x86_64":
-        return frozenset()
-    with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
-        for line in lines:
-            name, _, value = line.partition(":")
-            if name.strip() == "flags":
-                return frozenset(value.split())
-    return frozenset()

@@ -1,195 +1,18 @@
-/* The product of interleaved quantised weights and int8 activations.
- *
- * One 64-byte load of nibbles holds 16 rows x 8 columns: the low nibbles are columns 0..3 of each row, the high ones
- * columns 4..7. `vpdpbusd` multiplies the four columns of all 16 rows with four activations that are broadcast. A
- * group of 32 columns is unpacked once and used for up to `TILE` rows of activations. */
-#include "linear.h"
-
-#include <string.h>
-
-#include "vectors.h"
+/* Shares the product of interleaved quantised weights and int8 activations among threads. */
+#include "kernels.h"
+#include "layout.h"
 
 enum {
-    TILE = 12,                /* rows of activations that share one unpacking; their sums stay in registers */
-    PANEL = 72,               /* rows of activations that stay in the second-level cache together */
-    ITEM_BYTES = 40 << 10,    /* weights that a thread takes at a time */
-    AHEAD = 4096,             /* bytes between a load and its prefetch */
+    PANEL = 72,            /* rows of activations that stay in the second-level cache together */
+    FEW_ROWS = 12,         /* up to so many, an item is several blocks: its weights cost more than its sums */
+    ITEM_BYTES = 64 << 10, /* weights that a thread takes at a time */
 };
-
-INLINE __m512 half16(const uint8_t *at) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)at)); }
-
-INLINE __m512 bytes16(const uint8_t *at) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)at)));
-}
-
-INLINE __m512 signed16(const uint8_t *at) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)at)));
-}
-
-INLINE int unit_groups(int format) { return format == AFFINE4 ? 1 : format >= SIGNED5 ? 2 : 8; }
-
-INLINE int low_bytes(int format) { return format == SIGNED8 ? 512 : 256; }
-
-INLINE int high_bytes(int format) { return format == K6 ? 128 : format == K5 || format == SIGNED5 ? 64 : 0; }
-
-INLINE int scale_bytes(int format) { return format == AFFINE4 ? 64 : 32; }
-
-INLINE int unit_bytes(int format) {
-    int groups = unit_groups(format);
-    return groups * (low_bytes(format) + high_bytes(format) + scale_bytes(format)) + (groups == 8 ? 64 : 0);
-}
 
 size_t block_bytes(int format, int columns) {
     int groups = columns / GROUP, unit = format >= 0 && format < FORMATS ? unit_groups(format) : 0;
     if (!unit || columns <= 0 || columns % GROUP || (unit == 8 && groups % unit)) return 0;
     return (size_t)((groups + unit - 1) / unit) * (size_t)unit_bytes(format);
 }
-
-/* Where the parts of one group lie in its unit. */
-typedef struct {
-    const uint8_t *low, *high, *scales, *halves;
-} Place;
-
-INLINE Place place(int format, const uint8_t *unit, int group) {
-    int groups = unit_groups(format);
-    const uint8_t *high = unit + groups * low_bytes(format);
-    const uint8_t *scales = high + groups * high_bytes(format);
-    return (Place){unit + group * low_bytes(format), high + group * high_bytes(format),
-                   scales + group * scale_bytes(format), scales + groups * scale_bytes(format)};
-}
-
-INLINE void unpack(int format, Place at, __m512i v[8]) {
-    const __m512i nibble = _mm512_set1_epi8(15);
-    if (format == SIGNED8) {
-        for (int i = 0; i < 8; i++) v[i] = _mm512_loadu_si512(at.low + 64 * i);
-        return;
-    }
-    for (int i = 0; i < 4; i++) {
-        __m512i both = _mm512_loadu_si512(at.low + 64 * i);
-        v[2 * i] = _mm512_and_si512(both, nibble);
-        v[2 * i + 1] = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
-    }
-    if (format == K6) {
-        const __m512i mask = _mm512_set1_epi8(0x30);
-        for (int i = 0; i < 2; i++) {
-            __m512i high = _mm512_loadu_si512(at.high + 64 * i);
-            __m512i *to = v + 4 * i;
-            to[0] = _mm512_ternarylogic_epi64(_mm512_slli_epi16(high, 4), mask, to[0], 0xEA);
-            to[1] = _mm512_ternarylogic_epi64(_mm512_slli_epi16(high, 2), mask, to[1], 0xEA);
-            to[2] = _mm512_ternarylogic_epi64(high, mask, to[2], 0xEA);
-            to[3] = _mm512_ternarylogic_epi64(_mm512_srli_epi16(high, 2), mask, to[3], 0xEA);
-        }
-    }
-    if (format == K5 || format == SIGNED5) {
-        const __m512i mask = _mm512_set1_epi8(0x10);
-        __m512i high = _mm512_loadu_si512(at.high);
-#define FIFTH(i, shifted) v[i] = _mm512_ternarylogic_epi64(shifted, mask, v[i], 0xEA)
-        FIFTH(0, _mm512_slli_epi16(high, 4));
-        FIFTH(1, _mm512_slli_epi16(high, 3));
-        FIFTH(2, _mm512_slli_epi16(high, 2));
-        FIFTH(3, _mm512_slli_epi16(high, 1));
-        FIFTH(4, high);
-        FIFTH(5, _mm512_srli_epi16(high, 1));
-        FIFTH(6, _mm512_srli_epi16(high, 2));
-        FIFTH(7, _mm512_srli_epi16(high, 3));
-#undef FIFTH
-    }
-}
-
-/* Scale and minimum of 16 rows; for 6-bit weights the scales of the two halves of the group. */
-INLINE void scales_of(int format, Place at, __m512 *scale, __m512 *other) {
-    switch (format) {
-        case AFFINE4:
-            *scale = half16(at.scales);
-            *other = half16(at.scales + 32);
-            break;
-        case K4:
-        case K5:
-            *scale = _mm512_mul_ps(bytes16(at.scales), half16(at.halves));
-            *other = _mm512_mul_ps(bytes16(at.scales + 16), half16(at.halves + 32));
-            break;
-        case K6:
-            *scale = _mm512_mul_ps(signed16(at.scales), half16(at.halves));
-            *other = _mm512_mul_ps(signed16(at.scales + 16), half16(at.halves));
-            break;
-        default:
-            *scale = half16(at.scales);
-            *other = _mm512_mul_ps(*scale, _mm512_set1_ps(format == SIGNED5 ? 16 : 128));
-    }
-}
-
-/* Adds 16 rows x 4 columns of weights times four activations. Written out because compilers load the activations
- * into a register first: the front end is the bottleneck, and the load comes free inside the instruction. */
-INLINE __m512i four_columns(__m512i sum, __m512i weights, const int8_t *q) {
-    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(weights), "m"(*(const int32_t *)(const void *)q));
-    return sum;
-}
-
-INLINE __m512 one_group(int format, const __m512i v[8], __m512 scale, __m512 other, const Group *x, __m512 sum) {
-    __m512i a = format == K6 ? _mm512_set1_epi32(x->offset[0]) : _mm512_setzero_si512();
-    __m512i b = format == K6 ? _mm512_set1_epi32(x->offset[1]) : _mm512_setzero_si512();
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        a = four_columns(a, v[i], x->q + 4 * i);
-        b = four_columns(b, v[4 + i], x->q + 16 + 4 * i);
-    }
-    if (format == K6) {
-        __m512 both = _mm512_mul_ps(_mm512_cvtepi32_ps(a), scale);
-        both = _mm512_fmadd_ps(_mm512_cvtepi32_ps(b), other, both);
-        return _mm512_fmadd_ps(both, _mm512_set1_ps(x->scale), sum);
-    }
-    __m512 all = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(a, b)), scale);
-    sum = _mm512_fmadd_ps(all, _mm512_set1_ps(x->scale), sum);
-    return _mm512_fnmadd_ps(other, _mm512_set1_ps(x->sum), sum);
-}
-
-/* 16 outputs of `rows` rows of activations. */
-INLINE void block_times_rows(int format, int rows, const uint8_t *block, int columns, const Group *x, size_t stride,
-                             __m512 sums[]) {
-    const int unit = unit_groups(format), bytes = unit_bytes(format);
-    const int units = (columns / GROUP + unit - 1) / unit;
-    const int lines = (bytes / 64 + unit - 1) / unit;
-    for (int r = 0; r < rows; r++) sums[r] = _mm512_setzero_ps();
-    for (int u = 0; u < units; u++, block += bytes) {
-        for (int g = 0; g < unit; g++, x++) {
-            Place at = place(format, block, g);
-            /* A few lines a group: a whole unit's at once would fill the queue that the loads wait in. */
-            const char *ahead = (const char *)block + AHEAD + g * lines * 64;
-            for (int i = 0; i < lines; i++) _mm_prefetch(ahead + 64 * i, _MM_HINT_T0);
-            __m512i v[8];
-            __m512 scale, other;
-            unpack(format, at, v);
-            scales_of(format, at, &scale, &other);
-#pragma GCC unroll 12
-            for (int r = 0; r < rows; r++) sums[r] = one_group(format, v, scale, other, x + (size_t)r * stride, sums[r]);
-        }
-    }
-}
-
-typedef void (*Kernel)(const uint8_t *block, int columns, const Group *x, size_t stride, __m512 sums[]);
-
-#define KERNEL(format, rows)                                                                                       \
-    static void format##_##rows(const uint8_t *block, int columns, const Group *x, size_t stride, __m512 sums[]) { \
-        __m512 local[rows];                                                                                        \
-        block_times_rows(format, rows, block, columns, x, stride, local);                                          \
-        for (int r = 0; r < rows; r++) sums[r] = local[r];                                                         \
-    }
-#define KERNELS(format)                                                                    \
-    KERNEL(format, 1) KERNEL(format, 2) KERNEL(format, 3) KERNEL(format, 4) KERNEL(format, 5) \
-    KERNEL(format, 6) KERNEL(format, 7) KERNEL(format, 8) KERNEL(format, 9) KERNEL(format, 10) \
-    KERNEL(format, 11) KERNEL(format, 12)
-#define NAMES(format)                                                                              \
-    {format##_1, format##_2, format##_3, format##_4,  format##_5,  format##_6,                     \
-     format##_7, format##_8, format##_9, format##_10, format##_11, format##_12}
-
-KERNELS(AFFINE4) KERNELS(K4) KERNELS(K5) KERNELS(K6) KERNELS(SIGNED5) KERNELS(SIGNED8)
-
-static const Kernel kernels[FORMATS][TILE] = {
-    [AFFINE4] = NAMES(AFFINE4), [K4] = NAMES(K4),           [K5] = NAMES(K5),
-    [K6] = NAMES(K6),           [SIGNED5] = NAMES(SIGNED5), [SIGNED8] = NAMES(SIGNED8),
-};
-
-/* --- sharing a product among threads --- */
 
 typedef struct {
     const Product *product;
@@ -200,14 +23,14 @@ typedef struct {
 
 static int blocks_of(const Matrix *part) { return (part->rows + BLOCK_ROWS - 1) / BLOCK_ROWS; }
 
-static void store_block(const Product *product, const __m512 sums[], int rows, int first, int output, int width) {
-    __mmask16 mask = width >= BLOCK_ROWS ? 0xffff : (__mmask16)((1u << width) - 1);
-    __m512 bias = product->bias ? _mm512_maskz_loadu_ps(mask, product->bias + output) : _mm512_setzero_ps();
-    for (int r = 0; r < rows; r++) {
+static void store_block(const Product *product, const float *sums, int rows, int first, int output, int width) {
+    if (width > BLOCK_ROWS) width = BLOCK_ROWS;
+    for (int r = 0; r < rows; r++, sums += BLOCK_ROWS) {
         float *to = product->y + (size_t)(first + r) * product->stride + output;
-        __m512 sum = _mm512_add_ps(sums[r], bias);
-        if (product->store == ADD) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, to));
-        _mm512_mask_storeu_ps(to, mask, sum);
+        for (int i = 0; i < width; i++) {
+            float sum = product->bias ? sums[i] + product->bias[output + i] : sums[i];
+            to[i] = product->store == ADD ? to[i] + sum : sum;
+        }
     }
 }
 
@@ -222,11 +45,11 @@ static void multiply_item(void *job, int item, int worker) {
     int stop = start + panel->per_item < blocks_of(part) ? start + panel->per_item : blocks_of(part);
     size_t bytes = block_bytes(part->format, part->columns), stride = (size_t)padded_groups(part->columns);
     for (int b = start; b < stop; b++)
-        for (int r = 0; r < panel->rows; r += TILE) {
-            int rows = panel->rows - r < TILE ? panel->rows - r : TILE;
-            __m512 sums[TILE];
-            kernels[part->format][rows - 1](part->data + (size_t)b * bytes, part->columns,
-                                            product->x + (size_t)(panel->first + r) * stride, stride, sums);
+        for (int r = 0; r < panel->rows; r += tile_rows) {
+            int rows = panel->rows - r < tile_rows ? panel->rows - r : tile_rows;
+            _Alignas(64) float sums[MOST_TILE_ROWS * BLOCK_ROWS];
+            multiply_block(part->format, rows, part->data + (size_t)b * bytes, part->columns,
+                           product->x + (size_t)(panel->first + r) * stride, stride, sums);
             store_block(product, sums, rows, panel->first + r, output + b * BLOCK_ROWS, part->rows - b * BLOCK_ROWS);
         }
 }
@@ -235,31 +58,11 @@ void multiply(Pool *pool, const Product *product) {
     for (int first = 0; first < product->rows; first += PANEL) {
         int rows = product->rows - first < PANEL ? product->rows - first : PANEL;
         size_t bytes = block_bytes(product->parts[0].format, product->parts[0].columns);
-        int per_item = rows > TILE ? 1 : (int)(ITEM_BYTES / bytes);
+        int per_item = rows > FEW_ROWS ? 1 : (int)(ITEM_BYTES / bytes);
         Panel panel = {.product = product, .first = first, .rows = rows, .per_item = per_item < 1 ? 1 : per_item};
         int items = 0;
         for (int i = 0; i < product->count; i++)
             panel.ends[i] = items += (blocks_of(&product->parts[i]) + panel.per_item - 1) / panel.per_item;
         pool_run(pool, multiply_item, &panel, items);
     }
-}
-
-/* --- activations --- */
-
-void quantise(const float *x, int columns, Group *out) {
-    for (int g = 0; g < columns / GROUP; g++, x += GROUP, out++) {
-        __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
-        float peak = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
-        /* The choice is between numbers: compilers have been seen to get one between vectors wrong. */
-        __m512 factor = _mm512_set1_ps(peak > 0 ? 127 / peak : 0);
-        __m512i p = _mm512_cvtps_epi32(_mm512_mul_ps(a, factor)), q = _mm512_cvtps_epi32(_mm512_mul_ps(b, factor));
-        _mm_storeu_si128((__m128i *)out->q, _mm512_cvtsepi32_epi8(p));
-        _mm_storeu_si128((__m128i *)(out->q + 16), _mm512_cvtsepi32_epi8(q));
-        int first = _mm512_reduce_add_epi32(p), second = _mm512_reduce_add_epi32(q);
-        out->scale = peak / 127;
-        out->sum = out->scale * (float)(first + second);
-        out->offset[0] = -32 * first;
-        out->offset[1] = -32 * second;
-    }
-    if (columns / GROUP % 2) memset(out, 0, sizeof *out);
 }

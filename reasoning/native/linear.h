@@ -42,10 +42,6 @@ static inline int padded_groups(int columns) { return (columns / GROUP + 1) / 2 
 /* Bytes of one block of 16 rows, 0 where the format cannot hold that many columns. */
 size_t block_bytes(int format, int columns);
 
-
-/* A multiple of 32 columns; an odd number of groups is filled up with a group of zeros. */
-void quantise(const float *x, int columns, Group *out);
-
 /* What becomes of the products. */
 enum Store { REPLACE, ADD };
 

@@ -1,8 +1,8 @@
 /* From the blocks of a GGUF file (ggml's layouts) to interleaved blocks of 16 rows. */
-#include <immintrin.h>
 #include <string.h>
 
 #include "linear.h"
+#include "numbers.h"
 
 enum Kind { Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q8_0 = 8, Q4_K = 12, Q5_K = 13, Q6_K = 14 };
 
@@ -12,7 +12,7 @@ static uint16_t half_of(const uint8_t *at) {
     return half;
 }
 
-/* --- where a value of row r goes; the mirror image of `unpack` in linear.c --- */
+/* --- where a value of row r goes; the mirror image of `unpack` in each set --- */
 
 static void put_low(uint8_t *low, int r, int k, int q) { low[k / 8 * 64 + r * 4 + k % 4] |= (q & 15) << (k % 8 / 4 * 4); }
 
@@ -65,9 +65,9 @@ static void pack_q6_k(const uint8_t *from, int r, uint8_t *unit) {
 
 static void pack_affine4(const uint8_t *from, int r, int has_minimum, uint8_t *unit) {
     const uint8_t *nibbles = from + (has_minimum ? 4 : 2);
-    float minimum = has_minimum ? -_cvtsh_ss(half_of(from + 2)) : 8 * _cvtsh_ss(half_of(from));
+    float minimum = has_minimum ? -float_of_half(half_of(from + 2)) : 8 * float_of_half(half_of(from));
     put_half(unit + 256, r, half_of(from));
-    put_half(unit + 256 + 32, r, _cvtss_sh(minimum, _MM_FROUND_TO_NEAREST_INT));
+    put_half(unit + 256 + 32, r, half_of_float(minimum));
     for (int k = 0; k < GROUP; k++) put_low(unit, r, k, nibbles[k % 16] >> (k / 16 * 4) & 15);
 }
 

@@ -6,17 +6,14 @@
 #define _GNU_SOURCE
 #include "pool.h"
 
-#include <immintrin.h>
-#include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { SPIN_TICKS = 120000 /* about 50 µs of time stamp counter: longer than the gap between two phases */ };
+#include "waiting.h"
+
 #define CLOSED 0xffffffffu
 
 typedef struct {
@@ -41,14 +38,6 @@ struct Pool {
     Worker workers[];
 };
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t value) {
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
-}
-
-static void futex_wake(_Atomic uint32_t *word) {
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1 << 30, NULL, NULL, 0);
-}
-
 static int has_items(Pool *pool) {
     return (uint32_t)atomic_load(&pool->ticket) < atomic_load(&pool->items);
 }
@@ -63,30 +52,30 @@ static void take_items(Pool *pool, int worker) {
         if ((uint32_t)ticket >= items) return;
         if (!atomic_compare_exchange_strong(&pool->ticket, &ticket, ticket + 1)) continue;
         work(job, (int)(uint32_t)ticket, worker);
-        if (atomic_fetch_add(&pool->done, 1) + 1 == items && atomic_load(&pool->caller_sleeps)) futex_wake(&pool->done);
+        if (atomic_fetch_add(&pool->done, 1) + 1 == items && atomic_load(&pool->caller_sleeps)) wake_all(&pool->done);
     }
 }
 
 static void sleep_until_woken(Pool *pool) {
     uint32_t before = atomic_load(&pool->wake);
     atomic_fetch_add(&pool->sleepers, 1);
-    if (!has_items(pool) && !atomic_load(&pool->stopping)) futex_wait(&pool->wake, before);
+    if (!has_items(pool) && !atomic_load(&pool->stopping)) sleep_on(&pool->wake, before);
     atomic_fetch_sub(&pool->sleepers, 1);
 }
 
 static void *live(void *argument) {
     Worker *self = argument;
     Pool *pool = self->pool;
-    uint64_t idle_since = __rdtsc();
+    uint64_t idle_since = ticks();
     while (!atomic_load(&pool->stopping)) {
         if (has_items(pool)) {
             take_items(pool, self->number);
-            idle_since = __rdtsc();
-        } else if (__rdtsc() - idle_since < SPIN_TICKS) {
-            _mm_pause();
+            idle_since = ticks();
+        } else if (ticks() - idle_since < SPIN_TICKS) {
+            pause_briefly();
         } else {
             sleep_until_woken(pool);
-            idle_since = __rdtsc();
+            idle_since = ticks();
         }
     }
     return NULL;
@@ -129,7 +118,7 @@ void pool_free(Pool *pool) {
     if (pool->owner == getpid()) {
         atomic_store(&pool->stopping, 1);
         atomic_fetch_add(&pool->wake, 1);
-        futex_wake(&pool->wake);
+        wake_all(&pool->wake);
         for (int i = 1; i < pool->threads; i++) pthread_join(pool->workers[i].thread, NULL);
     }
     pthread_mutex_destroy(&pool->turn);
@@ -149,16 +138,16 @@ void pool_enter(Pool *pool) {
 void pool_leave(Pool *pool) { pthread_mutex_unlock(&pool->turn); }
 
 static void wait_for_last(Pool *pool, uint32_t items) {
-    uint64_t since = __rdtsc();
+    uint64_t since = ticks();
     uint32_t done;
     while ((done = atomic_load(&pool->done)) != items) {
-        if (__rdtsc() - since < SPIN_TICKS) {
-            _mm_pause();
+        if (ticks() - since < SPIN_TICKS) {
+            pause_briefly();
             continue;
         }
         /* The last item's thread has lost its core: sleeping may give it this one. */
         atomic_store(&pool->caller_sleeps, 1);
-        if ((done = atomic_load(&pool->done)) != items) futex_wait(&pool->done, done);
+        if ((done = atomic_load(&pool->done)) != items) sleep_on(&pool->done, done);
         atomic_store(&pool->caller_sleeps, 0);
     }
 }
@@ -179,7 +168,7 @@ void pool_run(Pool *pool, Work work, void *job, int items) {
     atomic_store(&pool->ticket, (phase + 1) << 32);
     if (atomic_load(&pool->sleepers)) {
         atomic_fetch_add(&pool->wake, 1);
-        futex_wake(&pool->wake);
+        wake_all(&pool->wake);
     }
     take_items(pool, 0);
     wait_for_last(pool, (uint32_t)items);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "attention.h"
+#include "kernels.h"
 #include "linear.h"
-#include "vectors.h"
 
 enum { PANEL_ROWS = 72, SLICE = 32 * GROUP /* columns of the middle that a thread takes at a time */ };
 
@@ -64,20 +64,6 @@ static int q_k_v_size(const Model *model) {
     return (model->heads.heads + 2 * model->heads.kv_heads) * model->heads.head_size;
 }
 
-/* Root mean square norm of a multiple of 16 numbers. */
-static void normed(const float *x, const float *weight, int size, float epsilon, float *out) {
-    __m512 sum = _mm512_setzero_ps();
-    for (int i = 0; i < size; i += 16) {
-        __m512 some = _mm512_loadu_ps(x + i);
-        sum = _mm512_fmadd_ps(some, some, sum);
-    }
-    __m512 factor = _mm512_set1_ps(1 / __builtin_sqrtf(_mm512_reduce_add_ps(sum) / (float)size + epsilon));
-    for (int i = 0; i < size; i += 16) {
-        __m512 some = _mm512_mul_ps(_mm512_loadu_ps(x + i), factor);
-        _mm512_storeu_ps(out + i, _mm512_mul_ps(some, _mm512_loadu_ps(weight + i)));
-    }
-}
-
 /* --- what is done row by row, between products --- */
 
 static void norm_row(void *job, int row, int worker) {
@@ -129,12 +115,7 @@ static void gated_slice(void *job, int number, int worker) {
     int count = inner - start < SLICE ? inner - start : SLICE;
     float *gate = run->middle + (size_t)row * 2 * (size_t)inner + start;
     const float *up = gate + inner;
-    for (int i = 0; i < count; i += 16) {
-        __m512 x = _mm512_loadu_ps(gate + i);
-        __m512 power = exp2_16(_mm512_min_ps(_mm512_mul_ps(x, _mm512_set1_ps(-1.44269504f)), _mm512_set1_ps(126)));
-        x = _mm512_div_ps(x, _mm512_add_ps(power, _mm512_set1_ps(1)));
-        _mm512_storeu_ps(gate + i, _mm512_mul_ps(x, _mm512_loadu_ps(up + i)));
-    }
+    gated(gate, up, count);
     quantise(gate, count, run->panel + (size_t)row * (size_t)padded_groups(inner) + start / GROUP);
 }
 

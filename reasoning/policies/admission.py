@@ -15,8 +15,9 @@ from reasoning.policies.readout import readout
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Kind = Literal["step", "result", "direct", "acted"]
-"""What a sentence is: a step of the thoughts, their result, a reply without thoughts, or what is said of calls."""
+Kind = Literal["step", "result", "direct", "unthought", "acted"]
+"""What a sentence is: a step of the thoughts, their result, a reply without thoughts that may still be thought about,
+one that may not, or what is said of calls."""
 _ECHO: Final = 5
 """Words in a row that are no accident."""
 
@@ -44,6 +45,14 @@ def judge(sentence: str, user: str, thoughts: str, said: str, *, grounding: bool
 def several_numbers(words: str) -> bool:
     """Say whether there are two numbers or more to compute with, be they equal."""
     return sum(isinstance(piece, float) for piece in pieces(words)) > 1
+
+
+def reckons(sentence: str, user: str) -> bool:
+    """Say whether a sentence states a number that nobody said, to words that hold numbers to compute with.
+
+    What everybody knows, such as the year of an event or the legs of a spider, is asked for without such numbers.
+    """
+    return several_numbers(user) and not numbers(sentence) <= numbers(user) | {0.0, 1.0}
 
 
 _LIST_MARK: Final = re.compile(r"^\W*(?:step\s+)?\d{1,2}[.):]\s*", re.IGNORECASE)

@@ -89,14 +89,6 @@ def ungrounded(sentence: str, *sources: str) -> list[str]:
     return strange + sorted(names(sentence) - known_words)
 
 
-def told_again(line: str, text: str) -> bool:
-    """Say whether the line only repeats what the text says: its numbers and names, and nearly all its words."""
-    words = re.findall(r"[a-z']+", line.lower())
-    known = set(re.findall(r"[a-z']+", text.lower()))
-    strange = [word for word in words if word not in known and word not in _UNITS and word not in _TENS]
-    return bool(words) and "=" not in line and not ungrounded(line, text) and len(strange) <= len(words) / 3
-
-
 def last_number(text: str) -> float | None:
     """Give the last number that the text states, the usual place of a result."""
     return next(reversed(_values(text)), None)

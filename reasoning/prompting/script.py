@@ -60,10 +60,8 @@ class Family:
     """Who the assistant is; heads every conversation."""
     think_request: str
     """Follows the user's words, inside their turn, where thoughts come next."""
-    early_open: str
-    """Opens the thoughts while the user still talks; only facts may follow."""
     work_open: str
-    """Follows the kept facts (or opens the thoughts) when the turn has ended."""
+    """Opens the thoughts."""
     resume_open: str
     """Follows thoughts that were interrupted by new words."""
     answer_request: str
@@ -126,7 +124,6 @@ _INSTRUCT: Final = Family(
     think_request=(
         "\n(First work it out privately. Write one short calculation per line, nothing else. End with the answer.)"
     ),
-    early_open="What I have heard so far:\n-",
     work_open="Working, one short calculation per line:\n",
     resume_open="Now I was told something more. With that, one short calculation per line:\n",
     answer_request="\n(Answer at once, in one short sentence.)",
@@ -140,7 +137,6 @@ _THINKING: Final = Family(
     marks=("qwen3",),
     system=_INSTRUCT.system,
     think_request="",
-    early_open="<think>\nWhat I have heard so far:\n-",
     work_open="<think>\n",
     resume_open=_INSTRUCT.resume_open,
     answer_request=" /no_think",
@@ -170,12 +166,8 @@ class Script:
         answer = [*pieces.user_close, *pieces.assistant_open]
         self.prompt: list[int] = [*pieces.prompt, *pieces.user_open]
         """Heads the conversation and opens the user's turn."""
-        self.early_open = [*words(family.think_request), *answer, *tags(family.early_open)]
-        """Opens the thoughts while the user still talks."""
         self.think_open = [*words(family.think_request), *answer, *tags(family.work_open)]
         """Opens the thoughts when the turn has ended."""
-        self.work_open = words("\n" + family.work_open.removeprefix("<think>\n"))
-        """Goes on from early facts to the work."""
         self.resume_open = words(f"\n\n{family.resume_open}")
         """Goes on with thoughts that were interrupted by new words."""
         self.answer_open = [*words(family.answer_request), *answer]

@@ -1,7 +1,7 @@
 """Holds a stream to a grammar: which tokens may come next, by llguidance on the tables of our own tokenizer.
 
-A grammar is compiled once and kept; each stream gets a matcher of its own. A mask is made only for a row whose
-grammar is active, in one buffer, and turned into a bias on the logits without leaving tensors. Knows no threads but
+A grammar is compiled once and kept; each stream gets a matcher of its own. A mask is made only for a row that
+has a grammar, in one buffer, and turned into a bias on the logits without leaving tensors. Knows no threads but
 one lock around the compiled grammars; knows nothing of tools or prompts.
 """
 
@@ -48,7 +48,7 @@ class Grammars:
                 while len(self._compiled) > _KEPT:
                     self._compiled.popitem(last=False)
             self._compiled.move_to_end(grammar)
-            return Matcher(self._compiled[grammar].deep_copy(), grammar.trigger, self._tokenizer.vocab_size)
+            return Matcher(self._compiled[grammar].deep_copy(), self._tokenizer.vocab_size)
 
     def _compile(self, grammar: Grammar) -> LLMatcher:
         if self._table is None:
@@ -64,16 +64,9 @@ class Grammars:
 class Matcher:
     """Where one stream stands in its grammar."""
 
-    def __init__(self, matcher: LLMatcher, trigger: tuple[int, ...], vocabulary: int) -> None:
-        self._matcher, self._trigger = matcher, trigger
-        self._active = not trigger
-        self._recent: tuple[int, ...] = ()
+    def __init__(self, matcher: LLMatcher, vocabulary: int) -> None:
+        self._matcher = matcher
         self._mask = torch.zeros((vocabulary + 31) // 32, dtype=torch.int32)
-
-    @property
-    def active(self) -> bool:
-        """Whether the grammar holds for the next token."""
-        return self._active
 
     def restrict(self, logits: Tensor) -> Tensor:
         """Give the logits [vocabulary] with minus infinity at every token that would break the grammar."""
@@ -89,15 +82,8 @@ class Matcher:
 
     def take(self, token: int) -> None:
         """Go on by the token that was chosen."""
-        if not self._active:
-            self._recent = (*self._recent, token)[-len(self._trigger) :]
-            self._active = self._recent == self._trigger
-            return
         if not self._matcher.consume_token(token):
             raise EngineFailed(f"a token broke its grammar: {_cause(self._matcher.get_error())}")
-        if self._trigger and self._matcher.is_stopped():
-            self._active, self._recent = False, ()
-            self._matcher.reset()
 
 
 _BITS: Final = torch.tensor([1, 2, 4, 8, 16, 32, 64, 128], dtype=torch.uint8)
@@ -130,7 +116,7 @@ def _table(tokenizer: Tokenizer) -> LLTokenizer:
 
 
 def _lark(grammar: Grammar, tokenizer: Tokenizer) -> str:
-    """Write the grammar in llguidance's language: after a trigger only one passage comes."""
+    """Write the grammar in llguidance's language."""
     names = sorted(tokenizer.special, key=len, reverse=True)
     special = re.compile("(" + "|".join(map(re.escape, names)) + ")") if names else None
 

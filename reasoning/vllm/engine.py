@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from reasoning.engine.contract import ChoiceScores, Sampling, Token
 from reasoning.errors import BadTool, EngineFailed
+from reasoning.vllm.blocks import ServedBlock, ServerLimits, flat
 from reasoning.vllm.live import Board, LiveViews, ViewLost
-from reasoning.vllm.plan import ServedBlock, ServerLimits, Writing, flat, lengths
+from reasoning.vllm.plan import Writing
 from reasoning.vllm.replicas import Home
 from reasoning.vllm.scoring import ChoiceScoring
 
@@ -119,7 +120,7 @@ class VllmSession:
         if not question or len(choices) != 2:
             raise ValueError(f"a question takes tokens and two choices, not {len(question)} tokens and {len(choices)}")
         self._engine.limits.check(view, question)
-        weighing, seen = ChoiceScoring(choices, self._engine.limits.vocabulary), lengths(view)
+        weighing = ChoiceScoring(choices, self._engine.limits.vocabulary)
         live = self._live(view, len(question))
         asks = weighing.asks([*flat(view), *question])
         asking = [asyncio.create_task(self._first(replace(ask, live=live))) for ask in asks]
@@ -134,10 +135,8 @@ class VllmSession:
         finally:
             await _end(asking)
             self._questions.difference_update(asking)
-        log_odds, mass = weighing.score_choices(
-            {token: value for piece in pieces for token, value in piece.weighed.items()}
-        )
-        return ChoiceScores(log_odds, mass, seen, self._engine.next_step())
+        log_odds = weighing.log_odds({token: value for piece in pieces for token, value in piece.weighed.items()})
+        return ChoiceScores(log_odds, self._engine.next_step())
 
     async def crop(self, block: ServedBlock, length: int) -> None:
         """Forget all but the first `length` tokens of the block, ending the stream that writes it."""
@@ -247,7 +246,7 @@ class _ServedStream:
         self.ask_anew()
 
     async def aclose(self) -> None:
-        """Do so, and wait until the connection is closed."""
+        """End the stream, and wait until its connection is closed."""
         self.end()
         await _end(self._ending)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reasoning.vllm.plan import ServedBlock
+    from reasoning.vllm.blocks import ServedBlock
 
 
 class ViewLost(Exception):

@@ -7,13 +7,12 @@ from outside (appended text, a crop) ends a segment at once. Prefix caching make
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import torch
 
 from reasoning.engine.contract import Token
-from reasoning.errors import BlockBusy, ContextFull
+from reasoning.vllm.blocks import flat, lengths
 from reasoning.vllm.wire import Ask
 
 if TYPE_CHECKING:
@@ -21,66 +20,10 @@ if TYPE_CHECKING:
 
     from reasoning.engine.contract import Sampling
     from reasoning.tools.grammar import Matcher
+    from reasoning.vllm.blocks import ServedBlock, ServerLimits
     from reasoning.vllm.wire import CompletionPiece
 
 _SEEDS: Final = 2**31
-
-
-@dataclass(eq=False, slots=True)
-class ServedBlock:
-    """A block of this engine: tokens only. Their cache is the server's affair."""
-
-    name: str
-    ids: list[int] = field(default_factory=list)
-    writer: object | None = None
-    """The stream that writes the block."""
-
-    @property
-    def tokens(self) -> Sequence[int]:
-        """Token ids that were appended or delivered."""
-        return tuple(self.ids)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-@dataclass(frozen=True, slots=True)
-class ServerLimits:
-    """What a view may hold, and how long a segment is."""
-
-    context: int
-    """Tokens of a view."""
-    segment: int
-    """Tokens of a segment whose view is growing."""
-    vocabulary: int
-
-    def check(self, view: Sequence[ServedBlock], more: Sequence[int] = ()) -> None:
-        """Refuse tokens that the model does not have, and views that are too long."""
-        unknown = [token for token in more if not 0 <= token < self.vocabulary]
-        if unknown:
-            raise ValueError(f"the model has no token {unknown[0]}: it has {self.vocabulary}")
-        length = sum(map(len, view)) + len(more)
-        if length > self.context:
-            raise ContextFull(
-                f"a view of {length} tokens does not fit the {self.context} that are set; "
-                "drop history, raise engine.context, or start the server with a larger --max-model-len"
-            )
-
-    def check_writable(self, view: Sequence[ServedBlock], more: Sequence[int] = ()) -> None:
-        """Do so, and refuse a block that a stream writes."""
-        if view[-1].writer is not None:
-            raise BlockBusy(f"block {view[-1].name!r} is being written; end that stream or crop the block first")
-        self.check(view, more)
-
-
-def flat(view: Sequence[ServedBlock]) -> tuple[int, ...]:
-    """Give the tokens of a view."""
-    return tuple(token for block in view for token in block.ids)
-
-
-def lengths(view: Sequence[ServedBlock]) -> dict[str, int]:
-    """Give the length of each block of a view."""
-    return {block.name: len(block) for block in view}
 
 
 class Writing:
@@ -91,9 +34,6 @@ class Writing:
     ) -> None:
         """Take the block; `BlockBusy` and `ContextFull` where it cannot be had."""
         limits.check_writable(view)
-        if rules.repetition_penalty != 1.0:
-            # A server's penalty looks back over the whole prompt, ours over a window of the block.
-            raise ValueError("this engine has no repetition_penalty: leave it at 1")
         self.view, self._rules, self._limits, self._matcher = tuple(view), rules, limits, matcher
         self._block = view[-1]
         self._block.writer = self
@@ -183,8 +123,6 @@ class Writing:
 
     def _refusal(self, matcher: Matcher, token: int) -> frozenset[int] | None:
         """Give what the grammar allows in place of this token; None where it allows it."""
-        if not matcher.active:
-            return None
         allowed = matcher.restrict(torch.zeros(self._limits.vocabulary)).isfinite()
         if token < len(allowed) and allowed[token]:
             return None

@@ -43,10 +43,10 @@ class ChoiceScoring:
             for first in parts
         ]
 
-    def score_choices(self, log_probs: Mapping[int, float]) -> tuple[float, float]:
-        """Give log-odds of the first set of tokens against the second, and the probability that lies on both."""
+    def log_odds(self, log_probs: Mapping[int, float]) -> float:
+        """Give log-odds of the first set of tokens against the second."""
         yes, no = (self._log_share(tokens, log_probs, rest=rest) for tokens, rest in self._choices)
-        return yes - no, min(1.0, math.exp(yes) + math.exp(no))
+        return yes - no
 
     def _few(self, choice: frozenset[int]) -> tuple[frozenset[int], bool]:
         """Give a set by its own tokens, or by those that it does not hold, whichever are fewer."""

@@ -135,7 +135,7 @@ def score_choices(decoder: Decoder, script: Script, views: Sequence[Sequence[Seq
             lengths = [len(tokens) for tokens in read]
             logits = decoder.forward([Run(script.need, [cache, decoder.cache()], logits=True) for cache in caches])
             for row, mine in zip(logits, odds, strict=True):
-                mine.append(scored_choices(row, script.yes_no)[0])
+                mine.append(scored_choices(row, script.yes_no))
         found += odds
     return found
 

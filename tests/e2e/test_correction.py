@@ -28,6 +28,7 @@ EACH = 2
 """Numbers that are drawn for each correction of each template."""
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_correction_costs_less_than_to_begin_anew_and_is_as_often_right() -> None:
     """On a clock that counts what each conversation's own steps cost."""

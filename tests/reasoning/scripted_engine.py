@@ -243,7 +243,7 @@ class ScriptedSession:
         finally:
             engine.running.remove("question")
         log_odds = engine.mind.score_choices(self._shown(view) + engine.tokenizer.shown(question))
-        return ChoiceScores(log_odds, 0.9, self._lengths(view), step)
+        return ChoiceScores(log_odds, step)
 
     async def crop(self, block: WordBlock, length: int) -> None:
         block.writer = None

@@ -16,8 +16,8 @@ from typing import Final
 import httpx
 
 from reasoning.options import VllmOptions
+from reasoning.vllm.blocks import ServedBlock, ServerLimits
 from reasoning.vllm.engine import VllmEngine, VllmSession
-from reasoning.vllm.plan import ServedBlock, ServerLimits
 from reasoning.vllm.servers import Servers
 from tests.reasoning.scripted_engine import ScriptedEngine, Words
 from tests.reasoning.toy_vllm import Body, Rule, ToyVllm

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import logging
 import os
 import random
-import shutil
-from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-import reasoning.native
 from reasoning.engine.attention import Run
 from reasoning.engine.decoder import Decoder
 from reasoning.errors import NativeUnavailable
 from reasoning.formats.gguf import open_gguf
 from reasoning.formats.quants import BLOCKS, GgmlType, dequantize
-from reasoning.native import library as native
-from reasoning.native.library import Library, load
+from reasoning.native.instruction_sets import SETS, possible
+from reasoning.native.library import Library, library_of, processor
 from reasoning.native.linear import KINDS, NativeLinear, packed
-from reasoning.native.selftest import check, random_tensor
+from reasoning.native.selftest import random_tensor
 from reasoning.prompting.tokenizer import Tokenizer
 from tests.reasoning.engine.test_decoder import TEXT, hf_logits
 from tests.reasoning.model_files import model_file
@@ -29,11 +25,14 @@ from tests.reasoning.tiny_models import LLAMA, LLAMA_LINEAR, QWEN2, QWEN2_TIED, 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-SOURCES = Path(reasoning.native.__file__).parent
+    from reasoning.native.instruction_sets import InstructionSet, Use
+    from reasoning.native.library import Library
+
 WORST = 0.01
 
 
@@ -42,12 +41,22 @@ def _two_threads() -> None:
     torch.set_num_threads(2)
 
 
-@pytest.fixture(name="library", scope="module")
-def _library() -> Library:
-    found = load("auto")
-    if found is None:
-        pytest.skip("no compiler, or a processor without AVX-512 VNNI")
-    return found
+@pytest.fixture(name="library", scope="module", params=SETS, ids=lambda one: one.name)
+def _library(request: pytest.FixtureRequest) -> Library:
+    """Every set that this machine can run."""
+    one: InstructionSet = request.param
+    try:
+        able = one in possible(processor())
+    except NativeUnavailable as error:
+        pytest.skip(str(error))
+    if not able:
+        pytest.skip(f"this processor cannot run {one.name}")
+    return library_of(one)
+
+
+@pytest.fixture(name="use")
+def _use(library: Library) -> Use:
+    return library.name
 
 
 def weights_of(
@@ -196,89 +205,51 @@ def divergence(found: Tensor, expected: Tensor) -> Tensor:
     return (of.exp() * (of - to)).sum(-1)
 
 
-@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("kind", ["Q8_0", "Q5_0", "Q4_1", "Q4_0"])
 @pytest.mark.parametrize("tiny", [LLAMA, LLAMA_LINEAR, QWEN2, QWEN2_TIED], ids=lambda tiny: str(tiny.seed))
-def test_a_model_is_what_it_is_in_float32(tiny: Tiny, kind: str, tmp_path: Path) -> None:
+def test_a_model_is_what_it_is_in_float32(tiny: Tiny, kind: str, use: Use, tmp_path: Path) -> None:
     file = open_gguf(write_tiny(tmp_path / "tiny.gguf", tiny, kind))
     expected = conversation(Decoder(file, torch.float32))
-    found = conversation(Decoder(file, native="require"))
+    found = conversation(Decoder(file, native=use))
     # Random weights are harder than real ones: every error reaches the logits.
     assert divergence(found, expected).mean() <= 0.02
     assert (found - expected).abs().mean() <= 0.05 * expected.abs().mean()
 
 
-@pytest.mark.usefixtures("library")
-def test_norms_of_heads_are_applied(tmp_path: Path) -> None:
+def test_norms_of_heads_are_applied(use: Use, tmp_path: Path) -> None:
     tiny = Tiny(architecture="qwen3", seed=8, head_size=32)
     file = open_gguf(write_tiny(tmp_path / "tiny.gguf", tiny, "Q8_0"))
     expected = conversation(Decoder(file, torch.float32))
-    assert divergence(conversation(Decoder(file, native="require")), expected).mean() <= 0.02
+    assert divergence(conversation(Decoder(file, native=use)), expected).mean() <= 0.02
 
 
-@pytest.mark.usefixtures("library")
-def test_the_same_steps_give_the_same_bits_with_any_number_of_threads(tmp_path: Path) -> None:
+def test_the_same_steps_give_the_same_bits_with_any_number_of_threads(use: Use, tmp_path: Path) -> None:
     file = open_gguf(write_tiny(tmp_path / "tiny.gguf", QWEN2, "Q8_0"))
     found = []
     for threads in (1, 2, 4):
         torch.set_num_threads(threads)
-        found.append(conversation(Decoder(file, native="require")))
+        found.append(conversation(Decoder(file, native=use)))
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
 
 
-@pytest.mark.usefixtures("library")
-def test_a_kept_file_gives_the_same_model(tmp_path: Path) -> None:
+def test_a_kept_file_gives_the_same_model(use: Use, tmp_path: Path) -> None:
     file = open_gguf(write_tiny(tmp_path / "tiny.gguf", QWEN2, "Q4_1"))
-    first = conversation(Decoder(file, cache_dir=tmp_path, native="require"))
+    first = conversation(Decoder(file, cache_dir=tmp_path, native=use))
     (kept,) = tmp_path.glob("*.native-*.pt")
     written = kept.stat().st_mtime_ns
-    assert torch.equal(conversation(Decoder(file, cache_dir=tmp_path, native="require")), first)
+    assert torch.equal(conversation(Decoder(file, cache_dir=tmp_path, native=use)), first)
     assert kept.stat().st_mtime_ns == written
 
 
-@pytest.mark.usefixtures("library")
-def test_models_that_the_kernels_do_not_know_run_without_them(tmp_path: Path) -> None:
+def test_models_that_the_kernels_do_not_know_run_without_them(use: Use, tmp_path: Path) -> None:
     floats = open_gguf(write_tiny(tmp_path / "floats.gguf", LLAMA))
     heads = open_gguf(write_tiny(tmp_path / "heads.gguf", QWEN3, "Q8_0"))
     for file, words in ((floats, "F32"), (heads, "24")):
         with pytest.raises(NativeUnavailable, match=words):
-            Decoder(file, native="require")
+            Decoder(file, native=use)
         torch_only = conversation(Decoder(file, native="off"))
         assert torch.equal(conversation(Decoder(file, native="auto")), torch_only)
-
-
-# --- whether there are kernels at all ---
-
-
-def test_without_a_compiler_the_engine_says_so_and_runs_on(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for compiler, word in (("no-such-compiler", "compiler"), ("false", "false")):
-        monkeypatch.setenv("CC", compiler)
-        caplog.clear()
-        with caplog.at_level(logging.WARNING):
-            assert load.__wrapped__("auto") is None
-        assert word in caplog.text
-        with pytest.raises(NativeUnavailable, match=word):
-            load.__wrapped__("require")
-    assert load("off") is None
-
-
-@pytest.mark.usefixtures("library")
-def test_a_miscompiled_library_is_found_out(tmp_path: Path) -> None:
-    compiler = shutil.which(os.environ.get("CC") or "cc")
-    assert compiler is not None
-    for source in SOURCES.glob("*.[ch]"):
-        shutil.copy(source, tmp_path)
-    place = tmp_path / "linear.c"
-    text = place.read_text()
-    assert "127 / peak" in text
-    place.write_text(text.replace("127 / peak", "120 / peak"))
-    native._compile(compiler, sorted(tmp_path.glob("*.c")), tmp_path / "broken.so")
-    with pytest.raises(NativeUnavailable, match="wrong"):
-        check(Library(tmp_path / "broken.so"))
 
 
 # --- real models ---
@@ -290,15 +261,16 @@ def text_logits(decoder: Decoder, ids: Sequence[int]) -> Tensor:
 
 
 @pytest.mark.e2e
-@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("name", ["smollm2-135m", "qwen2.5-coder-0.5b"])
-def test_running_text_is_read_as_in_float32(name: str) -> None:
+def test_running_text_is_read_as_in_float32(name: str, use: Use) -> None:
     file = model_file(name)
     ids = Tokenizer.from_gguf(file).encode(TEXT)
     # One pass over the whole text: token by token, float32 takes minutes.
     expected = hf_logits(hf_from_gguf(file), ids)
-    found = text_logits(Decoder(file, native="require"), ids)
+    found = text_logits(Decoder(file, native=use), ids)
     agreement = (found.argmax(-1) == expected.argmax(-1)).double().mean()
-    print(f"{name}: {len(ids)} positions, mean KL {divergence(found, expected).mean():.5f}, top-1 {agreement:.3f}")
+    print(
+        f"{name}, {use}: {len(ids)} positions, mean KL {divergence(found, expected).mean():.5f}, top-1 {agreement:.3f}"
+    )
     assert divergence(found, expected).mean() <= 0.01
     assert agreement >= 0.97

@@ -22,8 +22,8 @@ from reasoning.events import LoopEvent, ReplyText, Thought
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions, Mode
 from reasoning.prompting.script import Script, family_of
+from reasoning.vllm.blocks import ServedBlock
 from reasoning.vllm.engine import VllmEngine, VllmSession
-from reasoning.vllm.plan import ServedBlock
 from tests.vllm.server import VllmServer, running
 from tests.vllm.test_vllm import CONTEXT, house
 

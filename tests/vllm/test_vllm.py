@@ -29,8 +29,8 @@ from reasoning.options import LoopOptions, VllmOptions
 from reasoning.prompting.script import Script, family_of
 from reasoning.prompting.tokenizer import Tokenizer
 from reasoning.tools.grammar import Grammars
+from reasoning.vllm.blocks import ServerLimits
 from reasoning.vllm.engine import VllmEngine
-from reasoning.vllm.plan import ServerLimits
 from reasoning.vllm.servers import Servers
 from tests.agent.command_line import Descant, descant
 from tests.reasoning.engine.test_engine_contract import ids_of, read
@@ -150,7 +150,7 @@ def either_server(request: pytest.FixtureRequest) -> VllmServer:
         LoopOptions(mode="think-first"),
         LoopOptions(mode="no-think"),
         # What is said on the way depends on how far the thoughts are, which is a matter of time.
-        LoopOptions(mode="async", step_after_s=1000, direct_replies=False),
+        LoopOptions(mode="async", direct_replies=False),
     ],
     ids=lambda options: options.mode,
 )

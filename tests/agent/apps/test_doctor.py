@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.apps.doctor import Finding, Verdict, examine, examine_robot
 from agent.config.settings import ModelOptions
+from reasoning.native.library import Survey
 from reasoning.store.catalogue import CATALOGUE, find
 from reasoning.store.store import Store
 from robots.options import RobotOptions
@@ -88,3 +89,19 @@ def test_python_and_torch_are_found(tmp_path: Path) -> None:
     found = look(ModelOptions(cache_dir=tmp_path))
     assert found["python"].verdict is Verdict.GOOD
     assert "threads" in found["torch"].found
+
+
+def test_the_kernels_in_use_are_told_and_what_keeps_them_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def surveyed(survey: Survey) -> Finding:
+        monkeypatch.setattr("reasoning.native.library.survey", lambda: survey)
+        return look(ModelOptions(cache_dir=tmp_path))["kernels"]
+
+    good = surveyed(Survey("avx2", ("avx2", "generic"), ""))
+    assert good.verdict is Verdict.GOOD
+    assert "avx2" in good.found
+    assert "generic" in good.found
+    for slower in (Survey("generic", ("avx2", "generic"), ""), Survey("generic", ("generic",), "")):
+        assert surveyed(slower).verdict is Verdict.NOTE
+    none = surveyed(Survey(None, (), "there is no C compiler"))
+    assert none.verdict is Verdict.NOTE
+    assert "no C compiler" in none.found

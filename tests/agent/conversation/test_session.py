@@ -197,7 +197,7 @@ async def world(
 
 
 async def test_a_question_is_answered_after_it_has_ended_and_not_before() -> None:
-    async with world(Model(facts=["6 rows", "of 4 eggs"])) as one:
+    async with world() as one:
         await one.hear(0.0, 0.5)
         await one.say(ASK)
         spoken_until = one.now * 1000
@@ -239,7 +239,7 @@ async def test_what_is_heard_is_what_the_timeline_tells() -> None:
 
 
 async def test_private_thoughts_are_never_spoken() -> None:
-    async with world(Model(facts=["6 rows"])) as one:
+    async with world() as one:
         await one.say(ASK)
         await one.reply()
         replies = " ".join(event.text for event in one.of(timeline.ReplyText))
@@ -275,7 +275,7 @@ async def test_a_quick_answer_needs_no_filler() -> None:
 
 
 async def test_a_reply_is_taken_back_when_speech_goes_on() -> None:
-    async with world(Model(facts=["6 rows"])) as one:
+    async with world() as one:
         one.engine.step_s = 0.002
         await one.say(ASK)
         await one.hear(0.0, 0.4)
@@ -376,7 +376,7 @@ async def test_a_reply_that_was_cut_or_paused_tells_when_it_really_ended() -> No
 
 @pytest.mark.parametrize("after_s", [0.02, 0.1, 0.3, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2, 2.8, 3.5])
 async def test_words_silence_the_agent_whatever_it_is_doing(after_s: float) -> None:
-    async with world(Model(facts=["6 rows"], steps=lambda _: 2)) as one:
+    async with world(Model(steps=lambda _: 2)) as one:
         await one.say(ASK)
         await one.hear(0.0, after_s)
         began = one.now
@@ -546,7 +546,7 @@ async def test_a_turn_without_words_is_no_turn() -> None:
 
 async def test_nothing_is_left_when_the_input_ends_at_any_moment() -> None:
     for seconds in (0.0, 0.3, 0.8, 1.3, 1.5, 1.7, 2.0, 2.5):
-        async with world(Model(facts=["6 rows", "of 4 eggs"])) as one:
+        async with world() as one:
             talk = min(seconds, 1.3)
             await one.hear(ASK, talk)
             await one.hear(0.0, seconds - talk)
@@ -576,7 +576,7 @@ WRONG = f"6 * 4 = 25 eggs\n25 - 1 = 24 eggs\nEach row has 4 eggs\nWait, 6 * 4 = 
 @pytest.mark.parametrize("step_s", [0.005, 0.08])
 async def test_what_the_thoughts_contradict_is_not_said_or_is_repaired_aloud(step_s: float) -> None:
     """Quick thoughts find their error before it is heard, slow ones while it sounds."""
-    async with world(Model(thoughts=WRONG), LoopOptions(step_after_s=0.0)) as one:
+    async with world(Model(thoughts=WRONG)) as one:
         one.engine.step_s = step_s
         await one.say(ASK)
         await one.reply()

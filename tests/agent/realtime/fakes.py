@@ -89,7 +89,7 @@ class Script24:
     def write(self, before: str, name: str) -> str:
         last = before[-400:]
         if name.startswith("thoughts"):
-            return self.thoughts if before.rfind(FAMILY.early_open) <= before.rfind(FAMILY.work_open) else END
+            return self.thoughts
         if FAMILY.result_request in last:
             return self.result
         if FAMILY.step_request in last:

@@ -164,7 +164,7 @@ async def test_it_fits_its_terminal_however_long_the_talk(size: tuple[int, int])
 async def test_every_event_can_be_shown() -> None:
     events: list[Event] = [timeline.HistoryDropped(2), timeline.Failed("no"), timeline.HardStopped("stop")]
     events += [timeline.ToolCall("1", "go_to", {}), timeline.Prompted(), timeline.WentOn(), timeline.AudioCut(1, 2)]
-    events += [timeline.AudioOut(1, 1, "", "content"), timeline.Interrupted(""), timeline.ThoughtDropped("x")]
+    events += [timeline.AudioOut(1, 1, "", "content"), timeline.Interrupted("")]
     async with shown(*((float(n), event) for n, event in enumerate(events))) as (app, _):
         text = said(app, 50)
         for part in ("no", "stopped: “stop”", "calls go_to", "2 turns"):

@@ -71,7 +71,7 @@ def reported(folder: Path, **changes: object) -> dict[str, Any]:
     costs.write_text(json.dumps(earlier), encoding="utf-8")
     wanted: dict[str, Any] = {
         "tasks": "chain_sum", "count": 1, "split": "dev", "modes": "async,no-think", "batch": 4, "real": 0, "speech": 0,
-        "rows": ("bare: loop.readout=false",), "scenarios": "correction,barge-in", "scenario_count": 2,
+        "rows": ("bare: policies.readout=false",), "scenarios": "correction,barge-in", "scenario_count": 2,
         "costs": costs, "json_file": report, "plot": None,
     }  # fmt: skip
     run(Invocation(None, ()), BRIEF, ThinkBenchOptions(**(wanted | changes)))

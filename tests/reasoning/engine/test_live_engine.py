@@ -10,9 +10,9 @@ import pytest
 
 from reasoning.engine.contract import Sampling, Token
 from reasoning.options import VllmOptions
+from reasoning.vllm.blocks import ServedBlock, ServerLimits
 from reasoning.vllm.engine import VllmEngine
 from reasoning.vllm.live import Board, LiveViews
-from reasoning.vllm.plan import ServedBlock, ServerLimits
 from reasoning.vllm.servers import Servers
 from tests.reasoning.engine.test_engine_contract import ids_of, read
 from tests.reasoning.toy_vllm import ToyServer, ToyVllm, babbling, logits_behind

@@ -14,19 +14,19 @@ SHARES = torch.tensor([0.05, 0.4, 0.1, 0.3, 0.15])
 LOGITS = SHARES.log() + 3.0
 
 
-def drawn(rules: Sampling, logits: torch.Tensor = LOGITS, recent: list[int] | None = None) -> Counter[int]:
+def drawn(rules: Sampling, logits: torch.Tensor = LOGITS) -> Counter[int]:
     sampler = Sampler(rules, CPU)
-    return Counter(sampler.choose(logits, recent or [])[0] for _ in range(2000))
+    return Counter(sampler.choose(logits)[0] for _ in range(2000))
 
 
 def test_greedy_takes_the_most_likely_and_gives_its_log_probability() -> None:
-    chosen, log_prob = Sampler(Sampling(), CPU).choose(LOGITS, [])
+    chosen, log_prob = Sampler(Sampling(), CPU).choose(LOGITS)
     assert chosen == 1
     assert log_prob == pytest.approx(math.log(0.4), abs=1e-5)
 
 
 def test_banned_tokens_are_never_chosen_and_change_no_probability() -> None:
-    chosen, log_prob = Sampler(Sampling(ban=frozenset({1})), CPU).choose(LOGITS, [])
+    chosen, log_prob = Sampler(Sampling(ban=frozenset({1})), CPU).choose(LOGITS)
     assert chosen == 3
     assert log_prob == pytest.approx(math.log(0.3), abs=1e-5)
     assert set(drawn(Sampling(ban=frozenset({1, 3}), temperature=1.0))) == {0, 2, 4}
@@ -67,31 +67,18 @@ def test_cuts_keep_exactly_the_likeliest(rules: Sampling, kept: set[int]) -> Non
 
 def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
     draws = [
-        [sampler.choose(LOGITS, [])[0] for _ in range(50)]
+        [sampler.choose(LOGITS)[0] for _ in range(50)]
         for sampler in (Sampler(Sampling(temperature=1.0, seed=seed), CPU) for seed in (7, 7, 8))
     ]
     assert draws[0] == draws[1] != draws[2]
 
 
-def test_repetition_is_penalised_within_the_window_whatever_the_sign() -> None:
-    logits = torch.tensor([2.0, 1.5, -1.0, -1.2])
-    rules = Sampling(repetition_penalty=2.0, repetition_window=2)
-    assert Sampler(rules, CPU).choose(logits, [0, 3, 3])[0] == 0
-    assert Sampler(rules, CPU).choose(logits, [3, 0])[0] == 1
-    assert Sampler(rules, CPU).choose(logits, [0, 0])[0] == 1
-    negative = Sampling(repetition_penalty=2.0, ban=frozenset({0, 1}))
-    assert Sampler(negative, CPU).choose(logits, [2])[0] == 3
-    assert Sampler(Sampling(repetition_penalty=2.0, repetition_window=0), CPU).choose(logits, [0])[0] == 0
-    assert Sampler(rules, CPU).choose(logits, [])[0] == 0
-
-
 def test_the_log_probability_knows_nothing_of_the_rules() -> None:
-    rules = Sampling(temperature=0.1, top_k=1, repetition_penalty=9.0, ban=frozenset({1}))
-    chosen, log_prob = Sampler(rules, CPU).choose(LOGITS, [2])
+    rules = Sampling(temperature=0.1, top_k=1, ban=frozenset({1}))
+    chosen, log_prob = Sampler(rules, CPU).choose(LOGITS)
     assert log_prob == pytest.approx(math.log(float(SHARES[chosen])), abs=1e-5)
 
 
 def test_weighing_sums_over_each_set() -> None:
-    log_odds, mass = scored_choices(LOGITS, [frozenset({1, 2}), frozenset({3})])
+    log_odds = scored_choices(LOGITS, [frozenset({1, 2}), frozenset({3})])
     assert log_odds == pytest.approx(math.log(0.5 / 0.3), abs=1e-5)
-    assert mass == pytest.approx(0.8, abs=1e-5)

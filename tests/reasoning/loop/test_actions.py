@@ -311,7 +311,7 @@ async def test_a_note_between_turns_waits_and_stands_before_the_words() -> None:
 
 
 async def test_a_note_while_the_user_talks_stays_behind_the_words() -> None:
-    async with rig(options=LoopOptions(early_thinking=False)) as one:
+    async with rig() as one:
         await one.loop.hear("Good")
         await one.loop.note("[robot] at the kitchen")
         await one.loop.answer("Good morning.")
@@ -362,7 +362,7 @@ async def test_notes_are_plain_text_of_one_line_and_bounded() -> None:
 
 
 async def test_notes_and_words_at_once_do_not_collide() -> None:
-    async with rig(options=LoopOptions(early_thinking=False)) as one:
+    async with rig() as one:
         await asyncio.gather(
             one.loop.hear("Good"), one.loop.note("one"), one.loop.hear("Good morning."), one.loop.note("two")
         )

@@ -17,12 +17,12 @@ from reasoning.events import (
     Retracted,
     StateChanged,
     Thought,
-    ThoughtDropped,
     TurnDone,
 )
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions, Mode
 from reasoning.policies.grounding import last_number, numbers
+from reasoning.policies.switches import ALL_POLICIES, PolicySwitches
 from reasoning.prompting.script import Script, family_of
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, ScriptedSession, Words
 from tests.reasoning.scripted_server import ShownSession, served_session
@@ -33,7 +33,13 @@ THOUGHTS = (
     "There are 6 rows.\nEach row has 4 eggs.\nTwo rows hold 8 eggs.\nThe other rows hold 16 eggs.\n"
     "The product of 6 and 4 is 24.\nSo the result is 24 eggs.\n"
 )
+SUM = f"Two rows hold 8 eggs.\n6 * 4 = 24{END}"
+"""Thoughts whose result can be read out."""
+PROSE = f"The user wants eggs counted, so I should be friendly.\nI will say 24 then, in a short sentence.\n{END}"
+"""Thoughts that cannot."""
 FAMILY = family_of("any")
+WRITTEN = PolicySwitches(readout=False)
+"""Every sentence is the writer's."""
 T = TypeVar("T")
 
 
@@ -61,10 +67,9 @@ def check_messages(text: str) -> None:
 
 @dataclass
 class Model:
-    """Writes by role: facts, thoughts, a sentence for each finished step, the result, an answer at once."""
+    """Writes by role: thoughts, a sentence for each finished step, the result, an answer at once."""
 
     thoughts: str = THOUGHTS + END
-    facts: Sequence[str] = ()
     step: Callable[[str], str] = last_line
     result: Callable[[str], str] = lambda _: f"There are 24 eggs.{END}"
     at_once: str = f"There are twenty eggs.{END}"
@@ -84,17 +89,14 @@ class Model:
         if name.startswith("thoughts"):
             if before.endswith(FAMILY.force_answer):
                 return self.forced
-            early, work = before.rfind(FAMILY.early_open), before.rfind(FAMILY.work_open)
-            if early <= work:
-                return self.thoughts
-            listed = before[early:].count("\n") - 1
-            return f"{'- ' if listed else ' '}{self.facts[listed]}\n" if listed < len(self.facts) else END
+            return self.thoughts
         if last_request(before) == FAMILY.result_request:
             return self.result(before)
         if last_request(before) == FAMILY.step_request:
             return self.step(before)
         assert last_request(before).endswith(FAMILY.answer_request)
-        return self.at_once
+        # A stream that goes on behind a sentence begins with the next one.
+        return self.at_once.removeprefix(before.rpartition("assistant\n")[2])
 
 
 @dataclass
@@ -114,14 +116,8 @@ class Rig:
 
     @property
     def thought(self) -> str:
-        """What stands in the thoughts, without the marks of its list."""
-        text = ""
-        for event in self.events:
-            if isinstance(event, Thought):
-                text += event.text
-            elif isinstance(event, ThoughtDropped):
-                text = text[: text.rfind("\n") + 1]
-        return "\n".join(line.strip(" -") for line in text.split("\n"))
+        """What was thought."""
+        return "".join(event.text for event in self.of(Thought))
 
     async def turn(self, question: str = QUESTION, heard: str | None = None) -> None:
         """Hear, answer and finish one turn."""
@@ -152,15 +148,23 @@ def over(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @asynccontextmanager
 async def rig(
-    model: Model | None = None, options: LoopOptions | None = None, *, context: int = 100_000, mode: Mode = "async"
+    model: Model | None = None,
+    options: LoopOptions | None = None,
+    *,
+    context: int = 100_000,
+    mode: Mode = "async",
+    policies: PolicySwitches = WRITTEN,
+    seed: int = 0,
 ) -> AsyncIterator[Rig]:
     model = model or Model()
     engine = ScriptedEngine(Mind(model.write, model.score_choices, model.steps), Words(), context)
     events: list[LoopEvent] = []
     async with _SESSIONS[_over](engine) as session:
         script = Script(engine.tokenizer, FAMILY)
-        options = options or LoopOptions(readout=False, early_thinking=True, mode=mode)
-        loop = Loop(session, script, options, events.append, engine.clock, context=context)
+        options = options or LoopOptions(mode=mode)
+        loop = Loop(
+            session, script, options, events.append, engine.clock, context=context, policies=policies, seed=seed
+        )
         await loop.open()
         yield Rig(loop, engine, session, script, events)
         await loop.finish("")
@@ -171,11 +175,9 @@ async def rig(
 # --- thinking and speaking at the same time ---
 
 
-async def test_it_thinks_before_and_after_the_end_of_the_turn_and_while_it_speaks() -> None:
-    async with rig(Model(facts=["6 rows", "of 4 eggs"])) as one:
+async def test_it_thinks_while_it_speaks() -> None:
+    async with rig() as one:
         await one.loop.hear("A box has 6 rows of 4 eggs.")
-        await one.settle()
-        assert one.thought.split("\n") == ["6 rows", "of 4 eggs", ""]
         begun = one.engine.steps
         await one.loop.answer(QUESTION)
         first = next(index for index, event in enumerate(one.events) if isinstance(event, ReplyText))
@@ -185,51 +187,16 @@ async def test_it_thinks_before_and_after_the_end_of_the_turn_and_while_it_speak
         assert one.events[-1].reason == "complete"
         assert {"thinker", "writer", "probe"} <= one.events[-1].tokens.keys()
         tokens = one.events[-1].tokens
-        assert 0 < one.engine.steps - begun < sum(tokens.values()) - tokens["early"]
+        assert 0 < one.engine.steps - begun < sum(tokens.values())
 
 
 async def test_nothing_of_the_reply_precedes_the_end_of_the_turn() -> None:
-    async with rig(Model(facts=["6 rows"])) as one:
+    async with rig() as one:
         await one.loop.hear(QUESTION)
         await one.settle(200)
         assert one.said == []
-        assert one.of(Probe) == []
-
-
-async def test_early_thoughts_hold_only_facts_that_were_heard() -> None:
-    facts = ["6 rows", "of 4 eggs", "24 eggs in all", "ask Priya about it"]
-    async with rig(Model(facts=facts)) as one:
-        await one.loop.hear("A box has 6 rows")
-        await one.settle()
-        assert one.thought.split("\n") == ["6 rows", ""]
-        await one.loop.hear("A box has 6 rows of 4 eggs.")
-        await one.settle()
-        assert one.thought.split("\n") == ["6 rows", "of 4 eggs", ""]
-        # The line about 24 was begun again and again, and is not kept.
-        assert "24" not in one.session.text("thoughts").partition(FAMILY.early_open)[2]
-        await one.loop.answer(QUESTION)
-        kept = one.session.text("thoughts").partition(FAMILY.early_open)[2].partition(FAMILY.work_open)[0]
-        assert numbers(kept) == {6.0, 4.0}
-
-
-async def test_a_fact_that_is_half_written_at_the_end_of_the_turn_is_cropped() -> None:
-    async with rig(Model(facts=["6 rows", "rows of 4 eggs, many eggs are in it, how many, how many eggs"])) as one:
-        await one.loop.hear(QUESTION)
-        while ", many" not in one.session.text("thoughts"):
-            await one.engine.step()
-        await one.loop.answer(QUESTION)
-        kept = one.session.text("thoughts").partition(FAMILY.early_open)[2].partition(FAMILY.work_open)[0]
-        assert kept.startswith(" 6 rows\n")
-        assert "eggs" not in kept
-
-
-async def test_early_thinking_is_a_switch() -> None:
-    async with rig(Model(facts=["6 rows"]), LoopOptions(readout=False, early_thinking=False)) as one:
-        await one.loop.hear(QUESTION)
-        await one.settle()
         assert one.thought == ""
-        await one.loop.answer(QUESTION)
-        assert one.said
+        assert one.of(Probe) == []
 
 
 async def test_the_reply_says_steps_while_the_thoughts_go_on_and_ends_with_their_result() -> None:
@@ -301,7 +268,7 @@ async def test_spelled_numbers_count_as_their_value() -> None:
 
 async def test_grounding_is_a_switch() -> None:
     model = Model(step=lambda _: f"It costs 99 dollars.{END}")
-    async with rig(model, LoopOptions(readout=False, early_thinking=True, grounding=False)) as one:
+    async with rig(model, policies=PolicySwitches(readout=False, grounding=False)) as one:
         await one.loop.answer(QUESTION)
         assert "It costs 99 dollars." in one.said
 
@@ -321,7 +288,7 @@ async def test_a_sentence_is_not_said_twice() -> None:
 async def test_the_reply_ends_with_the_result_of_the_thoughts_even_if_the_writer_will_not(
     mode: Mode, wrong: str
 ) -> None:
-    async with rig(Model(result=lambda _: wrong + END), mode=mode) as one:
+    async with rig(Model(SUM, result=lambda _: wrong + END), mode=mode) as one:
         await one.loop.answer(QUESTION)
         assert last_number(" ".join(one.said)) == 24.0
         assert numbers(" ".join(one.said)) <= {6.0, 4.0, 2.0, 8.0, 16.0, 24.0}
@@ -329,7 +296,7 @@ async def test_the_reply_ends_with_the_result_of_the_thoughts_even_if_the_writer
 
 async def test_a_line_that_has_just_begun_is_not_read_as_the_end_of_the_one_before() -> None:
     thoughts = "84 - 12 = 72\n72 - 92 = -20\nAnswer: -20" + END
-    async with rig(Model(thoughts=thoughts), LoopOptions(step_after_s=0.0)) as one:
+    async with rig(Model(thoughts=thoughts), policies=ALL_POLICIES) as one:
         one.loop.playing(9.0)
         one.engine.on_step = lambda _: one.loop.playing(0.0) if one.thought.endswith("= 72\n72") else None
         await one.loop.answer("What is 84 minus 12 minus 92?")
@@ -348,7 +315,7 @@ async def test_a_writer_that_has_nothing_to_say_for_a_step_leaves_no_trace() -> 
 
 
 async def test_no_view_closes_a_message_twice() -> None:
-    async with rig(Model(facts=["6 rows"])) as one:
+    async with rig() as one:
         for _ in range(2):
             await one.turn()
         assert one.engine.log
@@ -356,7 +323,89 @@ async def test_no_view_closes_a_message_twice() -> None:
             check_messages(text)
 
 
+@pytest.mark.parametrize("mode", ["async", "think-first"])
+async def test_private_lines_that_are_no_findings_are_not_heard_even_if_there_is_nothing_else(mode: Mode) -> None:
+    silent = Model(PROSE, step=lambda _: END, result=lambda _: END, forced=" I should say it gently\n")
+    reasons = set[str]()
+    for context in (*range(90, 220, 10), 100_000):
+        async with rig(silent, mode=mode, policies=ALL_POLICIES, context=context) as one:
+            await one.loop.answer(QUESTION)
+            assert one.said == [FAMILY.no_answer]
+            reasons.add(one.of(TurnDone)[0].reason)
+    assert reasons == {"context", "complete"}
+
+
+@pytest.mark.parametrize("mode", ["async", "think-first"])
+@pytest.mark.parametrize("context", range(150, 260, 10))
+async def test_a_reply_that_runs_out_of_context_says_of_the_thoughts_what_can_be_read_out(
+    mode: Mode, context: int
+) -> None:
+    async with rig(Model(SUM + PROSE), mode=mode, context=context) as one:
+        await one.loop.answer(QUESTION)
+        public = {"6 times 4 is 24.", FAMILY.no_answer, "There are 24 eggs.", "Now I know this: Two rows hold 8 eggs."}
+        assert set(one.said) <= public
+        assert one.said
+
+
+async def test_a_step_that_is_thought_again_is_no_new_finding() -> None:
+    thoughts = f"4 * 9 = 36\nSo far so good.\n4 * 9 = 36\nSo far so good.\n4 * 9 = 36\n36 - 6 = 30\n{END}"
+    asked = list[str]()
+
+    def step(before: str) -> str:
+        asked.append(thoughts_in(before).rpartition("\n")[0])
+        return END
+
+    async with rig(Model(thoughts, step=step)) as one:
+        await one.loop.answer(QUESTION)
+    finished = [text.splitlines()[-1] for text in asked]
+    assert finished.count("4 * 9 = 36") <= 1
+    assert len(finished) <= 3
+
+
 # --- what may run out ---
+
+
+@pytest.mark.parametrize("mode", ["async", "think-first"])
+async def test_an_answer_that_is_taken_back_costs_the_next_one_nothing(mode: Mode) -> None:
+    endless = "\n".join(f"It is {n} more." for n in range(1000))
+    async with rig(Model(endless, forced=" 24 eggs\n"), mode=mode) as one:
+        for _ in range(20):
+            one.events.clear()
+            answer = asyncio.create_task(one.loop.answer(QUESTION))
+            while len(one.of(Thought)) < 30:
+                await one.engine.step()
+            await cancelled_after(0, answer)
+            await one.loop.take_back()
+        begun = one.engine.steps
+        await one.loop.answer(QUESTION)
+        (done,) = one.of(TurnDone)
+        assert done.reason == "budget"
+        assert LoopOptions().think_tokens < done.tokens["thinker"] <= LoopOptions().think_tokens + 16
+        assert done.tokens.get("probe", 0) <= 30
+        assert done.tokens["writer"] <= LoopOptions().reply_tokens + LoopOptions().sentence_tokens
+        if _over == "live":
+            assert done.steps <= one.engine.steps - begun
+
+
+async def test_the_reply_is_woken_when_room_opens_not_each_time_it_is_told_what_plays() -> None:
+    async with rig(Model(step=lambda _: END)) as one:
+        wakes = list[float]()
+        changed = one.loop._changed
+
+        def told(lead_s: float) -> None:
+            changed.clear()
+            one.loop.playing(lead_s)
+            if changed.is_set():
+                wakes.append(lead_s)
+
+        for tick in range(500):
+            told(5.0 - tick / 100)
+        assert wakes == [pytest.approx(LoopOptions().lead_s, abs=0.011)]
+        for tick in range(500):
+            told(tick / 100)
+        assert len(wakes) == 1
+        told(0.0)
+        assert len(wakes) == 2
 
 
 @pytest.mark.parametrize("mode", ["async", "think-first"])
@@ -365,7 +414,7 @@ async def test_no_view_closes_a_message_twice() -> None:
 async def test_the_end_of_the_thinking_budget_ends_with_a_whole_sentence(mode: Mode, result: str, tokens: int) -> None:
     async with rig(
         Model(result=lambda _: result + END),
-        LoopOptions(readout=False, early_thinking=True, mode=mode, think_tokens=tokens),
+        LoopOptions(mode=mode, think_tokens=tokens),
     ) as one:
         await one.loop.answer(QUESTION)
         assert [event.reason for event in one.of(TurnDone)] == ["budget"]
@@ -390,7 +439,7 @@ async def test_the_end_of_the_reply_budget_ends_with_a_whole_sentence(mode: Mode
     words = ("red", "blue", "green", "tall", "small", "round", "cold", "warm")
     endless = " ".join(f"It is {word} and also good {word}ness." for word in words)
     model = Model(step=lambda _: endless, result=lambda _: endless, at_once=endless)
-    async with rig(model, LoopOptions(readout=False, early_thinking=True, mode=mode, reply_tokens=12)) as one:
+    async with rig(model, LoopOptions(mode=mode, reply_tokens=12)) as one:
         await one.loop.answer(QUESTION)
         assert len(one.of(TurnDone)) == 1
         assert all(sentence.endswith(".") for sentence in one.said)
@@ -402,7 +451,7 @@ async def test_the_end_of_the_reply_budget_ends_with_a_whole_sentence(mode: Mode
 async def test_a_sentence_without_end_is_cut_where_it_can_be_heard(mode: Mode) -> None:
     endless = "there are rows, " * 200
     model = Model(step=lambda _: endless, result=lambda _: endless, at_once=endless)
-    async with rig(model, LoopOptions(readout=False, early_thinking=True, mode=mode)) as one:
+    async with rig(model, LoopOptions(mode=mode)) as one:
         await one.loop.answer(QUESTION)
         assert one.said
         for sentence in one.said:
@@ -415,7 +464,7 @@ async def test_the_end_of_the_time_ends_with_a_whole_sentence(mode: Mode) -> Non
     endless = THOUGHTS + "\n".join(f"It is {n} more." for n in range(1000))
     async with rig(
         Model(thoughts=endless),
-        LoopOptions(readout=False, early_thinking=True, mode=mode, turn_s=3.0, think_tokens=5000),
+        LoopOptions(mode=mode, turn_s=3.0, think_tokens=5000),
     ) as one:
         began = one.engine.now
         await one.loop.answer(QUESTION)
@@ -429,23 +478,10 @@ async def test_the_end_of_the_time_ends_with_a_whole_sentence(mode: Mode) -> Non
 @pytest.mark.parametrize("context", [175, 190, 210, 230, 250, 270, 290])
 async def test_the_end_of_the_context_ends_the_turn(mode: Mode, context: int) -> None:
     thoughts = THOUGHTS + "\n".join(f"It is {n} more." for n in range(1000))
-    async with rig(
-        Model(thoughts=thoughts), LoopOptions(readout=False, early_thinking=True, mode=mode), context=context
-    ) as one:
+    async with rig(Model(thoughts=thoughts), LoopOptions(mode=mode), context=context) as one:
         await one.loop.answer(QUESTION)
         assert len(one.of(TurnDone)) == 1
         assert all(sentence.endswith(".") for sentence in one.said)
-
-
-async def test_facts_that_fill_the_context_do_not_end_the_conversation() -> None:
-    heard, script = "A box has 6 rows of 4 eggs.", Script(Words(), FAMILY)
-    room = sum(map(len, (script.prompt, script.tokenizer.encode(heard), script.early_open))) + 3
-    async with rig(Model(facts=[heard]), context=room) as one:
-        await one.loop.hear(heard)
-        await one.settle(100)
-        await one.loop.answer(heard)
-        assert [event.reason for event in one.of(TurnDone)] == ["context"]
-        assert one.said
 
 
 # --- the other modes ---
@@ -475,7 +511,7 @@ async def test_no_think_has_no_thoughts() -> None:
 
 
 async def test_small_talk_is_answered_at_once_and_leaves_no_thoughts() -> None:
-    async with rig(Model(small_talk=True, facts=["6 rows"], at_once=f"Hello to you.{END}")) as one:
+    async with rig(Model(small_talk=True, at_once=f"Hello to you.{END}")) as one:
         await one.loop.hear(QUESTION)
         await one.settle()
         await one.loop.answer(QUESTION)
@@ -493,6 +529,31 @@ async def test_words_with_several_numbers_are_thought_about_in_case_of_doubt(que
         await one.loop.answer(question)
         assert one.of(Probe)[0].decision is thinks
         assert (last_number(one.said[-1]) == 24.0) is thinks
+
+
+@pytest.mark.parametrize(
+    ("question", "at_once", "thinks"),
+    [
+        (QUESTION, "There are twenty eggs.", True),
+        (QUESTION, "Sure. There are twenty of them.", True),
+        (QUESTION, "You told me of 6 rows.", False),
+        ("What is the capital of Australia?", "The capital of Australia is Canberra.", False),
+        ("How many legs does a spider have?", "It has eight.", False),
+        ("When did the first men land on the moon?", "That was in 1969.", False),
+    ],
+)
+async def test_a_reply_at_once_that_reckons_with_what_was_said_is_thought_about_instead(
+    question: str, at_once: str, thinks: bool
+) -> None:
+    async with rig(Model(SUM, small_talk=True, at_once=at_once + END)) as one:
+        await one.turn(question)
+        assert (last_number(one.said[-1]) == 24.0) is thinks
+        assert any(event.reason == "reckons without thoughts" for event in one.of(Retracted)) is thinks
+        assert "twenty" not in " ".join(one.said)
+        if not thinks:
+            assert one.said == [at_once]
+        for _, text in one.engine.log:
+            check_messages(text)
 
 
 async def test_direct_replies_are_a_switch() -> None:
@@ -535,18 +596,14 @@ async def test_an_answer_can_be_taken_back_at_every_point(mode: Mode, small_talk
         return  # only the async mode asks
     point, cancelled = 0, True
     while cancelled:
-        async with rig(Model(facts=["6 rows"], small_talk=small_talk), mode=mode) as one:
+        async with rig(Model(small_talk=small_talk), mode=mode) as one:
             await one.loop.hear("A box has 6 rows")
-            await one.settle(20)
-            facts = one.thought
             answer = asyncio.create_task(one.loop.answer("A box has 6 rows of 4 eggs."))
             cancelled = await cancelled_after(point, answer)
             await one.loop.take_back()
             assert one.engine.running == []
             assert not any(one.session.text(name) for name in one.session.blocks if name.startswith("reply"))
-            assert THOUGHTS[:10] not in one.session.text("thoughts").partition(FAMILY.early_open)[2]
-            if not small_talk:
-                assert facts.strip() in one.session.text("thoughts")
+            assert one.session.text("thoughts") == ""
             one.events.clear()
             one.engine.log.clear()
             await one.loop.hear(QUESTION)
@@ -572,9 +629,8 @@ async def test_an_interruption_at_every_point_keeps_the_thoughts_and_what_was_he
         return  # only the async mode asks
     point, cancelled = 0, True
     while cancelled:
-        async with rig(Model(facts=["6 rows"], small_talk=small_talk), mode=mode) as one:
+        async with rig(Model(small_talk=small_talk), mode=mode) as one:
             await one.loop.hear("A box has 6 rows")
-            await one.settle(20)
             answer = asyncio.create_task(one.loop.answer(QUESTION))
             cancelled = await cancelled_after(point, answer)
             heard = one.said[0].rsplit(" ", 1)[0] if one.said else ""
@@ -583,7 +639,10 @@ async def test_an_interruption_at_every_point_keeps_the_thoughts_and_what_was_he
             assert one.engine.running == []
             record = one.session.text("heard1")
             assert record.partition("assistant\n")[2].startswith(f"{heard} —{END}" if heard else END)
-            assert thoughts.removesuffix(END) == one.session.text("thoughts")
+            # A line that is not finished is no step yet: without one, the next turn begins anew.
+            assert one.session.text("thoughts") in {thoughts.removesuffix(END), ""}
+            if "\n" in one.thought and not small_talk:
+                assert one.session.text("thoughts") == thoughts.removesuffix(END)
             if cancelled and "\nSo the" in thoughts:
                 assert "24" in one.session.text("thoughts")
             one.events.clear()
@@ -604,9 +663,9 @@ async def test_a_step_that_was_cut_off_is_not_mixed_with_the_next() -> None:
             await one.engine.step()
         await cancelled_after(0, answer)
         await one.loop.finish("", interrupted=True)
-        model.thoughts = f"It is 24 then.{END}"
+        model.thoughts = f"6 * 4 = 24{END}"
         await one.turn("So?")
-        assert one.said == ["It is 24 then."]
+        assert one.said == ["6 times 4 is 24."]
 
 
 async def test_thoughts_of_an_interrupted_turn_stand_in_the_next_and_end_with_it() -> None:
@@ -629,7 +688,7 @@ async def test_thoughts_of_an_interrupted_turn_stand_in_the_next_and_end_with_it
 @pytest.mark.parametrize("resume", [True, False])
 async def test_a_corrected_number_takes_what_rests_on_it_out_of_the_thoughts(resume: bool) -> None:
     model = Model(thoughts=f"Half the rows: 6 / 2 = 3\n4 eggs * 5 = 20 eggs\n3 * 2 = 6 rows\n6 * 4 = 24 eggs\n{END}")
-    async with rig(model, LoopOptions(resume=resume)) as one:
+    async with rig(model, policies=PolicySwitches(resume=resume)) as one:
         await one.loop.hear(QUESTION)
         answer = asyncio.create_task(one.loop.answer(QUESTION))
         while "6 rows" not in one.thought:
@@ -657,7 +716,7 @@ async def test_a_corrected_number_takes_what_rests_on_it_out_of_the_thoughts(res
 async def test_a_cancelled_answer_leaves_no_stream_and_no_task(mode: Mode) -> None:
     point, cancelled = 0, True
     while cancelled:
-        async with rig(Model(facts=["6 rows", "4 eggs"]), mode=mode) as one:
+        async with rig(mode=mode) as one:
             await one.loop.hear(QUESTION)
             await one.settle(5)
             answer = asyncio.create_task(one.loop.answer(QUESTION))
@@ -666,15 +725,6 @@ async def test_a_cancelled_answer_leaves_no_stream_and_no_task(mode: Mode) -> No
                 assert one.engine.running == []
                 assert asyncio.all_tasks() == {asyncio.current_task()}
         point = after(point)
-
-
-async def test_nothing_is_left_when_it_is_closed_while_somebody_speaks() -> None:
-    async with rig(Model(facts=["6 rows", "4 eggs"])) as one:
-        await one.loop.hear(QUESTION)
-        await one.settle(3)
-        await one.loop.close()
-        assert one.engine.running == []
-        assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 # --- input and history ---
@@ -709,7 +759,7 @@ async def test_words_are_written_once() -> None:
 
 
 async def test_history_holds_the_words_of_both_in_their_order_and_nothing_private() -> None:
-    async with rig(Model(facts=["6 rows"])) as one:
+    async with rig() as one:
         await one.turn(QUESTION, heard="There are 24")
         await one.turn("And in 2 boxes?", heard="Forty-eight.")
         await one.loop.answer("Thank you.")
@@ -724,7 +774,6 @@ async def test_history_holds_the_words_of_both_in_their_order_and_nothing_privat
             "user\n",
         ]
         assert "The product" not in past
-        assert FAMILY.early_open not in past
         assert FAMILY.step_request not in past
 
 
@@ -752,20 +801,6 @@ async def test_old_turns_leave_the_context_at_a_turn_boundary() -> None:
         assert "Question 1." not in text
         assert "Question 2." in text
         assert "Question 3." in text
-
-
-@pytest.mark.parametrize("thought_turns", [0, 1, 2])
-async def test_thoughts_stay_in_the_history_for_as_many_turns_as_asked_for(thought_turns: int) -> None:
-    async with rig(options=LoopOptions(thought_turns=thought_turns)) as one:
-        for number in range(4):
-            await one.turn(f"Question {number}. {QUESTION}", heard=f"Answer {number}.")
-            text = next(text for name, text in reversed(one.engine.log) if name.startswith("thoughts"))
-            check_messages(text)
-            past = text[: text.index(f"Question {number}.")].split("Question ")[1:]
-            assert ["The product of 6 and 4" in turn for turn in past] == [
-                number - place <= thought_turns for place in range(number)
-            ]
-            assert [f"Answer {place}.{END}" in turn for place, turn in enumerate(past)] == [True] * number
 
 
 async def test_a_small_context_drops_history_rather_than_a_turn() -> None:
@@ -800,7 +835,7 @@ async def test_blocks_that_nobody_needs_hold_nothing() -> None:
 @pytest.mark.parametrize("mode", ["async", "think-first"])
 async def test_what_can_be_said_as_it_stands_costs_no_token_of_the_writer(mode: Mode) -> None:
     model = Model(thoughts=f"6 * 4 = 24\n24 - 3 = 21\nAnswer: 21 eggs{END}")
-    async with rig(model, LoopOptions(mode=mode, step_after_s=0.0)) as one:
+    async with rig(model, mode=mode, policies=ALL_POLICIES) as one:
         one.loop.playing(0.0)
         await one.turn()
         steps = ["6 times 4 is 24.", "24 minus 3 is 21."]
@@ -808,24 +843,16 @@ async def test_what_can_be_said_as_it_stands_costs_no_token_of_the_writer(mode: 
         assert one.of(TurnDone)[0].tokens.get("writer", 0) == 0
 
 
-async def test_thoughts_that_reach_the_result_in_time_need_no_steps_on_the_way() -> None:
-    model = Model(thoughts=f"6 * 4 = 24\n24 - 3 = 21\nAnswer: 21 eggs{END}")
-    async with rig(model, LoopOptions(step_after_s=60.0)) as one:
-        one.loop.playing(0.0)
-        await one.turn()
-        assert one.said == ["The answer is 21 eggs."]
-
-
 async def test_what_was_read_out_is_not_told_again_by_the_writer() -> None:
     model = Model(thoughts=f"6 * 4 = 24\nThe rest is easy\n{END}")
-    async with rig(model, LoopOptions(step_after_s=0.0)) as one:
+    async with rig(model, policies=ALL_POLICIES) as one:
         await one.turn()
         assert one.said == ["6 times 4 is 24."]
 
 
 async def test_what_cannot_be_read_out_is_told_by_the_writer() -> None:
     model = Model(thoughts=f"(6 - 2) * 4 = (4) * 4 = 4x\nSixteen and 8 together: 24\n{END}")
-    async with rig(model, LoopOptions()) as one:
+    async with rig(model, policies=ALL_POLICIES) as one:
         await one.turn()
         assert one.said[-1] == "There are 24 eggs."
         assert one.of(TurnDone)[0].tokens["writer"] > 0

@@ -83,9 +83,9 @@ def test_streams_may_end_and_write_no_other_control_token(qwen: Tokenizer, famil
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_goes_on_from_facts_opens_nothing_twice(family: Family) -> None:
+def test_what_goes_on_with_thoughts_opens_nothing_twice(family: Family) -> None:
     script = Script(Words(), family)
-    text = shown(script.tokenizer, [*script.early_open, *script.tokenizer.encode(" one\n"), *script.work_open])
+    text = shown(script.tokenizer, [*script.think_open, *script.tokenizer.encode(" one\n"), *script.resume_open])
     assert text.count("<|im_start|>") == 1
     assert text.count("<think>") <= 1
 

@@ -133,20 +133,6 @@ def test_a_token_that_breaks_the_grammar_is_an_error() -> None:
         Grammars(Bytes()).matcher(grammar()).take(ord("x"))
 
 
-def test_a_trigger_switches_it_on_for_one_passage() -> None:
-    rules = replace(grammar(begin="", at_most=1), trigger=(OPEN, ord("\n")))
-    matcher = Grammars(Bytes()).matcher(rules)
-    for token in [*b"On my way. <tool_call>", OPEN, OPEN, ord("\n")]:
-        assert not matcher.active
-        matcher.take(token)
-    for _ in range(2):
-        assert matcher.active
-        feed(matcher, b'{"name": "look", "arguments": {}}')
-        assert not matcher.active
-        for token in [*b"And again.", OPEN, ord("\n")]:
-            matcher.take(token)
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 3))
 def test_any_walk_through_the_masks_is_a_run_of_valid_calls(random: Random, at_most: int) -> None:

@@ -1,12 +1,11 @@
-/* Vector functions that several files share. */
+/* Vector functions that several files of this set share. */
 #ifndef DESCANT_VECTORS_H
 #define DESCANT_VECTORS_H
 
 #include <immintrin.h>
 #include <stdint.h>
-#include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
+#include "layout.h"
 
 /* 2^x for x <= 127, to about 2e-7 relative; polynomial of degree 6 on [-0.5, 0.5]. */
 INLINE __m512 exp2_16(__m512 x) {
@@ -21,13 +20,6 @@ INLINE __m512 exp2_16(__m512 x) {
     y = _mm512_fmadd_ps(y, f, _mm512_set1_ps(6.9314718e-1f));
     y = _mm512_fmadd_ps(y, f, _mm512_set1_ps(1));
     return _mm512_scalef_ps(y, whole);
-}
-
-/* Nearest bfloat16, ties to even; for finite numbers. */
-INLINE uint16_t to_bf16(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, 4);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 /* Adds the products of 16 pairs of bfloat16 with one pair that is broadcast. */

@@ -2,8 +2,7 @@
 
 "Sorry, I meant six tickets" replaces one number of the question. Steps of the thoughts that used the old number fall,
 and with them all that rests on their results; the others stand, and are not thought again. Words with numbers that fit
-none of the question's are a question of their own, and nothing stands. What stands is written anew behind the head of
-the thoughts, from the first token that differs: nothing of it is thought again. English.
+none of the question's are a question of their own, and nothing stands. Sans-I/O; English.
 """
 
 from __future__ import annotations
@@ -12,14 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from reasoning.loop.turn import Carried
 from reasoning.policies.grounding import numbers, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from reasoning.loop.context import LoopContext
-    from reasoning.loop.turn import Turn
 
 _BEFORE: Final = 3
 _BEHIND: Final = 5
@@ -39,30 +34,6 @@ _CLAUSE_END: Final = re.compile(r"(?<=[.?!,;])\s+|\n")
 _LIST_MARK: Final = re.compile(r"^\W*(?:step\s+)?\d{1,2}[.):]\s+", re.IGNORECASE)
 _WORD: Final = re.compile(r"\d[\d,]*(?:\.\d+)?(?<!,)|[^\W\d_]+")
 _RESULT: Final = re.compile(r"(?:=|\b(?:is|are|was|equals|makes|leaves|gives)\b)(?!.*(?:=|\b(?:is|are|was|equals)\b))")
-
-
-def carried(turn: Turn) -> Carried | None:
-    """Give what an interrupted turn leaves to the next one; nothing if it had not begun to work anything out."""
-    before = turn.carried
-    if before is None and len(turn.steps.finished) == turn.facts:
-        return None
-    told = turn.meant or (turn.input_text if before is None else f"{before.told}\n{turn.input_text}")
-    return Carried([*turn.steps.finished], told)
-
-
-async def resume(context: LoopContext, turn: Turn, old: Carried) -> None:
-    """Open the thoughts of a turn with what its words leave standing of the interrupted turn's."""
-    script = context.script
-    kept = standing(old.steps, old.told, turn.text) if context.options.resume else []
-    if kept == [*old.steps] == turn.steps.finished[: len(kept)]:
-        await context.session.append(context.view(turn), script.resume_open)
-        return
-    # From the head on: what stands is to be read as if it had been thought with the new words in sight.
-    await context.session.crop(turn.thoughts, 0)
-    written = script.tokenizer.encode("".join(f"{step}\n" for step in kept))
-    await context.session.append(context.view(turn), [*script.think_open, *written])
-    turn.steps.finished[:], turn.steps.rest = kept, ""
-    turn.facts_end, turn.facts = len(turn.thoughts), len(kept)
 
 
 def standing(steps: Sequence[str], told: str, words: str) -> list[str]:

@@ -1,0 +1,129 @@
+"""The private role: thinks in short lines until it concludes, or a budget does.
+
+Its view is [history, input, thoughts]. Knows nothing of what is said; tells, by an event, when a step has found
+something and when it has ended.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from reasoning.events import Thought
+from reasoning.loop.turn import Phase
+from reasoning.policies.admission import finds
+from reasoning.policies.corrections import standing
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from reasoning.engine.contract import Block
+    from reasoning.events import LoopEvent
+    from reasoning.loop.context import LoopContext
+    from reasoning.loop.streams import Streams
+    from reasoning.loop.turn import Attempt, Carried, Turn
+
+_ANSWER_TOKENS: Final = 16
+"""Tokens in which thoughts that were cut off name their answer."""
+
+
+class Thinker:
+    """Writes the thoughts of a turn."""
+
+    def __init__(
+        self,
+        context: LoopContext,
+        streams: Streams,
+        emit: Callable[[LoopEvent], None],
+        enter: Callable[[Attempt, Phase], None],
+        *,
+        clock: Callable[[], float],
+        changed: asyncio.Event,
+    ) -> None:
+        """Make the role; it sets `changed` at every finding and at the end."""
+        self._context, self._streams, self._emit, self._enter = context, streams, emit, enter
+        self._session, self._script, self._options = context.session, context.script, context.options
+        self._clock, self._changed = clock, changed
+
+    async def open(self, turn: Turn) -> None:
+        """Write the head of the thoughts, or go on with those of an interrupted turn."""
+        if turn.carried is not None:
+            await self._resume(turn, turn.carried)
+        else:
+            await self._session.crop(turn.thoughts, 0)
+            await self._session.append(self._context.view(turn), self._script.think_open)
+
+    async def think(self, turn: Turn) -> None:
+        """Think until the model concludes, or the budget does."""
+        attempt, view = turn.attempt, self._context.view(turn)
+        if attempt.phase is not Phase.PROBING:
+            self._enter(attempt, Phase.THINKING)
+        if not await self._work(turn, view):
+            attempt.reason = "budget" if attempt.reason == "complete" else attempt.reason
+            ended = await self._force_answer(attempt, view)
+        else:
+            ended = True
+        attempt.steps.finish()
+        if ended:
+            await self.reopen(turn.thoughts)
+        self._enter(attempt, Phase.CONCLUDING)
+        self._changed.set()
+
+    async def reopen(self, thoughts: Block) -> None:
+        """Crop the end: it belongs to the head of each reply, so that new words can find the thoughts open again."""
+        if len(thoughts) and thoughts.tokens[-1] in self._script.think_ends:
+            await self._session.crop(thoughts, len(thoughts) - 1)
+
+    async def _resume(self, turn: Turn, old: Carried) -> None:
+        """Open the thoughts with what the turn's words leave standing of the interrupted turn's."""
+        script = self._script
+        kept = standing(old.steps, old.told, turn.text) if self._context.policies.resume else []
+        if kept == [*old.steps] == [*turn.kept_steps[: len(kept)]]:
+            await self._session.append(self._context.view(turn), script.resume_open)
+            return
+        # From the head on: what stands is to be read as if it had been thought with the new words in sight.
+        await self._session.crop(turn.thoughts, 0)
+        written = script.tokenizer.encode("".join(f"{step}\n" for step in kept))
+        await self._session.append(self._context.view(turn), [*script.think_open, *written])
+        turn.keep(kept)
+
+    async def _work(self, turn: Turn, view: Sequence[Block]) -> bool:
+        """Write steps; say whether the model ended them itself."""
+        attempt, ended = turn.attempt, False
+        left = self._options.think_tokens - attempt.tokens["thinker"]
+        async with self._streams.run(attempt, view, "thinker", self._script.think_ends, left) as pieces:
+            async for piece in pieces:
+                ended = piece.token in self._script.think_ends
+                if piece.text:
+                    self._emit(Thought(piece.text))
+                self._note_findings(turn, attempt.steps.receive(piece.text))
+                if attempt.steps.circling:
+                    attempt.reason = "circling"
+                    break
+                if self._clock() > attempt.deadline:
+                    attempt.reason = "time"
+                    break
+        return ended
+
+    async def _force_answer(self, attempt: Attempt, view: Sequence[Block]) -> bool:
+        """Have thoughts that were cut off name the best answer they have; say whether that ended them."""
+        opening = self._script.family.force_answer
+        await self._session.append(view, self._script.tokenizer.encode(opening))
+        attempt.steps.rest = opening.lstrip()
+        self._emit(Thought(opening))
+        async with self._streams.run(attempt, view, "thinker", self._script.think_ends, _ANSWER_TOKENS) as pieces:
+            async for piece in pieces:
+                if piece.token in self._script.think_ends:
+                    return True
+                self._emit(Thought(piece.text))
+                if attempt.steps.receive(piece.text):
+                    break
+        return False
+
+    def _note_findings(self, turn: Turn, steps: Sequence[str]) -> None:
+        """Note which of the newest finished steps found something that nothing before them holds."""
+        finished = turn.attempt.steps.finished
+        for place, step in enumerate(steps, len(finished) - len(steps)):
+            if finds(step, "\n".join([turn.input_text, *finished[:place]])) and step not in finished[:place]:
+                turn.attempt.findings.append(step)
+                self._changed.set()
