@@ -1,9 +1,9 @@
 """`descant talk` at the desk: microphone and loudspeaker, hands free, until the user ends it.
 
-    sound card ─► echo canceller ─► Session.tick ─► resampler ─► sound card
+    sound card ─► echo canceller ─► conversation ─► resampler ─► sound card
          └── what was really played: reference of the canceller, and clock of the heard ledger ──┘
 
-Paced by the sound card alone: every 20 ms that it records are one tick of the session, and its samples are the clock.
+Paced by the sound card alone: its samples are the clock, and with every 20 ms that it records the reply plays on.
 Knows how sound gets in and out; does not know whose turn it is, and shows nothing by itself.
 """
 
@@ -29,20 +29,19 @@ from agent.apps.loading import loading, spinning
 from agent.apps.progress import shown as progress_shown
 from agent.config.invocation import open_store
 from agent.conversation import timeline
-from agent.conversation.session import Session
-from agent.conversation.speaker import Speaker
+from agent.conversation.assembly import open_conversation
+from agent.conversation.frames import FrameQueue
+from agent.conversation.sinks import PlayoutSink
 from agent.conversation.transcript import Transcript
 from agent.models.assembly import load_speech, open_engine, open_speech
 from agent.models.registry import find
 from agent.robot.access import commanded, until_ready
-from agent.robot.controller import Body
+from agent.robot.controller import RobotAdapter
 from audio.clock import FRAME, RATE
 from audio.io.devices import SoundCard, library
 from audio.io.echo import EchoMeter, Microphone, OwnVoice
 from audio.io.resampling import Resampler
 from audio.speaking.playout import Playout
-from reasoning.loop.loop import Loop
-from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -51,10 +50,10 @@ if TYPE_CHECKING:
 
     from agent.apps.display import Display
     from agent.config.settings import Settings
+    from agent.conversation.driver import ConversationDriver
     from audio.clock import Pcm, Sound
     from audio.hearing.ears import Ears
     from audio.io.devices import Captured
-    from audio.messages import Words
     from audio.options import DeviceOptions
     from audio.speaking.synthesizer import Synthesizer
     from reasoning.engine.contract import Engine
@@ -257,8 +256,9 @@ async def run(
             files = find(settings, open_store(settings.models), progress, speech=True)
         engine, script = await stack.enter_async_context(open_engine(files.llm, settings, spinning))
         with loading("ears and voice"):
+            voice = OwnVoice()
             speech = await asyncio.to_thread(load_speech, files, settings)
-            ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, engine))
+            ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, engine, own=voice.own))
         log = stack.enter_context(timeline.Timeline(live.timeline_file)) if live.timeline_file else None
         saved = stack.enter_context(Transcript(live.save_file)) if live.save_file else None
         robot = await stack.enter_async_context(commanded(settings.robot)) if live.robot else None
@@ -270,8 +270,7 @@ async def run(
         stack.callback(asyncio.get_running_loop().remove_signal_handler, signal.SIGINT)
         async with shown(controls) as screen:
             notices.tell_to = screen.notice
-            talk = LiveTalk(settings, screen, controls, seed=live.seed, log=log, saved=saved, robot=robot)
-            ears.own = talk.own
+            talk = LiveTalk(settings, screen, controls, seed=live.seed, log=log, saved=saved, robot=robot, voice=voice)
             await talk.run(card, ears, synthesizer, engine, script)
             notices.tell_to = _print
     Console().print(latency_table(timeline.turn_latencies(talk.entries)))
@@ -291,13 +290,15 @@ class LiveTalk:
         log: timeline.Timeline | None = None,
         saved: Transcript | None = None,
         robot: RobotSession | None = None,
+        voice: OwnVoice | None = None,
     ) -> None:
+        """`voice` is what the ears know the agent's own words by."""
         self._settings, self._screen, self._controls, self._seed, self._log = settings, screen, controls, seed, log
         self._saved = saved
-        self._body = None if robot is None else Body(robot, lambda who, text: self._emit(timeline.RobotNews(who, text)))
+        self._robot = None if robot is None else RobotAdapter(robot, self._tell_robot)
         self._frames = 0
         self._ticked = time.monotonic()
-        self._voice = OwnVoice()
+        self._voice = voice or OwnVoice()
         self.entries: deque[timeline.TimelineEntry] = deque(maxlen=_KEPT)
         """What latencies are measured by, the newest."""
         self._desk: AudioIO | None = None
@@ -316,73 +317,62 @@ class LiveTalk:
             return told
         return f"{told}; echo {meter.return_loss_db:.0f} dB below playback, and {meter.enhancement_db:.0f} dB cancelled"
 
-    def own(self, words: Words) -> bool:
-        """Tell whether these words are the agent's own, come back through the microphone."""
-        return self._voice.own(words, self.now_s)
-
     async def run(self, card: SoundCard, ears: Ears, synthesizer: Synthesizer, engine: Engine, script: Script) -> None:
         """Converse until `controls.ended` is set."""
-        settings = self._settings
-        holds = []
-        if settings.loop.mode == "async":
-            holds = [await synthesizer.synthesize(phrase) for phrase in FILLERS]
-        desk = self._desk = AudioIO(card, synthesizer.rate, settings.devices)
-        speaker = Speaker(synthesizer, desk.playout, settings.voice)
-        body = self._body
-        if body is not None:
-            ears.expect(body.words)
-        async with AsyncExitStack() as stack:
-            blocks = await stack.enter_async_context(engine.session())
-            loop = Loop(
-                blocks,
-                script,
-                settings.loop,
-                lambda event: session.told(event),  # noqa: PLW0108 - the session is made from the loop
-                time.monotonic,
-                context=settings.engine.context,
-                seed=self._seed,
-                tools=body.tools if body else (),
-            )
-            session = Session(
-                ears=ears,
-                loop=loop,
-                speaker=speaker,
-                holds=holds,
-                options=settings.loop,
-                emit=self._emit,
-                turns=settings.turns,
-                on_stop=body.stop if body else None,
-                on_call=body.called if body else None,
-                on_turn=body.heard if body else None,
-            )
-            await session.open()
-            self._controls.interrupt = session.interrupt
-            self._controls.stop = partial(_stop, session, body)
-            await self._converse(card, desk, session, ears)
+        desk = self._desk = AudioIO(card, synthesizer.rate, self._settings.devices)
+        robot = self._robot
+        if robot is not None:
+            ears.expect(robot.words)
+        async with open_conversation(
+            engine=engine,
+            script=script,
+            settings=self._settings,
+            ears=ears,
+            voice=synthesizer,
+            sink=PlayoutSink(desk.playout),
+            emit=self._emit,
+            clock=time.monotonic,
+            tools=robot.tools if robot else (),
+            seed=self._seed,
+            on_stop=robot.stop if robot else None,
+            on_call=robot.called if robot else None,
+            on_turn=robot.heard if robot else None,
+        ) as conversation:
+            self._controls.interrupt = conversation.interrupt
+            self._controls.stop = partial(_stop, conversation, robot)
+            await self._converse(card, desk, conversation, ears)
 
-    async def _converse(self, card: SoundCard, desk: AudioIO, session: Session, ears: Ears) -> None:
+    async def _converse(self, card: SoundCard, desk: AudioIO, conversation: ConversationDriver, ears: Ears) -> None:
+        frames = FrameQueue(conversation)
         async with asyncio.TaskGroup() as group:
-            conversation = group.create_task(session.run(), name="conversation")
-            running = [group.create_task(self._live(card, desk, session), name="sound")]
-            if self._body is not None:
-                running.append(group.create_task(self._body.serve(session), name="robot"))
+            conversing = group.create_task(conversation.run(), name="conversation")
+            running = [
+                group.create_task(frames.run(), name="microphone"),
+                group.create_task(self._live(card, desk, conversation, frames), name="sound"),
+            ]
+            if self._robot is not None:
+                running.append(group.create_task(self._robot.serve(conversation), name="robot"))
             await self._controls.ended.wait()
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
             card.silence()
-            session.interrupt()
+            conversation.interrupt()
             await ears.close()
-            await conversation
+            await conversing
 
-    async def _live(self, card: SoundCard, desk: AudioIO, session: Session) -> None:
+    async def _live(self, card: SoundCard, desk: AudioIO, conversation: ConversationDriver, frames: FrameQueue) -> None:
         async for block in card.captured():
             for clean in desk.hear(block):
                 self._frames += 1
                 self._ticked = time.monotonic()
                 frame = clean if self._controls.hearing else np.zeros_like(clean)
-                desk.play(await session.tick(frame, self.now_s, desk.due()))
+                desk.play(conversation.play(desk.due(), self.now_s))
+                frames.put(frame, self.now_s)
                 self._screen.level(_level(frame), _level(block.played))
+
+    def _tell_robot(self, who: str, text: str) -> None:
+        self._emit(timeline.RobotNews(who, text))
 
     def _emit(self, event: timeline.Event) -> None:
         t_ms = (self.now_s + time.monotonic() - self._ticked) * 1000
@@ -396,11 +386,11 @@ class LiveTalk:
                 file.write(t_ms, event)
 
 
-def _stop(session: Session, body: Body | None) -> None:
+def _stop(conversation: ConversationDriver, robot: RobotAdapter | None) -> None:
     """Stop everything at once: the robot first."""
-    if body is not None:
-        body.pressed()
-    session.interrupt()
+    if robot is not None:
+        robot.pressed()
+    conversation.interrupt()
 
 
 def _level(sound: Sound) -> float:

@@ -19,19 +19,18 @@ from agent.apps.loading import spinning
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.conversation import timeline
-from agent.conversation.session import Session
-from agent.conversation.speaker import Speaker
+from agent.conversation.assembly import open_conversation
+from agent.conversation.frames import FrameQueue
+from agent.conversation.sinks import PlayoutSink
 from agent.conversation.transcript import Transcript
 from agent.errors import NothingHeard
 from agent.models.assembly import load_speech, open_engine, open_speech
 from agent.models.registry import find
 from agent.robot.access import commanded, until_ready
-from agent.robot.controller import Body
+from agent.robot.controller import RobotAdapter
 from audio.clock import FRAME, RATE
 from audio.io.wav import WavWriter, check_writable, read_wav
 from audio.speaking.playout import Playout
-from reasoning.loop.loop import Loop
-from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -97,12 +96,9 @@ async def converse(
     async with AsyncExitStack() as stack:
         speech = await asyncio.to_thread(load_speech, files, settings)
         ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, engine))
-        asynchronous = settings.loop.mode == "async"
-        holds = [await synthesizer.synthesize(phrase) for phrase in FILLERS] if asynchronous else []
         log = stack.enter_context(timeline.Timeline(talk.timeline_file)) if talk.timeline_file else None
         saved = stack.enter_context(Transcript(talk.save_file)) if talk.save_file else None
         writer = stack.enter_context(WavWriter(talk.output_file, synthesizer.rate))
-        blocks = await stack.enter_async_context(engine.session())
         start = time.monotonic()
 
         def emit(event: timeline.Event) -> None:
@@ -113,51 +109,48 @@ async def converse(
                 if file is not None:
                     file.write(t_ms, event)
 
-        body = None
+        robot = None
         if talk.robot:
-            robot = await stack.enter_async_context(commanded(settings.robot))
-            await until_ready(robot)
-            body = Body(robot, lambda who, text: emit(timeline.RobotNews(who, text)))
-            ears.expect(body.words)
-        loop = Loop(
-            blocks,
-            script,
-            settings.loop,
-            lambda event: session.told(event),  # noqa: PLW0108 - the session is made from the loop
-            lambda: time.monotonic() - start,
-            context=settings.engine.context,
-            seed=talk.seed,
-            tools=body.tools if body else (),
+            commanding = await stack.enter_async_context(commanded(settings.robot))
+            await until_ready(commanding)
+            robot = RobotAdapter(commanding, lambda who, text: emit(timeline.RobotNews(who, text)))
+            ears.expect(robot.words)
+        conversation = await stack.enter_async_context(
+            open_conversation(
+                engine=engine,
+                script=script,
+                settings=settings,
+                ears=ears,
+                voice=synthesizer,
+                sink=PlayoutSink(Playout(synthesizer.rate)),
+                emit=emit,
+                clock=lambda: time.monotonic() - start,
+                tools=robot.tools if robot else (),
+                seed=talk.seed,
+                on_stop=robot.stop if robot else None,
+                on_call=robot.called if robot else None,
+                on_turn=robot.heard if robot else None,
+            )
         )
-        speaker = Speaker(synthesizer, Playout(synthesizer.rate), settings.voice)
-        session = Session(
-            ears=ears,
-            loop=loop,
-            speaker=speaker,
-            holds=holds,
-            options=settings.loop,
-            emit=emit,
-            turns=settings.turns,
-            on_stop=body.stop if body else None,
-            on_call=body.called if body else None,
-            on_turn=body.heard if body else None,
-        )
-        await session.open()
+        frames = FrameQueue(conversation)
         async with asyncio.TaskGroup() as group:
-            conversation = group.create_task(session.run(), name="conversation")
-            serving = group.create_task(body.serve(session), name="robot") if body else None
+            conversing = group.create_task(conversation.run(), name="conversation")
+            helpers = [group.create_task(frames.run(), name="microphone")]
+            if robot is not None:
+                helpers.append(group.create_task(robot.serve(conversation), name="robot"))
             start = time.monotonic()
 
             def over() -> bool:
-                return session.idle and (body is None or body.idle)
+                return conversation.idle and not frames.waiting and (robot is None or robot.idle)
 
             async for frame, now in _paced(recording, over, start, talk.max_seconds):
-                writer.write(await session.tick(frame, now, int(now * synthesizer.rate)))
-            if serving is not None:
-                serving.cancel()
+                writer.write(conversation.play(int(now * synthesizer.rate), now))
+                frames.put(frame, now)
+            for helper in helpers:
+                helper.cancel()
             await ears.close()
-            await conversation
-        if not session.turns:
+            await conversing
+        if not conversation.turns:
             raise NothingHeard(
                 f"{talk.input_file}: no words were heard in {recording.seconds:.1f} s; "
                 f"record speech that is loud enough (nothing was written to {talk.output_file})"

@@ -15,9 +15,9 @@ from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.errors import ConfigError, ServerUnavailable
 from agent.models.registry import find
-from agent.realtime.robot import Garage
-from agent.realtime.server.house import open_house
+from agent.realtime.robot import SharedRobot
 from agent.realtime.server.keys import Keys, is_loopback, read_key
+from agent.realtime.server.models import open_server_models
 from agent.realtime.server.server import RealtimeServer, until_stopped
 from agent.robot.access import commanded, until_ready
 
@@ -53,10 +53,10 @@ async def run(settings: Settings, place: ServeOptions) -> None:
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=True)
     async with AsyncExitStack() as stack:
-        garage = await stack.enter_async_context(_garage(settings)) if place.robot else None
-        house = await stack.enter_async_context(open_house(files, settings, garage, spinning))
+        robot = await stack.enter_async_context(_shared_robot(settings)) if place.robot else None
+        models = await stack.enter_async_context(open_server_models(files, settings, robot, spinning))
         server = RealtimeServer(
-            house,
+            models,
             settings.server,
             Keys(key, most=settings.server.secrets),
             model=settings.models.llm,
@@ -72,13 +72,13 @@ async def run(settings: Settings, place: ServeOptions) -> None:
 
 
 @asynccontextmanager
-async def _garage(settings: Settings) -> AsyncIterator[Garage]:
+async def _shared_robot(settings: Settings) -> AsyncIterator[SharedRobot]:
     async with commanded(settings.robot) as robot:
         await until_ready(robot)
-        garage = Garage(robot)
-        running = asyncio.create_task(garage.run(), name="robot events")
+        shared = SharedRobot(robot)
+        running = asyncio.create_task(shared.run(), name="robot events")
         try:
-            yield garage
+            yield shared
         finally:
             running.cancel()
             await asyncio.wait([running])

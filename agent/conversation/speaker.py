@@ -1,7 +1,7 @@
-"""From released sentences to sound: clauses, synthesis ahead of playout, and the ledger of what was heard.
+"""From the sentences of replies to what goes out: clauses, synthesis ahead of playout, the ledger of what was heard.
 
-A reply is held behind a gate until the user's turn is over; what was synthesised until then starts at once. Works
-with any playout; reads no clock, and does not know who writes the text.
+A reply is held until it is authorised; what was synthesised until then goes out at once. Works with any voice and
+sink; reads no clock, and does not know who writes the text.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from agent.conversation.reply import Piece, Reply
 from audio.speaking.clauses import Clauses
-from audio.speaking.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent.conversation.ports import Sink, Synthesis
     from audio.clock import Pcm
-    from audio.messages import Clip, Kind, PlayoutEvent
+    from audio.messages import Clip, PlayoutEvent
     from audio.options import VoiceOptions
-    from audio.speaking.playout import Playout
-    from audio.speaking.synthesizer import Synthesizer
 
 _SECONDS_A_LETTER: Final = 0.065
 """Speech of text that is not synthesised yet: about 15 letters a second."""
@@ -28,122 +27,152 @@ _NO_SENTENCE: Final = -1
 
 
 class Speaker:
-    """Speaks the replies of one conversation, one generation each."""
+    """Speaks the replies of one conversation, one after the other."""
 
-    def __init__(self, synthesizer: Synthesizer, playout: Playout, options: VoiceOptions) -> None:
-        self._synthesizer, self._playout, self._options = synthesizer, playout, options
-        self._texts: asyncio.Queue[tuple[int, int, str]] = asyncio.Queue()
-        self._held: list[tuple[Clip, Kind, int]] = []
-        self._open = False
-        self._waiting = 0
-        self._base = 0
-        self._clauses = Clauses(options)
-        self._seconds: dict[int, float] = {}
-        self._sentences: list[str] = []
-        """Sentences of this reply; their numbers are their places."""
-        self._clips: dict[int, list[int]] = {}
-        """Numbers of the clips of each sentence."""
-        self._unsaid: set[int] = set()
+    def __init__(self, voice: Synthesis, sink: Sink, options: VoiceOptions) -> None:
+        self._voice, self._sink, self._options = voice, sink, options
+        self._texts: asyncio.Queue[tuple[Reply, int, str]] = asyncio.Queue()
+        """Clauses that wait for the voice; bounded by what replies may hold."""
+        self._count = 0
+        self._newest: Reply | None = None
+        """The reply that takes its turn; None before the first."""
         self._cut: list[PlayoutEvent] = []
-        self.generation = 0
-        self.ledger = Ledger()
+        """What a listener noticed of replies that were cut, not told yet."""
 
-    def begin(self) -> None:
-        """Begin a reply, behind the gate; what is left of the last one is dropped."""
-        self._cut += self._playout.flush(self.generation)
-        self._playout.go_on()
-        self.generation += 1
-        self._base, self._waiting, self._open = self._playout.played, 0, False
-        self._held.clear()
-        self._seconds.clear()
-        self._sentences, self._clips, self._unsaid = [], {}, set()
-        self._clauses, self.ledger = Clauses(self._options), Ledger()
+    def begin(self) -> Reply:
+        """Begin a reply, which is held; what is left of the one before it is dropped."""
+        if self._newest is not None:
+            self.cancel(self._newest)
+        reply = self._newest = self._new()
+        return reply
 
-    def say(self, sentence: str) -> None:
-        """Speak a sentence after what was said before."""
-        self._sentences.append(sentence)
-        for clause in [*self._clauses.receive(sentence.strip() + " "), *self._clauses.finish()]:
-            self._waiting += len(clause)
-            self._texts.put_nowait((self.generation, len(self._sentences) - 1, clause))
+    def aside(self) -> Reply:
+        """Begin a reply beside the conversation."""
+        reply = self._new()
+        reply.aside = True
+        return reply
 
-    def unsay(self, sentence: str) -> bool:
-        """Take back what was not heard of a sentence of this reply; say whether a word of it was."""
-        if sentence not in self._sentences:
+    def _new(self) -> Reply:
+        self._count += 1
+        return Reply(self._count, Clauses(self._options), self._sink.played)
+
+    def say(self, reply: Reply, sentence: str) -> None:
+        """Speak or write a sentence after what was said before; nothing of a reply that was cancelled."""
+        if reply.cancelled:
+            return
+        reply.sentences.append(sentence)
+        number = len(reply.sentences) - 1
+        if reply.request is not None and not reply.request.spoken:
+            self._play(reply, Piece(sentence.strip(), None, "content", number))
+            return
+        for clause in [*reply.clauses.receive(sentence.strip() + " "), *reply.clauses.finish()]:
+            reply.letters += len(clause)
+            reply.unsynthesised += 1
+            reply.synthesised.clear()
+            self._texts.put_nowait((reply, number, clause))
+
+    def unsay(self, reply: Reply, sentence: str) -> bool:
+        """Take back what was not heard of a sentence of this reply; say whether a word of it was, or may have been."""
+        if sentence not in reply.sentences:
             return False
-        number = len(self._sentences) - 1 - self._sentences[::-1].index(sentence)
-        self._unsaid.add(number)
-        self._held = [item for item in self._held if item[2] != number]
-        clips = self._clips.pop(number, [])
-        self.ledger.played(self._playout.played - self._base)
-        self._cut += self._playout.drop(clips)
-        return bool(self.ledger.drop(clips).strip())
+        number = len(reply.sentences) - 1 - reply.sentences[::-1].index(sentence)
+        reply.unsaid.add(number)
+        reply.held = [piece for piece in reply.held if piece.sentence != number]
+        clips = reply.clips.pop(number, [])
+        if not self._sink.revocable:
+            return bool(clips)
+        self._account(reply)
+        self._cut += self._sink.drop(clips)
+        return bool(reply.ledger.drop(clips).strip())
 
-    def hold(self, clip: Clip) -> None:
+    def fill(self, reply: Reply, clip: Clip) -> None:
         """Say a filler that is ready."""
-        self._play(clip, "hold", _NO_SENTENCE)
+        self._play(reply, Piece(clip.text, clip, "hold", _NO_SENTENCE))
 
-    def open(self) -> None:
-        """Open the gate: the reply may be heard."""
-        self._open = True
-        held, self._held = self._held, []
-        for clip, kind, sentence in held:
-            self._play(clip, kind, sentence)
+    def authorise(self, reply: Reply) -> None:
+        """Let the reply be heard: what was held goes out at once."""
+        reply.authorised.set()
+        held, reply.held = reply.held, []
+        for piece in held:
+            self._play(reply, piece)
 
     def pause(self) -> None:
         """Fall silent, with the reply kept."""
-        self._playout.pause()
+        self._sink.pause()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Go on where `pause` stopped."""
-        self._playout.go_on()
+        self._sink.resume()
 
-    def silence(self) -> str:
-        """Stop at once; give the text of the reply that was heard."""
-        heard, _ = self.ledger.cut()
-        self.begin()
-        return heard
+    def cancel(self, reply: Reply) -> str:
+        """Stop the reply at once, for good; give the text of it that was heard."""
+        if reply.cancelled:
+            return reply.heard
+        if not reply.aside:
+            self._account(reply)
+            self._cut += self._sink.flush(reply.number)
+            self._sink.resume()
+        heard, _ = reply.ledger.cut()
+        reply.cancelled = True
+        reply.held.clear()
+        reply.calls.clear()
+        return heard.strip()
 
     def advance(self, to_sample: int) -> tuple[Pcm, Sequence[PlayoutEvent]]:
-        """Let time pass on the listener's axis: what is heard until then, and which clips begin and end."""
-        sound, events = self._playout.advance(to_sample)
-        self.ledger.played(self._playout.played - self._base)
+        """Let time pass on the listener's axis: what is to be played until then, and which clips begin and end."""
+        sound, events = self._sink.advance(to_sample)
+        if self._newest is not None and not self._newest.cancelled:
+            self._account(self._newest)
         cut, self._cut = self._cut, []
         return sound, [*cut, *events]
 
     @property
     def rate(self) -> int:
         """Samples per second of the listener's axis."""
-        return self._playout.rate
-
-    def seconds_of(self, clip: int) -> float:
-        """Give the length of a clip of this reply, by its number."""
-        return self._seconds[clip]
+        return self._sink.rate
 
     @property
     def lead_s(self) -> float:
         """Seconds of reply that are left to hear, those not yet synthesised estimated."""
-        held = sum(len(clip.samples) for clip, *_ in self._held)
-        return (self._playout.unplayed + held) / self._playout.rate + self._waiting * _SECONDS_A_LETTER
+        unplayed, letters = self._sink.unplayed, 0
+        if self._newest is not None and not self._newest.cancelled:
+            unplayed += sum(len(piece.clip.samples) for piece in self._newest.held if piece.clip is not None)
+            letters = self._newest.letters
+        return unplayed / self._sink.rate + letters * _SECONDS_A_LETTER
+
+    def seconds_of(self, clip: int) -> float:
+        """Give the length of a clip of the newest reply, by its number."""
+        return 0.0 if self._newest is None else self._newest.seconds.get(clip, 0.0)
 
     async def run(self) -> None:
         """Synthesise what is to be said, until cancelled."""
         while True:
-            generation, sentence, clause = await self._texts.get()
-            if generation != self.generation:
+            reply, sentence, clause = await self._texts.get()
+            if reply.cancelled:
                 continue
-            clip = None if sentence in self._unsaid else await self._synthesizer.synthesize(clause)
-            if generation != self.generation:
+            clip = None if sentence in reply.unsaid else await self._voice.synthesize(clause)
+            if reply.cancelled:
                 continue
-            self._waiting -= len(clause)
-            if clip is not None and sentence not in self._unsaid:
-                self._play(clip, "content", sentence)
+            reply.letters -= len(clause)
+            if clip is not None and sentence not in reply.unsaid:
+                self._play(reply, Piece(clip.text, clip, "content", sentence))
+            reply.unsynthesised -= 1
+            if not reply.unsynthesised:
+                reply.synthesised.set()
 
-    def _play(self, clip: Clip, kind: Kind, sentence: int) -> None:
-        if not self._open:
-            self._held.append((clip, kind, sentence))
+    def _play(self, reply: Reply, piece: Piece) -> None:
+        if reply.cancelled:
             return
-        number = self._playout.queue(clip, kind, self.generation)
-        if number is not None:
-            self.ledger.add(number, clip.text, len(clip.samples), kind)
-            self._clips.setdefault(sentence, []).append(number)
-            self._seconds[number] = len(clip.samples) / clip.rate
+        if not reply.authorised.is_set():
+            reply.held.append(piece)
+            return
+        number = self._sink.send(reply, piece)
+        if number is None:
+            return
+        samples = 0 if piece.clip is None else len(piece.clip.samples)
+        reply.ledger.add(number, piece.text, samples, piece.kind)
+        reply.clips.setdefault(piece.sentence, []).append(number)
+        reply.seconds[number] = samples / self._sink.rate
+
+    def _account(self, reply: Reply) -> None:
+        reply.ledger.played(self._sink.played - reply.base)

@@ -1,13 +1,13 @@
 """Whose turn is it? The turn-taking state machine: what the ears say in, what is to be done out.
 
-    idle -> listening -> wagered -> answering -> idle
+    idle -> listening -> preemptive -> answering -> idle
                 ^___________|           |
                 ^_______________________|  (words over the reply: interrupt)
 
-Work starts at the soft end of speech, as a wager: nothing is heard of it before the hard end, and it is taken back
-when the user goes on. A voice over the reply pauses it at once; words interrupt it; after a cough or a listener's
-"mm-hm" it goes on where it was. A stop phrase, however tentative, cuts everything in every state; where it is the last
-word of speech that goes on, it may be half of another ("the rain stop|ped") and must be there once more.
+Work starts at the soft end of speech, on a preemptive reply: nothing is heard of it before the hard end, and it is
+retracted when the user goes on. A voice over the reply pauses it at once; words interrupt it; after a cough or a
+listener's "mm-hm" it goes on where it was. A stop phrase, however tentative, cuts everything in every state; where it
+is the last word of speech that goes on, it may be half of another ("the rain stop|ped") and must be there once more.
 
 Sans-I/O: events and seconds come in, actions go out; it reads no clock and knows neither sound nor models.
 """
@@ -43,8 +43,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldOpen:
-    """Wait for more as long as the end of the words asks for."""
+class ExtendTurn:
+    """Put off the end of the turn: wait for more as long as the end of the words asks for."""
 
     ending: Literal["question", "statement", "unfinished"]
     """A question is complete; after a statement the question may still come; unfinished words break off."""
@@ -53,12 +53,12 @@ class HoldOpen:
 
 
 @dataclass(frozen=True, slots=True)
-class TakeBack:
-    """Drop the reply that was begun on a wager: the user goes on."""
+class Retract:
+    """Drop the preemptive reply: the user goes on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class Authorize:
     """Let the reply be heard: the turn is over."""
 
     text: str
@@ -69,12 +69,12 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class Hush:
+class Pause:
     """Pause the reply that is being heard: a voice began over it, and it may be words."""
 
 
 @dataclass(frozen=True, slots=True)
-class GoOn:
+class Resume:
     """Let the paused reply go on: the voice was a cough, or a sign that somebody listens."""
 
 
@@ -106,44 +106,56 @@ class LongSilence:
     """How long, in s."""
 
 
-Action = Hear | Answer | HoldOpen | TakeBack | Release | Hush | GoOn | Interrupt | HardStop | Forget | LongSilence
+Action = Hear | Answer | ExtendTurn | Retract | Authorize | Pause | Resume | Interrupt | HardStop | Forget | LongSilence
 
 
-class Conversation:
-    """The state of one conversation."""
+InterruptedBy = Literal["words", "voice", "nothing"]
+"""What over a reply interrupts it: words that want the turn, any voice, or nothing but a stop phrase."""
 
-    def __init__(self, options: TurnOptions | None = None) -> None:
+
+class TurnTaking:
+    """The state of one conversation; its own methods alone change it."""
+
+    def __init__(self, options: TurnOptions | None = None, *, can_pause: bool = True) -> None:
+        """Begin in silence; `can_pause`: whether a reply that is being heard can be paused."""
         self.options = options or TurnOptions()
-        self.state: Literal["idle", "listening", "wagered", "answering"] = "idle"
+        self.state: Literal["idle", "listening", "preemptive", "answering"] = "idle"
+        self.interrupted_by: InterruptedBy = "words"
+        """Holds for what is said from now on."""
         self.asking = False
         """Whether what was last heard of the reply is a question: then "yeah" is an answer."""
+        self._can_pause = can_pause and self.options.hush
         self._stop_phrases = StopPhrases(self.options.stop_phrases)
         self._backchannels = frozenset(tuple(map(key, phrase.split())) for phrase in self.options.backchannels)
         self._text = ""
-        """What the reply that is being made answers."""
+        """What the reply that is being made answers; empty where no turn asked for it."""
         self._words: Words | None = None
+        """As they were heard; None until a turn has paused."""
         self._soft = False
+        """Whether speech has paused."""
         self._speaking = False
         """Whether a turn of the user has begun and not ended."""
         self._heard = False
         """Whether words of this turn were taken into the input."""
         self._ignored = False
-        """Whether the rest of this turn is not answered."""
+        """Whether the rest of this turn is not answered. False until a reply is interrupted by hand."""
         self._stops = 0
         """Commands to stop among the words of this turn that were obeyed."""
         self._commands = 0
         """Those in the newest transcript."""
-        self._hushed_s: float | None = None
-        """Second at which the reply was paused."""
-        self._resumed = False
+        self._paused_s: float | None = None
+        """Second at which the reply was paused; None while it is not."""
+        self._same_turn = False
         """Whether this turn began within the grace time."""
         self._ended_at = -1
+        """Where the user's speech ended that the reply answers, on the input clock; -1 where nobody asked for it."""
         self._quiet_since_s = 0.0
+        """Second since which nobody has said anything."""
 
     @property
-    def hushed(self) -> bool:
+    def paused(self) -> bool:
         """Whether the reply is paused."""
-        return self._hushed_s is not None
+        return self._paused_s is not None
 
     def receive(self, event: EarsEvent | StopHeard, now_s: float) -> list[Action]:
         """Take one event of the ears, at second `now_s`, and say what is to be done."""
@@ -156,7 +168,7 @@ class Conversation:
                 self._soft = True
             case SpeechResumed():
                 self._soft = False
-                actions = [*self._taken_back(), *self._hush(now_s)]
+                actions = [*self._retracted(), *self._pause(now_s)]
             case Words():
                 actions = self._worded(event)
             case StopHeard(phrase=phrase) if not self._stops:
@@ -168,8 +180,8 @@ class Conversation:
 
     def tick(self, now_s: float) -> list[Action]:
         """Let time pass up to second `now_s`."""
-        if self._hushed_s is not None and now_s - self._hushed_s >= self.options.hush_ms / 1000:
-            return self._gone_on()
+        if self._paused_s is not None and now_s - self._paused_s >= self.options.hush_ms / 1000:
+            return self._resume()
         if self.state != "idle":
             self._quiet_since_s = now_s
         elif 0 < self.options.long_silence_s <= now_s - self._quiet_since_s:
@@ -184,12 +196,28 @@ class Conversation:
         self.state, self._text, self._ended_at = "answering", "", -1
         return True
 
+    def reply_sounds(self, text: str) -> None:
+        """Take note of the piece of the reply that begins to be heard."""
+        self.asking = text.rstrip().endswith("?")
+
+    def requested(self) -> None:
+        """Take note that a reply begins which a client asked for, whoever has the turn."""
+        self.state = "answering"
+
     def replied(self) -> None:
-        """Take note that the reply was heard to its end."""
+        """Take note that the reply is over: heard to its end, cancelled by a client, or not wanted."""
         if self.state == "answering":
-            self._hushed_s = None
+            self._paused_s = None
             # Whoever began to speak over the last word of the reply has the turn.
             self.state = "listening" if self._speaking else "idle"
+
+    def drop_turn(self) -> list[Action]:
+        """Forget what is being said: its sound was dropped, or is taken as it stands for a turn by hand."""
+        actions = self._forgotten()
+        self._speaking = False
+        if self.state == "listening":
+            self.state = "idle"
+        return actions
 
     def interrupt(self) -> list[Action]:
         """Stop the reply, because somebody pressed a key; what is being said meanwhile is not answered."""
@@ -197,8 +225,8 @@ class Conversation:
         match self.state:
             case "answering":
                 actions = self._interrupted(resumed=False)
-            case "wagered":
-                actions = self._taken_back()
+            case "preemptive":
+                actions = self._retracted()
         if actions:
             self._ignored = self._speaking
             self.state = "listening" if self._speaking else "idle"
@@ -212,8 +240,10 @@ class Conversation:
         if self.state == "idle":
             self.state = "listening"
         grace = samples_of(self.options.grace_ms)
-        self._resumed = self.state == "answering" and self._ended_at >= 0 and event.start - self._ended_at <= grace
-        return self._hush(now_s)
+        self._same_turn = self.state == "answering" and self._ended_at >= 0 and event.start - self._ended_at <= grace
+        if self.state == "answering" and self.interrupted_by == "voice":
+            return self._interrupted(resumed=self._same_turn)
+        return self._pause(now_s)
 
     def _worded(self, words: Words) -> list[Action]:
         actions = self._stopped(words)
@@ -223,21 +253,21 @@ class Conversation:
         if self.state == "answering":
             if (harmless := self._harmless(words, text)) is not None:
                 return [*actions, *harmless]
-            actions += self._interrupted(resumed=self._resumed)
+            actions += self._interrupted(resumed=self._same_turn)
         if not (self._soft or words.final):
             if text and self.state == "listening":
                 self._heard = True
                 actions.append(Hear(marked(words, self.options.doubtful_below)))
             return actions
-        if self.state == "wagered":
+        if self.state == "preemptive":
             if text == self._text:
                 return actions
-            actions += self._taken_back()
+            actions += self._retracted()
         if text and self.state == "listening":
-            self.state, self._text, self._heard = "wagered", text, True
+            self.state, self._text, self._heard = "preemptive", text, True
             self._words = words
             if not words.final:
-                actions.append(HoldOpen(_ending(text), words.complete))
+                actions.append(ExtendTurn(_ending(text), words.complete))
             actions.append(Answer(marked(words, self.options.doubtful_below)))
         return actions
 
@@ -254,45 +284,45 @@ class Conversation:
         stop: list[Action] = [HardStop(phrase)]
         if self.state == "answering":
             stop += self._interrupted(resumed=False)
-        elif self.state == "wagered":
-            stop += self._taken_back()
+        elif self.state == "preemptive":
+            stop += self._retracted()
         return stop
 
     def _ended(self, event: HardEnd) -> list[Action]:
         self._speaking = False
-        if self.state == "wagered":
+        if self.state == "preemptive":
             self.state, self._ended_at = "answering", event.last_sample
-            return [Release(self._text, event.last_sample, self._words)]
+            return [Authorize(self._text, event.last_sample, self._words)]
         if self.state == "listening":
             self.state = "idle"
-        return self._gone_on()
+        return self._resume()
 
     # --- what becomes of the reply ---
 
     def _interrupted(self, *, resumed: bool) -> list[Action]:
-        self.state, self._hushed_s, self.asking = "listening", None, False
+        self.state, self._paused_s, self.asking = "listening", None, False
         return [Interrupt(resumed)]
 
-    def _taken_back(self) -> list[Action]:
-        if self.state != "wagered":
+    def _retracted(self) -> list[Action]:
+        if self.state != "preemptive":
             return []
         self.state, self._text = "listening", ""
-        return [TakeBack()]
+        return [Retract()]
 
-    def _hush(self, now_s: float) -> list[Action]:
-        if self.state != "answering" or not self.options.hush or self._hushed_s is not None:
+    def _pause(self, now_s: float) -> list[Action]:
+        if self.state != "answering" or not self._can_pause or self._paused_s is not None:
             return []
-        self._hushed_s = now_s
-        return [Hush()]
+        self._paused_s = now_s
+        return [Pause()]
 
-    def _gone_on(self) -> list[Action]:
-        if self._hushed_s is None:
+    def _resume(self) -> list[Action]:
+        if self._paused_s is None:
             return []
-        self._hushed_s = None
-        return [GoOn()]
+        self._paused_s = None
+        return [Resume()]
 
     def _forgotten(self) -> list[Action]:
-        actions = self._taken_back()
+        actions = self._retracted()
         if self._heard:
             self._heard = False
             actions.append(Forget())
@@ -300,8 +330,10 @@ class Conversation:
 
     def _harmless(self, words: Words, text: str) -> list[Action] | None:
         """Give what becomes of the reply where words do not interrupt it; None: they do."""
+        if self.interrupted_by != "words":
+            return []
         if not text or self._is_backchannel(text) or self._is_mumbled(words):
-            return self._gone_on() if self._soft or words.final else []
+            return self._resume() if self._soft or words.final else []
         return [] if not words.final and self._begins_backchannel(text) else None
 
     def _is_backchannel(self, text: str) -> bool:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agent.config.settings import Settings
     from agent.models.registry import Files
     from audio.hearing.transcriber import Judge, Recogniser
+    from audio.messages import Words
     from audio.speaking.synthesizer import Voice
     from reasoning.engine.contract import Engine
     from reasoning.engine.torch_engine import TorchEngine
@@ -117,16 +118,33 @@ def fetch_speech(
 
 @asynccontextmanager
 async def open_speech(
-    speech: Speech, settings: Settings, engine: Engine | None = None
+    speech: Speech,
+    settings: Settings,
+    engine: Engine | None = None,
+    *,
+    own: Callable[[Words, float], bool] = lambda *_: False,
 ) -> AsyncIterator[tuple[Ears, Synthesizer]]:
-    """Give one conversation its ears and voice; `engine` leaves the processor to the ears when they need it."""
+    """Give one conversation its ears and voice.
+
+    engine: leaves the processor to the ears when they need it.
+    own: tells whether words are the agent's own, come back as an echo, at that second of the input clock.
+    """
     phrases = StopPhrases(settings.turns.stop_phrases)
     transcriber = Transcriber(lambda: speech.recogniser, lambda: speech.judge)
-    ears = Ears(VoiceActivity(settings.ears), transcriber, settings.ears, command=phrases.command)
-    if engine is not None:
-        ears.stops.give_way = engine.give_way
+    ears = Ears(
+        VoiceActivity(settings.ears),
+        transcriber,
+        settings.ears,
+        command=phrases.command,
+        own=own,
+        give_way=_stay if engine is None else engine.give_way,
+    )
     async with ears, Synthesizer(lambda: speech.voice, settings.voice) as synthesizer:
         yield ears, synthesizer
+
+
+def _stay(_: float) -> None:
+    """There is no engine to give way."""
 
 
 # --- all of them ---

@@ -22,15 +22,16 @@ from audio.errors import AudioError
 from audio.hearing.ears import Ears
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
-from audio.messages import EarsEvent, HardEnd
+from audio.messages import HardEnd
 
 if TYPE_CHECKING:
-    from agent.realtime.protocol.fields import SessionFields
-    from audio.hearing.transcriber import Recogniser
-    from audio.hearing.whisper import Hypothesis
-    from audio.options import EarsOptions
+    from collections.abc import AsyncIterator, Iterator
 
-"""Where the model lies does not matter: it is loaded."""
+    from agent.realtime.protocol.fields import SessionFields
+    from audio.hearing.transcriber import Judge, Recogniser
+    from audio.hearing.whisper import Hypothesis
+    from audio.messages import Command, EarsEvent, StopHeard
+    from audio.options import EarsOptions
 
 _RECENT: Final = 60 * RATE // FRAME
 """Frames that are kept for a commit by hand."""
@@ -55,44 +56,64 @@ class Decoded:
     seconds: float
 
 
-Heard = EarsEvent | Partial | Decoded
+class SharedRecogniser:
+    """One loaded model for the transcribers of all clients: one decode at a time, and one short decode beside it."""
 
-
-class SharedDecoder:
-    """One loaded model for the transcribers of all clients; one decode at a time."""
-
-    def __init__(self, decoder: Recogniser) -> None:
-        self._decoder, self._free = decoder, threading.Lock()
+    def __init__(self, recogniser: Recogniser) -> None:
+        self._recogniser, self._free, self._spotting = recogniser, threading.Lock(), threading.Lock()
 
     def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:
         """Transcribe at most 30 s."""
         with self._free:
-            return self._decoder.decode(sound, final=final, expected=expected)
+            return self._recogniser.decode(sound, final=final, expected=expected)
 
     def spot(self, sound: Sound) -> Hypothesis:
         """Transcribe at most 2 s, quickly."""
+        with self._spotting:
+            return self._recogniser.spot(sound)
+
+
+class SharedJudge:
+    """One loaded judge of turns for the transcribers of all clients; one turn at a time."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge, self._free = judge, threading.Lock()
+
+    def complete(self, sound: Sound) -> float:
+        """Give the probability (0..1) that whoever spoke has finished."""
         with self._free:
-            return self._decoder.spot(sound)
+            return self._judge.complete(sound)
 
 
-class Hearing:
-    """`async with` it, `configure` it, then feed it; `tell` is called with what is heard."""
+class ClientEars:
+    """`async with` and `configure` it, then cut what the client sends into `frames`; `tell` takes words by hand."""
 
     def __init__(
         self,
-        decoder: SharedDecoder,
+        recogniser: SharedRecogniser,
         options: EarsOptions,
-        tell: Callable[[Heard], None],
+        tell: Callable[[Partial | Decoded], None],
         activity: Callable[[EarsOptions], VoiceActivity] = VoiceActivity,
+        *,
         expected: str = "",
+        command: Callable[[str], Command | None] = lambda _: None,
+        judge: SharedJudge | None = None,
     ) -> None:
-        """Get ready; `expected`: sentences with words that are likely to be said."""
-        self._decoder, self._options, self._tell, self._activity = decoder, options, tell, activity
-        self._expected = expected
+        """Get ready.
+
+        expected: sentences with words that are likely to be said.
+        command: gives the last command to stop in a text.
+        judge: tells by ear whether a turn is finished, with semantic turns.
+        """
+        self._recogniser, self._options, self._tell, self._activity = recogniser, options, tell, activity
+        self._expected, self._command, self._judge = expected, command, judge
         self._session: SessionFields | None = None
         self._incoming: Incoming
         self._ears: Ears | None = None
+        """None while turns are ended by hand."""
         self._reader: asyncio.Task[None] | None = None
+        self._events: asyncio.Queue[EarsEvent] = asyncio.Queue(1)
+        """What the ears have told and nobody has read; empty after they were opened anew."""
         self._transcriber = self._new_transcriber()
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken = 0
@@ -108,7 +129,7 @@ class Hearing:
         self._recent: deque[Sound] = deque(maxlen=_RECENT)
         """What voice activity has heard since the last turn, should the client commit it by hand."""
 
-    async def __aenter__(self) -> Hearing:  # noqa: PYI034 - final in all but name
+    async def __aenter__(self) -> ClientEars:  # noqa: PYI034 - final in all but name
         await self._transcriber.__aenter__()
         return self
 
@@ -120,6 +141,16 @@ class Hearing:
             await asyncio.wait(self._tasks)
         await self._transcriber.__aexit__(None, None, None)
 
+    async def events(self) -> AsyncIterator[EarsEvent]:
+        """Yield what voice activity finds and the words to it, for as long as anybody reads."""
+        while True:
+            yield await self._events.get()
+
+    def listen_for_stops(self, wanted: bool, tell: Callable[[StopHeard], None]) -> None:  # noqa: FBT001 - the state itself
+        """Say whether there is anything to stop; `tell` is called at once when a stop is heard, ahead of any event."""
+        if self._ears is not None:
+            self._ears.listen_for_stops(wanted, tell)
+
     async def configure(self, session: SessionFields) -> None:
         """Take the settings of the session; ears whose settings did not change go on."""
         before, self._session = self._session, session
@@ -129,8 +160,8 @@ class Hearing:
         if before is None or before.audio.input.turn_detection != new.turn_detection:
             await self._open_ears()
 
-    async def feed(self, sound: bytes) -> None:
-        """Take the next bytes; waits while the ears are behind."""
+    def frames(self, sound: bytes) -> Iterator[Sound]:
+        """Cut the next bytes into frames to be received; none while turns are ended by hand: then it takes them."""
         samples = np.concatenate((self._rest, self._incoming.receive(sound)))
         if self._ears is None:
             self._rest = samples[:0]
@@ -139,12 +170,14 @@ class Hearing:
         whole = len(samples) // FRAME * FRAME
         self._rest = samples[whole:]
         for start in range(0, whole, FRAME):
-            self._taken += FRAME
-            self._recent.append(samples[start : start + FRAME])
-            await self._ears.receive(samples[start : start + FRAME])
-            if start % (50 * FRAME) == 0:
-                # A long append must not keep the other sessions waiting.
-                await asyncio.sleep(0)
+            yield samples[start : start + FRAME]
+
+    async def receive(self, frame: Sound) -> None:
+        """Take the next frame; waits while the ears are behind."""
+        if self._ears is not None:
+            self._taken += len(frame)
+            self._recent.append(frame)
+            await self._ears.receive(frame)
 
     async def end_turn(self, item_id: str) -> None:
         """Transcribe what was fed since the last turn as this item."""
@@ -186,15 +219,16 @@ class Hearing:
         except AudioError:
             self._tell(Decoded(item_id, None, seconds))
 
-    def since_s(self, sample: int) -> float:
-        """Give how much sound came after a sample of the ears' clock, in s: how long somebody has been silent."""
-        return (self._taken - self.offset - sample) / RATE
+    @property
+    def now(self) -> int:
+        """Samples that were taken, on the clock of the events."""
+        return self._taken - self.offset
 
-    def hold_open(self, milliseconds: float) -> None:
+    def extend_turn(self, milliseconds: float) -> None:
         """Let this turn end only after that much silence, if its end is judged by its words."""
         detection = None if self._session is None else self._session.audio.input.turn_detection
         if self._ears is not None and isinstance(detection, SemanticVad):
-            self._ears.hold_open(milliseconds)
+            self._ears.extend_turn(milliseconds)
 
     @property
     def options(self) -> EarsOptions:
@@ -228,7 +262,9 @@ class Hearing:
         if detection is None:
             return
         options = ears_options(self._options, detection)
-        self._ears = await Ears(self._activity(options), self._new_transcriber(), options).__aenter__()
+        judge = self._judge if isinstance(detection, SemanticVad) else None
+        ears = Ears(self._activity(options), self._new_transcriber(judge), options, command=self._command)
+        self._ears = await ears.__aenter__()
         self._reader = asyncio.create_task(self._read(self._ears), name="ears")
 
     async def _close_ears(self) -> None:
@@ -237,6 +273,8 @@ class Hearing:
             self._reader.cancel()
             await asyncio.wait([self._reader])
             self._reader = None
+        while not self._events.empty():
+            self._events.get_nowait()
         if ears is not None:
             await ears.__aexit__(None, None, None)
 
@@ -244,10 +282,10 @@ class Hearing:
         async for event in ears.events():
             if isinstance(event, HardEnd):
                 self._recent.clear()
-            self._tell(event)
+            await self._events.put(event)
 
-    def _new_transcriber(self) -> Transcriber:
-        transcriber = Transcriber(lambda: self._decoder)
+    def _new_transcriber(self, judge: SharedJudge | None = None) -> Transcriber:
+        transcriber = Transcriber(lambda: self._recogniser, lambda: judge)
         transcriber.expected = self._expected
         return transcriber
 

@@ -8,15 +8,14 @@ response. Knows no socket, and neither sound nor MQTT.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from agent.conversation.options import TurnOptions
-from agent.conversation.stop_phrases import StopPhrases
-from agent.robot.controller import Hands
+from agent.robot.controller import RobotController
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from agent.conversation.stop_phrases import StopPhrases
     from agent.realtime.protocol.messages import ResponseSpec
     from reasoning.events import ToolCall
     from reasoning.tools.calls import Tool
@@ -26,105 +25,108 @@ _WAITING: Final = 32
 """News that may wait for its turn; of more, the newest."""
 
 
-class Garage:
+class NoteTaker(Protocol):
+    """Takes news into a client's conversation."""
+
+    def noted(self, text: str, *, unprompted: bool) -> None:
+        """Make an item of it; `unprompted`: and have a reply to it."""
+        ...
+
+
+class SharedRobot:
     """The robot of a server, which one client at a time commands. `run` it in a task."""
 
     def __init__(self, robot: RobotSession) -> None:
         self._robot = robot
-        self._hands: Hands | None = None
+        self._controller: RobotController | None = None
+        """Of the client that has the robot; None while nobody has it."""
 
     async def run(self) -> None:
         """Tell whoever has the robot what happens to it, for ever."""
         async for event in self._robot.events():
-            if self._hands is not None:
-                self._hands.happened(event)
+            if self._controller is not None:
+                self._controller.happened(event)
 
-    def take(self, rider: Rider, show: Callable[[str, str], None]) -> Hands | None:
+    def take(self, lease: RobotLease, show: Callable[[str, str], None]) -> RobotController | None:
         """Give the robot away; None: somebody has it."""
-        if self._hands is not None:
+        if self._controller is not None:
             return None
-        self._hands = Hands(self._robot, rider, show)
-        return self._hands
+        self._controller = RobotController(self._robot, lease, show)
+        return self._controller
 
-    def give_back(self, hands: Hands) -> None:
+    def give_back(self, controller: RobotController) -> None:
         """Take the robot back from a client that is gone."""
-        if hands is self._hands:
-            self._hands = None
-            if not hands.idle:
+        if controller is self._controller:
+            self._controller = None
+            if not controller.idle:
                 self._robot.hold("the client is gone")
 
     def stop(self, why: str) -> None:
         """Stop the robot, whoever asks."""
-        if self._hands is not None:
-            self._hands.stop(why)
+        if self._controller is not None:
+            self._controller.stop(why)
         else:
             self._robot.stop(why)
 
 
-class Rider:
-    """One client's side of the robot: a mind for its `Hands`."""
+class RobotLease:
+    """One client's side of the robot: a conversation for its controller, if the client is the one that has it."""
 
-    def __init__(self, garage: Garage, send: Callable[[Mapping[str, Any]], None], show: Callable[[str], None]) -> None:
-        """`send` takes an event as if it were the client's; `show` is told what is asked of the robot and reported."""
-        self._garage, self._send = garage, send
-        self._hands = garage.take(self, lambda who, text: show(f"{who}: {text}"))
-        self.tools: tuple[Tool, ...] = () if self._hands is None else tuple(self._hands.tools)
-        """What the mind may call beside the client's functions."""
-        self.names = "" if self._hands is None else self._hands.words
+    def __init__(self, robot: SharedRobot, notes: NoteTaker, show: Callable[[str], None], stops: StopPhrases) -> None:
+        """`show` is told what is asked of the robot and reported; `stops` are phrases that stop it when written."""
+        self._robot, self._notes, self._stops = robot, notes, stops
+        self._controller = robot.take(self, lambda who, text: show(f"{who}: {text}"))
+        """None where another client has the robot."""
+        self.tools: tuple[Tool, ...] = () if self._controller is None else tuple(self._controller.tools)
+        """What the model may call beside the client's functions."""
+        self.names = "" if self._controller is None else self._controller.words
         """Sentences with the names that this client may say to the robot; none, where somebody else has it."""
-        self._stops = StopPhrases(TurnOptions().stop_phrases)
         self._words: deque[str] = deque(maxlen=_WAITING)
-        self._prompted = False
 
     def close(self) -> None:
         """Let go of the robot."""
-        if self._hands is not None:
-            self._garage.give_back(self._hands)
+        if self._controller is not None:
+            self._robot.give_back(self._controller)
 
     def stop(self, phrase: str) -> None:
         """Stop the robot: the user said so."""
-        self._garage.stop(f"the user said {phrase!r}")
+        self._robot.stop(f"the user said {phrase!r}")
 
     def takes(self, call: ToolCall) -> bool:
         """Carry out a call, if it is one of the robot's skills."""
-        if self._hands is None or all(call.name != tool.name for tool in self.tools):
+        if self._controller is None or all(call.name != tool.name for tool in self.tools):
             return False
-        self._hands.called(call)
+        self._controller.called(call)
         return True
 
-    def heard(self, brief: ResponseSpec) -> str | None:
+    def heard(self, spec: ResponseSpec) -> str | None:
         """Take what the user said or wrote; give what is to be answered, None where it needs no reply.
 
         What a function or the system told answers no question of the robot's, whatever words are in it.
         """
-        if not brief.said:
-            return brief.text
-        before, line, last = brief.text.rpartition("\n")
+        if not spec.said:
+            return spec.text
+        before, line, last = spec.text.rpartition("\n")
         if self._stops.nothing_else(last):
-            self._garage.stop(f"the user wrote {last[:80]!r}")
+            self._robot.stop(f"the user wrote {last[:80]!r}")
             return None
-        meant = last if self._hands is None else self._hands.heard(last)
+        meant = last if self._controller is None else self._controller.heard(last)
         return None if meant is None else f"{before}{line}{meant}"
 
-    # --- what the hands ask for ---
+    # --- what the controller asks for ---
 
     def note(self, text: str, *, unprompted: bool) -> None:
         """Put news into the conversation."""
-        content = [{"type": "input_text", "text": text}]
-        self._send(
-            {"type": "conversation.item.create", "item": {"type": "message", "role": "system", "content": content}}
-        )
-        self._prompted |= unprompted
+        self._notes.noted(text, unprompted=unprompted)
 
     def announce(self, text: str) -> None:
         """Have these very words said, when nothing else is being said."""
         self._words.append(text)
 
-    def go_on(self) -> None:
-        """Ask for the response that is due; to be called while there is none and nobody speaks."""
-        if self._words or self._prompted:
-            self._prompted = False
-            self._send({"type": "response.create"})
+    @property
+    def announces(self) -> bool:
+        """Whether words wait to be said."""
+        return bool(self._words)
 
     def words(self) -> str:
         """Give the words that are to be said as they stand, once."""

@@ -1,11 +1,11 @@
-"""A robot as the hands of a conversation: calls of the mind become orders, what the robot reports becomes words.
+"""A robot that a conversation controls: calls of the mind become orders, what the robot reports becomes words.
 
     mind's call -> gate -> order               robot's event -> note in the input block, some with a turn of its own
     stop phrase or key -> stop path            what the robot's state says of a stop -> spoken, past any model
     user's "resume" -> question -> user's "yes" -> resume
 
 The model can ask for skills and can stop. It cannot resume, confirm or answer the gate: only words that the user
-said or typed do. Works with any `Mind`; knows neither sound nor MQTT.
+said or typed do. Works with any `RobotConversation`; knows neither sound nor MQTT.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from robots.vda5050.messages import ActionScope
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from agent.conversation.driver import ConversationDriver
     from agent.conversation.misheard import Doubt
-    from agent.conversation.session import Session
     from audio.messages import Words
     from reasoning import events as mind
     from reasoning.tools.calls import WrittenCall
@@ -68,7 +68,7 @@ _TOLD: Final = frozenset({Happening.DONE, Happening.FAILED, Happening.BLOCKED})
 _UNDONE: Final = frozenset({Happening.FAILED, Happening.UNKNOWN, Happening.UNCONFIRMED, Happening.DENIED})
 
 
-class Mind(Protocol):
+class RobotConversation(Protocol):
     """What a conversation offers to a robot."""
 
     def note(self, text: str, *, unprompted: bool) -> None:
@@ -80,12 +80,12 @@ class Mind(Protocol):
         ...
 
 
-class Hands:
+class RobotController:
     """One robot under command of one conversation."""
 
-    def __init__(self, robot: RobotSession, mind: Mind, show: Callable[[str, str], None]) -> None:
+    def __init__(self, robot: RobotSession, conversation: RobotConversation, show: Callable[[str, str], None]) -> None:
         """`show` is told who (`robot`, `calls`, `gate`, `ears`, `stop`) and what, for the screen and the timeline."""
-        self._robot, self._mind, self._show = robot, mind, show
+        self._robot, self._conversation, self._show = robot, conversation, show
         self._epoch = robot.robot.gate.epoch
         self._question: Question | None = None
         self._doubt: Doubt | None = None
@@ -165,7 +165,7 @@ class Hands:
             return self._understood(asked.mended(name))
         if asked is not None and words in NO:
             if not asked.otherwise:
-                self._mind.announce("Then please say it again.")
+                self._conversation.announce("Then please say it again.")
             return asked.otherwise or None
         return self._understood(text, confidence, other)
 
@@ -180,7 +180,7 @@ class Hands:
             question = self._doubt.question(places)
             self._doubted_at = time.monotonic()
             self._show("ears", f"asks: {question}")
-            self._mind.announce(question)
+            self._conversation.announce(question)
             return None
         self._known = self._known or bool(_named(_bare(text), places))
         return text
@@ -195,10 +195,11 @@ class Hands:
             case Refused(reason):
                 self._held.clear()
                 self._show("gate", f"refused: {reason}")
-                self._mind.announce("All right, it stays as it is." if not yes else f"That is not possible: {reason}.")
+                told = f"That is not possible: {reason}." if yes else "All right, it stays as it is."
+                self._conversation.announce(told)
             case Admitted() | Resumed():
                 self._show("gate", "confirmed by the user")
-                self._mind.announce("All right.")
+                self._conversation.announce("All right.")
                 while self._held and self._question is None:
                     self._carry_out(self._held.popleft())
 
@@ -207,10 +208,10 @@ class Hands:
             case Question(text=text):
                 self._question = verdict
                 self._show("gate", f"asks: {text}")
-                self._mind.announce(text)
+                self._conversation.announce(text)
             case Refused(reason):
                 self._show("gate", f"refused: {reason}")
-                self._mind.announce(f"Not now: {reason}.")
+                self._conversation.announce(f"Not now: {reason}.")
 
     # --- what the mind does ---
 
@@ -238,7 +239,7 @@ class Hands:
             case Refused(reason):
                 self.undone += 1
                 self._show("gate", f"refused: {reason}")
-                self._mind.note(f"[robot] {call.skill} was refused: {reason}.", unprompted=True)
+                self._conversation.note(f"[robot] {call.skill} was refused: {reason}.", unprompted=True)
             case Admitted():
                 self._show("gate", "admitted")
         return not isinstance(verdict, Refused)
@@ -256,9 +257,9 @@ class Hands:
         self.undone += event.happening in _UNDONE
         stopping = self._robot.robot.gate.latch is not None
         if event.happening in _SAID:
-            self._mind.announce(event.text)
+            self._conversation.announce(event.text)
         unprompted = event.happening in _TOLD and not stopping
-        self._mind.note(f"[robot] {event.text}", unprompted=unprompted)
+        self._conversation.note(f"[robot] {event.text}", unprompted=unprompted)
 
     def unfit(self) -> str | None:
         """Return why the robot cannot be commanded now; None: it can."""
@@ -266,54 +267,55 @@ class Hands:
         return robot.world.unfit(time.monotonic(), robot.gate.site.limits)
 
 
-class Body:
-    """A robot and a spoken conversation, wired by the conversation's own hooks.
+class RobotAdapter:
+    """A robot in a conversation at the desk, wired by the conversation's own hooks.
 
     `heard`, `called` and `stop` are its `on_turn`, `on_call` and `on_stop`. What is told before `serve` waits.
     """
 
     def __init__(self, robot: RobotSession, show: Callable[[str, str], None]) -> None:
-        self._hands = Hands(robot, self, show)
+        self._controller = RobotController(robot, self, show)
         self._notes: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
-        self._session: Session | None = None
-        self.called = self._hands.called
+        self._conversation: ConversationDriver | None = None
+        """None until it is served: what is told before waits."""
+        self.called = self._controller.called
 
     @property
     def tools(self) -> list[Tool]:
         """What the mind may call now."""
-        return self._hands.tools
+        return self._controller.tools
 
     @property
     def words(self) -> str:
         """Sentences with the names that a user may say to this robot."""
-        return self._hands.words
+        return self._controller.words
 
     @property
     def idle(self) -> bool:
         """Whether the robot has nothing to do, and nothing about it is left to tell or to ask."""
-        return self._hands.idle and self._notes.empty()
+        return self._controller.idle and self._notes.empty()
 
     @property
     def question(self) -> Question | None:
         """What waits for the user's yes."""
-        return self._hands.question
+        return self._controller.question
 
     @property
     def doubt(self) -> Doubt | None:
         """The place that the user was asked for."""
-        return self._hands.doubt
+        return self._controller.doubt
 
     def heard(self, words: Words) -> str | None:
         """Take a whole turn of the user; give what is to be answered, if anything is."""
-        return self._hands.heard(words.committed, words.confidence, words.other)
+        return self._controller.heard(words.committed, words.confidence, words.other)
 
     def stop(self, phrase: str) -> None:
         """Stop the robot: the user said so."""
-        self._hands.stop(f"the user said {phrase!r}")
+        self._controller.stop(f"the user said {phrase!r}")
 
     def pressed(self) -> None:
         """Stop the robot: a key was pressed."""
-        self._hands.stop("a key was pressed")
+        self._controller.stop("a key was pressed")
 
     def note(self, text: str, *, unprompted: bool) -> None:
         """Tell the conversation; it may be busy, so that this waits in line."""
@@ -321,17 +323,17 @@ class Body:
 
     def announce(self, text: str) -> None:
         """Have it spoken."""
-        if self._session is not None:
-            self._session.announce(text)
+        if self._conversation is not None:
+            self._conversation.announce(text)
 
-    async def serve(self, session: Session) -> None:
+    async def serve(self, conversation: ConversationDriver) -> None:
         """Tell the conversation what happens to the robot, for ever."""
-        self._session = session
+        self._conversation = conversation
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._hands.follow(), name="robot events")
+            group.create_task(self._controller.follow(), name="robot events")
             while True:
                 text, unprompted = await self._notes.get()
-                await session.note(text, unprompted=unprompted)
+                await conversation.note(text, unprompted=unprompted)
 
 
 def tools_of(skills: Mapping[str, Skill], site: Site) -> list[Tool]:

@@ -25,7 +25,7 @@ from agent.conversation.stop_phrases import StopPhrases
 from agent.models.assembly import open_engine
 from agent.models.registry import find
 from agent.robot.access import commanded, until_ready
-from agent.robot.controller import Hands
+from agent.robot.controller import RobotController
 from reasoning import events as mind
 from reasoning.loop.loop import Loop
 from reasoning.policies.consistency import REPAIR
@@ -116,7 +116,7 @@ class TypedConversation:
 
     def __init__(self, robot: RobotSession, screen: TypedScreen, typed: TypedOptions) -> None:
         self._robot, self._screen, self._typed = robot, screen, typed
-        self._hands = Hands(robot, self, screen.show)
+        self._hands = RobotController(robot, self, screen.show)
         self._stops = StopPhrases(TurnOptions().stop_phrases)
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
         self._notes: list[str] = []

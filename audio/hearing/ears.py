@@ -16,7 +16,17 @@ from audio.clock import RATE, Sound, samples_of
 from audio.hearing.stop_listener import StopListener
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import RESUME, VoiceActivity
-from audio.messages import Activity, Command, EarsEvent, HardEnd, SoftEnd, SpeechResumed, SpeechStarted, Words
+from audio.messages import (
+    Activity,
+    Command,
+    EarsEvent,
+    HardEnd,
+    SoftEnd,
+    SpeechResumed,
+    SpeechStarted,
+    StopHeard,
+    Words,
+)
 from audio.options import EarsOptions
 
 _OUTBOX: Final = 256
@@ -44,14 +54,22 @@ class Ears:
         transcriber: Transcriber,
         options: EarsOptions,
         command: Callable[[str], Command | None] = lambda _: None,
+        *,
+        own: Callable[[Words, float], bool] = lambda *_: False,
+        give_way: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """Put the parts together; `command` gives the last command to stop in a text."""
+        """Put the parts together.
+
+        command: gives the last command to stop in a text.
+        own: tells whether words are the agent's own, come back as an echo, at that second of the input clock: they are
+            told as if none had been heard.
+        give_way: called with the seconds for which the ears need the processor.
+        """
         self._activity = activity
         self._transcriber = transcriber
         self.options: Final = options
-        self.stops: Final = StopListener(transcriber.spot, command, options)
-        self.own: Callable[[Words], bool] = lambda _: False
-        """Tells whether words are the agent's own, come back as an echo: they are told as if none had been heard."""
+        self._stops = StopListener(transcriber.spot, command, options, give_way)
+        self._own = own
         self._outbox: asyncio.Queue[EarsEvent | _Coming | None] = asyncio.Queue(_OUTBOX)
         self._work: asyncio.Task[Words | None] | None = None
         self._closing: asyncio.Task[Words | None] | None = None
@@ -69,16 +87,25 @@ class Ears:
     ) -> None:
         for task in self._tasks:
             task.cancel()
-        await self.stops.close()
+        await self._stops.close()
         await self._transcriber.__aexit__(kind, error, trace)
 
     def expect(self, sentences: str) -> None:
         """Have these sentences in mind: their words are likely to be said."""
         self._transcriber.expected = sentences
 
-    def hold_open(self, milliseconds: float) -> None:
+    @property
+    def now(self) -> int:
+        """Samples of the input clock that were taken."""
+        return self._activity.now
+
+    def listen_for_stops(self, wanted: bool, tell: Callable[[StopHeard], None]) -> None:  # noqa: FBT001 - the state itself
+        """Say whether there is anything to stop; `tell` is called at once when a stop is heard, ahead of any event."""
+        self._stops.wanted, self._stops.tell = wanted, tell
+
+    def extend_turn(self, milliseconds: float) -> None:
         """Let this turn end only after that much silence: its words sound unfinished."""
-        self._activity.hold_open(milliseconds)
+        self._activity.extend_turn(milliseconds)
 
     async def receive(self, frame: Sound) -> None:
         """Take the next frame."""
@@ -87,10 +114,10 @@ class Ears:
             self._transcriber.feed(frame)
         for event in happened:
             await self._handle(event)
-        self.stops.hear(frame, self._activity.now)
-        start = self.stops.due(self._activity.now)
+        self._stops.hear(frame, self._activity.now)
+        start = self._stops.due(self._activity.now)
         if start is not None:
-            self.stops.listen(self._activity.since(start), start, self._activity.now)
+            self._stops.listen(self._activity.since(start), start, self._activity.now)
         # In a pause the thread stays free for the final decode that may come.
         due = self._activity.voiced and self._activity.now >= self._next_partial
         if due and (not self._work or self._work.done()):
@@ -104,7 +131,7 @@ class Ears:
 
     async def caught_up(self) -> None:
         """Wait for all decodes that were begun: for sound that comes faster than it was recorded."""
-        await self.stops.judged()
+        await self._stops.judged()
         if self._tasks:
             await asyncio.wait(set(self._tasks))
 
@@ -116,7 +143,7 @@ class Ears:
                 continue
             await asyncio.wait((item.task,))
             words = None if item.task.cancelled() else item.task.result()
-            if words and self.own(words):
+            if words and self._own(words, self.now / RATE):
                 words = replace(words, committed="", tentative="", confidence=())
             if words and (item.final or words.committed or words.tentative):
                 yield replace(words, final=item.final)
@@ -127,11 +154,11 @@ class Ears:
                 origin = max(self._last, event.start - samples_of(self.options.preroll_ms))
                 self._transcriber.start_turn(event.turn, origin, self._activity.since(origin))
                 self._in_turn = True
-                self.stops.began(event.turn, event.start, event.at)
+                self._stops.began(event.turn, event.start, event.at)
                 self._next_partial = event.start + samples_of(self.options.partial_every_ms)
                 await self._outbox.put(event)
             case SoftEnd():
-                self.stops.paused()
+                self._stops.paused()
                 if self._work:
                     self._work.cancel()
                 await self._outbox.put(event)
@@ -141,7 +168,7 @@ class Ears:
                 if self._closing:
                     self._closing.cancel()
                 self._transcriber.resume()
-                self.stops.began(event.turn, event.at - RESUME, event.at)
+                self._stops.began(event.turn, event.at - RESUME, event.at)
                 await self._outbox.put(event)
             case HardEnd():
                 self._in_turn = False

@@ -69,15 +69,18 @@ class StopListener:
         decode: Callable[[Sound], Coroutine[None, None, Hypothesis]],
         command: Callable[[str], Command | None],
         options: EarsOptions,
+        give_way: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """Listen with `decode`; `command` gives the last command to stop in a text."""
+        """Listen with `decode`; `command` gives the last command to stop in a text.
+
+        give_way: called with the seconds for which the ears need the processor.
+        """
         self._decode, self._command, self._options = decode, command, options
         self.wanted = False
         """Whether there is anything to stop; otherwise nothing is decoded."""
-        self.on_stop: Callable[[StopHeard], None] = lambda _: None
+        self.tell: Callable[[StopHeard], None] = lambda _: None
         """Called at the moment when a stop is heard, before any event that waits."""
-        self.give_way: Callable[[float], None] = lambda _: None
-        """Called with the seconds for which the ears need the processor."""
+        self._give_way = give_way
         self._turn = 0
         self._onset: int | None = None
         self._next = 0
@@ -158,8 +161,8 @@ class StopListener:
 
     def _tell(self, stop: StopHeard) -> None:
         self._heard, self._suspect = True, None
-        self.on_stop(stop)
+        self.tell(stop)
 
     def _yield_for(self, now: int) -> None:
         if self._onset is not None and now - self._onset < self._options.stop_yield_ms * RATE / 1000:
-            self.give_way((self._options.stop_every_ms + 100) / 1000)
+            self._give_way((self._options.stop_every_ms + 100) / 1000)

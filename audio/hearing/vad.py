@@ -98,7 +98,7 @@ class VoiceActivity:
         """Whether somebody is speaking at this very moment, with no pause however short."""
         return self._state is _State.SPEAKING and self._voiced == self._judged
 
-    def hold_open(self, milliseconds: float) -> None:
+    def extend_turn(self, milliseconds: float) -> None:
         """Let this turn end only after that much silence. The next turn goes back to the option."""
         self._hard = max(samples_of(milliseconds), samples_of(self._options.soft_end_ms))
 

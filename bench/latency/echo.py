@@ -21,7 +21,7 @@ from rich.console import Console
 
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
-from agent.conversation.turn_taking import Conversation, HardStop, Hush, Interrupt
+from agent.conversation.turn_taking import HardStop, Interrupt, Pause, TurnTaking
 from agent.models.assembly import load_speech, open_speech
 from agent.models.registry import Files
 from audio.clock import RATE
@@ -120,9 +120,10 @@ def _settings(settings: Settings, options: EchoBenchOptions) -> dict[str, Any]:
 
 async def monologue(files: Files, settings: Settings, seconds: float, echo_db: float) -> Monologue:
     """Speak for so long, and count what the agent makes of its own echo."""
+    own = OwnVoice()
     speech = await asyncio.to_thread(load_speech, files, settings)
-    async with open_speech(speech, settings) as (ears, voice), asyncio.TaskGroup() as group:
-        listener = _EchoListener(ears, settings)
+    async with open_speech(speech, settings, own=own.own) as (ears, voice), asyncio.TaskGroup() as group:
+        listener = _EchoListener(ears, settings, own)
         reading = group.create_task(listener.read(), name="ears")
         card = _Card(settings, echo_db)
         for sentence in itertools.takewhile(lambda _: card.seconds < seconds, sentences()):
@@ -202,19 +203,17 @@ class _Card:
 class _EchoListener:
     """Ears and turn-taking, with the agent's reply being heard all the time."""
 
-    def __init__(self, ears: Ears, settings: Settings) -> None:
-        self.found, self.voice = Monologue(), OwnVoice()
+    def __init__(self, ears: Ears, settings: Settings, voice: OwnVoice) -> None:
+        self.found, self.voice = Monologue(), voice
         self._ears, self._now_s = ears, 0.0
-        self._conversation = Conversation(settings.turns)
-        ears.own = lambda words: self.voice.own(words, self._now_s)
-        ears.stops.on_stop = self._receive
-        self._conversation.prompted()
+        self._turns = TurnTaking(settings.turns)
+        self._turns.prompted()
 
     async def hear(self, frame: Sound) -> None:
         """Take a frame, and let everything that follows from it happen."""
         self._now_s += len(frame) / RATE
-        self._conversation.tick(self._now_s)
-        self._ears.stops.wanted = True
+        self._turns.tick(self._now_s)
+        self._ears.listen_for_stops(wanted=True, tell=self._receive)
         await self._ears.receive(frame)
         await self._ears.caught_up()
         await asyncio.sleep(0)
@@ -227,12 +226,12 @@ class _EchoListener:
     def _receive(self, event: EarsEvent | StopHeard) -> None:
         found = self.found
         found.onsets += isinstance(event, SpeechStarted)
-        for action in self._conversation.receive(event, self._now_s):
-            found.pauses += isinstance(action, Hush)
+        for action in self._turns.receive(event, self._now_s):
+            found.pauses += isinstance(action, Pause)
             found.interruptions += isinstance(action, Interrupt)
             found.hard_stops += isinstance(action, HardStop)
             if isinstance(action, Interrupt) and isinstance(event, Words):
                 found.words.append(f"{event.committed} {event.tentative}".strip())
-        if self._conversation.state != "answering":
-            self._conversation = Conversation(self._conversation.options)
-            self._conversation.prompted()
+        if self._turns.state != "answering":
+            self._turns = TurnTaking(self._turns.options)
+            self._turns.prompted()

@@ -25,6 +25,7 @@ from agent.models.assembly import load_speech, open_speech
 from audio.clock import RATE
 from audio.hearing.agreement import edits, key
 from audio.io.devices import SoundCard
+from audio.io.echo import OwnVoice
 from bench.latency.room import Room
 
 if TYPE_CHECKING:
@@ -144,9 +145,10 @@ class LatencyStage:
         gc.collect()
         room, watch, controls = Room(noise=dialogue.noise), _Watch(), Controls()
         card = SoundCard(self._settings.devices, lambda _: None, room)
-        async with open_speech(self._speech, self._settings, self._engine) as (ears, synthesizer), card:
-            talk = LiveTalk(self._settings, watch, controls)
-            ears.own = talk.own
+        voice = OwnVoice()
+        speech = open_speech(self._speech, self._settings, self._engine, own=voice.own)
+        async with speech as (ears, synthesizer), card:
+            talk = LiveTalk(self._settings, watch, controls, voice=voice)
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(talk.run(card, ears, synthesizer, self._engine, self._script))
                 holding = group.create_task(longest_hold(running))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agent.conversation.stop_phrases import StopPhrases
-from agent.conversation.turn_taking import Conversation, HardStop
+from agent.conversation.turn_taking import HardStop, TurnTaking
 from agent.models.registry import load_recogniser, load_voice
 from audio.clock import FRAME, RATE
 from audio.hearing.ears import Ears
@@ -164,10 +164,10 @@ async def _listen(
 ) -> None:
     noise = np.random.default_rng(0)
     now = OrdinaryUtterance("", "")
-    conversation = Conversation(turns)
+    turn_taking = TurnTaking(turns)
 
     def hear(event: EarsEvent | StopHeard) -> None:
-        for action in conversation.receive(event, 0.0):
+        for action in turn_taking.receive(event, 0.0):
             if isinstance(action, HardStop):
                 by = "listener" if isinstance(event, StopHeard) else "transcript"
                 listened.stops.append(FalseStop(now.voice, now.text, by, action.phrase))
@@ -176,7 +176,7 @@ async def _listen(
         async for event in ears.events():
             hear(event)
 
-    ears.stops.on_stop, ears.stops.wanted = hear, True
+    ears.listen_for_stops(wanted=True, tell=hear)
     async with asyncio.TaskGroup() as group:
         group.create_task(read())
         async for said, sound in speech:

@@ -34,7 +34,7 @@ async def reactions(stage: RobotStage, count: int) -> list[float | None]:
             found.append(None)
             continue
         found.append(await _first_sound(stage, arrived.at))
-        await until(lambda: stage.session.idle, _PATIENCE_S)
+        await until(lambda: stage.conversation.idle, _PATIENCE_S)
     return found
 
 

@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 
 from agent.conversation import timeline
-from agent.conversation.session import Session
-from agent.conversation.speaker import Speaker
+from agent.conversation.assembly import open_conversation
+from agent.conversation.frames import FrameQueue
+from agent.conversation.sinks import PlayoutSink
 from agent.models.assembly import load_speech, open_speech
-from agent.robot.controller import Body
+from agent.robot.controller import RobotAdapter
 from audio.clock import FRAME, RATE
 from audio.speaking.playout import Playout
 from reasoning.engine.contract import Sampling
-from reasoning.loop.loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from agent.config.settings import Settings
+    from agent.conversation.driver import ConversationDriver
     from agent.models.registry import Files
     from audio.clock import Sound
     from audio.speaking.synthesizer import Synthesizer
@@ -81,9 +82,12 @@ class StageMicrophone:
 class RobotStage:
     """The whole agent with a robot; made by `with_stage`."""
 
-    def __init__(self, rig: Rig, session: Session, body: Body, rate: int, steps: Callable[[], int]) -> None:
+    def __init__(
+        self, rig: Rig, conversation: ConversationDriver, robot: RobotAdapter, rate: int, steps: Callable[[], int]
+    ) -> None:
         """`rate` is that of the voice, Hz; `steps` counts what the engine has computed."""
-        self.rig, self.session, self.body = rig, session, body
+        self.rig, self.conversation, self.robot = rig, conversation, robot
+        self.frames = FrameQueue(conversation)
         self.microphone = StageMicrophone(time.monotonic())
         self._rate, self._steps = rate, steps
         self.turns: list[str] = []
@@ -107,10 +111,11 @@ class RobotStage:
         while True:
             frame = await self.microphone.frame()
             now = self.microphone.count / RATE
-            await self.session.tick(frame, now, int(now * self._rate))
+            self.conversation.play(int(now * self._rate), now)
+            self.frames.put(frame, now)
 
     def emit(self, event: timeline.Event) -> None:
-        """Take what the session tells."""
+        """Take what the conversation tells."""
         match event:
             case timeline.AudioOut(start_ms=start_ms):
                 self.sounds.append((self.microphone.start + start_ms / 1000, event))
@@ -136,35 +141,31 @@ async def with_stage(
     async with AsyncExitStack() as stack:
         speech = await asyncio.to_thread(load_speech, models.files, settings)
         ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, engine))
-        blocks = await stack.enter_async_context(engine.session())
-        body = Body(rig.robot, lambda who, text: stage.show(who, text))  # noqa: PLW0108 - the stage is made from it
-        ears.expect(body.words)
-        loop = Loop(
-            blocks,
-            script,
-            settings.loop,
-            lambda event: session.told(event),  # noqa: PLW0108 - the session is made from the loop
-            time.monotonic,
-            context=settings.engine.context,
-            tools=body.tools,
+        robot = RobotAdapter(rig.robot, lambda who, text: stage.show(who, text))  # noqa: PLW0108 - the stage is made from it
+        ears.expect(robot.words)
+        conversation = await stack.enter_async_context(
+            open_conversation(
+                engine=engine,
+                script=script,
+                settings=settings,
+                ears=ears,
+                voice=synthesizer,
+                sink=PlayoutSink(Playout(synthesizer.rate)),
+                emit=lambda event: stage.emit(event),  # noqa: PLW0108 - so is the stage
+                clock=time.monotonic,
+                tools=robot.tools,
+                fill=False,
+                on_stop=robot.stop,
+                on_call=robot.called,
+                on_turn=robot.heard,
+            )
         )
-        session = Session(
-            ears=ears,
-            loop=loop,
-            speaker=Speaker(synthesizer, Playout(synthesizer.rate), settings.voice),
-            holds=[],
-            options=settings.loop,
-            emit=lambda event: stage.emit(event),  # noqa: PLW0108 - so is the stage
-            on_stop=body.stop,
-            on_call=body.called,
-            on_turn=body.heard,
-        )
-        await session.open()
-        stage = RobotStage(rig, session, body, synthesizer.rate, lambda: engine.steps)
+        stage = RobotStage(rig, conversation, robot, synthesizer.rate, lambda: engine.steps)
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(session.run(), name="conversation"),
-                group.create_task(body.serve(session), name="robot"),
+                group.create_task(conversation.run(), name="conversation"),
+                group.create_task(robot.serve(conversation), name="robot"),
+                group.create_task(stage.frames.run(), name="ears"),
                 group.create_task(stage.pump(), name="microphone"),
                 *(group.create_task(_busy(engine, script, number), name="busy") for number in range(2 * busy)),
             ]

@@ -139,11 +139,11 @@ async def _converse(stage: RobotStage, synthesizer: Synthesizer, request: str) -
     quiet = 0.0
     while quiet < _QUIET_S and time.monotonic() < ends:
         await asyncio.sleep(_LOOKS_S)
-        question = stage.body.question or stage.body.doubt
-        if question is not None and question is not answered and stage.session.idle:
+        question = stage.robot.question or stage.robot.doubt
+        if question is not None and question is not answered and stage.conversation.idle:
             answered = question
             stage.microphone.say(sounds[reply_to(question, request)])
-        quiet = quiet + _LOOKS_S if stage.session.idle and stage.body.idle else 0.0
+        quiet = quiet + _LOOKS_S if stage.conversation.idle and stage.robot.idle else 0.0
     return quiet >= _QUIET_S
 
 

@@ -25,8 +25,8 @@ from agent.config.invocation import open_store
 from agent.models.registry import find
 from agent.realtime.protocol.fields import Pcm
 from agent.realtime.protocol.pacing import PlayClock
-from agent.realtime.server.house import open_house
 from agent.realtime.server.keys import Keys
+from agent.realtime.server.models import open_server_models
 from agent.realtime.server.server import RealtimeServer
 from agent.realtime.sound import Outgoing
 from bench.plots import require
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
     from agent.config.invocation import Invocation
-    from agent.realtime.dialogue import House
+    from agent.realtime.adapter import ServerModels
 
 QUESTIONS: Final = (
     "What is twelve times seven?",
@@ -75,7 +75,7 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Server
         files = find(settings, open_store(settings.models), progress, speech=True)
 
     async def measured() -> list[ServerLevel]:
-        async with open_house(files, settings) as house:
+        async with open_server_models(files, settings) as house:
             limits = replace(settings.server, max_sessions=options.most + 1, drain_s=1.0)
             keys = Keys(None, most=1)
             server = RealtimeServer(house, limits, keys, model=settings.models.llm, voice=settings.models.voice)
@@ -99,7 +99,7 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Server
         server_plot.draw(levels, options.plot)
 
 
-async def _spoken(house: House) -> list[bytes]:
+async def _spoken(house: ServerModels) -> list[bytes]:
     outgoing = Outgoing(Pcm(type="audio/pcm"), house.synthesizer.rate)
     return [outgoing.convert((await house.synthesizer.synthesize(text)).samples) for text in QUESTIONS]
 

@@ -84,6 +84,13 @@ class _BaselineTurn:
     async def finish(self, heard: str, *, interrupted: bool = False) -> None:
         """End the conversation; there is only one turn."""
 
+    async def note(self, text: str) -> bool:
+        """Nothing comes from outside."""
+        del text
+        return False
+
+    notes_waiting = False
+
     async def close(self) -> None:
         """End what still runs: nothing does."""
 

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.config.settings import Settings
+    from agent.conversation.reasoner import TurnLoop
     from bench.think.scenarios import ScenarioPlan
-    from bench.virtual.simulation import MakeMind, SimulatedMind
+    from bench.virtual.simulation import MakeMind
     from bench.virtual.stepped import StepCosts
     from bench.virtual.timed import Pace
     from reasoning.engine.contract import EngineSession
@@ -62,7 +63,7 @@ class Row:
 
         def make(
             session: EngineSession[Any], emit: Callable[[LoopEvent], None], clock: Callable[[], float]
-        ) -> SimulatedMind:
+        ) -> TurnLoop:
             if self.mode == "aloud":
                 return Aloud(session, script, self.options, emit, clock)
             if self.mode == "published":

@@ -1,7 +1,7 @@
-"""One conversation without sound: the agent's own session, with ears and a voice that only keep time.
+"""One conversation without sound: the agent's own conversation, with ears and a voice that only keep time.
 
 What the user says is "spoken" at the pace of the voice and heard as the ears hear; sentences take the time that the
-voice takes to synthesise and to play (see `timed`). Everything else, the session, the loop, the speaker, clauses,
+voice takes to synthesise and to play (see `timed`). Everything else, the driver, the loop, the speaker, clauses,
 fillers, is what `descant talk` runs. Works on any asyncio loop: virtual time, or real.
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
 from agent.conversation import timeline
-from agent.conversation.session import Session
-from agent.conversation.speaker import Speaker
+from agent.conversation.driver import ConversationDriver
+from agent.conversation.reasoner import LoopReasoner
+from agent.conversation.sinks import PlayoutSink
 from audio.clock import FRAME, RATE
 from audio.options import VoiceOptions
 from audio.speaking.playout import Playout
@@ -25,13 +26,11 @@ from reasoning.policies.fillers import FILLERS
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
-    from audio.hearing.ears import Ears
+    from agent.conversation.reasoner import TurnLoop
     from audio.options import EarsOptions
-    from audio.speaking.synthesizer import Synthesizer
     from bench.virtual.timed import Pace, Utterance
     from reasoning.engine.contract import Block, ChoiceScores, EngineSession, Grammar, Sampling, Token
     from reasoning.events import LoopEvent
-    from reasoning.loop.loop import Loop
     from reasoning.options import LoopOptions
 
 _FRAME_S: Final = FRAME / RATE
@@ -39,44 +38,12 @@ _PATIENCE_S: Final = 180.0
 """Seconds after the user's last word until a conversation is given up."""
 
 
-class SimulatedMind(Protocol):
-    """What a session needs of a loop; the loop and the baselines have it."""
-
-    async def open(self) -> None:
-        """Get ready before anybody speaks."""
-        ...
-
-    async def hear(self, text: str) -> None:
-        """Take the words of the turn so far."""
-        ...
-
-    def playing(self, lead_s: float) -> None:
-        """Learn how much reply is left to play, in seconds."""
-        ...
-
-    async def answer(self, text: str) -> None:
-        """Answer the turn whose final words these are."""
-        ...
-
-    async def take_back(self) -> None:
-        """Forget the answer that was begun."""
-        ...
-
-    async def finish(self, heard: str, *, interrupted: bool = False) -> None:
-        """Turn what was heard into history."""
-        ...
-
-    async def close(self) -> None:
-        """End what still runs."""
-        ...
-
-
 class MakeMind(Protocol):
     """Makes the mind of one conversation."""
 
     def __call__(
         self, session: EngineSession[Any], emit: Callable[[LoopEvent], None], clock: Callable[[], float]
-    ) -> SimulatedMind:
+    ) -> TurnLoop:
         """Make it on an engine session; it tells events to `emit` and reads seconds from `clock`."""
         ...
 
@@ -209,32 +176,34 @@ async def converse(
                 timed_ears.reply_tells()
 
     watched = _Watched(engine_session, clock, encode)
-    mind = make_mind(watched, lambda event: session.told(event), clock)  # noqa: PLW0108 - made from the mind
-    session = Session(
-        ears=cast("Ears", timed_ears),
-        loop=cast("Loop", mind),
-        speaker=Speaker(cast("Synthesizer", voice), Playout(voice.rate), VoiceOptions()),
-        holds=[voice.clip(phrase) for phrase in FILLERS],
+    conversation = ConversationDriver(
+        ears=timed_ears,
+        reasoner=LoopReasoner(lambda tell: make_mind(watched, tell, clock), emit),
+        voice=voice,
+        sink=PlayoutSink(Playout(voice.rate)),
+        fillers=[voice.clip(phrase) for phrase in FILLERS],
         options=options,
+        voice_options=VoiceOptions(),
         emit=emit,
     )
-    await session.open()
+    await conversation.open()
     start = loop.time()
     async with asyncio.TaskGroup() as group:
-        conversation = group.create_task(session.run(), name="conversation")
+        conversing = group.create_task(conversation.run(), name="conversation")
         silence = np.zeros(FRAME, np.float32)
         frames = 0
         while clock() < timed_ears.last_s + _PATIENCE_S:
-            replied = session.turns > 0 and session.idle
+            replied = conversation.turns > 0 and conversation.idle
             if replied and timed_ears.over:
                 break
             if replied:
                 timed_ears.reply_tells()
             frames += 1
             await asyncio.sleep(max(0.0, start + frames * _FRAME_S - loop.time()))
-            await session.tick(silence, clock(), int(clock() * voice.rate))
+            conversation.play(int(clock() * voice.rate), clock())
+            await conversation.hear(silence, clock())
         await timed_ears.close()
-        await conversation
+        await conversing
     record.written = [token for token in watched.written() if token.at_s >= timed_ears.last_s]
     record.spent, record.thought_gaps_s = watched.spent, watched.thought_gaps
     asked = timed_ears.answered_s

@@ -78,24 +78,18 @@ class Utterance:
     (where it tells nothing, its end)."""
 
 
-@dataclass(slots=True)
-class _NoStops:
-    """Stands where ears listen for stop phrases: a question on paper holds none."""
-
-    wanted: bool = False
-    on_stop: Callable[[str], None] | None = None
-
-
 class TimedEars:
     """Ears that hear what a user says, word for word, when they would have heard it spoken."""
 
     def __init__(self, said: tuple[Utterance, ...], pace: Pace, options: EarsOptions) -> None:
         self._said, self._pace, self.options = said, pace, options
-        self.stops = _NoStops()
+        self.now = 0
+        """Sample of the newest frame."""
         self.last_s = 0.0
         """Second at which the newest words ended; the first ones begin with the first frame."""
         self.over = False
         """Whether everything is said, and the last turn has ended."""
+        self._clock: Callable[[], float] = lambda: 0.0
         self._turn = 0
         self._words = ""
         """The turn so far; none between turns."""
@@ -118,7 +112,7 @@ class TimedEars:
         """Yield what the ears would tell, when they would."""
         loop = asyncio.get_running_loop()
         start = loop.time()
-        self._clock: Callable[[], float] = lambda: loop.time() - start
+        self._clock = lambda: loop.time() - start
         for utterance in self._said:
             self._next = utterance
             self._begins_s = self.last_s + utterance.pause_s if utterance.after == "words" else math.inf
@@ -141,8 +135,13 @@ class TimedEars:
 
     async def receive(self, frame: Sound) -> None:
         """Take a frame; nothing is in it."""
+        del frame
+        self.now = self._sample()
 
-    def hold_open(self, milliseconds: float) -> None:
+    def listen_for_stops(self, wanted: bool, tell: Callable[[heard.StopHeard], None]) -> None:
+        """Nothing: a question on paper holds no stop phrase."""
+
+    def extend_turn(self, milliseconds: float) -> None:
         """Let this turn end only after that much silence."""
         self._hard_s = max(milliseconds, self.options.soft_end_ms) / 1000
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final, cast
 from agent.config.invocation import open_store
 from agent.config.settings import Settings, load
 from agent.models.registry import find, load_recogniser, load_voice
-from agent.realtime.dialogue import House
-from agent.realtime.hearing import SharedDecoder
-from agent.realtime.mind import Brains
-from agent.realtime.server.house import open_house
+from agent.realtime.adapter import ServerModels
+from agent.realtime.hearing import SharedRecogniser
+from agent.realtime.reasoner import ReasonerConfig
 from agent.realtime.server.keys import Keys
+from agent.realtime.server.models import open_server_models
 from agent.realtime.server.server import RealtimeServer
 from audio.speaking.synthesizer import Synthesizer
 from reasoning.errors import EngineFailed
@@ -57,20 +57,20 @@ def score_choices(before: str) -> float:
     return 20.0 if "get_time" in before and "time is it" in newest and "noon" not in newest else -20.0
 
 
-async def rehearsing(settings: Settings, stack: AsyncExitStack, *, scripted: bool) -> House:
+async def rehearsing(settings: Settings, stack: AsyncExitStack, *, scripted: bool) -> ServerModels:
     files = find(settings, open_store(settings.models), lambda _: None, speech=True)
     if not scripted:
-        return await stack.enter_async_context(open_house(files, settings))
+        return await stack.enter_async_context(open_server_models(files, settings))
     engine = ScriptedEngine(Mind(write, score_choices), allowance=0)
     pace = asyncio.create_task(_pace(engine), name="pace")
     stack.callback(pace.cancel)
     voice = await stack.enter_async_context(Synthesizer(lambda: load_voice(files.voice, settings), settings.voice))
-    decoder = SharedDecoder(await asyncio.to_thread(load_recogniser, files.asr, settings))
+    decoder = SharedRecogniser(await asyncio.to_thread(load_recogniser, files.asr, settings))
     script = Script(engine.tokenizer, family_of("any"))
     loop = replace(settings.loop, mode="no-think")
-    brains = Brains(cast("Engine", engine), script, loop, 8192)
+    brains = ReasonerConfig(cast("Engine", engine), script, loop, 8192)
     holds = tuple([await voice.synthesize(phrase) for phrase in FILLERS])
-    return House(brains, decoder, voice, holds, settings.ears, settings.voice)
+    return ServerModels(brains, decoder, voice, holds, settings.ears, settings.voice)
 
 
 async def _pace(engine: ScriptedEngine) -> None:

@@ -13,8 +13,8 @@ from websockets.asyncio.client import connect
 from agent.config.invocation import open_store
 from agent.config.settings import load
 from agent.models.registry import find
-from agent.realtime.server.house import open_house
 from agent.realtime.server.keys import Keys
+from agent.realtime.server.models import open_server_models
 from agent.realtime.server.options import ServerOptions
 from agent.realtime.server.server import RealtimeServer
 from tests.agent.realtime.fakes import Client
@@ -22,7 +22,7 @@ from tests.agent.realtime.fakes import Client
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from agent.realtime.dialogue import House
+    from agent.realtime.adapter import ServerModels
     from audio.clock import Sound
 
 
@@ -31,7 +31,7 @@ class Served:
     """A server that listens, and the models behind it."""
 
     port: int
-    house: House
+    house: ServerModels
 
     @asynccontextmanager
     async def client(self, *extensions: str) -> AsyncIterator[Client]:
@@ -54,7 +54,7 @@ async def served() -> AsyncIterator[Served]:
     """Load the models that are configured and serve them on loopback."""
     settings = load().settings
     files = find(settings, open_store(settings.models), lambda _: None, speech=True)
-    async with open_house(files, settings) as house:
+    async with open_server_models(files, settings) as house:
         server = RealtimeServer(house, ServerOptions(drain_s=1.0), Keys(None, most=1), model="m", voice="v")
         async with server.listening("127.0.0.1", 0) as port:
             yield Served(port, house)

@@ -59,7 +59,7 @@ async def hear(sound: Sound, hold_open_ms: float = 0) -> list[EarsEvent]:
             async for event in ears.events():
                 events.append(event)
                 if hold_open_ms and isinstance(event, SpeechStarted):
-                    ears.hold_open(hold_open_ms)
+                    ears.extend_turn(hold_open_ms)
 
         reader = asyncio.create_task(read())
         for start in range(0, len(padded) - FRAME + 1, FRAME):

@@ -117,7 +117,12 @@ class Note:
     text: str
 
 
-Command = SendEvent | Configure | FeedAudio | EndTurn | ForgetInput | Transcribe | Respond | Stop | Note
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """The client plays no more of the newest reply."""
+
+
+Command = Truncated | SendEvent | Configure | FeedAudio | EndTurn | ForgetInput | Transcribe | Respond | Stop | Note
 
 
 # --- happenings: what the parts behind tell the protocol ---
@@ -144,6 +149,8 @@ class SpeechEnded:
 
     end_ms: int
     transcript: str
+    wanted: bool = True
+    """Whether it is to be answered; a stop phrase, as a rule, is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +221,13 @@ class ResponseFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class CutShort:
+    """The user has cut the reply off; of no account where the response is over."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Aside:
     """Something private: told only to a client that has asked for its kind."""
 
@@ -231,6 +245,7 @@ Happening = (
     | FunctionCalled
     | Finished
     | ResponseFailed
+    | CutShort
     | Aside
 )
 Detection = ServerVad | SemanticVad | None

@@ -199,6 +199,7 @@ class Protocol:
         self._cut(item, float(cut.audio_end_ms))
         if item is self._sounding:
             self._sounding = None
+            yield messages.Truncated()
         yield event_of(
             "conversation.item.truncated", item_id=item.id, content_index=0, audio_end_ms=cut.audio_end_ms
         )  # fmt: skip
@@ -242,12 +243,15 @@ class Protocol:
                 commands = self._speech_started(start_ms, now_s)
             case messages.Understood(text):
                 commands = self._input.understood(text)
-            case messages.SpeechEnded(end_ms, transcript):
-                commands = self._speech_ended(end_ms, transcript)
+            case messages.SpeechEnded(end_ms, transcript, wanted):
+                commands = self._speech_ended(end_ms, transcript, wanted=wanted)
             case messages.Transcribed(item_id, transcript, seconds):
                 commands = self._transcribed(item_id, transcript, seconds)
             case messages.Untranscribed(item_id, message):
                 commands = self._untranscribed(item_id, message)
+            case messages.CutShort(response_id):
+                response = self._responses.get(response_id)
+                commands = () if response is None else self._stop(response, "turn_detected")
             case messages.Aside(kind, text):
                 commands = self._aside(kind, text)
             case messages.Said() | messages.FunctionCalled() | messages.Finished() | messages.ResponseFailed():
@@ -267,13 +271,13 @@ class Protocol:
             if self._active is not None:
                 yield from self._stop(self._active, "turn_detected")
 
-    def _speech_ended(self, end_ms: int, transcript: str) -> Iterable[Command]:
+    def _speech_ended(self, end_ms: int, transcript: str, *, wanted: bool) -> Iterable[Command]:
         if not self.hearing:
             return
         yield from self._input.ended(end_ms, transcript)
         yield from self._ready()
         detection = self.detection
-        if transcript.strip() and detection is not None and detection.create_response:
+        if wanted and transcript.strip() and detection is not None and detection.create_response:
             if self._active is None:
                 yield from self._begin(fields.ResponseFields())
             else:

@@ -25,7 +25,7 @@ from agent.realtime.server.limits import Bucket
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
-    from agent.realtime.dialogue import Dialogue
+    from agent.realtime.adapter import RealtimeAdapter
     from agent.realtime.server.meters import Meters
     from agent.realtime.server.options import ServerOptions
 
@@ -41,7 +41,7 @@ class _Over(Exception):
 
 
 class ClientConnection:
-    """Give `send` to a dialogue, then `serve` it; `drain` ends it in good order."""
+    """Give `send` to a adapter, then `serve` it; `drain` ends it in good order."""
 
     def __init__(self, socket: ServerConnection, options: ServerOptions, meters: Meters) -> None:
         self._socket, self._options, self._meters = socket, options, meters
@@ -67,14 +67,14 @@ class ClientConnection:
             self._end(CloseCode.TRY_AGAIN_LATER, "the client reads too slowly")
         self._wake.set()
 
-    async def serve(self, dialogue: Dialogue) -> None:
+    async def serve(self, adapter: RealtimeAdapter) -> None:
         """Pass events to and fro until either side has enough, then close."""
         ready = asyncio.Event()
         tasks = [
-            asyncio.create_task(self._guarded(dialogue.run(ready)), name="dialogue"),
+            asyncio.create_task(self._guarded(adapter.run(ready)), name="adapter"),
             asyncio.create_task(self._guarded(self._write()), name="socket writer"),
-            asyncio.create_task(self._guarded(self._read(dialogue, ready)), name="socket reader"),
-            asyncio.create_task(self._guarded(self._watch(dialogue)), name="limits"),
+            asyncio.create_task(self._guarded(self._read(adapter, ready)), name="socket reader"),
+            asyncio.create_task(self._guarded(self._watch(adapter)), name="limits"),
         ]
         try:
             over = await self._over
@@ -126,7 +126,7 @@ class ClientConnection:
             self._wake.clear()
             await self._wake.wait()
 
-    async def _read(self, dialogue: Dialogue, ready: asyncio.Event) -> None:
+    async def _read(self, adapter: RealtimeAdapter, ready: asyncio.Event) -> None:
         await ready.wait()
         async for message in self._socket:
             now_s = self._heard_of_s = time.monotonic()
@@ -138,15 +138,15 @@ class ClientConnection:
             except InvalidRequest as refused:
                 self.send(error(refused).event)
             else:
-                await dialogue.receive(event)
+                await adapter.receive(event)
         raise _Over(0, "the client has gone")
 
-    async def _watch(self, dialogue: Dialogue) -> None:
+    async def _watch(self, adapter: RealtimeAdapter) -> None:
         """End sessions that are idle or old."""
         began = time.monotonic()
         while True:
             now = time.monotonic()
-            idle_at = (now if dialogue.busy else self._heard_of_s) + self._options.idle_s
+            idle_at = (now if adapter.busy else self._heard_of_s) + self._options.idle_s
             over_at = began + self._options.session_s
             if now >= over_at:
                 self._say_over("session_expired", "The session has reached its longest time.")

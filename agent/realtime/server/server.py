@@ -18,7 +18,7 @@ from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
 from agent.errors import ServerUnavailable
-from agent.realtime.dialogue import Dialogue, House
+from agent.realtime.adapter import RealtimeAdapter, ServerModels
 from agent.realtime.protocol.fields import InvalidRequest
 from agent.realtime.protocol.protocol import EXTENSIONS, Protocol
 from agent.realtime.protocol.wire import error
@@ -45,10 +45,10 @@ _QUIET: Final = logging.getLogger("descant.websockets")
 class RealtimeServer:
     """All connections of one server."""
 
-    def __init__(self, house: House, options: ServerOptions, keys: Keys, *, model: str, voice: str) -> None:
-        self._house, self._options, self._keys = house, options, keys
+    def __init__(self, models: ServerModels, options: ServerOptions, keys: Keys, *, model: str, voice: str) -> None:
+        self._models, self._options, self._keys = models, options, keys
         self._model, self._voice = model, voice
-        self._connections: dict[ClientConnection, Dialogue] = {}
+        self._connections: dict[ClientConnection, RealtimeAdapter] = {}
         self.meters = Meters(self._held)
         self._draining = False
 
@@ -93,7 +93,7 @@ class RealtimeServer:
     async def _drain(self) -> None:
         self._draining = True
         end = time.monotonic() + self._options.drain_s
-        while any(dialogue.busy for dialogue in self._connections.values()) and time.monotonic() < end:  # noqa: ASYNC110 - once in a server's life
+        while any(adapter.busy for adapter in self._connections.values()) and time.monotonic() < end:  # noqa: ASYNC110 - once in a server's life
             await asyncio.sleep(0.05)
         for connection in list(self._connections):
             connection.drain()
@@ -172,11 +172,11 @@ class RealtimeServer:
             await socket.close(CloseCode.TRY_AGAIN_LATER, "all sessions are in use")
             return
         connection = ClientConnection(socket, self._options, self.meters)
-        dialogue = Dialogue(self._house, protocol, connection.send, time.monotonic)
-        self._connections[connection] = dialogue
+        adapter = RealtimeAdapter(self._models, protocol, connection.send, time.monotonic)
+        self._connections[connection] = adapter
         self.meters.opened.inc()
         try:
-            await connection.serve(dialogue)
+            await connection.serve(adapter)
         finally:
             del self._connections[connection]
 

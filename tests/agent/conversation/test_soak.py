@@ -10,7 +10,7 @@ import pytest
 
 from agent.conversation.timeline import Interrupted
 from reasoning.options import LoopOptions
-from tests.agent.conversation.test_session import ALSO, ASK, world
+from tests.agent.conversation.test_driver import ALSO, ASK, world
 
 INTERRUPTIONS = 500
 WARM_UP = 50
@@ -31,7 +31,7 @@ async def test_five_hundred_interruptions_leave_nothing_behind() -> None:
         memory: list[float] = []
         for number in range(INTERRUPTIONS + 1):
             await one.say(ALSO if number % 2 else ASK)
-            await one.wait(lambda: one.session._conversation.state == "answering")
+            await one.wait(lambda: one.driver._turns.state == "answering")
             begun = len(one.heard)
             await one.wait(lambda begun=begun: len(one.heard) > begun)  # type: ignore[misc]
             held = sum(len(block) for block in one.blocks.blocks.values())

@@ -8,9 +8,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.conversation.reply import Reply
+from agent.conversation.sinks import PlayoutSink
 from agent.conversation.speaker import Speaker
 from audio.messages import Clip, ClipStarted
 from audio.speaking.playout import Playout
+from audio.speaking.synthesizer import Synthesizer
 from tests.audio.speaking.test_synthesizer import OPTIONS, RATE, Letters, synthesizer
 
 HOLD = Clip("One moment.", np.full(70, 5, np.int16), RATE)
@@ -21,14 +24,36 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-class Mouth:
+class Spoken:
     """A speaker on a voice of letters, with what a listener heard of it."""
 
-    def __init__(self, speaker: Speaker, voice: Letters, flush: asyncio.Task[None]) -> None:
-        self.speaker, self.voice, self.task = speaker, voice, flush
+    def __init__(self, speaker: Speaker, synthesis: Synthesizer, voice: Letters) -> None:
+        self.speaker, self.synthesis, self.voice = speaker, synthesis, voice
+        self.reply: Reply
         self.now = 0
         self.started: list[ClipStarted] = []
         self.sound = np.zeros(0, np.int16)
+
+    def begin(self) -> None:
+        self.reply = self.speaker.begin()
+
+    def say(self, sentence: str) -> None:
+        self.speaker.say(self.reply, sentence)
+
+    def unsay(self, sentence: str) -> bool:
+        return self.speaker.unsay(self.reply, sentence)
+
+    def open(self) -> None:
+        self.speaker.authorise(self.reply)
+
+    def fill(self) -> None:
+        self.speaker.fill(self.reply, HOLD)
+
+    def silence(self) -> str:
+        """Cancel the reply, and begin another one."""
+        heard = self.speaker.cancel(self.reply)
+        self.begin()
+        return heard
 
     def listen(self, samples: int) -> None:
         self.now += samples
@@ -39,7 +64,7 @@ class Mouth:
 
     async def quiet(self) -> None:
         """Let the voice say all that it was given."""
-        thread = self.speaker._synthesizer._thread
+        thread = self.synthesis._thread
         for _ in range(self.speaker._texts.qsize() + 3):
             await settled()
             await asyncio.get_running_loop().run_in_executor(thread, lambda: None)
@@ -51,12 +76,12 @@ class Mouth:
 
 
 @asynccontextmanager
-async def mouth() -> AsyncIterator[Mouth]:
+async def mouth() -> AsyncIterator[Spoken]:
     voice = Letters()
     async with synthesizer(voice) as synthesis:
-        speaker = Speaker(synthesis, Playout(RATE), OPTIONS)
+        speaker = Speaker(synthesis, PlayoutSink(Playout(RATE)), OPTIONS)
         task = asyncio.create_task(speaker.run())
-        yield Mouth(speaker, voice, task)
+        yield Spoken(speaker, synthesis, voice)
         voice.may_go.set()
         task.cancel()
         await asyncio.wait([task])
@@ -65,66 +90,66 @@ async def mouth() -> AsyncIterator[Mouth]:
 
 async def test_nothing_is_heard_before_the_gate_opens() -> None:
     async with mouth() as one:
-        one.speaker.begin()
-        one.speaker.say("It is so.")
-        one.speaker.hold(HOLD)
+        one.begin()
+        one.say("It is so.")
+        one.fill()
         await one.quiet()
         one.listen(5000)
         assert one.started == []
         assert not one.sound.any()
         assert one.speaker.lead_s > 0
-        assert one.speaker.ledger.heard() == ""
+        assert one.reply.ledger.heard() == ""
 
 
 async def test_what_was_held_is_heard_in_its_order_when_the_gate_opens() -> None:
     async with mouth() as one:
-        one.speaker.begin()
-        one.speaker.say("It is so.")
-        one.speaker.say("And so it was. It ends.")
+        one.begin()
+        one.say("It is so.")
+        one.say("And so it was. It ends.")
         await one.quiet()
         one.listen(1000)
-        one.speaker.open()
-        one.speaker.say("At last.")
+        one.open()
+        one.say("At last.")
         await one.quiet()
         one.listen(5000)
         assert one.texts == ["It is so. ", "And so it was. ", "It ends. ", "At last. "]
         assert one.started[0].at == 1000
         assert one.speaker.lead_s == 0
-        assert one.speaker.ledger.heard().strip() == "It is so. And so it was. It ends. At last."
+        assert one.reply.ledger.heard().strip() == "It is so. And so it was. It ends. At last."
 
 
 async def test_a_reply_that_is_begun_anew_drops_the_old_one_at_every_stage() -> None:
     async with mouth() as one:
-        one.speaker.begin()
-        one.speaker.say("One is held.")
+        one.begin()
+        one.say("One is held.")
         await one.quiet()
         one.voice.may_go.clear()
         one.voice.began.clear()
-        one.speaker.say("Two is being made.")
-        one.speaker.say("Three waits.")
+        one.say("Two is being made.")
+        one.say("Three waits.")
         await asyncio.get_running_loop().run_in_executor(None, one.voice.began.wait)
-        one.speaker.begin()
+        one.begin()
         assert one.speaker.lead_s == 0
-        one.speaker.say("Four is new.")
+        one.say("Four is new.")
         one.voice.may_go.set()
         await one.quiet()
-        one.speaker.open()
+        one.open()
         one.listen(5000)
         assert one.texts == ["Four is new. "]
         assert "Three waits." not in one.voice.said
         assert one.speaker.lead_s == 0
-        assert one.speaker.ledger.heard() == "Four is new. "
+        assert one.reply.ledger.heard() == "Four is new. "
 
 
 async def test_silence_stops_at_once_and_tells_what_was_heard() -> None:
     async with mouth() as one:
-        one.speaker.begin()
-        one.speaker.open()
-        one.speaker.say("One two three four.")
-        one.speaker.say("Five six.")
+        one.begin()
+        one.open()
+        one.say("One two three four.")
+        one.say("Five six.")
         await one.quiet()
         one.listen(110)
-        heard = one.speaker.silence()
+        heard = one.silence()
         assert heard
         assert "One two three four. Five six. ".startswith(heard)
         assert not heard.endswith("four.")
@@ -136,24 +161,24 @@ async def test_silence_stops_at_once_and_tells_what_was_heard() -> None:
 
 async def test_fillers_are_heard_and_are_no_part_of_the_reply() -> None:
     async with mouth() as one:
-        one.speaker.begin()
-        one.speaker.open()
-        one.speaker.hold(HOLD)
-        one.speaker.say("It is so.")
+        one.begin()
+        one.open()
+        one.fill()
+        one.say("It is so.")
         await one.quiet()
         one.listen(5000)
         assert [clip.kind for clip in one.started] == ["hold", "content"]
-        assert one.speaker.ledger.heard() == "It is so. "
+        assert one.reply.ledger.heard() == "It is so. "
         assert one.speaker.seconds_of(one.started[0].clip) == len(HOLD.samples) / RATE
 
 
 async def test_the_lead_counts_what_is_not_synthesised_yet() -> None:
     async with mouth() as one:
-        one.speaker.begin()
-        one.speaker.open()
+        one.begin()
+        one.open()
         one.voice.may_go.clear()
-        one.speaker.say("A sentence that is being made.")
-        one.speaker.say("Another one.")
+        one.say("A sentence that is being made.")
+        one.say("Another one.")
         waiting = one.speaker.lead_s
         assert waiting > 0
         one.voice.may_go.set()
@@ -166,12 +191,12 @@ async def test_the_lead_counts_what_is_not_synthesised_yet() -> None:
 async def test_two_replies_have_a_ledger_each() -> None:
     async with mouth() as one:
         for text in ("It is so.", "It is not."):
-            one.speaker.begin()
-            one.speaker.open()
-            one.speaker.say(text)
+            one.begin()
+            one.open()
+            one.say(text)
             await one.quiet()
             one.listen(2000)
-            assert one.speaker.ledger.heard() == f"{text} "
+            assert one.reply.ledger.heard() == f"{text} "
 
 
 SENTENCES = ["It is so.", "One, two and three, four!", "Yes.", "😀", "And then, after all of that, it ended."]
@@ -190,41 +215,41 @@ SENTENCES = ["It is so.", "One, two and three, four!", "Yes.", "😀", "And then
 def test_the_ledger_holds_what_was_played_and_nothing_else(deeds: list[str | int]) -> None:
     async def run() -> None:
         async with mouth() as one:
-            one.speaker.begin()
+            one.begin()
             said, is_open = "", False
             for deed in deeds:
                 match deed:
                     case "begin":
-                        one.speaker.begin()
+                        one.begin()
                         said, is_open = "", False
                         one.started.clear()
                     case "open":
-                        one.speaker.open()
+                        one.open()
                         is_open = True
                     case "silence":
-                        assert said.startswith(one.speaker.silence())
+                        assert said.startswith(one.silence())
                         said, is_open = "", False
                         one.started.clear()
                     case "hold":
-                        one.speaker.hold(HOLD)
+                        one.fill()
                     case "quiet":
                         await one.quiet()
                     case int():
                         one.listen(deed)
                         assert is_open or not one.sound[-deed:].any()
                     case _:
-                        one.speaker.say(deed)
+                        one.say(deed)
                         said += f"{deed} "
-                heard = one.speaker.ledger.heard()
+                heard = one.reply.ledger.heard()
                 assert said.startswith(heard)
                 begun = "".join(clip.text for clip in one.started if clip.kind == "content")
                 assert begun.startswith(heard) or heard.startswith(begun)
-            one.speaker.open()
+            one.open()
             await one.quiet()
             one.listen(20_000)
             assert one.speaker.lead_s == 0
             # What has no sound counts as heard only when something after it was played.
-            assert one.speaker.ledger.heard().rstrip("😀 ") == said.rstrip("😀 ")
+            assert one.reply.ledger.heard().rstrip("😀 ") == said.rstrip("😀 ")
 
     asyncio.run(run())
 
@@ -237,23 +262,23 @@ def test_what_was_not_heard_of_an_unsaid_sentence_is_never_heard(
 
     async def run() -> None:
         async with mouth() as one:
-            one.speaker.begin()
+            one.begin()
             if is_open:
-                one.speaker.open()
+                one.open()
             for sentence in sentences:
-                one.speaker.say(sentence)
+                one.say(sentence)
             if made:
                 await one.quiet()
             one.listen(samples)
-            before = one.speaker.ledger.heard()
-            heard = one.speaker.unsay(sentences[which])
-            assert not one.speaker.unsay("What nobody said.")
-            assert one.speaker.ledger.heard().removesuffix(" — ").rstrip() == before.rstrip()
-            one.speaker.open()
+            before = one.reply.ledger.heard()
+            heard = one.unsay(sentences[which])
+            assert not one.unsay("What nobody said.")
+            assert one.reply.ledger.heard().removesuffix(" — ").rstrip() == before.rstrip()
+            one.open()
             await one.quiet()
             one.listen(20_000)
             assert one.speaker.lead_s == 0
-            text = one.speaker.ledger.heard()
+            text = one.reply.ledger.heard()
             assert text.startswith(before.rstrip())
             first = sentences[which].split()[0]
             assert heard == (first in before)

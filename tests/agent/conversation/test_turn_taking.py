@@ -11,17 +11,17 @@ from agent.conversation.options import TurnOptions
 from agent.conversation.turn_taking import (
     Action,
     Answer,
-    Conversation,
+    Authorize,
+    ExtendTurn,
     Forget,
-    GoOn,
     HardStop,
     Hear,
-    HoldOpen,
-    Hush,
     Interrupt,
     LongSilence,
-    Release,
-    TakeBack,
+    Pause,
+    Resume,
+    Retract,
+    TurnTaking,
 )
 from audio.messages import EarsEvent, HardEnd, SoftEnd, SpeechResumed, SpeechStarted, StopHeard, Words
 
@@ -38,93 +38,98 @@ STARTED, SOFT, RESUMED, HARD = SpeechStarted(1, 0, 0), SoftEnd(1, 9, 9), SpeechR
 LATER = SpeechStarted(2, GRACE + 99, GRACE + 99)
 
 
-def told(conversation: Conversation, *events: EarsEvent | StopHeard, now_s: float = 0.0) -> list[Action]:
+def told(conversation: TurnTaking, *events: EarsEvent | StopHeard, now_s: float = 0.0) -> list[Action]:
     return [action for event in events for action in conversation.receive(event, now_s)]
 
 
-def answering(text: str = "what is it?") -> Conversation:
-    conversation = Conversation()
+def answering(text: str = "what is it?") -> TurnTaking:
+    conversation = TurnTaking()
     told(conversation, STARTED, SOFT, words(text), words(text, final=True), HARD)
     assert conversation.state == "answering"
     return conversation
 
 
 def test_a_question() -> None:
-    conversation = Conversation()
+    conversation = TurnTaking()
     assert told(conversation, STARTED, words(""), words("what is")) == [Hear("what is")]
-    assert told(conversation, SOFT, words("what is it?")) == [HoldOpen("question"), Answer("what is it?")]
-    assert told(conversation, words("what is it?", final=True), HARD) == [Release("what is it?", 9)]
+    assert told(conversation, SOFT, words("what is it?")) == [ExtendTurn("question"), Answer("what is it?")]
+    assert told(conversation, words("what is it?", final=True), HARD) == [Authorize("what is it?", 9)]
     conversation.replied()
     assert conversation.state == "idle"
 
 
 def test_an_answer_is_taken_back_when_speech_resumes() -> None:
-    conversation = Conversation()
+    conversation = TurnTaking()
     told(conversation, STARTED, SOFT, words("what is"))
-    assert told(conversation, RESUMED) == [TakeBack()]
+    assert told(conversation, RESUMED) == [Retract()]
     assert told(conversation, words("what is it?")) == [Hear("what is it?")]
-    assert told(conversation, SOFT, words("what is it?")) == [HoldOpen("question"), Answer("what is it?")]
+    assert told(conversation, SOFT, words("what is it?")) == [ExtendTurn("question"), Answer("what is it?")]
 
 
 def test_an_answer_to_other_words_is_taken_back() -> None:
-    conversation = Conversation()
+    conversation = TurnTaking()
     told(conversation, STARTED, SOFT, words("what is"))
     assert told(conversation, words("what is it?", final=True), HARD) == [
-        TakeBack(),
+        Retract(),
         Answer("what is it?"),
-        Release("what is it?", 9),
+        Authorize("what is it?", 9),
     ]
 
 
 def test_a_final_transcript_without_words_takes_the_answer_back() -> None:
-    conversation = Conversation()
+    conversation = TurnTaking()
     told(conversation, STARTED, SOFT, words("what is"))
-    assert told(conversation, words("", final=True), HARD) == [TakeBack()]
+    assert told(conversation, words("", final=True), HARD) == [Retract()]
     assert conversation.state == "idle"
 
 
 @pytest.mark.parametrize("text", ["what is", "what is it...", "what is it,", "it is so.", "do it!", 'he said "no."'])
 def test_words_that_may_go_on_hold_the_turn_open(text: str) -> None:
-    conversation = Conversation()
+    conversation = TurnTaking()
     ending: Literal["statement", "unfinished"] = "unfinished" if text.startswith("what") else "statement"
-    assert told(conversation, STARTED, SOFT, words(text)) == [HoldOpen(ending), Answer(text)]
+    assert told(conversation, STARTED, SOFT, words(text)) == [ExtendTurn(ending), Answer(text)]
 
 
 @pytest.mark.parametrize("text", ["what is it?", 'did he say "no?"'])
 def test_a_question_is_complete(text: str) -> None:
-    conversation = Conversation()
-    assert told(conversation, STARTED, SOFT, words(text)) == [HoldOpen("question"), Answer(text)]
+    conversation = TurnTaking()
+    assert told(conversation, STARTED, SOFT, words(text)) == [ExtendTurn("question"), Answer(text)]
 
 
 def test_nothing_holds_a_turn_open_after_its_final_words() -> None:
-    conversation = Conversation()
+    conversation = TurnTaking()
     assert told(conversation, STARTED, SOFT, words("what is", final=True)) == [Answer("what is")]
 
 
 def test_a_voice_over_a_reply_pauses_it_and_words_interrupt_it() -> None:
     conversation = answering()
-    assert told(conversation, LATER, words("")) == [Hush()]
+    assert told(conversation, LATER, words("")) == [Pause()]
     assert told(conversation, words("but why?"), words("but why is")) == [
         Interrupt(),
         Hear("but why?"),
         Hear("but why is"),
     ]
-    assert not conversation.hushed
+    assert not conversation.paused
 
 
 def test_a_word_over_a_reply_that_is_known_only_at_its_end_is_answered() -> None:
     conversation = answering()
-    assert told(conversation, LATER, SOFT, words("why?")) == [Hush(), Interrupt(), HoldOpen("question"), Answer("why?")]
-    assert told(conversation, words("why?", final=True), HARD) == [Release("why?", 9)]
+    assert told(conversation, LATER, SOFT, words("why?")) == [
+        Pause(),
+        Interrupt(),
+        ExtendTurn("question"),
+        Answer("why?"),
+    ]
+    assert told(conversation, words("why?", final=True), HARD) == [Authorize("why?", 9)]
 
 
 @pytest.mark.parametrize("text", ["", " ", "Mm-hmm.", "Yeah, okay.", "I see.", "uh-huh uh-huh"])
 def test_after_a_cough_or_a_backchannel_the_reply_goes_on(text: str) -> None:
     conversation = answering()
-    assert told(conversation, LATER, words(""), SOFT, words(text)) == [Hush(), GoOn()]
+    assert told(conversation, LATER, words(""), SOFT, words(text)) == [Pause(), Resume()]
     assert told(conversation, words(text, final=True), HARD) == []
     assert conversation.state == "answering"
-    assert told(conversation, LATER) == [Hush()]
+    assert told(conversation, LATER) == [Pause()]
 
 
 @pytest.mark.parametrize(
@@ -144,14 +149,14 @@ def test_a_word_or_two_that_nobody_could_make_out_interrupt_nothing(
     told(conversation, LATER, SOFT)
     heard = Words(2, 0, text, "", confidence, final=True)
     assert (Interrupt(resumed=False) in told(conversation, heard)) == interrupts
-    assert conversation.hushed is False
+    assert conversation.paused is False
 
 
 def test_a_backchannel_that_becomes_words_interrupts() -> None:
     conversation = answering()
-    assert told(conversation, LATER, words("yeah"), SOFT, words("yeah")) == [Hush(), GoOn()]
+    assert told(conversation, LATER, words("yeah"), SOFT, words("yeah")) == [Pause(), Resume()]
     assert told(conversation, RESUMED, words("yeah but"), words("yeah but why")) == [
-        Hush(),
+        Pause(),
         Interrupt(),
         Hear("yeah but"),
         Hear("yeah but why"),
@@ -160,9 +165,9 @@ def test_a_backchannel_that_becomes_words_interrupts() -> None:
 
 def test_the_beginning_of_a_sign_of_listening_waits_for_the_rest_of_it() -> None:
     conversation = answering()
-    assert told(conversation, LATER, words("I"), SOFT, words("I")) == [Hush()]
-    assert told(conversation, RESUMED, SOFT, words("I see.", final=True), HARD) == [GoOn()]
-    assert told(conversation, LATER, words("I"), words("I meant")) == [Hush(), Interrupt(), Hear("I meant")]
+    assert told(conversation, LATER, words("I"), SOFT, words("I")) == [Pause()]
+    assert told(conversation, RESUMED, SOFT, words("I see.", final=True), HARD) == [Resume()]
+    assert told(conversation, LATER, words("I"), words("I meant")) == [Pause(), Interrupt(), Hear("I meant")]
     assert Interrupt() in told(answering(), LATER, SOFT, words("I", final=True))
 
 
@@ -170,25 +175,25 @@ def test_yes_to_a_question_of_the_reply_is_an_answer() -> None:
     conversation = answering()
     conversation.asking = True
     assert told(conversation, LATER, SOFT, words("Yeah.")) == [
-        Hush(),
+        Pause(),
         Interrupt(),
-        HoldOpen("statement"),
+        ExtendTurn("statement"),
         Answer("Yeah."),
     ]
 
 
 def test_a_pause_without_words_is_limited() -> None:
     conversation = answering()
-    assert told(conversation, LATER, now_s=5.0) == [Hush()]
+    assert told(conversation, LATER, now_s=5.0) == [Pause()]
     limit = 5.0 + conversation.options.hush_ms / 1000
     assert conversation.tick(limit - 0.01) == []
-    assert conversation.tick(limit) == [GoOn()]
+    assert conversation.tick(limit) == [Resume()]
     assert conversation.tick(limit + 9) == []
     assert told(conversation, words("what noise"), now_s=limit + 9) == [Interrupt(), Hear("what noise")]
 
 
 def test_without_hush_only_words_silence_a_reply() -> None:
-    conversation = Conversation(TurnOptions(hush=False))
+    conversation = TurnTaking(TurnOptions(hush=False))
     told(conversation, STARTED, SOFT, words("what?"), words("what?", final=True), HARD)
     assert told(conversation, LATER, words("no")) == [Interrupt(), Hear("no")]
 
@@ -197,27 +202,27 @@ def test_without_hush_only_words_silence_a_reply() -> None:
 def test_going_on_within_the_grace_time_is_the_same_turn(start: int, *, same: bool) -> None:
     conversation = answering()
     assert told(conversation, SpeechStarted(2, start, start), words("and how")) == [
-        Hush(),
+        Pause(),
         Interrupt(resumed=same),
         Hear("and how"),
     ]
 
 
-@pytest.mark.parametrize("state", ["idle", "listening", "wagered", "answering"])
+@pytest.mark.parametrize("state", ["idle", "listening", "preemptive", "answering"])
 @pytest.mark.parametrize("tentative", [False, True])
 def test_a_stop_phrase_stops_everything_in_every_state(state: str, *, tentative: bool) -> None:
-    conversation = Conversation() if state != "answering" else answering()
-    if state in {"listening", "wagered"}:
+    conversation = TurnTaking() if state != "answering" else answering()
+    if state in {"listening", "preemptive"}:
         told(conversation, STARTED, words("I say"))
-    if state == "wagered":
+    if state == "preemptive":
         told(conversation, SOFT, words("I say"))
-        assert conversation.state == "wagered"
-    events: list[EarsEvent] = [] if state in {"listening", "wagered"} else [LATER]
-    said = "I say. Stop!" if state in {"listening", "wagered"} else "Stop!"
+        assert conversation.state == "preemptive"
+    events: list[EarsEvent] = [] if state in {"listening", "preemptive"} else [LATER]
+    said = "I say. Stop!" if state in {"listening", "preemptive"} else "Stop!"
     heard = words("", tentative=f"{said} What") if tentative else words(said)
     actions = told(conversation, *events, heard)
     assert HardStop("stop") in actions
-    cut = {"answering": Interrupt(), "wagered": TakeBack()}.get(state)
+    cut = {"answering": Interrupt(), "preemptive": Retract()}.get(state)
     assert cut is None or cut in actions
     assert actions.count(HardStop("stop")) == 1
     assert HardStop("stop") not in told(conversation, words(said), SOFT, words(said), words(said, final=True), HARD)
@@ -241,20 +246,20 @@ def test_stop_alone_is_not_answered_and_stop_with_more_is() -> None:
     for text, answered in (("Stop!", False), ("No, stop. Please stop it.", False), ("Stop. How far is it?", True)):
         conversation = answering()
         actions = told(conversation, LATER, SOFT, words(text), words(text, final=True), HARD)
-        assert actions[:3] == [Hush(), HardStop("stop"), Interrupt()]
+        assert actions[:3] == [Pause(), HardStop("stop"), Interrupt()]
         assert (Answer(text) in actions) == answered
         assert conversation.state == ("answering" if answered else "idle")
 
 
 def test_words_that_turn_out_to_be_a_stop_are_taken_out_of_the_input() -> None:
-    conversation = Conversation()
+    conversation = TurnTaking()
     assert told(conversation, STARTED, words("Stock")) == [Hear("Stock")]
     assert told(conversation, words("Stop"), words("Stop.", final=True), HARD) == [HardStop("stop"), Forget()]
 
 
 def test_a_stop_heard_ahead_of_the_transcript_is_told_once() -> None:
     conversation = answering()
-    assert told(conversation, LATER, StopHeard(2, "stop", 9)) == [Hush(), HardStop("stop"), Interrupt()]
+    assert told(conversation, LATER, StopHeard(2, "stop", 9)) == [Pause(), HardStop("stop"), Interrupt()]
     assert told(conversation, words("Stop."), StopHeard(2, "stop", 9)) == []
     assert told(conversation, words("Stop. Stop!")) == [HardStop("stop")]
 
@@ -264,29 +269,29 @@ def test_a_key_stops_the_reply_and_what_is_being_said_is_not_answered() -> None:
     assert conversation.interrupt() == [Interrupt()]
     assert conversation.state == "idle"
     told(conversation, STARTED, SOFT, words("what?"))
-    assert conversation.interrupt() == [TakeBack()]
+    assert conversation.interrupt() == [Retract()]
     assert told(conversation, words("what?", final=True), HARD) == [Forget()]
     assert conversation.interrupt() == []
     assert conversation.state == "idle"
 
 
 def test_a_reply_that_nobody_asked_for_waits_for_its_turn_and_can_be_interrupted() -> None:
-    conversation = Conversation()
+    conversation = TurnTaking()
     told(conversation, STARTED)
     assert not conversation.prompted()
     told(conversation, words("", final=True), HARD)
     assert conversation.prompted()
     assert not conversation.prompted()
-    assert told(conversation, STARTED, words("not now")) == [Hush(), Interrupt(), Hear("not now")]
+    assert told(conversation, STARTED, words("not now")) == [Pause(), Interrupt(), Hear("not now")]
 
 
 def test_long_silence_is_told_once_in_its_time() -> None:
-    conversation = Conversation(TurnOptions(long_silence_s=10))
+    conversation = TurnTaking(TurnOptions(long_silence_s=10))
     told(conversation, STARTED, SOFT, words("what?"), words("what?", final=True), HARD, now_s=1.0)
     assert conversation.tick(50.0) == []
     conversation.replied()
     assert [conversation.tick(second) for second in (59.9, 60.0, 60.1, 69.9)] == [[], [LongSilence(10.0)], [], []]
-    assert Conversation().tick(1e9) == []
+    assert TurnTaking().tick(1e9) == []
 
 
 @pytest.mark.parametrize("heard_before", [0, 1, 2])
@@ -296,11 +301,11 @@ def test_a_turn_that_begins_over_the_last_word_of_a_reply_is_answered(heard_befo
     told(conversation, *events[: heard_before + 1])
     conversation.replied()
     rest = [*events[heard_before + 1 :], words("and now"), words("and now", final=True), HARD]
-    assert told(conversation, *rest)[-2:] == [Answer("and now"), Release("and now", 9)]
+    assert told(conversation, *rest)[-2:] == [Answer("and now"), Authorize("and now", 9)]
 
 
 def test_silence_and_a_cough_end_in_idleness() -> None:
-    conversation = Conversation()
+    conversation = TurnTaking()
     assert told(conversation, STARTED, SOFT, words("", final=True), HARD) == []
     assert conversation.state == "idle"
 
@@ -310,7 +315,7 @@ class Turns(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conversation = Conversation(TurnOptions(long_silence_s=20))
+        self.conversation = TurnTaking(TurnOptions(long_silence_s=20))
         self.now = 0.0
         self.in_turn = self.soft = self.final = False
         self.outstanding = self.released = self.paused = self.unprompted = False
@@ -327,20 +332,20 @@ class Turns(RuleBasedStateMachine):
                     assert self.soft or self.final, "an answer while somebody speaks"
                     assert text != "Stop!"
                     self.outstanding = True
-                case TakeBack():
+                case Retract():
                     assert self.outstanding
                     assert not self.released, "what may be heard is not taken back"
                     self.outstanding = False
-                case Release(text, last_sample):
+                case Authorize(text, last_sample):
                     assert isinstance(event, HardEnd)
                     assert self.outstanding
                     assert (text, last_sample) == (self.last, event.last_sample)
                     self.released = True
-                case Hush():
+                case Pause():
                     assert self.released
                     assert not self.paused
                     self.paused = True
-                case GoOn():
+                case Resume():
                     assert self.released
                     assert self.paused
                     self.paused = False
@@ -352,7 +357,7 @@ class Turns(RuleBasedStateMachine):
                     assert isinstance(event, Words)
                     assert "stop" in f"{event.committed} {event.tentative}".lower()
                     assert event.tentative != "stop" or "Stop!" in event.committed or self.stops
-                case HoldOpen():
+                case ExtendTurn():
                     assert self.soft
                     assert not self.final
                     assert actions[-1] == Answer(self.last)
@@ -378,13 +383,13 @@ class Turns(RuleBasedStateMachine):
         if was_released:
             assert (Interrupt in kinds) == (stopped or ordinary or (self.last == "Stop!" and Interrupt in kinds))
             if not stopped and self.last in {"", "mm-hm", "Yeah, okay."}:
-                assert (GoOn in kinds) == (was_paused and (self.soft or final))
+                assert (Resume in kinds) == (was_paused and (self.soft or final))
 
     @precondition(lambda self: not self.in_turn)
     @rule()
     def start(self) -> None:
         self.in_turn, self.soft, self.final, self.last, self.stops = True, False, False, "", 0
-        assert self.tell(STARTED) == ([Hush()] if self.released else [])
+        assert self.tell(STARTED) == ([Pause()] if self.released else [])
 
     @precondition(lambda self: self.in_turn and not self.final)
     @rule(text=TEXTS, tentative=TENTATIVE)
@@ -448,9 +453,9 @@ class Turns(RuleBasedStateMachine):
 
     @invariant()
     def states_tell_what_is_outstanding(self) -> None:
-        assert self.outstanding == (self.conversation.state in {"wagered", "answering"})
+        assert self.outstanding == (self.conversation.state in {"preemptive", "answering"})
         assert self.released == (self.conversation.state == "answering")
-        assert self.paused == self.conversation.hushed
+        assert self.paused == self.conversation.paused
 
 
 TestTurns = Turns.TestCase

@@ -1,4 +1,4 @@
-"""A house without models: a mind that follows a script, ears that hear levels, a voice of square waves."""
+"""A server without models: a mind that follows a script, ears that hear levels, a voice of square waves."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from agent.realtime.dialogue import House
-from agent.realtime.hearing import SharedDecoder
-from agent.realtime.mind import Brains
-from agent.realtime.robot import Garage
+from agent.conversation.options import TurnOptions
+from agent.realtime.adapter import ServerModels
+from agent.realtime.hearing import SharedJudge, SharedRecogniser
+from agent.realtime.reasoner import ReasonerConfig
+from agent.realtime.robot import SharedRobot
 from agent.realtime.server.keys import Keys
 from agent.realtime.server.options import ServerOptions
 from agent.realtime.server.server import RealtimeServer
 from audio.clock import RATE, Pcm, Sound
 from audio.hearing.agreement import Word
+from audio.hearing.transcriber import Judge
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import Hypothesis
 from audio.options import EarsOptions, VoiceOptions
@@ -98,11 +100,13 @@ class Script24:
 
 
 @dataclass
-class FakeHouse:
+class FakeModels:
     script: Script24 = field(default_factory=Script24)
     loop: LoopOptions = field(default_factory=lambda: LoopOptions(filler_after_s=60, filler_again_s=60))
     voice: Letters = field(default_factory=Letters)
-    garage: Garage | None = None
+    robot: SharedRobot | None = None
+    turns: TurnOptions = field(default_factory=TurnOptions)
+    judge: Judge | None = None
     decoder: LevelDecoder = field(default_factory=LevelDecoder)
     engine: ScriptedEngine = field(init=False)
 
@@ -110,20 +114,22 @@ class FakeHouse:
         self.engine = ScriptedEngine(Mind(self.script.write, self.script.score_choices), Words())
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[House]:
-        brains = Brains(self.engine, Script(self.engine.tokenizer, FAMILY), self.loop, 100_000)
+    async def open(self) -> AsyncIterator[ServerModels]:
+        reasoning = ReasonerConfig(self.engine, Script(self.engine.tokenizer, FAMILY), self.loop, 100_000)
         async with Synthesizer(lambda: self.voice, VoiceOptions()) as synthesizer:
-            holds = [await synthesizer.synthesize(phrase) for phrase in FILLERS]
+            fillers = [await synthesizer.synthesize(phrase) for phrase in FILLERS]
             self.voice.said.clear()
-            yield House(
-                brains,
-                SharedDecoder(self.decoder),
+            yield ServerModels(
+                reasoning,
+                SharedRecogniser(self.decoder),
                 synthesizer,
-                tuple(holds),
+                tuple(fillers),
                 EarsOptions(partial_every_ms=100),
                 VoiceOptions(),
+                self.turns,
+                None if self.judge is None else SharedJudge(self.judge),
                 lambda options: VoiceActivity(options, by_level),
-                self.garage,
+                self.robot,
             )
 
 
@@ -185,7 +191,7 @@ class Client:
 class Served:
     server: RealtimeServer
     port: int
-    house: FakeHouse
+    models: FakeModels
 
     def url(self, query: str = "model=any") -> str:
         return f"ws://127.0.0.1:{self.port}/v1/realtime?{query}"
@@ -204,13 +210,13 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    house: FakeHouse | None = None, options: ServerOptions | None = None, key: str | None = None
+    models: FakeModels | None = None, options: ServerOptions | None = None, key: str | None = None
 ) -> AsyncIterator[Served]:
-    house, options = house or FakeHouse(), options or ServerOptions(drain_s=1.0)
-    async with house.open() as opened:
+    models, options = models or FakeModels(), options or ServerOptions(drain_s=1.0)
+    async with models.open() as opened:
         server = RealtimeServer(opened, options, Keys(key, most=10), model="smollm2-135m", voice="joe")
         async with server.listening("127.0.0.1", 0) as port:
-            yield Served(server, port, house)
+            yield Served(server, port, models)
 
 
 def transcript(events: Sequence[dict[str, Any]]) -> str:

@@ -29,6 +29,7 @@ class Rig:
         self._open: dict[str, set[str]] = {}
         self._done: set[str] = set()
         self._deaf: set[str] = set()
+        self._in_band: set[str] = set()
         """Responses whose sound must not come any more."""
         self._take(self.protocol.open())
 
@@ -78,7 +79,8 @@ class Rig:
         kind = event["type"]
         if kind == "input_audio_buffer.speech_started":
             detection = self.protocol.detection
-            self._deaf |= set(self._open) if detection is not None and detection.interrupt_response else set()
+            # What is made beside the conversation is no part of what the user interrupts.
+            self._deaf |= self._in_band if detection is not None and detection.interrupt_response else set()
         if kind == "response.output_audio.delta":
             assert event["response_id"] not in self._deaf
         if kind == "response.created":
@@ -86,10 +88,12 @@ class Rig:
             assert response_id not in self._open
             assert response_id not in self._done
             self._open[response_id] = set()
+            self._in_band |= set() if event["response"]["conversation_id"] is None else {response_id}
         elif kind == "response.done":
             response = event["response"]
             assert not self._open.pop(response["id"]), "an item was left open"
             self._done.add(response["id"])
+            self._in_band.discard(response["id"])
             assert response["usage"]["total_tokens"] >= 0
             assert {"status_details", "output", "metadata"} <= response.keys()
             if response["id"] in self.begun:

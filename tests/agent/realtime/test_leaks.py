@@ -8,9 +8,9 @@ import json
 
 import pytest
 
-from agent.realtime.robot import Garage
+from agent.realtime.robot import SharedRobot
 from robots.events import Event, Happening
-from tests.agent.realtime.fakes import PRIVATE, QUESTION, FakeHouse, Script24, served
+from tests.agent.realtime.fakes import PRIVATE, QUESTION, FakeModels, Script24, served
 from tests.agent.standing_robot import standing_robot
 from tests.reasoning.scripted_engine import ScriptedSession
 
@@ -23,7 +23,7 @@ ATTEMPTS = [frame.replace("{}", token) for frame, token in itertools.product(FRA
 WAYS = ("user", "system", "tool", "instructions")
 
 
-class Watched(FakeHouse):
+class Watched(FakeModels):
     """A house whose engine sessions can be looked into after they have ended."""
 
     def __post_init__(self) -> None:
@@ -70,10 +70,10 @@ async def test_control_tokens_in_text_are_words_like_others(way: str, monkeypatc
 
 async def test_control_tokens_in_what_a_robot_says_are_words_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
     robot = standing_robot()
-    garage = Garage(robot)
-    running = asyncio.create_task(garage.run())
+    shared = SharedRobot(robot)
+    running = asyncio.create_task(shared.run())
     counts: list[int] = []
-    house = Watched(Script24(small_talk=True), garage=garage)
+    house = Watched(Script24(small_talk=True), robot=shared)
     monkeypatch.setattr(ScriptedSession, "append", house.append)
     async with served(house) as one:
         for text in ("Harmless words.", *ATTEMPTS[::3]):

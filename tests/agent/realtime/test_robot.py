@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.realtime.robot import Garage
+from agent.realtime.robot import SharedRobot
 from reasoning.tools.calls import WrittenCall
 from robots.events import Event, Happening
 from robots.safety.gate import Latch
-from tests.agent.realtime.fakes import FakeHouse, Script24, served
+from tests.agent.realtime.fakes import FakeModels, Script24, served
 from tests.agent.standing_robot import orders, standing_robot
 from tests.reasoning.scripted_engine import END
 
@@ -45,17 +45,17 @@ async def robot() -> RobotSession:
 
 
 @pytest.fixture
-async def house(robot: RobotSession) -> AsyncIterator[FakeHouse]:
-    garage = Garage(robot)
-    running = asyncio.create_task(garage.run())
-    yield FakeHouse(Caller(), garage=garage)
+async def models(robot: RobotSession) -> AsyncIterator[FakeModels]:
+    shared = SharedRobot(robot)
+    running = asyncio.create_task(shared.run())
+    yield FakeModels(Caller(), robot=shared)
     running.cancel()
 
 
 async def test_a_clients_words_become_an_order_and_the_client_is_not_asked_to_call(
-    house: FakeHouse, robot: RobotSession
+    models: FakeModels, robot: RobotSession
 ) -> None:
-    async with served(house) as one, one.client("model=any&extensions=robot") as client:
+    async with served(models) as one, one.client("model=any&extensions=robot") as client:
         await client.configure(output_modalities=["text"])
         done = await client.ask(GO)
         assert [item["type"] for item in done["output"]] == ["message"]
@@ -64,9 +64,9 @@ async def test_a_clients_words_become_an_order_and_the_client_is_not_asked_to_ca
 
 
 async def test_a_place_that_was_perhaps_misheard_is_asked_for_and_then_driven_to(
-    house: FakeHouse, robot: RobotSession
+    models: FakeModels, robot: RobotSession
 ) -> None:
-    async with served(house) as one, one.client() as client:
+    async with served(models) as one, one.client() as client:
         await client.configure(output_modalities=["text"])
         done = await client.ask("Go to the kichen.")
         assert done["output"][0]["content"][0]["text"] == "Do you mean the kitchen?"
@@ -85,9 +85,9 @@ async def test_a_place_that_was_perhaps_misheard_is_asked_for_and_then_driven_to
     ids=lambda item: item["type"],
 )
 async def test_only_the_user_answers_what_the_robot_asks(
-    house: FakeHouse, robot: RobotSession, item: dict[str, object]
+    models: FakeModels, robot: RobotSession, item: dict[str, object]
 ) -> None:
-    async with served(house) as one, one.client() as client:
+    async with served(models) as one, one.client() as client:
         await client.configure(output_modalities=["text"])
         await client.ask("Go to the kichen.")
         await client.send("conversation.item.create", item=item)
@@ -98,8 +98,8 @@ async def test_only_the_user_answers_what_the_robot_asks(
         assert len(orders(robot)) == 1
 
 
-async def test_stop_stops_without_a_reply_and_resume_needs_a_yes(house: FakeHouse, robot: RobotSession) -> None:
-    async with served(house) as one, one.client() as client:
+async def test_stop_stops_without_a_reply_and_resume_needs_a_yes(models: FakeModels, robot: RobotSession) -> None:
+    async with served(models) as one, one.client() as client:
         await client.configure(output_modalities=["text"])
         done = await client.ask("Stop!")
         assert robot.robot.gate.latch is Latch.STOPPED
@@ -107,8 +107,8 @@ async def test_stop_stops_without_a_reply_and_resume_needs_a_yes(house: FakeHous
         assert not done["output"]
 
 
-async def test_only_one_client_has_the_robot_but_everybody_can_stop_it(house: FakeHouse, robot: RobotSession) -> None:
-    async with served(house) as one, one.client(), one.client() as second:
+async def test_only_one_client_has_the_robot_but_everybody_can_stop_it(models: FakeModels, robot: RobotSession) -> None:
+    async with served(models) as one, one.client(), one.client() as second:
         await second.configure(output_modalities=["text"])
         await second.ask(GO)
         assert orders(robot) == []
@@ -116,18 +116,18 @@ async def test_only_one_client_has_the_robot_but_everybody_can_stop_it(house: Fa
         assert robot.robot.gate.latch is Latch.STOPPED
 
 
-async def test_the_ears_of_the_client_that_has_the_robot_know_its_places(house: FakeHouse) -> None:
-    async with served(house) as one, one.client() as first, one.client() as second:
+async def test_the_ears_of_the_client_that_has_the_robot_know_its_places(models: FakeModels) -> None:
+    async with served(models) as one, one.client() as first, one.client() as second:
         for client, known in ((second, False), (first, True)):
             await client.configure(audio={"input": {"turn_detection": None, "transcription": {"model": "whisper-1"}}})
             await client.sound(0.9, 0.6)
             await client.send("input_audio_buffer.commit")
             await client.until("conversation.item.input_audio_transcription.completed")
-            assert any("the kitchen" in sentences for sentences in house.decoder.expected) is known
+            assert any("the kitchen" in sentences for sentences in models.decoder.expected) is known
 
 
-async def test_news_is_an_item_and_leads_to_a_response_of_its_own(house: FakeHouse, robot: RobotSession) -> None:
-    async with served(house) as one, one.client() as client:
+async def test_news_is_an_item_and_leads_to_a_response_of_its_own(models: FakeModels, robot: RobotSession) -> None:
+    async with served(models) as one, one.client() as client:
         await client.configure(output_modalities=["text"])
         robot.robot.events.append(Event(Happening.DONE, "R1 has arrived at kitchen."))
         robot._pass_on()
@@ -136,8 +136,10 @@ async def test_news_is_an_item_and_leads_to_a_response_of_its_own(house: FakeHou
         assert (await client.until("response.done"))["response"]["output"][0]["content"][0]["text"] == "I see."
 
 
-async def test_what_the_robots_state_says_of_a_stop_is_said_word_by_word(house: FakeHouse, robot: RobotSession) -> None:
-    async with served(house) as one, one.client() as client:
+async def test_what_the_robots_state_says_of_a_stop_is_said_word_by_word(
+    models: FakeModels, robot: RobotSession
+) -> None:
+    async with served(models) as one, one.client() as client:
         await client.configure(output_modalities=["text"])
         robot.robot.events.append(Event(Happening.STOPPED, "R1 has stopped."))
         robot._pass_on()
@@ -145,7 +147,7 @@ async def test_what_the_robots_state_says_of_a_stop_is_said_word_by_word(house: 
         assert done["output"][0]["content"][0]["text"] == "R1 has stopped."
 
 
-async def test_a_robot_whose_client_is_gone_is_paused(house: FakeHouse, robot: RobotSession) -> None:
+async def test_a_robot_whose_client_is_gone_is_paused(models: FakeModels, robot: RobotSession) -> None:
     held = asyncio.Event()
     hold = robot.hold
 
@@ -154,7 +156,7 @@ async def test_a_robot_whose_client_is_gone_is_paused(house: FakeHouse, robot: R
         held.set()
 
     robot.hold = held_by  # type: ignore[method-assign]
-    async with served(house) as one:
+    async with served(models) as one:
         async with one.client() as client:
             await client.configure(output_modalities=["text"])
             await client.ask(GO)

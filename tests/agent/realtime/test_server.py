@@ -19,7 +19,7 @@ from agent.realtime.server.server import RealtimeServer
 from reasoning.options import LoopOptions
 from reasoning.policies.fillers import FILLERS
 from reasoning.tools.calls import WrittenCall
-from tests.agent.realtime.fakes import PRIVATE, QUESTION, Client, FakeHouse, Halting, Script24, served, transcript
+from tests.agent.realtime.fakes import PRIVATE, QUESTION, Client, FakeModels, Halting, Script24, served, transcript
 from tests.reasoning.scripted_engine import END
 
 KEY = "0123456789abcdef"
@@ -88,7 +88,7 @@ async def test_push_to_talk_in_a_law() -> None:
 
 
 async def test_a_voice_over_the_reply_cuts_it_at_once_and_what_was_heard_stays() -> None:
-    house = FakeHouse(Script24(small_talk=True, at_once=lambda _: "One two three four five. " * 20), voice=Halting())
+    house = FakeModels(Script24(small_talk=True, at_once=lambda _: "One two three four five. " * 20), voice=Halting())
     async with served(house) as one, one.client() as client:
         await client.write("Hello.")
         await client.send("response.create")
@@ -111,7 +111,7 @@ async def test_a_voice_over_the_reply_cuts_it_at_once_and_what_was_heard_stays()
 
 
 async def test_with_semantic_turns_a_cough_over_the_reply_is_nothing_and_words_cut_it() -> None:
-    house = FakeHouse(Script24(small_talk=True, at_once=lambda _: "One two three four five. " * 40), voice=Halting())
+    house = FakeModels(Script24(small_talk=True, at_once=lambda _: "One two three four five. " * 40), voice=Halting())
     async with served(house) as one, one.client() as client:
         await client.configure(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
         await client.sound(0.8, 0.4)
@@ -130,7 +130,7 @@ async def test_with_semantic_turns_a_cough_over_the_reply_is_nothing_and_words_c
 
 async def test_who_has_waited_long_enough_for_a_reply_is_told_so_at_once() -> None:
     # The wait counts from the last word: here the turn ends only after more silence than the listener is to bear.
-    house = FakeHouse(loop=LoopOptions(filler_after_s=9.9))
+    house = FakeModels(loop=LoopOptions(filler_after_s=9.9))
     house.engine.mind.steps = lambda name: 1_000_000 if name.startswith("thoughts") else 1
     async with served(house) as one, one.client() as client:
         detection = {"type": "server_vad", "silence_duration_ms": 10_000}
@@ -166,7 +166,7 @@ async def test_word_times_are_there_for_whoever_asks() -> None:
 
 
 async def test_effort_minimal_does_not_think() -> None:
-    house = FakeHouse()
+    house = FakeModels()
     async with served(house) as one, one.client("model=any&extensions=thoughts") as client:
         await client.configure(output_modalities=["text"], reasoning={"effort": "minimal"})
         done = await client.ask("Hi there.")
@@ -195,7 +195,7 @@ async def test_the_conversation_is_what_the_item_list_says() -> None:
         seen.append(before)
         return "Fine.<|im_end|>"
 
-    async with served(FakeHouse(Script24(at_once=reply))) as one, one.client() as client:
+    async with served(FakeModels(Script24(at_once=reply))) as one, one.client() as client:
         await client.configure(output_modalities=["text"], reasoning={"effort": "minimal"})
         await client.ask("My name is Ada.")
         (item,) = [event["item"] for event in client.of("conversation.item.added") if event["item"]["role"] == "user"]
@@ -215,7 +215,7 @@ async def test_calls_that_a_client_retells_stand_in_the_history() -> None:
         seen.append(before)
         return "Fine.<|im_end|>"
 
-    async with served(FakeHouse(Script24(at_once=reply))) as one, one.client() as client:
+    async with served(FakeModels(Script24(at_once=reply))) as one, one.client() as client:
         await client.configure(output_modalities=["text"], reasoning={"effort": "minimal"})
         await client.write("Weather in Rome?")
         for arguments in ('{"city": "Rome"}', "no JSON"):
@@ -247,7 +247,7 @@ class Caller(Script24):
 
 
 async def test_a_result_that_comes_too_late_for_a_reply_is_told_once_and_unasked() -> None:
-    house = FakeHouse(Caller(), voice=Halting())
+    house = FakeModels(Caller(), voice=Halting())
     async with served(house) as one, one.client() as client:
         tool = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
         await client.configure(tools=[tool])
@@ -281,7 +281,7 @@ async def test_two_sessions_do_not_see_each_other() -> None:
         seen.append(before)
         return "Yes.<|im_end|>"
 
-    async with served(FakeHouse(Script24(at_once=reply))) as one, one.client() as first, one.client() as second:
+    async with served(FakeModels(Script24(at_once=reply))) as one, one.client() as first, one.client() as second:
         for client in (first, second):
             await client.configure(output_modalities=["text"], reasoning={"effort": "minimal"})
         await first.ask("The password is swordfish.")
@@ -347,7 +347,7 @@ async def test_whoever_sends_only_mistakes_is_dropped() -> None:
 
 async def test_a_slow_reader_is_dropped_and_the_others_are_not() -> None:
     # Far more than the sockets between the two can hold.
-    house = FakeHouse(Script24(small_talk=True, at_once=lambda _: "Many words are spoken here. " * 40))
+    house = FakeModels(Script24(small_talk=True, at_once=lambda _: "Many words are spoken here. " * 40))
     options = ServerOptions(outbox_mb=1, drain_s=0.1)
     async with served(house, options) as one, one.client() as other:
         async with connect(one.url(), max_queue=1, close_timeout=0.1) as lazy:
@@ -448,7 +448,7 @@ async def test_who_may_not_open_a_socket(headers: dict[str, str], status: int) -
 
 
 async def test_others_may_not_be_served_without_a_key() -> None:
-    async with FakeHouse().open() as house:
+    async with FakeModels().open() as house:
         server = RealtimeServer(house, ServerOptions(), Keys(None, most=1), model="m", voice="v")
         with pytest.raises(ServerUnavailable, match="needs a key"):
             async with server.listening("0.0.0.0", 0):  # noqa: S104 - that is what is refused
@@ -456,7 +456,7 @@ async def test_others_may_not_be_served_without_a_key() -> None:
 
 
 async def test_a_port_that_is_taken_is_named() -> None:
-    async with served() as one, FakeHouse().open() as house:
+    async with served() as one, FakeModels().open() as house:
         server = RealtimeServer(house, ServerOptions(), Keys(None, most=1), model="m", voice="v")
         with pytest.raises(ServerUnavailable, match=str(one.port)):
             async with server.listening("127.0.0.1", one.port):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from agent.robot.controller import Hands, tools_of
+from agent.robot.controller import RobotController, tools_of
 from reasoning.events import ToolCall
 from robots.events import Event, Happening
 from robots.safety.gate import ANSWER_WITHIN_S, Gate, Latch
@@ -33,7 +33,7 @@ class Told:
 class Stage:
     session: RobotSession
     told: Told
-    hands: Hands
+    hands: RobotController
 
     @property
     def gate(self) -> Gate:
@@ -55,7 +55,7 @@ class Stage:
 def stage() -> Stage:
     session = standing_robot()
     told = Told()
-    return Stage(session, told, Hands(session, told, lambda _, __: None))
+    return Stage(session, told, RobotController(session, told, lambda _, __: None))
 
 
 def call(name: str = "go_to", **arguments: object) -> ToolCall:

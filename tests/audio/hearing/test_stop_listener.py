@@ -46,10 +46,11 @@ async def speak(
     wanted: bool = True,
     each: Callable[[StopListener, int], None] = lambda *_: None,
     options: EarsOptions = OPTIONS,
+    give_way: Callable[[float], None] = lambda _: None,
 ) -> tuple[StopListener, list[StopHeard]]:
     """Speech from the first sample on; every decode is complete before the next frame."""
-    listener, heard = StopListener(script, command, options), list[StopHeard]()
-    listener.on_stop, listener.wanted = heard.append, wanted
+    listener, heard = StopListener(script, command, options, give_way), list[StopHeard]()
+    listener.tell, listener.wanted = heard.append, wanted
     listener.began(1, 0, 0)
     for now in range(FRAME, samples_of(until_ms), FRAME):
         each(listener, now)
@@ -146,14 +147,14 @@ async def test_the_model_leaves_the_processor_from_the_onset_on_but_not_for_ever
     asked: list[float] = []
     times: list[int] = []
 
-    def note(listener: StopListener, now: int) -> None:
-        def given(seconds: float) -> None:
+    passed = [0]
+
+    def given(seconds: float) -> None:
+        if passed[-1]:
             asked.append(seconds)
-            times.append(now)
+            times.append(passed[-1])
 
-        listener.give_way = given
-
-    await speak(Script("so"), until_ms=5000, each=note)
+    await speak(Script("so"), until_ms=5000, each=lambda _, now: passed.append(now), give_way=given)
     assert asked
     assert max(times) <= samples_of(OPTIONS.stop_yield_ms)
     gaps = np.diff(times) / RATE

@@ -102,7 +102,7 @@ def test_hold_open_extends_this_turn_only() -> None:
         speaking = start < RATE or 3 * RATE <= start < 4 * RATE
         for event in activity.receive(np.full(FRAME, 0.9 * speaking, np.float32)):
             if isinstance(event, SoftEnd) and event.turn == 1:
-                activity.hold_open(1500)
+                activity.extend_turn(1500)
             if isinstance(event, HardEnd):
                 ends.append(event.at - event.last_sample)
     assert ends == pytest.approx([samples_of(1500), samples_of(OPTIONS.hard_end_ms)], abs=CHUNK + FRAME)

@@ -71,6 +71,11 @@ class Scripted:
     async def finish(self, heard: str, *, interrupted: bool = False) -> None:
         self.finished.append((heard, interrupted))
 
+    async def note(self, text: str) -> bool:
+        raise AssertionError(text)
+
+    notes_waiting = False
+
     async def close(self) -> None: ...
 
 

@@ -96,7 +96,7 @@ def test_a_pause_that_is_long_ends_the_turn_and_the_session_says_what_is_long(de
 
     def hold(ears: TimedEars, event: EarsEvent) -> None:
         if isinstance(event, Words) and not event.final:
-            ears.hold_open(1400)
+            ears.extend_turn(1400)
 
     held = heard(decoder, *said, react=hold)
     assert [kind for kind in kinds(held) if kind is HardEnd] == [HardEnd]

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from agent.conversation import timeline
+from agent.conversation.driver import ConversationDriver
 from agent.conversation.options import TurnOptions
-from agent.conversation.session import Session
-from agent.conversation.speaker import Speaker
+from agent.conversation.reasoner import LoopReasoner
+from agent.conversation.sinks import PlayoutSink
 from agent.conversation.stop_phrases import StopPhrases
 from agent.conversation.timeline import (
     AudioCut,
@@ -24,6 +25,7 @@ from agent.conversation.timeline import (
     TurnEnded,
     turn_latencies,
 )
+from audio import messages as heard
 from audio.clock import FRAME, RATE, Sound
 from audio.hearing.agreement import Word
 from audio.hearing.ears import Ears
@@ -33,7 +35,7 @@ from audio.hearing.whisper import Hypothesis
 from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.playout import Playout
 from audio.speaking.synthesizer import Synthesizer
-from reasoning.events import ReplyText, ToolCall
+from reasoning.events import LoopEvent, ReplyText, ToolCall
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions
 from reasoning.policies.fillers import FILLERS
@@ -78,7 +80,7 @@ class LevelDecoder:
 
 
 class World:
-    """A session with everything around it in virtual time."""
+    """A conversation with everything around it in virtual time."""
 
     def __init__(self, model: Model, options: LoopOptions) -> None:
         self.now = 0.0
@@ -89,7 +91,8 @@ class World:
         self.model, self.options = model, options
         self.engine = ScriptedEngine(Mind(model.write, model.score_choices, model.steps), Words())
         self.voice = Letters()
-        self.session: Session
+        self.driver: ConversationDriver
+        self.reasoner: LoopReasoner
         self.blocks: ScriptedSession
         self.ears: Ears
         self.synthesizer: Synthesizer
@@ -119,7 +122,8 @@ class World:
     async def tick(self, level: float) -> None:
         self.now += TICK_S
         frame = np.full(FRAME, level, np.float32)
-        sound = await self.session.tick(frame, self.now, int(self.now * VOICE_RATE))
+        sound = self.driver.play(int(self.now * VOICE_RATE), self.now)
+        await self.driver.hear(frame, self.now)
         self.sound = np.concatenate([self.sound, sound])
         self.engine.allow(TICK_S / self.engine.step_s)
         await self.settle()
@@ -138,7 +142,7 @@ class World:
             await self.tick(0.0)
 
     async def reply(self) -> None:
-        await self.wait(lambda: self.session.idle)
+        await self.wait(lambda: self.driver.idle)
 
     @property
     def heard(self) -> list[str]:
@@ -147,41 +151,46 @@ class World:
 
 @asynccontextmanager
 async def world(
-    model: Model | None = None, options: LoopOptions | None = None, *, listens_for_stops: bool = False
+    model: Model | None = None,
+    options: LoopOptions | None = None,
+    *,
+    listens_for_stops: bool = False,
+    turns: TurnOptions | None = None,
+    on_turn: Callable[[heard.Words], str | None] | None = None,
 ) -> AsyncIterator[World]:
     one = World(model or Model(), options or LoopOptions())
     ears_options = EarsOptions(partial_every_ms=100)
     transcriber = Transcriber(LevelDecoder)
-    stop_phrases = StopPhrases(TurnOptions().stop_phrases)
+    stop_phrases = StopPhrases((turns or TurnOptions()).stop_phrases)
     ears = Ears(VoiceActivity(ears_options, by_level), transcriber, ears_options, stop_phrases.command)
     voice = Synthesizer(lambda: one.voice, VoiceOptions())
     async with one.engine.session() as blocks, ears, voice:
         one.blocks, one.ears, one.synthesizer = blocks, ears, voice
-        holds = [await voice.synthesize(phrase) for phrase in FILLERS]
+        fillers = [await voice.synthesize(phrase) for phrase in FILLERS]
         one.voice.said.clear()
         script = Script(one.engine.tokenizer, FAMILY)
-        loop = Loop(
-            blocks,
-            script,
-            one.options,
-            lambda event: one.session.told(event),  # noqa: PLW0108 - the session is made from the loop
-            lambda: one.now,
-            context=100_000,
-        )
-        speaker = Speaker(voice, Playout(VOICE_RATE), VoiceOptions())
-        one.session = Session(
+
+        def make(tell: Callable[[LoopEvent], None]) -> Loop:
+            return Loop(blocks, script, one.options, tell, lambda: one.now, context=100_000)
+
+        one.reasoner = LoopReasoner(make, one.emit)
+        one.driver = ConversationDriver(
             ears=ears,
-            loop=loop,
-            speaker=speaker,
-            holds=holds,
+            reasoner=one.reasoner,
+            voice=voice,
+            sink=PlayoutSink(Playout(VOICE_RATE)),
+            fillers=fillers,
             options=one.options,
+            voice_options=VoiceOptions(),
             emit=one.emit,
+            turns=turns,
             on_stop=one.stops.append if listens_for_stops else None,
             on_call=one.calls.append,
+            on_turn=on_turn,
         )
-        await one.session.open()
+        await one.driver.open()
         one.engine.allowance = 0.0
-        conversation = asyncio.create_task(one.session.run(), name="conversation")
+        conversation = asyncio.create_task(one.driver.run(), name="conversation")
         try:
             yield one
         except BaseException:
@@ -288,7 +297,7 @@ async def test_a_reply_is_taken_back_when_speech_goes_on() -> None:
         assert all(piece.start_ms >= ended - 20 for piece in one.of(AudioOut))
         assert one.heard.count("There are 24 eggs.") <= 1
         assert last_number(" ".join(one.heard)) == 24.0
-        assert one.session.turns == 1
+        assert one.driver.turns == 1
 
 
 async def test_a_turn_that_sounds_unfinished_is_waited_for() -> None:
@@ -386,7 +395,7 @@ async def test_words_silence_the_agent_whatever_it_is_doing(after_s: float) -> N
         await one.reply()
         assert SAID[ALSO] in one.of(TurnEnded)[-1].text
         assert last_number(" ".join(one.heard)) == 24.0
-        assert 1 <= one.session.turns <= 2
+        assert 1 <= one.driver.turns <= 2
 
 
 async def test_going_on_at_once_is_the_same_turn() -> None:
@@ -420,14 +429,14 @@ async def test_a_key_cuts_the_reply() -> None:
     async with world() as one:
         await one.say(ASK)
         await until_heard(one)
-        one.session.interrupt()
+        one.driver.interrupt()
         at = len(one.sound)
         await one.reply()
         assert len(one.of(Interrupted)) == 1
         assert not one.sound[at:].any()
         await one.say(ALSO)
         await one.reply()
-        assert one.session.turns == 2
+        assert one.driver.turns == 2
 
 
 class News(Model):
@@ -443,23 +452,23 @@ async def test_a_note_is_answered_unprompted_once_nobody_has_the_turn() -> None:
     async with world(News()) as one:
         await one.say(ASK)
         await one.hear(COUGH, 0.2)
-        assert not one.session.idle
+        assert not one.driver.idle
         await one.reply()
-        await one.session.note("[robot] arrived", unprompted=True)
+        await one.driver.note("[robot] arrived", unprompted=True)
         await one.reply()
         assert len(one.of(timeline.Prompted)) == 1
         assert one.heard[-1] == "I have arrived."
-        await one.session.note("[robot] battery low")
+        await one.driver.note("[robot] battery low")
         await one.hear(0.0, 1.0)
         assert len(one.of(timeline.Prompted)) == 1
-        assert one.session.idle
-        assert one.session.turns == 1
+        assert one.driver.idle
+        assert one.driver.turns == 1
 
 
 async def test_a_note_waits_for_the_user() -> None:
     async with world(News()) as one:
         await one.hear(COUGH, 0.3)
-        await one.session.note("[robot] arrived", unprompted=True)
+        await one.driver.note("[robot] arrived", unprompted=True)
         await one.hear(COUGH, 0.3)
         assert one.of(timeline.Prompted) == []
         await one.reply()
@@ -468,24 +477,24 @@ async def test_a_note_waits_for_the_user() -> None:
 
 async def test_a_call_waits_until_the_turn_has_ended_and_dies_with_its_reply() -> None:
     def ask_for(one: World, number: int) -> None:
-        one.session.told(ToolCall(str(number), "go", {}))
+        one.reasoner.told(ToolCall(str(number), "go", {}))
 
     async with world() as one:
         await one.say(ASK)
-        await one.wait(lambda: one.session._conversation.state == "wagered")
+        await one.wait(lambda: one.driver._turns.state == "preemptive")
         await one.tick(0.0)
         ask_for(one, 1)
         assert one.calls == []
         await one.say(ALSO)
-        await one.wait(lambda: one.session._conversation.state == "wagered")
+        await one.wait(lambda: one.driver._turns.state == "preemptive")
         await one.tick(0.0)
         ask_for(one, 2)
         await one.wait(lambda: bool(one.of(TurnEnded)))
         assert [call.id for call in one.calls] == ["2"]
         await until_heard(one)
-        one.session.interrupt()
+        one.driver.interrupt()
         ask_for(one, 3)
-        one.session.told(ReplyText("This is too late."))
+        one.reasoner.told(ReplyText("This is too late."))
         await one.reply()
         assert [call.id for call in one.calls] == ["2"]
         assert "This is too late." not in one.heard
@@ -495,11 +504,11 @@ async def test_words_while_a_tool_is_waited_for_are_answered_and_its_result_is_t
     async with world(News()) as one:
         await one.say(ASK)
         await one.wait(lambda: bool(one.of(TurnEnded)))
-        one.session.told(ToolCall("1", "go", {}))
+        one.reasoner.told(ToolCall("1", "go", {}))
         assert [call.id for call in one.calls] == ["1"]
         await one.reply()
         await one.hear(ALSO, 0.2)
-        await one.session.note("[tool] the door is open", unprompted=True)
+        await one.driver.note("[tool] the door is open", unprompted=True)
         await one.say(ALSO)
         assert one.of(timeline.Prompted) == []
         await one.reply()
@@ -513,7 +522,7 @@ async def test_words_that_begin_at_the_end_of_a_reply_are_answered() -> None:
         async with world() as one:
             await one.say(ASK)
             await one.wait(lambda one=one: bool(one.of(TurnDone)))  # type: ignore[misc]
-            await one.wait(lambda one=one: one.session._speaker.lead_s < 0.3)  # type: ignore[misc]
+            await one.wait(lambda one=one: one.driver.lead_s < 0.3)  # type: ignore[misc]
             await one.hear(0.0, late * TICK_S)
             await one.say(ALSO)
             await one.reply()
@@ -529,7 +538,7 @@ async def test_a_second_turn_knows_what_was_heard_of_the_first() -> None:
         await one.hear(0.0, 0.5)
         await one.say(ALSO)
         await one.reply()
-        assert one.session.turns == 2
+        assert one.driver.turns == 2
         second = [text for name, text in one.engine.log if name.startswith("thoughts")][-1]
         assert f"assistant\n{first}<" in second
 
@@ -538,8 +547,8 @@ async def test_a_turn_without_words_is_no_turn() -> None:
     async with world() as one:
         await one.say(COUGH)
         await one.hear(0.0, 2.0)
-        assert one.session.idle
-        assert one.session.turns == 0
+        assert one.driver.idle
+        assert one.driver.turns == 0
         assert one.of(TurnEnded) == []
         assert not one.sound.any()
 

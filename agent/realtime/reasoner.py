@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.realtime.protocol.messages import HistoryTurn
 from agent.realtime.protocol.wire import tools_of
+from reasoning.errors import ReasoningError
 from reasoning.loop.loop import Loop
 from reasoning.prompting.script import Script
 from reasoning.tools.calls import WrittenCall
@@ -21,8 +22,9 @@ from reasoning.tools.calls import WrittenCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from agent.conversation.reply import ReplyRequest
+    from agent.realtime.protocol.fields import AudioFormat
     from agent.realtime.protocol.messages import Invoked, ResponseSpec
-    from agent.realtime.robot import Rider
     from reasoning.engine.contract import Engine
     from reasoning.events import LoopEvent
     from reasoning.options import LoopOptions
@@ -37,8 +39,8 @@ _MORE: Final = "Go on."
 
 
 @dataclass(frozen=True, slots=True)
-class Brains:
-    """What all minds of a server share."""
+class ReasonerConfig:
+    """What the reasoners of all sessions share."""
 
     engine: Engine
     script: Script
@@ -48,7 +50,7 @@ class Brains:
 
 
 @dataclass(frozen=True, slots=True)
-class _Temper:
+class _LoopSettings:
     """What needs another loop when it changes."""
 
     instructions: str
@@ -56,21 +58,39 @@ class _Temper:
     max_output_tokens: int | None
 
 
-class Mind:
-    """`async with` it; then `hear`, `answer` and `take_back` for one turn after the other."""
+@dataclass(frozen=True, slots=True)
+class ResponseDetails:
+    """What a reply is made from, and the format that it goes out in."""
+
+    response: ResponseSpec
+    format: AudioFormat | None
+    """Of its sound; None: it is written."""
+
+
+class SessionReasoner:
+    """`open` it; then `hear` and `answer` one turn after the other; `close` it at the end."""
 
     def __init__(
         self,
-        brains: Brains,
-        tell: Callable[[LoopEvent], None],
+        config: ReasonerConfig,
+        emit: Callable[[LoopEvent], None],
         clock: Callable[[], float],
-        robot: Rider | None = None,
+        spec: Callable[[str], ResponseSpec],
+        skills: Sequence[Tool] = (),
     ) -> None:
-        """Make it; the skills of `robot` stand beside the client's functions, which take precedence."""
-        self._brains, self._tell, self._clock, self._robot = brains, tell, clock, robot
+        """Make it.
+
+        emit: learns all events of the loop.
+        spec: gives what a response would be made from now, with these words behind what was written.
+        skills: tools beside the client's functions, which take precedence.
+        """
+        self._config, self._emit, self._clock, self._spec, self._skills = config, emit, clock, spec, skills
+        self._tell: Callable[[LoopEvent], None] | None = None
+        """Takes the events of the reply that is being made; None between replies."""
         self._stack = AsyncExitStack()
         self._loop: Loop | None = None
-        self._temper: _Temper | None = None
+        """None until it is opened, and after its end."""
+        self._settings: _LoopSettings | None = None
         self._tools: tuple[Tool, ...] = ()
         self._known: list[HistoryTurn] | None = []
         """Turns that the loop has in its history; None: it was cut off while they were written."""
@@ -82,37 +102,56 @@ class Mind:
         """Notes with which the turn began that the loop is in."""
         self._answered = self._cut = False
 
-    async def __aenter__(self) -> Mind:  # noqa: PYI034 - final in all but name
-        return self
+    async def open(self) -> None:
+        """Get to the end of the conversation so far: what can be computed before anybody speaks, is."""
+        await self._prepare(self._spec(""))
 
-    async def __aexit__(self, *_: object) -> None:
+    async def close(self) -> None:
+        """End the loop; another one is made if it is wanted again."""
         await self._drop()
 
-    async def ready(self, brief: ResponseSpec) -> None:
-        """Get to the end of the conversation so far: what can be computed before anybody speaks, is."""
-        await self._prepare(brief)
+    async def hear(self, text: str) -> None:
+        """Take the words of the turn so far; what cannot be taken in is told by the response that needs it."""
+        with suppress(ReasoningError):
+            spec = self._spec(text)
+            loop = await self._prepare(spec)
+            self._open = spec.text
+            await loop.hear(self._new(spec.text))
 
-    async def hear(self, brief: ResponseSpec) -> None:
-        """Take the words of the turn so far."""
-        loop = await self._prepare(brief)
-        self._open = brief.text
-        await loop.hear(self._new(brief.text))
-
-    async def answer(self, brief: ResponseSpec) -> None:
-        """Reply. Cancel it to interrupt."""
-        loop = await self._prepare(brief)
-        self._open, self._answered, self._cut = brief.text, True, True
-        unprompted = "" if loop.notes_waiting else _MORE if brief.turns else _NOTHING
-        await loop.answer(self._new(brief.text) or unprompted)
+    async def answer(self, request: ReplyRequest, tell: Callable[[LoopEvent], None]) -> None:
+        """Make the reply; cancel it to interrupt. Raises ReasoningError."""
+        assert isinstance(request.spec, ResponseDetails)  # noqa: S101 - all requests of clients have them
+        spec = request.spec.response
+        loop = await self._prepare(spec)
+        self._open, self._answered, self._cut = spec.text, True, True
+        unprompted = "" if loop.notes_waiting else _MORE if spec.turns else _NOTHING
+        self._tell = tell
+        try:
+            await loop.answer(self._new(spec.text) or unprompted)
+        finally:
+            self._tell = None
         self._cut = False
+
+    async def take_back(self) -> None:
+        """Nothing yet: whether the loop goes on with this turn is seen when the next words of the user are there."""
+
+    async def finish(self, heard: str, *, interrupted: bool = False) -> None:
+        """Nothing yet: the client's items say what was heard."""
+        del heard, interrupted
 
     async def note(self, text: str) -> None:
         """Take in a text while replying."""
         if self._loop is not None:
-            if await self._loop.note(text):
-                self._open = f"{self._open}\n{text}"
-            else:
-                self._noted.append(text)
+            with suppress(ReasoningError):
+                if await self._loop.note(text):
+                    self._open = f"{self._open}\n{text}"
+                else:
+                    self._noted.append(text)
+
+    def _told(self, event: LoopEvent) -> None:
+        self._emit(event)
+        if self._tell is not None:
+            self._tell(event)
 
     @property
     def notes_waiting(self) -> bool:
@@ -126,7 +165,7 @@ class Mind:
 
     def tokens(self, brief: ResponseSpec) -> int:
         """Count the tokens of what a reply is made from."""
-        encode = self._brains.script.tokenizer.encode
+        encode = self._config.script.tokenizer.encode
         texts = [brief.instructions, brief.text, *(text for turn in brief.turns for text in (turn.user, turn.reply))]
         return sum(len(encode(text)) for text in texts if text)
 
@@ -137,11 +176,11 @@ class Mind:
 
     async def _prepare(self, brief: ResponseSpec) -> Loop:
         """Bring the loop to where this brief begins."""
-        temper = _Temper(brief.instructions, brief.effort, brief.max_output_tokens)
+        settings = _LoopSettings(brief.instructions, brief.effort, brief.max_output_tokens)
         turns = list(brief.turns)
         loop = self._loop
-        if loop is None or temper != self._temper or not await self._follow(loop, turns, brief.text):
-            loop = await self._renew(temper, turns)
+        if loop is None or settings != self._settings or not await self._follow(loop, turns, brief.text):
+            loop = await self._renew(settings, turns)
         tools = self._all_tools(brief)
         if tools != self._tools:
             await loop.set_tools(tools)
@@ -151,8 +190,7 @@ class Mind:
     def _all_tools(self, brief: ResponseSpec) -> tuple[Tool, ...]:
         own = tools_of(brief.tools)
         names = {tool.name for tool in own}
-        skills = () if self._robot is None else self._robot.tools
-        return (*own, *(skill for skill in skills if skill.name not in names))
+        return (*own, *(skill for skill in self._skills if skill.name not in names))
 
     async def _follow(self, loop: Loop, turns: list[HistoryTurn], text: str) -> bool:
         """Go on with the loop that is there, if these turns follow from it."""
@@ -174,23 +212,23 @@ class Mind:
         self._known, self._answered = turns, False
         return True
 
-    async def _renew(self, temper: _Temper, turns: Sequence[HistoryTurn]) -> Loop:
+    async def _renew(self, settings: _LoopSettings, turns: Sequence[HistoryTurn]) -> Loop:
         await self._drop()
-        brains = self._brains
-        session = await self._stack.enter_async_context(brains.engine.session())
+        config = self._config
+        session = await self._stack.enter_async_context(config.engine.session())
         self._loop = loop = Loop(
             session,
-            _script(brains.script, temper.instructions),
-            _options(brains.options, temper),
-            self._tell,
+            _script(config.script, settings.instructions),
+            _options(config.options, settings),
+            self._told,
             self._clock,
-            context=brains.context,
+            context=config.context,
         )
         await loop.open()
-        for turn in turns[-brains.options.history_turns :]:
+        for turn in turns[-config.options.history_turns :]:
             await loop.hear(turn.user or _NOTHING)
             await loop.finish(turn.reply, calls=_written(turn.calls))
-        self._temper, self._known, self._tools = temper, list(turns), ()
+        self._settings, self._known, self._tools = settings, list(turns), ()
         self._kept, self._noted = [], []
         self._open, self._answered = "", False
         return loop
@@ -223,9 +261,9 @@ def _script(script: Script, instructions: str) -> Script:
     return Script(script.tokenizer, script.family, f"{script.family.system}\n\n{instructions.strip()}")
 
 
-def _options(options: LoopOptions, temper: _Temper) -> LoopOptions:
-    if temper.max_output_tokens is not None:
-        options = replace(options, reply_tokens=min(options.reply_tokens, temper.max_output_tokens))
-    if temper.effort == "minimal":
+def _options(options: LoopOptions, settings: _LoopSettings) -> LoopOptions:
+    if settings.max_output_tokens is not None:
+        options = replace(options, reply_tokens=min(options.reply_tokens, settings.max_output_tokens))
+    if settings.effort == "minimal":
         return replace(options, mode="no-think")
-    return replace(options, think_tokens=round(options.think_tokens * _EFFORTS[temper.effort]))
+    return replace(options, think_tokens=round(options.think_tokens * _EFFORTS[settings.effort]))

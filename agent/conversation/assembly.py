@@ -1,0 +1,100 @@
+"""One conversation, put together: a loop on an engine session, ears, a voice and a sink. Every shell uses it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from agent.conversation.driver import ConversationDriver
+from agent.conversation.reasoner import LoopReasoner
+from reasoning.loop.loop import Loop
+from reasoning.policies.fillers import FILLERS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from agent.config.settings import Settings
+    from agent.conversation import timeline
+    from agent.conversation.ports import Recognition, Sink, Synthesis
+    from audio.messages import Clip, Words
+    from reasoning.engine.contract import Engine
+    from reasoning.events import LoopEvent, ToolCall
+    from reasoning.options import LoopOptions
+    from reasoning.prompting.script import Script
+    from reasoning.tools.calls import Tool
+
+
+@asynccontextmanager
+async def open_conversation(
+    *,
+    engine: Engine,
+    script: Script,
+    settings: Settings,
+    ears: Recognition,
+    voice: Synthesis,
+    sink: Sink,
+    emit: Callable[[timeline.Event], None],
+    clock: Callable[[], float],
+    tools: Sequence[Tool] = (),
+    fill: bool = True,
+    seed: int = 0,
+    on_stop: Callable[[str], None] | None = None,
+    on_call: Callable[[ToolCall], None] | None = None,
+    on_turn: Callable[[Words], str | None] | None = None,
+) -> AsyncIterator[ConversationDriver]:
+    """Open a conversation; run it (`ConversationDriver.run`) in a task.
+
+    clock: seconds, for the loop's own time limits.
+    fill: whether waits are filled by short phrases.
+    The others are those of `ConversationDriver` and `Loop`.
+    """
+    fillers = await spoken_fillers(voice, settings.loop) if fill else []
+    async with engine.session() as blocks:
+
+        def make(tell: Callable[[LoopEvent], None]) -> Loop:
+            context = settings.engine.context
+            return Loop(blocks, script, settings.loop, tell, clock, context=context, seed=seed, tools=tools)
+
+        conversation = ConversationDriver(
+            ears=ears,
+            reasoner=LoopReasoner(make, emit),
+            voice=voice,
+            sink=sink,
+            fillers=fillers,
+            options=settings.loop,
+            voice_options=settings.voice,
+            emit=emit,
+            turns=settings.turns,
+            on_stop=on_stop,
+            on_call=on_call,
+            on_turn=on_turn,
+        )
+        await conversation.open()
+        yield conversation
+
+
+@asynccontextmanager
+async def open_loop(
+    *,
+    engine: Engine,
+    script: Script,
+    settings: Settings,
+    emit: Callable[[LoopEvent], None],
+    clock: Callable[[], float],
+    tools: Sequence[Tool] = (),
+    seed: int = 0,
+) -> AsyncIterator[Loop]:
+    """Open a loop for typed turns: no ears, no voice, no turn-taking."""
+    async with engine.session() as blocks:
+        context = settings.engine.context
+        loop = Loop(blocks, script, settings.loop, emit, clock, context=context, seed=seed, tools=tools)
+        await loop.open()
+        try:
+            yield loop
+        finally:
+            await loop.close()
+
+
+async def spoken_fillers(voice: Synthesis, options: LoopOptions) -> list[Clip]:
+    """Speak the fillers in advance; none where nothing is thought while the listener waits."""
+    return [await voice.synthesize(phrase) for phrase in FILLERS] if options.mode == "async" else []
