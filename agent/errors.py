@@ -4,6 +4,7 @@ AgentError             exit code 1: the environment, or the run
 ├── ConfigError        exit code 2: a setting that does not exist, or a value that is not allowed
 ├── BadQuestion        exit code 2: there is nothing to answer
 ├── TalkBusy           a conversation of the library is asked for two things at once
+├── EventsUnread       events of a conversation of the library are not read as they come
 ├── NothingHeard       exit code 2: a recording without words
 ├── TimelineError      exit code 2: a file that is not a timeline
 ├── TranscriptError    exit code 2: a file that a transcript cannot be written to
@@ -37,6 +38,10 @@ class BadQuestion(AgentError):
 
 class TalkBusy(AgentError):
     """A conversation of the library does one thing at a time."""
+
+
+class EventsUnread(AgentError):
+    """Events of a conversation of the library are to be read as they come."""
 
 
 class NothingHeard(AgentError):

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from agent import __version__
     from agent.conversation import timeline as events
     from agent.conversation.timeline import Event
-    from agent.errors import BadQuestion, ConfigError, NothingHeard, TalkBusy
+    from agent.errors import BadQuestion, ConfigError, EventsUnread, NothingHeard, TalkBusy
     from agent.library.agent import Agent, open  # noqa: A004 - it is written descant.open
+    from agent.library.sources import Microphone, Recording
     from agent.library.talk import Talk
-    from audio.errors import BadAudio, EarsUnavailable, NoDevice, VoiceUnavailable
+    from audio.errors import BadAudio, CannotWrite, EarsUnavailable, NoDevice, VoiceUnavailable
     from audio.hearing.agreement import Word
     from audio.hearing.transcriber import Recogniser
     from audio.hearing.whisper import Hypothesis
@@ -38,16 +39,20 @@ __all__ = (
     "BadModel",
     "BadQuestion",
     "BadTool",
+    "CannotWrite",
     "ConfigError",
     "DescantError",
     "EarsUnavailable",
     "EngineFailed",
     "Event",
+    "EventsUnread",
     "Hypothesis",
+    "Microphone",
     "ModelUnavailable",
     "NoDevice",
     "NothingHeard",
     "Recogniser",
+    "Recording",
     "Talk",
     "TalkBusy",
     "Tool",
@@ -64,10 +69,11 @@ __all__ = (
 _HOMES = {
     "agent": ("__version__",),
     "agent.conversation.timeline": ("Event",),
-    "agent.errors": ("BadQuestion", "ConfigError", "NothingHeard", "TalkBusy"),
+    "agent.errors": ("BadQuestion", "ConfigError", "EventsUnread", "NothingHeard", "TalkBusy"),
     "agent.library.agent": ("Agent", "open"),
+    "agent.library.sources": ("Microphone", "Recording"),
     "agent.library.talk": ("Talk",),
-    "audio.errors": ("BadAudio", "EarsUnavailable", "NoDevice", "VoiceUnavailable"),
+    "audio.errors": ("BadAudio", "CannotWrite", "EarsUnavailable", "NoDevice", "VoiceUnavailable"),
     "audio.hearing.agreement": ("Word",),
     "audio.hearing.transcriber": ("Recogniser",),
     "audio.hearing.whisper": ("Hypothesis",),

@@ -55,6 +55,8 @@ class _Plain:
                 self._say(t_ms, "unsaid", f"{text} ({reason})")
             case timeline.RobotNews(who, text):
                 self._say(t_ms, who, text)
+            case timeline.ToolResult(name=name, text=text):
+                self._say(t_ms, "tool", f"{name}: {text}")
             case timeline.Interrupted(heard):
                 self._say(t_ms, "cut", f"heard: {heard}")
             case timeline.TurnDone():
@@ -99,6 +101,8 @@ class _Picture:
                 self._talk.append(Text.assemble(("unsaid ", "yellow"), (text, "strike dim"), (f" {reason}", "dim")))
             case timeline.RobotNews(who, text):
                 self._talk.append(Text.assemble((f"{who:<7}", "bold magenta"), text))
+            case timeline.ToolResult(name=name, text=text):
+                self._talk.append(Text.assemble((f"{name}  ", "bold magenta"), text))
             case timeline.Interrupted():
                 self._talk.append(Text("(interrupted)", style="yellow"))
             case timeline.Thought(text):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -37,7 +37,8 @@ async def run(
         talk = await stack.enter_async_context(Talk(models, tools=tools, seed=seed))
         printed = Printed(Console(highlight=False, markup=False), thoughts=thoughts)
         start = time.monotonic()
-        async for event in talk.stream(text):
+        stream = await stack.enter_async_context(aclosing(talk.stream(text)))
+        async for event in stream:
             if file is not None:
                 file.write((time.monotonic() - start) * 1000, event)
             printed.show(event)

@@ -143,6 +143,7 @@ class ConversationDriver:
         on_call: Callable[[loop.ToolCall], None] | None = None,
         on_turn: Callable[[heard.Words], str | None] | None = None,
         client: RemoteClient | None = None,
+        pending: Callable[[], bool] = lambda: False,
     ) -> None:
         """Wire the parts.
 
@@ -153,12 +154,13 @@ class ConversationDriver:
             it was meant for somebody else, and no reply is heard.
         client: owns the conversation in place of this driver, asks for replies and is told of them; the end of a turn
             asks for none then, and `on_call` and `on_turn` are not used.
+        pending: whether something goes on outside whose outcome will be noted, such as a call.
         """
         self._ears, self._reasoner, self._sink = ears, reasoner, sink
         self._speaker = Speaker(voice, sink, voice_options)
         self._filler_clips, self._options, self._emit = list(fillers), options, emit
         self._on_stop, self._on_call, self._on_turn = on_stop or _ignore, on_call or _ignore, on_turn
-        self._client = client
+        self._client, self._pending = client, pending
         self._always_stoppable = on_stop is not None
         # What a remote client has already, it plays: there a voice over the reply pauses nothing.
         self._turns = TurnTaking(turns, can_pause=sink.revocable)
@@ -193,7 +195,7 @@ class ConversationDriver:
     @property
     def idle(self) -> bool:
         """Whether nobody has the turn and nothing is left to say or do."""
-        done = self._work.empty() and not (self._busy or self._prompt)
+        done = self._work.empty() and not (self._busy or self._prompt or self._pending())
         return self._turns.state == "idle" and done and self._speaker.lead_s <= 0
 
     @property

@@ -6,7 +6,7 @@ keywords a caller may give; what is behind them is known elsewhere.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from agent.library.talk import Talk
 from agent.models.assembly import open_models
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
     from os import PathLike
 
     from agent.config.settings import Settings
@@ -49,10 +49,10 @@ class Agent:
         async with self.conversation(tools=tools) as talk:
             return await talk.ask(text)
 
-    async def stream(self, text: str, *, tools: Sequence[Tool] = ()) -> AsyncIterator[Event]:
+    async def stream(self, text: str, *, tools: Sequence[Tool] = ()) -> AsyncGenerator[Event, None]:
         """Answer as `ask` does, and yield what happens meanwhile: thoughts, sentences, calls."""
-        async with self.conversation(tools=tools) as talk:
-            async for event in talk.stream(text):
+        async with self.conversation(tools=tools) as talk, aclosing(talk.stream(text)) as happening:
+            async for event in happening:
                 yield event
 
     def conversation(self, *, tools: Sequence[Tool] = (), seed: int = 0) -> Talk:

@@ -78,6 +78,10 @@ class ToolRunner:
         """Whether no call runs and every result is told."""
         return not self._running
 
+    def has(self, name: str) -> bool:
+        """Tell whether it runs the tool of that name."""
+        return name in self._tools
+
     def turn_began(self) -> None:
         """Learn that the user has asked for something: calls are counted anew."""
         self._made = 0

@@ -175,7 +175,7 @@ async def test_who_stops_reading_ends_the_turn() -> None:
     async with opened() as agent, agent.conversation(tools=[weather]) as talk:
         stream = talk.stream("What is the weather in Oslo?")
         await anext(stream)
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         assert await talk.ask("Good morning.") == "Hello to you."
 
 

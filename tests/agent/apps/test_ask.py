@@ -5,11 +5,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from agent.cli.tools import tools_of
 from agent.conversation.timeline import Probe, ReplyText, StateChanged, Thought, TurnDone, TurnEnded, read_timeline
 from agent.models.registry import load_engine
+from audio.io.wav import WavWriter
 from reasoning.errors import ReasoningError
 from reasoning.options import EngineOptions
 from tests.agent.command_line import Descant, descant, write_babbler
@@ -198,3 +200,13 @@ def test_a_question_is_asked_with_tools(descant: Descant) -> None:
     assert (done.code, done.err) == (0, "")
     probes = [entry.event for entry in read_timeline(descant.home / "t.jsonl") if isinstance(entry.event, Probe)]
     assert any(probe.question == "act" for probe in probes)
+
+
+@pytest.mark.usefixtures("written")
+def test_a_recording_is_asked_with_tools_that_are_looked_at_first(descant: Descant) -> None:
+    with WavWriter(descant.home / "question.wav", 16_000) as wav:
+        wav.write(np.zeros(16_000, np.int16))
+    asked = ["talk", "--input", "question.wav", "--output", "answer.wav", "--tools"]
+    assert "'nowhere' cannot be imported" in descant(*asked, "nowhere").line
+    # With tools that are there, it goes on to the models, which are not.
+    assert "qwen2.5-coder-1.5b" in descant(*asked, "own_tools:both").line
