@@ -50,7 +50,7 @@ ARRIVAL_M: Final = 0.5
 """A robot that says it has arrived must be this near, m."""
 
 
-class Phase(StrEnum):
+class OrderPhase(StrEnum):
     """Where a task stands."""
 
     SENT = "sent"
@@ -62,7 +62,7 @@ class Phase(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether the task will not change any more."""
-        return self in {Phase.DONE, Phase.FAILED}
+        return self in {OrderPhase.DONE, OrderPhase.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class OrderTask:
     """The life of one plan on one robot."""
 
     plan: OrderPlan
-    phase: Phase = Phase.SENT
+    phase: OrderPhase = OrderPhase.SENT
     reason: str = ""
     """Why it failed or is unknown."""
     needs_cancel: bool = False
@@ -131,7 +131,7 @@ class OrderTask:
 
         Nothing is taken as sent before `sent` says so.
         """
-        if self.phase.ended or self.phase is Phase.UNKNOWN:
+        if self.phase.ended or self.phase is OrderPhase.UNKNOWN:
             return None
         if self._sent is None:
             return self._make(0, 0, 0)
@@ -162,7 +162,7 @@ class OrderTask:
         elif self._accepted >= 0:
             other = "follows another order" if state.order_id else "has forgotten its order"
             self.fail(f"the robot {other}")
-        elif self.phase is Phase.UNKNOWN and now > self._sent_at + IN_FLIGHT_S:
+        elif self.phase is OrderPhase.UNKNOWN and now > self._sent_at + IN_FLIGHT_S:
             self.fail("the order never reached the robot")
         if not self.phase.ended:
             self._look_for_refusal(state)
@@ -170,7 +170,7 @@ class OrderTask:
     def lost(self, reason: str) -> None:
         """Trust nothing until the robot is heard again: an outage is not a failure."""
         if not self.phase.ended:
-            self.phase, self.reason = Phase.UNKNOWN, reason
+            self.phase, self.reason = OrderPhase.UNKNOWN, reason
 
     def resend_allowed(self) -> None:
         """After a confirmed resume: what was sent before an outage and never echoed may be sent again, identical."""
@@ -179,15 +179,15 @@ class OrderTask:
     def fail(self, reason: str, *, cancel: bool = False) -> None:
         """End the task without success."""
         if not self.phase.ended:
-            self.phase, self.reason, self.needs_cancel = Phase.FAILED, reason, cancel
+            self.phase, self.reason, self.needs_cancel = OrderPhase.FAILED, reason, cancel
 
     def _follow(self, state: State) -> None:
         if state.order_update_id > self._update:
             self.fail("another program extends this order", cancel=True)
             return
         self._accepted = max(self._accepted, state.order_update_id)
-        if self.phase is not Phase.RUNNING and state.order_update_id >= self._accepted:
-            self.phase, self.reason = Phase.RUNNING, ""
+        if self.phase is not OrderPhase.RUNNING and state.order_update_id >= self._accepted:
+            self.phase, self.reason = OrderPhase.RUNNING, ""
         self.passed = max(self.passed, state.last_node_sequence_id // 2)
         if state.operating_mode is not OperatingMode.AUTOMATIC:
             self.fail(f"the robot was switched to {state.operating_mode}", cancel=True)
@@ -219,7 +219,7 @@ class OrderTask:
         if pose and math.dist((pose.x, pose.y), self._nodes[-1]) > ARRIVAL_M:
             self.fail("the robot says it has arrived, but it is elsewhere")
             return
-        self.phase, self.reason = Phase.DONE, ""
+        self.phase, self.reason = OrderPhase.DONE, ""
 
     def _look_for_refusal(self, state: State) -> None:
         """Find the error with which the robot refuses what was sent last (6.6.4)."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from robots.events import Event, Happening
-from robots.orders import OrderTask, Phase
+from robots.orders import OrderPhase, OrderTask
 from robots.planning import action_of, described, plan_of
 from robots.safety.gate import HARMLESS, Admitted, Gate, Latch, Question, Refused, Resumed, Source
 from robots.safety.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, StopSequence, StopStep, refuses
@@ -316,7 +316,7 @@ class Robot:
         if not task.phase.ended or call is None:
             return
         self.task, self._call = None, None
-        if task.phase is Phase.DONE:
+        if task.phase is OrderPhase.DONE:
             self._tell(Happening.DONE, f"{self.name}: {described(call.call)}: done.", call)
             return
         dropped = f" {len(self._queue)} waiting tasks are dropped." if self._queue else ""
@@ -359,7 +359,7 @@ class Robot:
         if task is None or now < self._refused_at + REPEAT_S or self.world.unfit(now, self.gate.site.limits):
             return
         order = task.due(self.world.position, now, extend=now < self._lease)
-        if task.phase is Phase.UNKNOWN:
+        if task.phase is OrderPhase.UNKNOWN:
             self._outage(f"{self.name} does not answer.", now)
         if order is None:
             return

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 class TurnOptions:
     """Taking turns: what interrupts a reply, what stops everything, what is waited for."""
 
-    hush: bool = True
+    pause_on_voice: bool = True
     """Pause the reply as soon as a voice begins over it; it goes on when that was no more than a cough."""
 
-    hush_ms: int = 1500
+    pause_ms: int = 1500
     """Milliseconds that a paused reply waits for words; then it goes on, and only words can stop it. Longer than a
     cough and its transcript take."""
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from agent.conversation.options import TurnOptions
-from agent.conversation.stop_phrases import StopPhrases
+from agent.language.stop_phrases import StopPhrases
 from audio.clock import samples_of
 from audio.hearing.agreement import key
 from audio.hearing.doubt import marked
@@ -124,7 +124,7 @@ class TurnTaking:
         """Holds for what is said from now on."""
         self.asking = False
         """Whether what was last heard of the reply is a question: then "yeah" is an answer."""
-        self._can_pause = can_pause and self.options.hush
+        self._can_pause = can_pause and self.options.pause_on_voice
         self._stop_phrases = StopPhrases(self.options.stop_phrases)
         self._backchannels = frozenset(tuple(map(key, phrase.split())) for phrase in self.options.backchannels)
         self._text = ""
@@ -180,7 +180,7 @@ class TurnTaking:
 
     def tick(self, now_s: float) -> list[Action]:
         """Let time pass up to second `now_s`."""
-        if self._paused_s is not None and now_s - self._paused_s >= self.options.hush_ms / 1000:
+        if self._paused_s is not None and now_s - self._paused_s >= self.options.pause_ms / 1000:
             return self._resume()
         if self.state != "idle":
             self._quiet_since_s = now_s

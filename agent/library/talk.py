@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 from agent.conversation import timeline
-from agent.conversation.assembly import spoken_conversation
+from agent.conversation.assembly import open_loop, spoken_conversation
 from agent.conversation.reasoner import LoopReasoner
 from agent.conversation.sinks import PlayoutSink
 from agent.errors import BadQuestion, ConfigError, EventsUnread, NothingHeard, TalkBusy
@@ -82,20 +82,18 @@ class Talk:
         models = self._models
         self._runner = ToolRunner(self._tools, self._emit, self.note)
         async with AsyncExitStack() as stack:
-            session = await stack.enter_async_context(models.engine.session())
-            self._loop = Loop(
-                session,
-                models.script,
-                models.settings.loop,
-                self._happened,
-                time.monotonic,
-                context=models.settings.engine.context,
-                seed=self._seed,
-                tools=self._tools,
+            self._loop = await stack.enter_async_context(
+                open_loop(
+                    engine=models.engine,
+                    script=models.script,
+                    settings=models.settings,
+                    emit=self._happened,
+                    clock=time.monotonic,
+                    tools=self._tools,
+                    seed=self._seed,
+                )
             )
-            stack.push_async_callback(self._loop.close)
             await stack.enter_async_context(self._runner)
-            await self._loop.open()
             self._stack = stack.pop_all()
         return self
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.config.invocation import open_store
-from agent.conversation.stop_phrases import StopPhrases
+from agent.language.stop_phrases import StopPhrases
 from agent.models.registry import fetch_turn, load_engine, load_recogniser, load_turn_judge, load_voice
 from agent.models.served import open_served
 from audio.hearing.ears import Ears

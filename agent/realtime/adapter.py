@@ -19,8 +19,8 @@ from agent.conversation.driver import ConversationDriver
 from agent.conversation.options import TurnOptions
 from agent.conversation.reply import ReplyRequest
 from agent.conversation.sinks import RemoteSink
-from agent.conversation.stop_phrases import StopPhrases
 from agent.conversation.turn_taking import Answer, Authorize, HardStop, Hear, Interrupt
+from agent.language.stop_phrases import StopPhrases
 from agent.realtime.hearing import ClientEars, Decoded, Partial
 from agent.realtime.protocol import messages
 from agent.realtime.protocol.fields import ServerVad

@@ -15,7 +15,7 @@ from agent.robot.controller import RobotController
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent.conversation.stop_phrases import StopPhrases
+    from agent.language.stop_phrases import StopPhrases
     from agent.realtime.protocol.messages import ResponseSpec
     from reasoning.events import ToolCall
     from reasoning.tools.calls import Tool

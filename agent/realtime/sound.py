@@ -1,4 +1,4 @@
-"""Sound between the wire and the house: 24 kHz PCM or 8 kHz G.711 there, 16 kHz floats for the ears here.
+"""Sound between the wire and the agent: 24 kHz PCM or 8 kHz G.711 there, 16 kHz floats for the ears here.
 
 Resamplers keep their state across pieces, so that cutting a stream into appends makes no clicks. G.711 after ITU-T
 recommendation G.711 (1988): tables for decoding, and the nearest table value for encoding.

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
-from agent.conversation.misheard import doubt
+from agent.language.misheard import doubt
 from audio.hearing.agreement import key
 from reasoning.tools.calls import Tool
 from reasoning.tools.guards import CallGuard
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from agent.conversation.driver import ConversationDriver
-    from agent.conversation.misheard import Doubt
+    from agent.language.misheard import Doubt
     from audio.messages import Words
     from reasoning import events as mind
     from reasoning.tools.calls import WrittenCall

@@ -1,4 +1,4 @@
-"""A robot by typed requests: the mind and its hands without ears or voice.
+"""A robot by typed requests: the loop and the robot's controller, without ears or voice.
 
 Each line is a turn. What is said, thought, called and reported is shown as it comes; the run ends when there is no
 further line and the robot has nothing left to do.
@@ -10,7 +10,7 @@ import asyncio
 import sys
 import threading
 import time
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -19,15 +19,13 @@ from rich.text import Text
 
 from agent.apps.loading import spinning
 from agent.apps.progress import shown
-from agent.config.invocation import open_store
+from agent.conversation.assembly import open_loop
 from agent.conversation.options import TurnOptions
-from agent.conversation.stop_phrases import StopPhrases
-from agent.models.assembly import open_engine
-from agent.models.registry import find
+from agent.language.stop_phrases import StopPhrases
+from agent.models.assembly import open_models
 from agent.robot.access import commanded, until_ready
 from agent.robot.controller import RobotController
 from reasoning import events as mind
-from reasoning.loop.loop import Loop
 from reasoning.policies.consistency import REPAIR
 from robots.transport.connection import site_of
 
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
 
     from agent.config.settings import Settings
     from reasoning.engine.contract import Engine
+    from reasoning.loop.loop import Loop
     from reasoning.prompting.script import Script
     from robots.session import RobotSession
 
@@ -61,13 +60,11 @@ class TypedOptions:
 async def run(settings: Settings, typed: TypedOptions) -> bool:
     """Carry out typed requests; return whether everything that was begun was done."""
     site_of(settings.robot)
-    with shown() as progress:
-        files = find(settings, open_store(settings.models), progress, speech=False)
-    async with open_engine(files.llm, settings, spinning) as (engine, script), commanded(settings.robot) as robot:
+    async with open_models(settings, fetching=shown, shown=spinning) as models, commanded(settings.robot) as robot:
         await until_ready(robot)
         screen = Lines(Console(highlight=False), thoughts=typed.thoughts)
-        talk = TypedConversation(robot, screen, typed)
-        return await talk.hold(engine, script, settings)
+        talk = TypedConversation(robot, screen, typed, settings.turns)
+        return await talk.hold(models.engine, models.script, settings)
 
 
 class TypedScreen(Protocol):
@@ -114,10 +111,10 @@ class Lines:
 class TypedConversation:
     """Typed turns, notes of the robot, and the replies to both; one reply at a time."""
 
-    def __init__(self, robot: RobotSession, screen: TypedScreen, typed: TypedOptions) -> None:
+    def __init__(self, robot: RobotSession, screen: TypedScreen, typed: TypedOptions, turns: TurnOptions) -> None:
         self._robot, self._screen, self._typed = robot, screen, typed
-        self._hands = RobotController(robot, self, screen.show)
-        self._stops = StopPhrases(TurnOptions().stop_phrases)
+        self._controller = RobotController(robot, self, screen.show)
+        self._stops = StopPhrases(turns.stop_phrases)
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
         self._notes: list[str] = []
         self._prompted = False
@@ -126,7 +123,7 @@ class TypedConversation:
         self._reply: asyncio.Task[None] | None = None
         self._more = typed.listen
 
-    # --- what the hands ask for ---
+    # --- what the controller asks for ---
 
     def note(self, text: str, *, unprompted: bool) -> None:
         """Keep a note for the mind."""
@@ -154,7 +151,7 @@ class TypedConversation:
                 self._screen.show("says", REPAIR)
             case mind.ToolCall():
                 self._screen.end_thoughts()
-                self._hands.called(event)
+                self._controller.called(event)
             case mind.TurnDone():
                 self._screen.end_thoughts()
             case _:
@@ -164,29 +161,25 @@ class TypedConversation:
 
     async def hold(self, engine: Engine, script: Script, settings: Settings) -> bool:
         """Talk until nothing is left to do; return whether all went well."""
-        async with AsyncExitStack() as stack:
-            blocks = await stack.enter_async_context(engine.session())
-            loop = Loop(
-                blocks,
-                script,
-                settings.loop,
-                self.told,
-                time.monotonic,
-                context=settings.engine.context,
-                seed=self._typed.seed,
-                tools=self._hands.tools,
-            )
-            await loop.open()
+        opening = open_loop(
+            engine=engine,
+            script=script,
+            settings=settings,
+            emit=self.told,
+            clock=time.monotonic,
+            tools=self._controller.tools,
+            seed=self._typed.seed,
+        )
+        async with opening as loop:
             for request in self._typed.requests:
                 self._take(request)
             async with asyncio.TaskGroup() as group:
-                follower = group.create_task(self._hands.follow(), name="robot events")
+                follower = group.create_task(self._controller.follow(), name="robot events")
                 if self._more:
                     self._read_lines()
                 await self._serve(loop, group)
                 follower.cancel()
-            await loop.close()
-        return not self._hands.undone
+        return not self._controller.undone
 
     async def _serve(self, loop: Loop, group: asyncio.TaskGroup) -> None:
         while True:
@@ -195,19 +188,19 @@ class TypedConversation:
             notes, self._notes = self._notes, []
             for note in notes:
                 await loop.note(note)
-            if not self._waiting.empty() and (self._hands.asks or not busy):
-                text = self._hands.heard(self._waiting.get_nowait())
+            if not self._waiting.empty() and (self._controller.asks or not busy):
+                text = self._controller.heard(self._waiting.get_nowait())
                 if text is not None:
                     await self._ended(self._reply)
                     self._reply = group.create_task(self._answer(loop, text), name="reply")
             elif self._prompted and not busy and loop.notes_waiting:
                 self._prompted = False
                 self._reply = group.create_task(self._answer(loop, ""), name="reply")
-            elif self._hands.asks and not self._answers():
+            elif self._controller.asks and not self._answers():
                 # An answer must be later than its question.
                 await asyncio.sleep(_LOOKS_S)
                 self._take("yes" if self._typed.confirmed else "no")
-            elif not busy and self._hands.idle and not self._more and not self._notes:
+            elif not busy and self._controller.idle and not self._more and not self._notes:
                 return
             else:
                 with suppress(TimeoutError):
@@ -246,7 +239,7 @@ class TypedConversation:
         """Take a line; a stop waits for nothing."""
         self._screen.show("you", line)
         if self._stops.nothing_else(line):
-            self._hands.stop(f"the user typed {line!r}")
+            self._controller.stop(f"the user typed {line!r}")
             if self._reply is not None:
                 self._reply.cancel()
         else:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from agent.conversation.stop_phrases import StopPhrases
 from agent.conversation.turn_taking import HardStop, TurnTaking
+from agent.language.stop_phrases import StopPhrases
 from agent.models.registry import load_recogniser, load_voice
 from audio.clock import FRAME, RATE
 from audio.hearing.ears import Ears

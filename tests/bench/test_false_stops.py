@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agent.conversation.options import TurnOptions
-from agent.conversation.stop_phrases import StopPhrases
+from agent.language.stop_phrases import StopPhrases
 from audio.clock import FRAME, RATE, Sound
 from audio.hearing.agreement import Word
 from audio.hearing.ears import Ears

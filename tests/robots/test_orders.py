@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robots.geometry import path_length
-from robots.orders import ACK_S, IN_FLIGHT_S, TRIES, OrderPlan, OrderTask, Phase
+from robots.orders import ACK_S, IN_FLIGHT_S, TRIES, OrderPhase, OrderPlan, OrderTask
 from robots.vda5050.messages import (
     Action,
     ActionState,
@@ -78,7 +78,7 @@ def set_off(task: OrderTask) -> Order:
     return update
 
 
-def phase(task: OrderTask) -> Phase:
+def phase(task: OrderTask) -> OrderPhase:
     return task.phase
 
 
@@ -106,7 +106,7 @@ def test_orders_are_numbered_stitched_and_never_release_more_than_the_base(
 ) -> None:
     task = OrderTask(plan(HERE, *corners, base_m=base_m))
     orders = drive(task)
-    assert phase(task) is Phase.DONE
+    assert phase(task) is OrderPhase.DONE
     assert [order.order_update_id for order in orders] == list(range(len(orders)))
     positions: dict[int, object] = {}
     for number, order in enumerate(orders):
@@ -167,7 +167,7 @@ def test_what_the_robot_does_not_echo_is_sent_again_identical_and_then_unknown()
         assert again is order
         task.sent(again, STATE, now)
     assert task.due(HERE, now + ACK_S, extend=True) is None
-    assert phase(task) is Phase.UNKNOWN
+    assert phase(task) is OrderPhase.UNKNOWN
 
 
 def test_no_update_follows_before_the_last_is_echoed() -> None:
@@ -179,7 +179,7 @@ def test_no_update_follows_before_the_last_is_echoed() -> None:
     task.sent(update, STATE, 1.0)
     task.receive(arrived(first), 1.2)
     assert task.due((2.0, 1.0), 1.3, extend=True) is None
-    assert phase(task) is Phase.RUNNING
+    assert phase(task) is OrderPhase.RUNNING
     task.receive(arrived(update), 1.4)
     assert task.acknowledged
 
@@ -205,9 +205,9 @@ def test_a_refusal_is_found_by_its_references() -> None:
     task = OrderTask(plan())
     begin(task)
     task.receive(echo(None, errors=(refusal("noRouteError", orderId="other", orderUpdateId="0"),)), 0.5)
-    assert phase(task) is Phase.SENT
+    assert phase(task) is OrderPhase.SENT
     task.receive(echo(None, errors=(refusal("noRouteError", orderId="e1-a", orderUpdateId="0"),)), 0.6)
-    assert phase(task) is Phase.FAILED
+    assert phase(task) is OrderPhase.FAILED
     assert "noRouteError" in task.reason
     assert not task.needs_cancel
 
@@ -219,9 +219,9 @@ def test_a_nameless_refusal_counts_only_when_it_is_new() -> None:
     assert order is not None
     task.sent(order, echo(None, errors=(old,)), 0.0)
     task.receive(echo(None, errors=(old,)), 0.5)
-    assert phase(task) is Phase.SENT
+    assert phase(task) is OrderPhase.SENT
     task.receive(echo(None, errors=(old, refusal("validationError", topic="order"))), 0.6)
-    assert phase(task) is Phase.FAILED
+    assert phase(task) is OrderPhase.FAILED
 
 
 def test_a_refused_update_asks_for_a_cancellation() -> None:
@@ -232,7 +232,7 @@ def test_a_refused_update_asks_for_a_cancellation() -> None:
     assert update is not None
     task.sent(update, STATE, 1.0)
     task.receive(arrived(first, errors=(refusal("orderUpdateError", orderId="e1-a", orderUpdateId="2"),)), 1.2)
-    assert phase(task) is Phase.FAILED
+    assert phase(task) is OrderPhase.FAILED
     assert task.needs_cancel
 
 
@@ -245,20 +245,20 @@ def test_done_needs_the_whole_way_the_actions_and_the_right_place() -> None:
     def pick(status: ActionStatus) -> tuple[ActionState, ...]:
         return (ActionState(action_id="p1", action_status=status, result_description="no load"),)
 
-    assert at_the_end().phase is Phase.RUNNING
-    assert at_the_end(action_states=pick(ActionStatus.RUNNING)).phase is Phase.RUNNING
-    assert at_the_end(action_states=pick(ActionStatus.FINISHED)).phase is Phase.DONE
+    assert at_the_end().phase is OrderPhase.RUNNING
+    assert at_the_end(action_states=pick(ActionStatus.RUNNING)).phase is OrderPhase.RUNNING
+    assert at_the_end(action_states=pick(ActionStatus.FINISHED)).phase is OrderPhase.DONE
     failed = at_the_end(action_states=pick(ActionStatus.FAILED))
-    assert failed.phase is Phase.FAILED
+    assert failed.phase is OrderPhase.FAILED
     assert "no load" in failed.reason
-    assert at_the_end(action_states=pick(ActionStatus.FINISHED), driving=True).phase is Phase.RUNNING
+    assert at_the_end(action_states=pick(ActionStatus.FINISHED), driving=True).phase is OrderPhase.RUNNING
 
     task = OrderTask(plan(HERE, (1.5, 1.0)))
     order = set_off(task)
     assert STATE.agv_position is not None
     elsewhere = STATE.agv_position.model_copy(update={"x": 9.0})
     task.receive(arrived(order).model_copy(update={"agv_position": elsewhere}), 1.0)
-    assert phase(task) is Phase.FAILED
+    assert phase(task) is OrderPhase.FAILED
     assert "elsewhere" in task.reason
 
 
@@ -278,7 +278,7 @@ def test_an_order_that_ends_early_or_vanishes_has_failed() -> None:
             assert update is not None
             task.sent(update, STATE, 0.1)
         task.receive(state, 1.0)
-        assert phase(task) is Phase.FAILED, words
+        assert phase(task) is OrderPhase.FAILED, words
         assert words in task.reason
 
 
@@ -287,7 +287,7 @@ def test_a_fatal_error_fails_the_task() -> None:
     order = begin(task)
     fatal = Error(error_type="motorFault", error_level=ErrorLevel.FATAL)
     task.receive(echo(order, errors=(fatal,)), 0.1)
-    assert phase(task) is Phase.FAILED
+    assert phase(task) is OrderPhase.FAILED
     assert task.needs_cancel
 
 
@@ -305,21 +305,21 @@ def test_after_an_outage_the_task_is_unknown_and_then_what_the_robot_says() -> N
         task = OrderTask(plan())
         order = begin(task)
         task.lost("gone")
-        assert phase(task) is Phase.UNKNOWN
+        assert phase(task) is OrderPhase.UNKNOWN
         assert task.due(HERE, 99.0, extend=True) is None, "nothing is sent while unknown"
         return task, order
 
     task, order = lost()
     task.receive(echo(order), 2.0)
-    assert phase(task) is Phase.RUNNING
+    assert phase(task) is OrderPhase.RUNNING
     task, order = lost()
     task.receive(arrived(order), 2.0)
-    assert phase(task) is Phase.RUNNING
+    assert phase(task) is OrderPhase.RUNNING
     task, _ = lost()
     task.receive(echo(None), 2.0)
-    assert phase(task) is Phase.UNKNOWN, "it may still be on its way"
+    assert phase(task) is OrderPhase.UNKNOWN, "it may still be on its way"
     task.receive(echo(None), IN_FLIGHT_S + 1)
-    assert phase(task) is Phase.FAILED
+    assert phase(task) is OrderPhase.FAILED
     assert "never reached" in task.reason
 
 
@@ -329,5 +329,5 @@ def test_a_task_that_ended_does_not_change() -> None:
     task.fail("first")
     task.fail("second")
     task.lost("third")
-    assert (task.phase, task.reason) == (Phase.FAILED, "first")
+    assert (task.phase, task.reason) == (OrderPhase.FAILED, "first")
     assert task.due(HERE, math.inf, extend=True) is None

@@ -13,7 +13,6 @@ from agent.conversation.driver import ConversationDriver
 from agent.conversation.options import TurnOptions
 from agent.conversation.reasoner import LoopReasoner
 from agent.conversation.sinks import PlayoutSink
-from agent.conversation.stop_phrases import StopPhrases
 from agent.conversation.timeline import (
     AudioCut,
     AudioOut,
@@ -25,11 +24,12 @@ from agent.conversation.timeline import (
     TurnEnded,
     turn_latencies,
 )
+from agent.language.stop_phrases import StopPhrases
 from audio import messages as heard
 from audio.clock import FRAME, RATE, Sound
 from audio.hearing.agreement import Word
 from audio.hearing.ears import Ears
-from audio.hearing.transcriber import Transcriber
+from audio.hearing.transcriber import Judge, Recogniser, Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import Hypothesis
 from audio.options import EarsOptions, VoiceOptions
@@ -157,12 +157,15 @@ async def world(
     listens_for_stops: bool = False,
     turns: TurnOptions | None = None,
     on_turn: Callable[[heard.Words], str | None] | None = None,
+    decoder: Recogniser | None = None,
+    judge: Judge | None = None,
+    kind: type[Ears] = Ears,
 ) -> AsyncIterator[World]:
     one = World(model or Model(), options or LoopOptions())
     ears_options = EarsOptions(partial_every_ms=100)
-    transcriber = Transcriber(LevelDecoder)
+    transcriber = Transcriber(lambda: decoder or LevelDecoder(), lambda: judge)
     stop_phrases = StopPhrases((turns or TurnOptions()).stop_phrases)
-    ears = Ears(VoiceActivity(ears_options, by_level), transcriber, ears_options, stop_phrases.command)
+    ears = kind(VoiceActivity(ears_options, by_level), transcriber, ears_options, stop_phrases.command)
     voice = Synthesizer(lambda: one.voice, VoiceOptions())
     async with one.engine.session() as blocks, ears, voice:
         one.blocks, one.ears, one.synthesizer = blocks, ears, voice

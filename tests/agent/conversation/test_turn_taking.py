@@ -185,15 +185,15 @@ def test_yes_to_a_question_of_the_reply_is_an_answer() -> None:
 def test_a_pause_without_words_is_limited() -> None:
     conversation = answering()
     assert told(conversation, LATER, now_s=5.0) == [Pause()]
-    limit = 5.0 + conversation.options.hush_ms / 1000
+    limit = 5.0 + conversation.options.pause_ms / 1000
     assert conversation.tick(limit - 0.01) == []
     assert conversation.tick(limit) == [Resume()]
     assert conversation.tick(limit + 9) == []
     assert told(conversation, words("what noise"), now_s=limit + 9) == [Interrupt(), Hear("what noise")]
 
 
-def test_without_hush_only_words_silence_a_reply() -> None:
-    conversation = TurnTaking(TurnOptions(hush=False))
+def test_without_a_pause_only_words_silence_a_reply() -> None:
+    conversation = TurnTaking(TurnOptions(pause_on_voice=False))
     told(conversation, STARTED, SOFT, words("what?"), words("what?", final=True), HARD)
     assert told(conversation, LATER, words("no")) == [Interrupt(), Hear("no")]
 

@@ -41,8 +41,8 @@ FAMILY: Final = family_of("any")
 QUESTION: Final = "What is 3 times 8?"
 PRIVATE: Final = "zebra crossing"
 THOUGHTS: Final = f"The {PRIVATE} is private.\nThe product of 3 and 8 is 24.\n"
-SAID: Final = {0.9: QUESTION, 0.8: "And half of that?", 0.7: ""}
-"""What is said at each level of sound; the last is a cough."""
+SAID: Final = {0.9: QUESTION, 0.8: "And half of that?", 0.7: "", 0.6: "Enough!"}
+"""What is said at each level of sound; the third is a cough."""
 
 
 class LevelDecoder:

@@ -12,10 +12,13 @@ from openai import AsyncOpenAI
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from agent.conversation.options import TurnOptions
 from agent.errors import ServerUnavailable
 from agent.realtime.server.keys import Keys
 from agent.realtime.server.options import ServerOptions
 from agent.realtime.server.server import RealtimeServer
+from audio.clock import Sound
+from audio.options import EarsOptions
 from reasoning.options import LoopOptions
 from reasoning.policies.fillers import FILLERS
 from reasoning.tools.calls import WrittenCall
@@ -154,6 +157,73 @@ async def test_thoughts_are_private_unless_the_client_asks() -> None:
             await client.ask(QUESTION)
             assert PRIVATE in "".join(event.get("thoughts", "") for event in client.events)
             assert all(event["delta"] == "" for event in client.events if "thoughts" in event)
+
+
+@pytest.mark.parametrize("detection", ["server_vad", "semantic_vad"])
+async def test_a_stop_phrase_of_the_users_own_cuts_the_reply_and_is_not_answered(detection: str) -> None:
+    script = Script24(small_talk=True, at_once=lambda _: "One two three four five. " * 40)
+    models = FakeModels(script, voice=Halting(), turns=TurnOptions(stop_phrases=("enough",)))
+    async with served(models) as one, one.client() as client:
+        await client.configure(audio={"input": {"turn_detection": {"type": detection}}})
+        await client.sound(0.8, 0.4)
+        await client.sound(0.0, 2.0)
+        await client.until("response.output_audio.delta")
+        await client.sound(0.6, 0.3)
+        await client.sound(0.0, 2.0)
+        done = (await client.until("response.done"))["response"]
+        assert done["status"] == "cancelled"
+        models.voice.may_go.set()
+        heard = await client.until("conversation.item.input_audio_transcription.completed")
+        assert heard["transcript"] == "Enough!"
+        await client.configure(output_modalities=["text"])
+        assert len(client.of("response.created")) == 1
+
+
+class Unfinished:
+    """Finds that every turn sounds unfinished."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def complete(self, sound: Sound) -> float:
+        self.asked += len(sound) > 0
+        return 0.05
+
+
+@pytest.mark.parametrize("detection", ["server_vad", "semantic_vad"])
+async def test_only_semantic_turns_are_judged_by_their_melody(detection: str) -> None:
+    judge, ears = Unfinished(), EarsOptions()
+    async with served(FakeModels(judge=judge)) as one, one.client() as client:
+        await client.configure(audio={"input": {"turn_detection": {"type": detection}}})
+        await client.sound(0.9, 0.5)
+        await client.sound(0.0, 0.35)
+        await client.until("conversation.item.input_audio_transcription.delta")
+        # A question ends after this much silence, but for its melody.
+        await client.sound(0.0, (ears.hard_end_ms - 350) / 1000 + 0.1)
+        if detection == "semantic_vad":
+            await client.configure(output_modalities=["text"])
+            assert not client.of("input_audio_buffer.speech_stopped")
+            await client.sound(0.0, (ears.unfinished_end_ms - ears.hard_end_ms) / 1000)
+        await client.until("input_audio_buffer.speech_stopped")
+        assert judge.asked == (detection == "semantic_vad")
+
+
+async def test_each_turn_has_a_preemptive_reply_that_its_response_takes_over() -> None:
+    async with served() as one, one.client() as client:
+
+        def begun() -> int:
+            return sum(name.startswith("thoughts") for name, _ in one.models.engine.log)
+
+        for turn in range(3):
+            await client.sound(0.9, 0.5)
+            await client.sound(0.0, 0.35)
+            # Only the pause is there yet, and the reply is begun.
+            async with asyncio.timeout(10):
+                while begun() == turn:  # noqa: ASYNC110 - the engine tells nobody
+                    await asyncio.sleep(0)
+            await client.sound(0.0, 1.5)
+            await client.until("response.done")
+            assert begun() == turn + 1
 
 
 async def test_word_times_are_there_for_whoever_asks() -> None:

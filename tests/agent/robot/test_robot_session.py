@@ -19,7 +19,7 @@ async def test_a_turn_that_was_meant_for_the_robot_gets_no_reply() -> None:
         turns.append(words.committed)
 
     async with world() as one:
-        one.driver._on_turn = taken
+        one.driver._replies._on_turn = taken
         await one.say(ASK)
         await one.wait(lambda: bool(one.of(TurnEnded)))
         await one.hear(0.0, 8.0)
@@ -31,7 +31,7 @@ async def test_a_turn_that_was_meant_for_the_robot_gets_no_reply() -> None:
 async def test_the_next_turn_is_answered_as_ever() -> None:
     mine = [True, False]
     async with world() as one:
-        one.driver._on_turn = lambda words: None if mine.pop(0) else words.committed
+        one.driver._replies._on_turn = lambda words: None if mine.pop(0) else words.committed
         await one.say(ASK)
         await one.wait(lambda: len(mine) == 1)
         await one.hear(0.0, 2.0)
@@ -47,7 +47,7 @@ async def test_what_is_asked_back_instead_of_a_reply_is_heard() -> None:
         def ask(_: Words) -> None:
             one.driver.announce("Do you mean the hall?")
 
-        one.driver._on_turn = ask
+        one.driver._replies._on_turn = ask
         await one.say(ASK)
         await one.wait(lambda: bool(one.of(TurnEnded)))
         await one.hear(0.0, 8.0)
@@ -57,7 +57,7 @@ async def test_what_is_asked_back_instead_of_a_reply_is_heard() -> None:
 
 async def test_a_turn_that_is_put_otherwise_is_answered_as_it_is_meant() -> None:
     async with world() as one:
-        one.driver._on_turn = lambda _: "What is 4 times 8?"
+        one.driver._replies._on_turn = lambda _: "What is 4 times 8?"
         await one.say(ASK)
         await one.reply()
         assert one.heard

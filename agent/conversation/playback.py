@@ -1,0 +1,93 @@
+"""What the listener hears of replies, moment by moment: told to the timeline, and waits filled by short phrases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.conversation import timeline
+from audio.messages import ClipEnded, ClipStarted
+from reasoning.policies.fillers import FillerClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agent.conversation.reply import Reply
+    from agent.conversation.speaker import Speaker
+    from agent.conversation.turn_taking import TurnTaking
+    from audio.clock import Pcm
+    from audio.messages import Clip
+    from reasoning.options import LoopOptions
+
+
+class Playback:
+    """Follows the newest reply; knows the clock, and not where sound goes."""
+
+    def __init__(
+        self,
+        speaker: Speaker,
+        turns: TurnTaking,
+        fillers: Sequence[Clip],
+        options: LoopOptions,
+        emit: Callable[[timeline.Event], None],
+    ) -> None:
+        """`fillers` are spoken in advance (none: waits are silent)."""
+        self._speaker, self._turns, self._options, self._emit = speaker, turns, options, emit
+        self._fillers = {clip.text: clip for clip in fillers}
+        self._ends_ms: dict[int, tuple[float, float]] = {}
+        """Start and expected end of the clips that sound, by number."""
+        self._silent_since_s = 0.0
+        """Second since which the listener waits; in the future while something sounds."""
+        self.now_s = 0.0
+        """Second of the conversation; never goes back."""
+
+    def advance(self, to_sample: int, now_s: float, reply: Reply | None) -> Pcm:
+        """Let time pass: give what is to be played up to a sample, and tell what begins and ends of the reply."""
+        self.now_s = max(self.now_s, now_s)
+        sound, events = self._speaker.advance(to_sample)
+        for event in events:
+            at_ms = event.at * 1000 / self._speaker.rate
+            match event:
+                case ClipStarted():
+                    self._began(event, at_ms, reply)
+                case ClipEnded():
+                    self._ended(event, at_ms)
+        return sound
+
+    @property
+    def lead_s(self) -> float:
+        """Seconds of reply that are left to hear; below zero it is how long the listener has waited."""
+        lead_s = self._speaker.lead_s
+        return lead_s if lead_s > 0 else min(0.0, self._silent_since_s - self.now_s)
+
+    def expect(self, reply: Reply, since_s: float | None) -> None:
+        """Take note that the listener waits for a reply since that second; None: from now on."""
+        self._silent_since_s = self.now_s if since_s is None else since_s
+        spoken = reply.request is not None and reply.request.spoken
+        reply.fillers = FillerClock(self._options, self._silent_since_s) if spoken and self._fillers else None
+
+    def fill(self, reply: Reply) -> None:
+        """Fill the wait for a reply with a short phrase, if one is due."""
+        if reply.fillers is None or reply.made or not reply.may_be_heard:
+            return
+        if self._speaker.lead_s > 0 or self._turns.paused:
+            return
+        phrase = reply.fillers.due(self.now_s, begun=reply.begun, direct=reply.direct)
+        if phrase is not None:
+            self._speaker.fill(reply, self._fillers[phrase])
+
+    def _began(self, clip: ClipStarted, start_ms: float, reply: Reply | None) -> None:
+        end_ms = start_ms + self._speaker.seconds_of(clip.clip) * 1000
+        self._ends_ms[clip.clip] = start_ms, end_ms
+        self._emit(timeline.AudioOut(start_ms, end_ms, clip.text.strip(), clip.kind))
+        self._silent_since_s = end_ms / 1000
+        self._turns.reply_sounds(clip.text)
+        if reply is not None:
+            reply.begun = True
+            if reply.fillers is not None:
+                reply.fillers.sounding_until(end_ms / 1000)
+
+    def _ended(self, clip: ClipEnded, at_ms: float) -> None:
+        start_ms, end_ms = self._ends_ms.pop(clip.clip, (at_ms, at_ms))
+        if abs(at_ms - end_ms) > 1:
+            self._emit(timeline.AudioCut(start_ms, at_ms))
+            self._silent_since_s = at_ms / 1000

@@ -1,0 +1,279 @@
+"""The desk and the server, given the same user with the same settings, decide the same and are heard alike.
+
+Time is virtual on both sides. Where the server must differ - it cannot pause what a client has already - the test says
+so by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from agent.conversation import timeline
+from agent.conversation.options import TurnOptions
+from agent.conversation.turn_taking import Action, Hear, Pause, Resume, TurnTaking
+from agent.realtime.adapter import RealtimeAdapter, ServerModels
+from agent.realtime.hearing import SharedJudge, SharedRecogniser
+from agent.realtime.protocol.protocol import Protocol
+from agent.realtime.reasoner import ReasonerConfig
+from audio.clock import FRAME, RATE, Sound
+from audio.hearing.agreement import Word
+from audio.hearing.vad import VoiceActivity
+from audio.hearing.whisper import Hypothesis
+from audio.messages import EarsEvent, StopHeard
+from audio.options import EarsOptions, VoiceOptions
+from audio.speaking.synthesizer import Synthesizer
+from reasoning.options import LoopOptions
+from reasoning.policies.fillers import FILLERS
+from reasoning.prompting.script import Script
+from tests.agent.conversation import test_driver as desk
+from tests.agent.conversation.test_driver import TICK_S, WORD_S, World
+from tests.audio.hearing.test_vad import by_level
+from tests.reasoning.loop.test_loop import FAMILY, QUESTION, Model
+
+OWN = TurnOptions(pause_on_voice=False, stop_phrases=("enough",), backchannels=("righto",), grace_ms=2000)
+SAID = {
+    0.9: QUESTION,
+    0.8: "And in 2 boxes?",
+    0.7: "",
+    0.6: "A box has 6 rows",
+    0.65: "Righto. Righto.",
+    0.75: "Enough!",
+    0.85: "No, it has 7 rows.",
+    0.55: "Stop!",
+    0.95: "Mhm.",
+}
+ASK, ALSO, COUGH, BEGIN, LISTENS, ENOUGH, CORRECT, STOP, MHM = SAID
+SILENCE = 0.0
+
+
+class LevelDecoder:
+    """Hears the words that belong to a level of sound, one for each tenth of a second of it."""
+
+    def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:  # noqa: ARG002 - both are the same to it
+        words: list[Word] = []
+        for level, text in SAID.items():
+            count = round(int((np.abs(sound - level) < 0.02).sum()) / RATE / WORD_S)
+            words += [Word(word, 0.9) for word in text.split()[:count]]
+        return Hypothesis(tuple(words), -0.1, 0.0)
+
+    def spot(self, sound: Sound) -> Hypothesis:
+        return self.decode(sound, final=False)
+
+
+class Unfinished:
+    """Finds every turn unfinished by its melody."""
+
+    def complete(self, sound: Sound) -> float:
+        return 0.1 if len(sound) else 0.9
+
+
+class ServedWorld(World):
+    """The same world, with a client of the server in place of the desk."""
+
+    adapter: RealtimeAdapter
+
+    async def tick(self, level: float) -> None:
+        self.now += TICK_S
+        self.driver.play(0, self.now)
+        pcm = np.full(FRAME * 24_000 // RATE, round(level * 32768), "<i2").tobytes()
+        await self.adapter.receive({"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()})
+        self.engine.allow(TICK_S / self.engine.step_s)
+        await self.settle()
+
+
+class WatchedAdapter(RealtimeAdapter):
+    """An adapter whose timeline is kept."""
+
+    def __init__(self, world: World, models: ServerModels, protocol: Protocol, sent: list[object]) -> None:
+        self._world = world
+        super().__init__(models, protocol, sent.append, lambda: world.now)
+
+    def _emit(self, event: timeline.Event) -> None:
+        self._world.emit(event)
+        super()._emit(event)
+
+
+@asynccontextmanager
+async def served(turns: TurnOptions, *, judged: bool = False) -> AsyncIterator[ServedWorld]:
+    one = ServedWorld(Model(), LoopOptions())
+    numbers = itertools.count()
+    async with Synthesizer(lambda: one.voice, VoiceOptions()) as voice:
+        fillers = [await voice.synthesize(phrase) for phrase in FILLERS]
+        models = ServerModels(
+            ReasonerConfig(one.engine, Script(one.engine.tokenizer, FAMILY), one.options, 100_000),
+            SharedRecogniser(LevelDecoder()),
+            voice,
+            tuple(fillers),
+            EarsOptions(partial_every_ms=100),
+            VoiceOptions(),
+            turns,
+            SharedJudge(Unfinished()) if judged else None,
+            lambda options: VoiceActivity(options, by_level),
+        )
+        protocol = Protocol(model="m", voice="v", new_id=lambda kind: f"{kind}_{next(numbers)}")
+        one.adapter = adapter = WatchedAdapter(one, models, protocol, [])
+        one.driver, one.synthesizer = adapter._driver, voice
+        ready = asyncio.Event()
+        running = asyncio.create_task(adapter.run(ready))
+        await ready.wait()
+        semantic = {"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}
+        await adapter.receive({"type": "session.update", "session": {"type": "realtime", **semantic}})
+        assert adapter._ears._ears is not None
+        one.ears = adapter._ears._ears
+        one.engine.allowance = 0.0
+        yield one
+        running.cancel()
+        await asyncio.wait([running])
+
+
+def at_desk(turns: TurnOptions, *, judged: bool = False) -> AbstractAsyncContextManager[World]:
+    judge = Unfinished() if judged else None
+    return desk.world(turns=turns, decoder=LevelDecoder(), judge=judge)
+
+
+Side = Callable[..., AbstractAsyncContextManager[World]]
+
+
+class Decisions:
+    """What the turn-taking of one side decides, written down on its way."""
+
+    def __init__(self, turns: TurnTaking) -> None:
+        self._receive, self.taken = turns.receive, list[Action]()
+        turns.receive = self.receive  # type: ignore[method-assign]
+
+    def receive(self, event: EarsEvent | StopHeard, now_s: float) -> list[Action]:
+        actions = self._receive(event, now_s)
+        # How often words are told before a pause is a matter of decodes; a pause of the reply only the desk has.
+        self.taken += [action for action in actions if not isinstance(action, Hear | Pause | Resume)]
+        return actions
+
+    @property
+    def told(self) -> list[str]:
+        return [
+            f"{type(action).__name__} {getattr(action, 'text', '') or getattr(action, 'phrase', '')}".strip()
+            for action in self.taken
+        ]
+
+
+User = Sequence[tuple[float, str]]
+"""What is said, and when: `now`, `pause` (half a second later), `heard` (amid the reply), `idle` (after it)."""
+
+USERS: dict[str, User] = {
+    "a question": [(ASK, "now")],
+    "a pause, and going on": [(BEGIN, "now"), (ASK, "pause")],
+    "two pauses": [(BEGIN, "now"), (CORRECT, "pause"), (ASK, "pause")],
+    "a sign of listening of the user's own": [(ASK, "now"), (LISTENS, "heard")],
+    "a sign of listening that is none here": [(ASK, "now"), (MHM, "heard")],
+    "a cough": [(ASK, "now"), (COUGH, "heard")],
+    "a stop phrase of the user's own": [(ASK, "now"), (ENOUGH, "heard")],
+    "a stop phrase of the user's own in silence": [(ENOUGH, "now")],
+    "a stop phrase that is none here": [(ASK, "now"), (STOP, "heard")],
+    "a barge-in": [(ASK, "now"), (ALSO, "heard")],
+    "a correction": [(ASK, "now"), (CORRECT, "heard")],
+    "going on at once": [(ASK, "now"), (ALSO, "begun")],
+    "a second turn": [(ASK, "now"), (ALSO, "idle")],
+    "a conversation": [(BEGIN, "now"), (ASK, "pause"), (LISTENS, "heard"), (ENOUGH, "heard"), (ALSO, "idle")],
+}
+
+
+@dataclass
+class Lived:
+    """What one side made of a user."""
+
+    decided: list[str]
+    heard: list[str]
+    """Of the replies, clause by clause."""
+    cuts: list[str]
+    """What was heard of replies that were cut."""
+    pauses: int
+    """Of the reply."""
+    waited_s: float
+    """From the user's last word until something was heard."""
+
+
+async def lived(side: Side, user: User, turns: TurnOptions = OWN, *, judged: bool = False) -> Lived:
+    async with side(turns, judged=judged) as one:
+        decided = Decisions(one.driver._turns)
+        await one.hear(SILENCE, 0.3)
+        for level, when in user:
+            await waited(one, when)
+            await one.hear(level, len(SAID[level].split()) * WORD_S or 0.3)
+        ended = one.now
+        await one.hear(SILENCE, 0.5)
+        await one.reply()
+        await one.hear(SILENCE, 1.0)
+        sounds = [piece.start_ms / 1000 - ended for piece in one.of(timeline.AudioOut)]
+        cuts = [cut.heard for cut in one.of(timeline.Interrupted)]
+        waits = [after for after in sounds if after > 0]
+        return Lived(decided.told, one.heard, cuts, len(one.of(timeline.Paused)), waits[0] if waits else -1.0)
+
+
+async def waited(one: World, when: str) -> None:
+    match when:
+        case "pause":
+            await one.hear(SILENCE, 0.4)
+        case "begun":
+            await one.wait(lambda: bool(one.of(timeline.AudioOut)))
+        case "heard":
+            before = len(one.heard)
+            await one.wait(lambda: len(one.heard) > before)
+            await one.hear(SILENCE, 0.3)
+        case "idle":
+            await one.reply()
+            await one.hear(SILENCE, 1.5)
+        case _:
+            pass
+
+
+def alike(cut: str, other: str) -> bool:
+    """Say whether two replies were cut at the same place, give or take a word: a client's sound is resampled."""
+    short, long = sorted((cut, other), key=len)
+    return long.startswith(short) and len(long.split()) - len(short.split()) <= 1
+
+
+@pytest.mark.parametrize("name", USERS)
+async def test_the_same_is_decided_and_heard_at_the_desk_and_at_the_server(name: str) -> None:
+    here, there = await lived(at_desk, USERS[name]), await lived(served, USERS[name])
+    assert here.decided == there.decided
+    assert here.heard == there.heard
+    assert len(here.cuts) == len(there.cuts)
+    assert all(map(alike, here.cuts, there.cuts))
+    assert abs(here.waited_s - there.waited_s) < 0.1
+
+
+@pytest.mark.parametrize("side", [at_desk, served], ids=["desk", "server"])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a stop phrase of the user's own", "HardStop enough"),
+        ("a stop phrase of the user's own in silence", "HardStop enough"),
+        ("a sign of listening that is none here", "Interrupt"),
+    ],
+)
+async def test_settings_of_turns_hold_on_both_sides(side: Side, name: str, told: str) -> None:
+    assert told in (await lived(side, USERS[name])).decided
+    assert told not in (await lived(side, USERS[name], TurnOptions())).decided
+
+
+async def test_a_pause_of_the_reply_is_what_only_the_desk_has() -> None:
+    pausing = replace(OWN, pause_on_voice=True)
+    for name in ("a cough", "a sign of listening of the user's own"):
+        here, there = await lived(at_desk, USERS[name], pausing), await lived(served, USERS[name], pausing)
+        assert (here.pauses, there.pauses) == (1, 0)
+        assert here.decided == there.decided
+        assert here.heard == there.heard
+
+
+@pytest.mark.parametrize("side", [at_desk, served], ids=["desk", "server"])
+async def test_a_turn_that_sounds_unfinished_is_waited_for_on_both_sides(side: Side) -> None:
+    user: User = [(CORRECT, "now")]
+    by_words, by_ear = await lived(side, user), await lived(side, user, judged=True)
+    assert by_ear.waited_s > by_words.waited_s + 0.2
