@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from agent.language.misheard import Doubt
     from audio.messages import Words
     from reasoning import events as mind
-    from reasoning.tools.calls import WrittenCall
+    from reasoning.tools.written import WrittenCall
     from robots.events import Event
     from robots.session import RobotSession
     from robots.site import Site
