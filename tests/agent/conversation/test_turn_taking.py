@@ -58,6 +58,46 @@ def test_a_question() -> None:
     assert conversation.state == "idle"
 
 
+def test_any_voice_interrupts_where_that_is_wanted() -> None:
+    conversation = answering()
+    conversation.interrupted_by = "voice"
+    assert told(conversation, LATER) == [Interrupt()]
+    assert told(conversation, words(""), SOFT, words("", final=True), HARD) == []
+    assert conversation.state == "idle"
+
+
+def test_what_is_said_over_a_reply_that_nothing_interrupts_changes_nothing_but_a_stop_phrase_does() -> None:
+    conversation = answering()
+    conversation.interrupted_by = "nothing"
+    assert told(conversation, LATER, words("why?"), SOFT, words("why?", final=True), HARD)[1:] == [Resume()]
+    assert conversation.state == "answering"
+    assert told(conversation, LATER, StopHeard(3, "stop", 9)) == [Pause(), HardStop("stop"), Interrupt()]
+
+
+def test_a_reply_that_cannot_be_paused_is_not() -> None:
+    conversation = TurnTaking(can_pause=False)
+    conversation.requested()
+    assert told(conversation, LATER, SOFT, words(""), words("", final=True), HARD) == []
+    assert not conversation.paused
+
+
+def test_a_turn_that_is_dropped_takes_its_preemptive_reply_along() -> None:
+    conversation = TurnTaking()
+    told(conversation, STARTED, SOFT, words("what is it?"))
+    assert conversation.drop_turn() == [Retract(), Forget()]
+    assert conversation.state == "idle"
+    assert conversation.prompted()
+
+
+def test_a_reply_that_a_client_asks_for_is_interrupted_like_any_other() -> None:
+    conversation = TurnTaking()
+    conversation.requested()
+    assert told(conversation, STARTED, words("no"))[1:] == [Interrupt(), Hear("no")]
+    conversation.requested()
+    conversation.replied()
+    assert conversation.state == "listening", "the user has not ended"
+
+
 def test_an_answer_is_taken_back_when_speech_resumes() -> None:
     conversation = TurnTaking()
     told(conversation, STARTED, SOFT, words("what is"))

@@ -179,6 +179,29 @@ async def test_a_stop_phrase_of_the_users_own_cuts_the_reply_and_is_not_answered
         assert len(client.of("response.created")) == 1
 
 
+@pytest.mark.parametrize("detection", ["server_vad", "semantic_vad"])
+async def test_what_is_said_over_a_reply_that_must_not_be_interrupted_is_answered_after_it(detection: str) -> None:
+    def reply(before: str) -> str:
+        return f"It is 24.{END}" if QUESTION in before else f"One two three four five, six seven eight nine ten.{END}"
+
+    models = FakeModels(Script24(small_talk=True, at_once=reply), voice=Halting())
+    async with served(models) as one, one.client() as client:
+        await client.configure(audio={"input": {"turn_detection": {"type": detection, "interrupt_response": False}}})
+        await client.write("Hello.")
+        await client.send("response.create")
+        await client.until("response.output_audio.delta")
+        await client.sound(0.9, 0.5)
+        await client.sound(0.0, 2.0)
+        await client.until("conversation.item.input_audio_transcription.completed")
+        assert not client.of("response.done")
+        models.voice.may_go.set()
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+        models.voice.may_go.set()
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+        asked = next(text for name, text in reversed(models.engine.log) if QUESTION in text)
+        assert asked.index("One two three four five,") < asked.index(QUESTION)
+
+
 class Unfinished:
     """Finds that every turn sounds unfinished."""
 
