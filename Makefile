@@ -3,6 +3,7 @@
 # make test-broker   robots over a real MQTT broker (apt-get install mosquitto)
 # make peer   the independent robot that they are tested against, if Node.js is there (apt-get install nodejs npm)
 # make test-slow   what takes the real model many minutes
+# make test-sets    the kernels for AVX-512 and AVX-VNNI, emulated on a processor with AVX2
 # make test-sound    talking live over a virtual sound card
 #                    (apt-get install pulseaudio pulseaudio-utils libportaudio2)
 # make llama-cpp   llama-cpp-python in an environment of its own, built for this processor, for `descant bench engine`
@@ -36,7 +37,7 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test test-broker test-vllm vllm check-compose peer test-slow test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
+.PHONY: demo test test-broker test-vllm vllm check-compose peer test-slow test-sets test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -44,11 +45,15 @@ demo: $(STAMP)
 	$(VENV)/bin/descant talk --input $(DEMO_QUESTION) --output $(DEMO_ANSWER)
 
 test: models
-	$(VENV)/bin/python -m pytest -m "not broker and not sound and not browser and not leaks and not vllm and not slow" $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -m "not broker and not sound and not browser and not leaks and not vllm and not slow and not sets" $(PYTEST_ARGS)
 
 # Corrections of spoken numbers, each answered twice by the real model on a clock of its own.
 test-slow: models
 	$(VENV)/bin/python -m pytest -m slow -s $(PYTEST_ARGS)
+
+# The kernels for instruction sets that this processor may lack: compiles for a minute.
+test-sets: $(STAMP)
+	$(VENV)/bin/python -m pytest -m sets tests/reasoning/emulated $(PYTEST_ARGS)
 
 # The live conversation over a virtual sound card, in real time.
 test-sound: models

@@ -3,6 +3,8 @@
 AgentError             exit code 1: the environment, or the run
 ├── ConfigError        exit code 2: a setting that does not exist, or a value that is not allowed
 ├── BadQuestion        exit code 2: there is nothing to answer
+├── TalkBusy           a conversation of the library is asked for two things at once
+├── EventsUnread       events of a conversation of the library are not read as they come
 ├── NothingHeard       exit code 2: a recording without words
 ├── TimelineError      exit code 2: a file that is not a timeline
 ├── TranscriptError    exit code 2: a file that a transcript cannot be written to
@@ -15,11 +17,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from descant.errors import DescantError
 
-class AgentError(Exception):
+
+class AgentError(DescantError):
     """Root of the room's errors."""
-
-    exit_code: ClassVar[int] = 1
 
 
 class ConfigError(AgentError):
@@ -32,6 +34,14 @@ class BadQuestion(AgentError):
     """There is nothing to answer."""
 
     exit_code: ClassVar[int] = 2
+
+
+class TalkBusy(AgentError):
+    """A conversation of the library does one thing at a time."""
+
+
+class EventsUnread(AgentError):
+    """Events of a conversation of the library are to be read as they come."""
 
 
 class NothingHeard(AgentError):

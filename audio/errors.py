@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from descant.errors import DescantError
 
-class AudioError(Exception):
+
+class AudioError(DescantError):
     """Root of this room. `exit_code` is what a command line returns for it."""
-
-    exit_code: ClassVar[int] = 1
 
 
 class BadAudio(AudioError):

@@ -20,11 +20,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from descant.errors import DescantError
 
-class ReasoningError(Exception):
+
+class ReasoningError(DescantError):
     """Root of the room's errors."""
-
-    exit_code: ClassVar[int] = 1
 
 
 class BadModel(ReasoningError):

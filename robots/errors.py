@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from descant.errors import DescantError
 
-class RobotError(Exception):
+
+class RobotError(DescantError):
     """Root of this room's errors."""
-
-    exit_code: ClassVar[int] = 1
 
 
 class InvalidMessage(RobotError):

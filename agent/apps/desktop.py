@@ -10,7 +10,6 @@ Knows how sound gets in and out; does not know whose turn it is, and shows nothi
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import signal
 import sys
@@ -25,45 +24,38 @@ import numpy as np
 from rich.console import Console
 
 from agent.apps.display import displayed, latency_table
-from agent.apps.loading import loading
+from agent.apps.loading import loading, spinning
 from agent.apps.progress import shown as progress_shown
-from agent.config.invocation import open_store
 from agent.conversation import timeline
 from agent.conversation.assembly import open_conversation
-from agent.conversation.frames import FrameQueue
 from agent.conversation.sinks import PlayoutSink
 from agent.conversation.transcript import Transcript
-from agent.models.assembly import open_engine, open_speech
-from agent.models.registry import find
+from agent.library.spoken import hold_at_desk
+from agent.models.assembly import open_models, open_speech
 from agent.robot.access import commanded, until_ready
 from agent.robot.controller import RobotAdapter
 from audio.clock import FRAME, RATE
+from audio.io.audio_io import AudioIO
 from audio.io.devices import SoundCard, library
-from audio.io.echo import EchoMeter, Microphone, OwnVoice
-from audio.io.resampling import Resampler
-from audio.speaking.playout import Playout
+from audio.io.echo import EchoMeter, OwnVoice
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from agent.apps.display import Display
     from agent.config.settings import Settings
     from agent.conversation.driver import ConversationDriver
-    from audio.clock import Pcm, Sound
+    from audio.clock import Sound
     from audio.hearing.ears import Ears
     from audio.io.devices import Captured
-    from audio.options import DeviceOptions
     from audio.speaking.synthesizer import Synthesizer
     from reasoning.engine.contract import Engine
     from reasoning.prompting.script import Script
+    from reasoning.tools.calls import Tool
     from robots.session import RobotSession
 
-_IDLE_LEAD_S: Final = 0.04
-"""Seconds handed to the device ahead while there is nothing to say: a reply then begins that much later."""
-
-_LOUDEST: Final = 32_768
 _NO_ECHO_DB: Final = 60.0
 """Echo that is weaker than this is none."""
 
@@ -164,76 +156,18 @@ class Controls:
         return not self.muted and (self.talking or not self.push_to_talk)
 
 
-class AudioIO:
-    """The sound card as a listener of a playout: hands out sound ahead, and accounts for what really went out."""
-
-    def __init__(self, card: SoundCard, rate: int, options: DeviceOptions) -> None:
-        """`rate` is that of the voice."""
-        self.playout = Playout(rate, self._silence)
-        self._card, self._rate, self._options = card, rate, options
-        self._lead_s = options.lead_ms / 1000
-        self._made_up = self._skipped = self._reopened = 0
-        self._sounding = False
-        self._fit()
-
-    def _fit(self) -> None:
-        """Fit the device's rate; another device has another room around it."""
-        options = self._options
-        self.microphone = Microphone(self._card.rate, cancel=not options.headphones, warmup_ms=options.warmup_ms)
-        self._resampler = Resampler(self._rate, self._card.rate)
-
-    def hear(self, block: Captured) -> Iterator[Sound]:
-        """Take a block of the device; yield frames of the input clock without the agent's own voice."""
-        if self._reopened != self._card.counters.reopened:
-            self._reopened = self._card.counters.reopened
-            self.playout.hand_out_again()
-            self._fit()
-        return self.microphone.receive(block.microphone, block.played)
-
-    def due(self) -> int:
-        """Tell up to which sample of the axis sound is needed now; the lag of the playout is brought up to date.
-
-        Silence is handed out only a little ahead: what is queued next begins behind it.
-        """
-        waiting_s = (self._card.waiting + self._resampler.held_back) / self._card.rate
-        self.playout.lag(min(self.playout.now, round((waiting_s + self._card.latency_s) * self._rate)))
-        ready = self.playout.ready
-        missing_s = max(_IDLE_LEAD_S - waiting_s, min(self._lead_s - waiting_s, ready / self._rate))
-        # Silence makes up for what the device played alone: both clocks stay together, and nothing is lost.
-        self._sounding, self._skipped = ready > 0, 0 if ready else self._behind()
-        return self.playout.now + max(0, math.ceil(missing_s * self._rate)) + self._skipped
-
-    def play(self, sound: Pcm) -> None:
-        """Send the sound that was due to the device."""
-        sound = sound[self._skipped :]
-        if len(sound):
-            floats = (sound / _LOUDEST).astype(np.float32)
-            # What is queued since then begins behind silence: a gap before it is not heard.
-            self._card.play(self._resampler.receive(floats), more=self._sounding and self.playout.ready > 0)
-
-    def _silence(self) -> None:
-        self._card.silence()
-        # The last milliseconds that it holds back would sound after the silence.
-        self._resampler = Resampler(self._rate, self._card.rate)
-
-    def _behind(self) -> int:
-        """Count the samples by which the axis fell behind the device's clock since the last call: it played silence."""
-        starved = self._card.counters.starved_samples
-        behind = round((starved - self._made_up) * self._rate / self._card.rate)
-        self._made_up = starved
-        return behind
-
-
 @dataclass(frozen=True, slots=True)
 class DeskOptions:
     """What the command line asks for."""
 
-    timeline_file: Path | None
-    seed: int
+    timeline_file: Path | None = None
+    seed: int = 0
     save_file: Path | None = None
     """Where a transcript goes."""
     robot: bool = False
     """Whether replies may command the robot of the settings."""
+    tools: Sequence[Tool] = ()
+    """What replies may call besides."""
 
 
 async def run(
@@ -252,12 +186,10 @@ async def run(
         notices = Notices()
         card = SoundCard(settings.devices, notices.tell, sounddevice)
         card.check()
-        with progress_shown() as progress:
-            files = find(settings, open_store(settings.models), progress, speech=True)
-        engine, script = await stack.enter_async_context(open_engine(files.llm, settings))
+        models = await stack.enter_async_context(open_models(settings, fetching=progress_shown, shown=spinning))
         with loading("ears and voice"):
-            voice = OwnVoice()
-            ears, synthesizer = await stack.enter_async_context(open_speech(files, settings, engine, own=voice.own))
+            voice, engine, speech = OwnVoice(), models.engine, await models.speech()
+            ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, engine, own=voice.own))
         log = stack.enter_context(timeline.Timeline(live.timeline_file)) if live.timeline_file else None
         saved = stack.enter_context(Transcript(live.save_file)) if live.save_file else None
         robot = await stack.enter_async_context(commanded(settings.robot)) if live.robot else None
@@ -269,8 +201,8 @@ async def run(
         stack.callback(asyncio.get_running_loop().remove_signal_handler, signal.SIGINT)
         async with shown(controls) as screen:
             notices.tell_to = screen.notice
-            talk = LiveTalk(settings, screen, controls, seed=live.seed, log=log, saved=saved, robot=robot, voice=voice)
-            await talk.run(card, ears, synthesizer, engine, script)
+            talk = LiveTalk(settings, screen, controls, live=live, log=log, saved=saved, robot=robot, voice=voice)
+            await talk.run(card, ears, synthesizer, engine, models.script)
             notices.tell_to = _print
     Console().print(latency_table(timeline.turn_latencies(talk.entries)))
     Console().print(talk.account(card), highlight=False)
@@ -285,14 +217,15 @@ class LiveTalk:
         screen: Screen,
         controls: Controls,
         *,
-        seed: int = 0,
+        live: DeskOptions | None = None,
         log: timeline.Timeline | None = None,
         saved: Transcript | None = None,
         robot: RobotSession | None = None,
         voice: OwnVoice | None = None,
     ) -> None:
         """`voice` is what the ears know the agent's own words by."""
-        self._settings, self._screen, self._controls, self._seed, self._log = settings, screen, controls, seed, log
+        self._settings, self._screen, self._controls, self._log = settings, screen, controls, log
+        self._options = live or DeskOptions()
         self._saved = saved
         self._robot = None if robot is None else RobotAdapter(robot, self._tell_robot)
         self._frames = 0
@@ -331,44 +264,31 @@ class LiveTalk:
             sink=PlayoutSink(desk.playout),
             emit=self._emit,
             clock=time.monotonic,
-            tools=robot.tools if robot else (),
-            seed=self._seed,
+            tools=[*self._options.tools, *(robot.tools if robot else ())],
+            seed=self._options.seed,
             on_stop=robot.stop if robot else None,
             on_call=robot.called if robot else None,
             on_turn=robot.heard if robot else None,
         ) as conversation:
             self._controls.interrupt = conversation.interrupt
             self._controls.stop = partial(_stop, conversation, robot)
-            await self._converse(card, desk, conversation, ears)
+            await hold_at_desk(
+                conversation,
+                ears,
+                card,
+                desk,
+                ended=self._controls.ended,
+                frame=self._frame,
+                beside=[] if robot is None else [robot.serve(conversation)],
+            )
 
-    async def _converse(self, card: SoundCard, desk: AudioIO, conversation: ConversationDriver, ears: Ears) -> None:
-        frames = FrameQueue(conversation)
-        async with asyncio.TaskGroup() as group:
-            conversing = group.create_task(conversation.run(), name="conversation")
-            running = [
-                group.create_task(frames.run(), name="microphone"),
-                group.create_task(self._live(card, desk, conversation, frames), name="sound"),
-            ]
-            if self._robot is not None:
-                running.append(group.create_task(self._robot.serve(conversation), name="robot"))
-            await self._controls.ended.wait()
-            for task in running:
-                task.cancel()
-            await asyncio.wait(running)
-            card.silence()
-            conversation.interrupt()
-            await ears.close()
-            await conversing
-
-    async def _live(self, card: SoundCard, desk: AudioIO, conversation: ConversationDriver, frames: FrameQueue) -> None:
-        async for block in card.captured():
-            for clean in desk.hear(block):
-                self._frames += 1
-                self._ticked = time.monotonic()
-                frame = clean if self._controls.hearing else np.zeros_like(clean)
-                desk.play(conversation.play(desk.due(), self.now_s))
-                frames.put(frame, self.now_s)
-                self._screen.level(_level(frame), _level(block.played))
+    def _frame(self, clean: Sound, block: Captured) -> Sound:
+        """Take note of a frame, and give what is heard of it."""
+        self._frames += 1
+        self._ticked = time.monotonic()
+        frame = clean if self._controls.hearing else np.zeros_like(clean)
+        self._screen.level(_level(frame), _level(block.played))
+        return frame
 
     def _tell_robot(self, who: str, text: str) -> None:
         self._emit(timeline.RobotNews(who, text))

@@ -16,14 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.conversation import timeline
-from reasoning.events import ReplyText, Thought, Unsaid
+from reasoning.events import ReplyText, Thought, ToolResult, Unsaid
 from reasoning.policies.consistency import REPAIR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from agent.conversation.timeline import Event, TurnLatency
-    from reasoning.events import LoopEvent
 
 _LINES: Final = 14
 """Lines of thoughts and talk that the live picture shows; it must fit 80 x 24."""
@@ -56,6 +55,8 @@ class _Plain:
                 self._say(t_ms, "unsaid", f"{text} ({reason})")
             case timeline.RobotNews(who, text):
                 self._say(t_ms, who, text)
+            case timeline.ToolResult(name=name, text=text):
+                self._say(t_ms, "tool", f"{name}: {text}")
             case timeline.Interrupted(heard):
                 self._say(t_ms, "cut", f"heard: {heard}")
             case timeline.TurnDone():
@@ -100,6 +101,8 @@ class _Picture:
                 self._talk.append(Text.assemble(("unsaid ", "yellow"), (text, "strike dim"), (f" {reason}", "dim")))
             case timeline.RobotNews(who, text):
                 self._talk.append(Text.assemble((f"{who:<7}", "bold magenta"), text))
+            case timeline.ToolResult(name=name, text=text):
+                self._talk.append(Text.assemble((f"{name}  ", "bold magenta"), text))
             case timeline.Interrupted():
                 self._talk.append(Text("(interrupted)", style="yellow"))
             case timeline.Thought(text):
@@ -161,8 +164,8 @@ class Printed:
         self._console, self._thoughts = console, thoughts
         self._in_line = False
 
-    def show(self, event: LoopEvent) -> None:
-        """Print an event of the loop, if it is one of these."""
+    def show(self, event: Event) -> None:
+        """Print an event, if it is one of these; what tools did, where thoughts are shown."""
         if isinstance(event, Thought) and self._thoughts:
             text = event.text if self._in_line else event.text.lstrip()
             self._console.print(text, style="dim", end="", soft_wrap=True)
@@ -171,6 +174,9 @@ class Printed:
             self.end()
             text = event.text if isinstance(event, ReplyText) else REPAIR
             self._console.print(text, style="bold", soft_wrap=True)
+        elif isinstance(event, ToolResult) and self._thoughts:
+            self.end()
+            self._console.print(f"[{event.name}: {event.text}]", style="dim", soft_wrap=True)
 
     def end(self) -> None:
         """End the line that is open: thoughts may have the last word."""

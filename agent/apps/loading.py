@@ -21,3 +21,10 @@ def loading(what: str, console: Console | None = None) -> Iterator[None]:
         return
     with console.status(f"loading {what}"):
         yield
+
+
+@contextmanager
+def spinning(what: str) -> Iterator[None]:
+    """Show "loading …" on standard error while the block runs, on a terminal only."""
+    with Console(stderr=True).status(f"loading {what}"):
+        yield

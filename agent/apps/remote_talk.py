@@ -242,7 +242,7 @@ async def run_live(place: RemotePlace, options: DeviceOptions) -> None:
         ServerUnreachable: the server cannot be reached, or ends the session.
 
     """
-    from agent.apps.desktop import AudioIO  # noqa: PLC0415 - recordings need no sound card
+    from audio.io.audio_io import AudioIO  # noqa: PLC0415 - recordings need no sound card
     from audio.io.devices import SoundCard, library  # noqa: PLC0415 - the same
 
     said = Console().print

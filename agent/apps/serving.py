@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from agent.apps.loading import spinning
 from agent.apps.progress import shown
-from agent.config.invocation import open_store
 from agent.errors import ConfigError, ServerUnavailable
-from agent.models.registry import find
+from agent.models.assembly import open_models
 from agent.realtime.robot import SharedRobot
 from agent.realtime.server.keys import Keys, is_loopback, read_key
 from agent.realtime.server.models import open_server_models
@@ -49,11 +49,10 @@ async def run(settings: Settings, place: ServeOptions) -> None:
             "or serve on 127.0.0.1"
         )
     tls = _tls(place)
-    with shown() as progress:
-        files = find(settings, open_store(settings.models), progress, speech=True)
     async with AsyncExitStack() as stack:
         robot = await stack.enter_async_context(_shared_robot(settings)) if place.robot else None
-        models = await stack.enter_async_context(open_server_models(files, settings, robot))
+        opened = await stack.enter_async_context(open_models(settings, fetching=shown, shown=spinning))
+        models = await stack.enter_async_context(open_server_models(opened, robot))
         server = RealtimeServer(
             models,
             settings.server,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli.options import Engine, Mode, Model, Seed, Server, ServerKey, TimelineFile
-from agent.config.invocation import engine_overrides, no_models_here, server_key
+from agent.cli.tools import Tools, tools_of
+from agent.config.invocation import engine_overrides, no_models_here, no_tools_here, server_key
 
 if TYPE_CHECKING:
     from agent.config.invocation import Invocation
@@ -25,6 +26,7 @@ def ask(
     engine: Engine = None,
     server: Server = None,
     api_key_file: ServerKey = None,
+    tools: Tools = None,
 ) -> None:
     """Ask a typed question; the answer appears as it is written."""
     invocation: Invocation = context.obj
@@ -32,10 +34,11 @@ def ask(
         from agent.apps import remote  # noqa: PLC0415 - websockets are slow to import, `--help` must be quick
 
         no_models_here(mode, model)
+        no_tools_here(tools)
         asyncio.run(remote.ask(server, server_key(api_key_file), text, timeline, thoughts=thoughts))
         return
     overrides = {"loop.mode": mode, "models.llm": model, **engine_overrides(engine, server, api_key_file)}
     settings = invocation.load(overrides).settings
     from agent.apps.typed import run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
 
-    asyncio.run(run(settings, text, timeline, seed, thoughts=thoughts))
+    asyncio.run(run(settings, text, timeline, seed, thoughts=thoughts, tools=tools_of(tools)))

@@ -22,7 +22,8 @@ from agent.cli.options import (
     SiteMap,
     TimelineFile,
 )
-from agent.config.invocation import engine_overrides, no_models_here, server_key
+from agent.cli.tools import Tools, tools_of
+from agent.config.invocation import engine_overrides, no_models_here, no_tools_here, server_key
 
 if TYPE_CHECKING:
     from agent.config.invocation import Invocation
@@ -54,6 +55,7 @@ def talk(
     engine: Engine = None,
     server: Server = None,
     api_key_file: ServerKey = None,
+    tools: Tools = None,
 ) -> None:
     """Talk over microphone and loudspeaker; with --input and --output a recording is asked and answered instead."""
     if (input_file is None) != (output_file is None):
@@ -81,6 +83,7 @@ def talk(
         from agent.apps import remote_talk  # noqa: PLC0415 - websockets are slow to import, `--help` must be quick
 
         no_models_here(mode, model)
+        no_tools_here(tools)
         place = remote_talk.RemotePlace(realtime, server_key(api_key_file), timeline)
         if input_file is not None and output_file is not None:
             asyncio.run(remote_talk.run_recording(place, input_file, output_file, max_seconds))
@@ -93,14 +96,16 @@ def talk(
         asyncio.run(
             run(
                 settings,
-                RecordingOptions(input_file, output_file, timeline, seed, max_seconds, save, robot is not None),
+                RecordingOptions(
+                    input_file, output_file, timeline, seed, max_seconds, save, robot is not None, tools_of(tools)
+                ),
             )
         )
         return
     from agent.apps.desktop import DeskOptions, lines  # noqa: PLC0415 - the same
     from agent.apps.desktop import run as run_live  # noqa: PLC0415 - the same
 
-    live = DeskOptions(timeline, seed, save, robot is not None)
+    live = DeskOptions(timeline, seed, save, robot is not None, tools_of(tools))
     if no_ui or not sys.stdout.isatty():
         asyncio.run(run_live(settings, live, lines))
         return

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from agent.config.settings import Loaded, ModelOptions
@@ -71,3 +71,11 @@ def no_models_here(mode: str | None, model: str | None) -> None:
     if mode is not None or model is not None:
         given = "--mode" if mode is not None else "--model"
         raise ConfigError(f"{given} is the server's to choose: give it to `descant serve`, and leave it out here.")
+
+
+def no_tools_here(tools: Sequence[str] | None) -> None:
+    """Refuse tools of this machine where the conversation is a server's. Raises ConfigError."""
+    from agent.errors import ConfigError  # noqa: PLC0415 - see above
+
+    if tools:
+        raise ConfigError("--tools does not go with --server: a Realtime client brings its own functions.")

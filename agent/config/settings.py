@@ -116,11 +116,14 @@ def default_file() -> Path:
     return platformdirs.user_config_path("descant") / "config.toml"
 
 
-def load(file: Path | None = None, overrides: Mapping[str, object] | None = None) -> Loaded:
+def load(
+    file: Path | None = None, overrides: Mapping[str, object] | None = None, *, given_by: str = "command line"
+) -> Loaded:
     """Read the settings.
 
     file: the TOML file; else the variable DESCANT_CONFIG, else `default_file()` when it exists.
-    overrides: values of the command line by `group.field`; None stands for "not given".
+    overrides: values by `group.field` that go before all others; None stands for "not given".
+    given_by: who gave those, for messages.
 
     Raises:
         ConfigError: a file that cannot be read, a name that does not exist, a value that is not allowed.
@@ -129,7 +132,7 @@ def load(file: Path | None = None, overrides: Mapping[str, object] | None = None
     file = _find_file(file)
     merged: dict[str, dict[str, object]] = {}
     origins: dict[str, str] = {}
-    for key, value, origin in (*_from_file(file), *_from_environment(), *_from_command_line(overrides or {})):
+    for key, value, origin in (*_from_file(file), *_from_environment(), *_overriding(overrides or {}, given_by)):
         group, _, name = key.partition(".")
         _require_known(group, name, value, origin)
         merged.setdefault(group, {})[name] = value
@@ -197,10 +200,10 @@ def _from_environment() -> Iterator[tuple[str, object, str]]:
     yield from _flat(tables, lambda key: f"environment variable {_PREFIX}{key.replace('.', '__').upper()}")
 
 
-def _from_command_line(overrides: Mapping[str, object]) -> Iterator[tuple[str, object, str]]:
+def _overriding(overrides: Mapping[str, object], given_by: str) -> Iterator[tuple[str, object, str]]:
     for key, value in overrides.items():
         if value is not None:
-            yield key, value, "command line"
+            yield key, value, given_by
 
 
 def _flat(tables: Mapping[str, Any], origin: Callable[[str], str]) -> Iterator[tuple[str, object, str]]:

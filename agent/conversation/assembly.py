@@ -5,17 +5,18 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from agent.conversation import timeline
 from agent.conversation.driver import ConversationDriver
 from agent.conversation.reasoner import LoopReasoner
 from reasoning.loop.loop import Loop
 from reasoning.policies.fillers import FILLERS
+from reasoning.tools.running import ToolRunner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from agent.config.settings import Settings
-    from agent.conversation import timeline
-    from agent.conversation.ports import Recognition, Sink, Synthesis
+    from agent.conversation.ports import Reasoner, Recognition, Sink, Synthesis
     from audio.messages import Clip, Words
     from reasoning.engine.contract import Engine
     from reasoning.events import LoopEvent, ToolCall
@@ -39,38 +40,90 @@ async def open_conversation(
     fill: bool = True,
     seed: int = 0,
     on_stop: Callable[[str], None] | None = None,
-    on_call: Callable[[ToolCall], None] | None = None,
+    on_call: Callable[[ToolCall], object] | None = None,
     on_turn: Callable[[Words], str | None] | None = None,
 ) -> AsyncIterator[ConversationDriver]:
     """Open a conversation; run it (`ConversationDriver.run`) in a task.
 
     clock: seconds, for the loop's own time limits.
-    fill: whether waits are filled by short phrases.
-    The others are those of `ConversationDriver` and `Loop`.
+    tools: those with a handler are run, and their results told to the loop; calls of others go to `on_call`.
+    The others are those of `spoken_conversation` and `Loop`.
     """
-    fillers = await spoken_fillers(voice, settings.loop) if fill else []
-    async with engine.session() as blocks:
+
+    async def note(text: str) -> None:
+        await conversation.note(text, unprompted=True)
+
+    handled = [tool for tool in tools if tool.handler is not None]
+    async with engine.session() as blocks, ToolRunner(handled, emit, note) as runner:
 
         def make(tell: Callable[[LoopEvent], None]) -> Loop:
             context = settings.engine.context
             return Loop(blocks, script, settings.loop, tell, clock, context=context, seed=seed, tools=tools)
 
-        conversation = ConversationDriver(
+        conversation = await spoken_conversation(
+            LoopReasoner(make, emit),
+            runner,
+            settings,
             ears=ears,
-            reasoner=LoopReasoner(make, emit),
             voice=voice,
             sink=sink,
-            fillers=fillers,
-            options=settings.loop,
-            voice_options=settings.voice,
             emit=emit,
-            turns=settings.turns,
+            fill=fill,
             on_stop=on_stop,
             on_call=on_call,
             on_turn=on_turn,
         )
         await conversation.open()
         yield conversation
+
+
+async def spoken_conversation(
+    reasoner: Reasoner,
+    runner: ToolRunner,
+    settings: Settings,
+    *,
+    ears: Recognition,
+    voice: Synthesis,
+    sink: Sink,
+    emit: Callable[[timeline.Event], None],
+    fill: bool = True,
+    on_stop: Callable[[str], None] | None = None,
+    on_call: Callable[[ToolCall], object] | None = None,
+    on_turn: Callable[[Words], str | None] | None = None,
+) -> ConversationDriver:
+    """Put a conversation together around a reasoner.
+
+    runner: makes the calls of its tools; those of other tools go to `on_call`.
+    fill: whether waits are filled by short phrases.
+    The others are those of `ConversationDriver`.
+    """
+
+    def called(call: ToolCall) -> None:
+        if runner.has(call.name) or on_call is None:
+            runner.start(call)
+        else:
+            on_call(call)
+
+    def told(event: timeline.Event) -> None:
+        if isinstance(event, timeline.TurnEnded):
+            runner.turn_began()
+        emit(event)
+
+    return ConversationDriver(
+        ears=ears,
+        reasoner=reasoner,
+        voice=voice,
+        sink=sink,
+        fillers=await spoken_fillers(voice, settings.loop) if fill else [],
+        options=settings.loop,
+        voice_options=settings.voice,
+        emit=told,
+        turns=settings.turns,
+        on_stop=on_stop,
+        on_call=called,
+        on_turn=on_turn,
+        pending=lambda: not runner.idle,
+    )
 
 
 @asynccontextmanager

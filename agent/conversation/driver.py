@@ -68,6 +68,7 @@ class ConversationDriver:
         on_call: Callable[[ToolCall], None] | None = None,
         on_turn: Callable[[heard.Words], str | None] | None = None,
         client: RemoteClient | None = None,
+        pending: Callable[[], bool] = lambda: False,
     ) -> None:
         """Wire the parts.
 
@@ -78,8 +79,10 @@ class ConversationDriver:
             it was meant for somebody else, and no reply is heard.
         client: owns the conversation in place of this driver, asks for replies and is told of them; the end of a turn
             asks for none then, and `on_call` and `on_turn` are not used.
+        pending: whether something goes on outside whose outcome will be noted, such as a call.
         """
-        self._ears, self._reasoner, self._emit, self._client = ears, reasoner, emit, client
+        self._ears, self._reasoner, self._emit = ears, reasoner, emit
+        self._client, self._pending = client, pending
         self._on_stop = on_stop or _ignore
         self._always_stoppable = on_stop is not None
         # What a remote client has already, it plays: there a voice over the reply pauses nothing.
@@ -107,7 +110,8 @@ class ConversationDriver:
     @property
     def idle(self) -> bool:
         """Whether nobody has the turn and nothing is left to say or do."""
-        return self._turns.state == "idle" and self._replies.idle and self._speaker.lead_s <= 0
+        done = self._replies.idle and not self._pending()
+        return self._turns.state == "idle" and done and self._speaker.lead_s <= 0
 
     @property
     def answering(self) -> bool:

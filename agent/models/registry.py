@@ -61,12 +61,11 @@ def find(settings: Settings, store: Store, progress: Callable[[Progress], None],
     llm = store.language_model(options.llm, progress)
     if not speech:
         return Files(llm, llm.parent, llm.parent)
-    return Files(
-        llm, store.ensure(options.asr, progress), store.ensure(options.voice, progress), _turn(options, store, progress)
-    )
+    asr, voice = store.ensure(options.asr, progress), store.ensure(options.voice, progress)
+    return Files(llm, asr, voice, fetch_turn(options, store, progress))
 
 
-def _turn(options: ModelOptions, store: Store, progress: Callable[[Progress], None]) -> Path | None:
+def fetch_turn(options: ModelOptions, store: Store, progress: Callable[[Progress], None]) -> Path | None:
     """Find the judge of turns. It is a small thing that conversations go on without."""
     if not options.turn:
         return None

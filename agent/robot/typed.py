@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 from rich.console import Console
 from rich.text import Text
 
+from agent.apps.loading import spinning
 from agent.apps.progress import shown
-from agent.config.invocation import open_store
 from agent.conversation.assembly import open_loop
 from agent.conversation.options import TurnOptions
 from agent.language.stop_phrases import StopPhrases
-from agent.models.assembly import open_engine
-from agent.models.registry import find
+from agent.models.assembly import open_models
 from agent.robot.access import commanded, until_ready
 from agent.robot.controller import RobotController
 from reasoning import events as loop_events
@@ -61,13 +60,11 @@ class TypedOptions:
 async def run(settings: Settings, typed: TypedOptions) -> bool:
     """Carry out typed requests; return whether everything that was begun was done."""
     site_of(settings.robot)
-    with shown() as progress:
-        files = find(settings, open_store(settings.models), progress, speech=False)
-    async with open_engine(files.llm, settings) as (engine, script), commanded(settings.robot) as robot:
+    async with open_models(settings, fetching=shown, shown=spinning) as models, commanded(settings.robot) as robot:
         await until_ready(robot)
         screen = Lines(Console(highlight=False), thoughts=typed.thoughts)
         talk = TypedConversation(robot, screen, typed, settings.turns)
-        return await talk.hold(engine, script, settings)
+        return await talk.hold(models.engine, models.script, settings)
 
 
 class TypedScreen(Protocol):

@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from agent.apps.loading import spinning
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.models.assembly import open_embedded
@@ -103,7 +104,7 @@ class _Run:
         async with Synthesizer(lambda: load_voice(files.voice, settings), settings.voice) as voice:
             script = await dialogues(voice, count)
         self.speed = await asyncio.to_thread(_real_time_factor, settings, files, script)
-        async with open_embedded(files.llm, settings.engine) as (engine, words):
+        async with open_embedded(files.llm, settings.engine, spinning) as (engine, words):
             stage = LatencyStage(settings, files, engine, words)
             for number, dialogue in enumerate(script, 1):
                 start = perf_counter()

@@ -22,7 +22,7 @@ from rich.console import Console
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.conversation.turn_taking import HardStop, Interrupt, Pause, TurnTaking
-from agent.models.assembly import open_speech
+from agent.models.assembly import load_speech, open_speech
 from agent.models.registry import Files
 from audio.clock import RATE
 from audio.io.echo import Microphone, OwnVoice
@@ -121,7 +121,8 @@ def _settings(settings: Settings, options: EchoBenchOptions) -> dict[str, Any]:
 async def monologue(files: Files, settings: Settings, seconds: float, echo_db: float) -> Monologue:
     """Speak for so long, and count what the agent makes of its own echo."""
     own = OwnVoice()
-    async with open_speech(files, settings, own=own.own) as (ears, voice), asyncio.TaskGroup() as group:
+    speech = await asyncio.to_thread(load_speech, files, settings)
+    async with open_speech(speech, settings, own=own.own) as (ears, voice), asyncio.TaskGroup() as group:
         listener = _EchoListener(ears, settings, own)
         reading = group.create_task(listener.read(), name="ears")
         card = _Card(settings, echo_db)

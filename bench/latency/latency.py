@@ -134,7 +134,7 @@ class LatencyStage:
     """Where exchanges take place: models that are loaded once, a room for each exchange."""
 
     def __init__(self, settings: Settings, files: Files, engine: TorchEngine, script: Script) -> None:
-        self._settings, self._files, self._engine, self._script = settings, files, engine, script
+        self._settings, self._engine, self._script = settings, engine, script
         self._speech = load_speech(files, settings)
         self.entries: list[timeline.TimelineEntry] = []
         """Timeline of the newest exchange."""
@@ -146,7 +146,7 @@ class LatencyStage:
         room, watch, controls = Room(noise=dialogue.noise), _Watch(), Controls()
         card = SoundCard(self._settings.devices, lambda _: None, room)
         voice = OwnVoice()
-        speech = open_speech(self._files, self._settings, self._engine, self._speech, own=voice.own)
+        speech = open_speech(self._speech, self._settings, self._engine, own=voice.own)
         async with speech as (ears, synthesizer), card:
             talk = LiveTalk(self._settings, watch, controls, voice=voice)
             async with asyncio.TaskGroup() as group:

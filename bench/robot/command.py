@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from agent.apps.loading import spinning
 from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.models.assembly import open_embedded
@@ -94,7 +95,7 @@ async def _measured(
 ) -> tuple[dict[str, Any], list[Target]]:
     if wanted.ordinary:
         return await _ordinary(settings, files, wanted, console)
-    async with open_embedded(files.llm, settings.engine) as (engine, script):
+    async with open_embedded(files.llm, settings.engine, spinning) as (engine, script):
         models = Models(engine, script, files, settings)
         if wanted.tasks:
             return await _tasks(models, wanted, console)

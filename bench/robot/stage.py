@@ -18,7 +18,7 @@ from agent.conversation import timeline
 from agent.conversation.assembly import open_conversation
 from agent.conversation.frames import FrameQueue
 from agent.conversation.sinks import PlayoutSink
-from agent.models.assembly import open_speech
+from agent.models.assembly import load_speech, open_speech
 from agent.robot.controller import RobotAdapter
 from audio.clock import FRAME, RATE
 from audio.speaking.playout import Playout
@@ -139,7 +139,8 @@ async def with_stage(
     """Run some work with everything wired; `busy`: two streams keep the engine computing."""
     engine, script, settings = models.engine, models.script, models.settings
     async with AsyncExitStack() as stack:
-        ears, synthesizer = await stack.enter_async_context(open_speech(models.files, settings, engine))
+        speech = await asyncio.to_thread(load_speech, models.files, settings)
+        ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, engine))
         robot = RobotAdapter(rig.robot, lambda who, text: stage.show(who, text))  # noqa: PLW0108 - the stage is made from it
         ears.expect(robot.words)
         conversation = await stack.enter_async_context(

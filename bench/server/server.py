@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 from websockets.asyncio.client import connect
 
+from agent.apps.loading import spinning
 from agent.apps.progress import shown
-from agent.config.invocation import open_store
-from agent.models.registry import find
+from agent.models.assembly import open_models
 from agent.realtime.protocol.fields import Pcm
 from agent.realtime.protocol.pacing import PlayClock
 from agent.realtime.server.keys import Keys
@@ -71,11 +71,9 @@ def run(invocation: Invocation, overrides: Mapping[str, object], options: Server
     settings = invocation.load(overrides).settings
     if options.plot:
         require()
-    with shown() as progress:
-        files = find(settings, open_store(settings.models), progress, speech=True)
 
     async def measured() -> list[ServerLevel]:
-        async with open_server_models(files, settings) as house:
+        async with open_models(settings, fetching=shown, shown=spinning) as models, open_server_models(models) as house:
             limits = replace(settings.server, max_sessions=options.most + 1, drain_s=1.0)
             keys = Keys(None, most=1)
             server = RealtimeServer(house, limits, keys, model=settings.models.llm, voice=settings.models.voice)

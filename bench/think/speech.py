@@ -8,6 +8,7 @@ The reply is scored on what Whisper hears in it, fillers cut out, beside the sco
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, cast
@@ -19,6 +20,7 @@ from agent.apps.display import displayed
 from agent.apps.recording import RecordingOptions, converse
 from agent.conversation import timeline
 from agent.errors import NothingHeard
+from agent.models.assembly import OpenModels, load_speech
 from agent.models.registry import load_recogniser, load_voice
 from audio.clock import RATE, samples_of
 from audio.io.wav import WavWriter, read_wav
@@ -70,8 +72,8 @@ class SpeechStage:
 
     async def ask(self, row: Row, item: TaskQuestion) -> Spoken:
         """Speak a question, and listen to the reply; for rows of the loop."""
-        settings, script = self._stage.settings, self._stage.model.script
-        loop = replace(row.options, mode=cast("Mode", row.mode))
+        loop, script = replace(row.options, mode=cast("Mode", row.mode)), self._stage.model.script
+        settings = self._stage.settings.model_copy(update={"loop": loop})
         with TemporaryDirectory() as name:
             asked, answered = Path(name) / "question.wav", Path(name) / "answer.wav"
             await self._speak(item.question, asked)
@@ -79,10 +81,7 @@ class SpeechStage:
                 with displayed(Console(quiet=True)) as display:
                     entries = await converse(
                         read_wav(asked),
-                        self._engine,
-                        script,
-                        files=self._files,
-                        settings=settings.model_copy(update={"loop": loop}),
+                        OpenModels(settings, self._engine, script, partial(load_speech, self._files, settings)),
                         talk=RecordingOptions(asked, answered, None, seed=0, max_seconds=_WAIT_S),
                         display=display,
                     )

@@ -1,1 +1,1 @@
-"""Kernels in C for processors with AVX-512 VNNI, compiled on the machine that runs them. Never required."""
+"""Kernels in C, one set for each kind of processor, compiled on the machine that runs them. Never required."""

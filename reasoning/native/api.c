@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attention.h"
 #include "kernels.h"
 #include "linear.h"
 
@@ -40,4 +41,35 @@ int descant_linear(Pool *pool, const Matrix *parts, int count, const float *bias
     pool_leave(pool);
     free(panel);
     return 0;
+}
+
+/* --- the other kernels one at a time, to be checked --- */
+
+void descant_norm(const float *x, const float *weight, int size, float epsilon, float *out) {
+    normed(x, weight, size, epsilon, out);
+}
+
+void descant_gate(float *gate, const float *up, int count) { gated(gate, up, count); }
+
+/* Keys and values [kv heads, head size] of one position of a block with a single layer. */
+void descant_write(const Heads *heads, const Block *block, int position, const float *k, const float *v) {
+    write_row(heads, block, 0, position, k, v);
+}
+
+/* out [rows, heads, head size] = attention of q, which is alike, over blocks with a single layer. 0, or -1 without
+ * memory. */
+int descant_attend(Pool *pool, const Heads *heads, const Read *reads, int count, const Pair *pairs, const float *q,
+                   int rows, float *out) {
+    size_t stride = (size_t)heads->heads * (size_t)heads->head_size;
+    Attention attention = {.heads = heads, .reads = reads, .pairs = pairs, .read_count = count, .rows = rows,
+                           .q = q, .q_stride = stride};
+    int failed = attention_plan(&attention, pool_threads(pool));
+    if (!failed) {
+        pool_enter(pool);
+        attend(pool, &attention);
+        pool_leave(pool);
+        for (int row = 0; row < rows; row++) merge_row(&attention, row, out + (size_t)row * stride);
+    }
+    attention_free(&attention);
+    return failed;
 }

@@ -18,7 +18,7 @@ import platformdirs
 from reasoning.errors import NativeUnavailable
 from reasoning.native.build import CannotCompile, compiled
 from reasoning.native.instruction_sets import InstructionSet, Name, Use, candidates, possible
-from reasoning.native.selftest import WrongProducts, check
+from reasoning.native.selftest import WrongKernels, check
 
 __all__ = ["Library", "Survey", "Use", "library_of", "load", "processor", "survey"]
 
@@ -111,7 +111,7 @@ def _first_sound(use: Use) -> Library:
     for one in candidates(use, processor()):
         try:
             return library_of(one)
-        except (CannotCompile, WrongProducts) as error:
+        except (CannotCompile, WrongKernels) as error:
             refused.append(f"{one.name}: {error}")
     raise NativeUnavailable("; ".join(refused))
 
@@ -128,7 +128,7 @@ def _opened(path: Path) -> ctypes.CDLL:
 
 
 def _declared(functions: ctypes.CDLL) -> ctypes.CDLL:
-    pointer, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
+    pointer, number, real, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_float, ctypes.c_size_t
     signatures = {
         "descant_pool": (pointer, [number]),
         "descant_format": (number, [number]),
@@ -136,6 +136,10 @@ def _declared(functions: ctypes.CDLL) -> ctypes.CDLL:
         "descant_pack": (None, [pointer, number, pointer, number, number, pointer, pointer]),
         "descant_step": (number, [pointer, pointer, pointer]),
         "descant_linear": (number, [pointer, pointer, number, pointer, pointer, number, pointer]),
+        "descant_norm": (None, [pointer, pointer, number, real, pointer]),
+        "descant_gate": (None, [pointer, pointer, number]),
+        "descant_write": (None, [pointer, pointer, number, pointer, pointer]),
+        "descant_attend": (number, [pointer, pointer, pointer, number, pointer, pointer, number, pointer]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(functions, name)

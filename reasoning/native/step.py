@@ -36,10 +36,25 @@ if TYPE_CHECKING:
 HEAD_UNIT: Final = 16
 """Head sizes are multiples of this: values are read 16 elements at a time."""
 
-_BLOCK: Final = [("keys", np.uintp), ("values", np.uintp), ("capacity", np.int64)]
-_WRITE: Final = np.dtype([*_BLOCK, ("position", np.int64)])
-_READ: Final = np.dtype([*_BLOCK, ("first", np.int32), ("count", np.int32)])
-_PAIR: Final = np.dtype([("row", np.int32), ("distance", np.int32), ("limit", np.int32)])
+BLOCK: Final = [("keys", np.uintp), ("values", np.uintp), ("capacity", np.int64)]
+"""`Block` of attention.h."""
+_WRITE: Final = np.dtype([*BLOCK, ("position", np.int64)])
+READ: Final = np.dtype([*BLOCK, ("first", np.int32), ("count", np.int32)])
+"""`Read` of attention.h."""
+PAIR: Final = np.dtype([("row", np.int32), ("distance", np.int32), ("limit", np.int32)])
+"""`Pair` of attention.h."""
+
+
+class Heads(ctypes.Structure):
+    """`Heads` of attention.h."""
+
+    _fields_ = (
+        ("heads", ctypes.c_int32),
+        ("kv_heads", ctypes.c_int32),
+        ("head_size", ctypes.c_int32),
+        ("cos", ctypes.c_void_p),
+        ("sin", ctypes.c_void_p),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +107,7 @@ class _Model(ctypes.Structure):
         ("width", ctypes.c_int32),
         ("inner", ctypes.c_int32),
         ("vocabulary", ctypes.c_int32),
-        ("heads", ctypes.c_int32),
-        ("kv_heads", ctypes.c_int32),
-        ("head_size", ctypes.c_int32),
-        ("cos", ctypes.c_void_p),
-        ("sin", ctypes.c_void_p),
+        ("heads", Heads),
         ("epsilon", ctypes.c_float),
         ("layer", ctypes.c_void_p),
         ("norm", ctypes.c_void_p),
@@ -141,11 +152,7 @@ class NativeModel:
             shape.width,
             shape.inner,
             shape.vocabulary,
-            shape.heads,
-            shape.kv_heads,
-            shape.head_size,
-            turns[0].data_ptr(),
-            turns[1].data_ptr(),
+            Heads(shape.heads, shape.kv_heads, shape.head_size, turns[0].data_ptr(), turns[1].data_ptr()),
             shape.epsilon,
             ctypes.addressof(self._kept[-1]),
             norm.data_ptr(),
@@ -233,4 +240,4 @@ def _laid_out(runs: Sequence[Run]) -> tuple[Table, Table, Table]:
     for cache, found in readers.values():
         reads.append((*_block(cache), len(pairs), len(found)))
         pairs.extend(found)
-    return np.array(writes, _WRITE), np.array(reads, _READ), np.array(pairs, _PAIR)
+    return np.array(writes, _WRITE), np.array(reads, READ), np.array(pairs, PAIR)

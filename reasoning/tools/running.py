@@ -78,24 +78,21 @@ class ToolRunner:
         """Whether no call runs and every result is told."""
         return not self._running
 
+    def has(self, name: str) -> bool:
+        """Tell whether it runs the tool of that name."""
+        return name in self._tools
+
     def turn_began(self) -> None:
         """Learn that the user has asked for something: calls are counted anew."""
         self._made = 0
 
-    def start(self, call: ToolCall) -> None:
-        """Begin a call that the loop was free to make. Does not wait."""
+    def start(self, call: ToolCall) -> asyncio.Task[None]:
+        """Begin a call that the loop was free to make; the task ends when its result is told."""
         self._made += 1
         task = asyncio.create_task(self._run(call, self._objection(call)), name=f"tool {call.name}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-
-    async def settled(self) -> None:
-        """Wait until every call has come to its end and was told."""
-        while self._running:
-            done, _ = await asyncio.wait(set(self._running))
-            for task in done:
-                if not task.cancelled():
-                    task.result()
+        return task
 
     async def cancel(self) -> None:
         """Cancel what runs: nobody wants to know any more."""

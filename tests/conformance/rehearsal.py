@@ -13,9 +13,8 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
-from agent.config.invocation import open_store
 from agent.config.settings import Settings, load
-from agent.models.registry import find, load_recogniser, load_voice
+from agent.models.assembly import fetch_speech, open_models
 from agent.realtime.adapter import ServerModels
 from agent.realtime.hearing import SharedRecogniser
 from agent.realtime.reasoner import ReasonerConfig
@@ -58,14 +57,15 @@ def score_choices(before: str) -> float:
 
 
 async def rehearsing(settings: Settings, stack: AsyncExitStack, *, scripted: bool) -> ServerModels:
-    files = find(settings, open_store(settings.models), lambda _: None, speech=True)
     if not scripted:
-        return await stack.enter_async_context(open_server_models(files, settings))
+        models = await stack.enter_async_context(open_models(settings))
+        return await stack.enter_async_context(open_server_models(models))
+    speech = await asyncio.to_thread(fetch_speech, settings)
     engine = ScriptedEngine(Mind(write, score_choices), allowance=0)
     pace = asyncio.create_task(_pace(engine), name="pace")
     stack.callback(pace.cancel)
-    voice = await stack.enter_async_context(Synthesizer(lambda: load_voice(files.voice, settings), settings.voice))
-    decoder = SharedRecogniser(await asyncio.to_thread(load_recogniser, files.asr, settings))
+    voice = await stack.enter_async_context(Synthesizer(lambda: speech.voice, settings.voice))
+    decoder = SharedRecogniser(speech.recogniser)
     script = Script(engine.tokenizer, family_of("any"))
     loop = replace(settings.loop, mode="no-think")
     brains = ReasonerConfig(cast("Engine", engine), script, loop, 8192)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -125,15 +125,20 @@ async def states(script: Script, turns: Sequence[Turn]) -> list[list[int]]:
 def score_choices(decoder: Decoder, script: Script, views: Sequence[Sequence[Sequence[int]]]) -> list[list[float]]:
     """Give the log-odds of yes after each state of some conversations, whose states each begin with the one before."""
     found: list[list[float]] = []
+    # Instructions that all conversations begin with are read once.
+    beginnings, opening = [read[0] for read in views], decoder.cache()
+    shared = [alike[0] for alike in takewhile(lambda alike: len(set(alike)) == 1, zip(*beginnings, strict=False))][:-1]
+    decoder.forward([Run(shared, [opening], logits=False)])
     rest = iter(views)
     while together := list(islice(rest, _TOGETHER)):
-        caches, lengths = [decoder.cache() for _ in together], [0] * len(together)
+        caches, lengths = [decoder.cache() for _ in together], [len(shared)] * len(together)
         odds: list[list[float]] = [[] for _ in together]
         for read in zip(*together, strict=True):
             new = zip(read, caches, lengths, strict=True)
-            decoder.forward([Run(tokens[length:], [cache], logits=False) for tokens, cache, length in new])
+            decoder.forward([Run(tokens[length:], [opening, cache], logits=False) for tokens, cache, length in new])
             lengths = [len(tokens) for tokens in read]
-            logits = decoder.forward([Run(script.need, [cache, decoder.cache()], logits=True) for cache in caches])
+            asked = [Run(script.need, [opening, cache, decoder.cache()], logits=True) for cache in caches]
+            logits = decoder.forward(asked)
             for row, mine in zip(logits, odds, strict=True):
                 mine.append(scored_choices(row, script.yes_no))
         found += odds

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import soxr
 from websockets.asyncio.client import connect
 
-from agent.config.invocation import open_store
 from agent.config.settings import load
-from agent.models.registry import find
+from agent.models.assembly import open_models
 from agent.realtime.server.keys import Keys
 from agent.realtime.server.models import open_server_models
 from agent.realtime.server.options import ServerOptions
@@ -53,8 +52,7 @@ class Served:
 async def served() -> AsyncIterator[Served]:
     """Load the models that are configured and serve them on loopback."""
     settings = load().settings
-    files = find(settings, open_store(settings.models), lambda _: None, speech=True)
-    async with open_server_models(files, settings) as house:
+    async with open_models(settings) as models, open_server_models(models) as house:
         server = RealtimeServer(house, ServerOptions(drain_s=1.0), Keys(None, most=1), model="m", voice="v")
         async with server.listening("127.0.0.1", 0) as port:
             yield Served(port, house)

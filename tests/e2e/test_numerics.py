@@ -7,6 +7,7 @@ token otherwise; the engine reads them as it reads a conversation, row by row.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,8 +33,10 @@ pytestmark = pytest.mark.e2e
 
 POSITIONS = 1000
 ALIKE = 0.96
-"""Share of states that are decided alike. The aim is 0.98, and 195 of 200 are: the others lie within the largest
-difference, 0.14, of the threshold."""
+"""Share of states that are decided alike; the others are rounded up to whole ones. The aim is 0.98, and 195 of 200
+are: the others lie within the largest difference, 0.14, of the threshold."""
+FURTHEST = 0.2
+"""Difference of log-odds that no state exceeds."""
 TOP_1 = {"smollm2-135m": 0.95, "qwen2.5-coder-1.5b": 0.97}
 """A small model has more near ties."""
 
@@ -50,8 +53,9 @@ def _reference(request: pytest.FixtureRequest) -> tuple[str, Reference, list[lis
     tokenizer = Tokenizer.from_gguf(file)
     texts = [tokenizer.encode(text)[: POSITIONS // len(TEXTS)] for text in TEXTS]
     assert sum(map(len, texts)) == POSITIONS
-    reference = Reference(file)
-    return request.param, reference, texts, [reference.step([(ids, [ReferenceBlock()])])[0] for ids in texts]
+    # All weights of the larger model would be 6 GB.
+    reference = Reference(file, kept=False)
+    return request.param, reference, texts, reference.step([(ids, [ReferenceBlock()]) for ids in texts])
 
 
 def read_together(decoder: Decoder, texts: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -84,24 +88,26 @@ def test_running_text_is_read_as_in_float32(
     assert agreement >= TOP_1[name]
 
 
-def test_probes_decide_as_in_float32() -> None:
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_probes_decide_as_in_float32(every: int) -> None:
     file = model_file(probe_states.MODEL)
     decoder, script = Decoder(file), probe_states.script_of(file)
-    views = [asyncio.run(probe_states.states(script, turns)) for turns in probe_states.conversations()]
+    views = [asyncio.run(probe_states.states(script, turns)) for turns in probe_states.conversations()[::every]]
     weighed = probe_states.score_choices(decoder, script, views)
     bias = script.family.need_bias
     pairs = [
         (of - bias, to - bias)
-        for exact, found in zip(probe_states.recorded(), weighed, strict=True)
+        for exact, found in zip(probe_states.recorded()[::every], weighed, strict=True)
         for of, to in zip(exact, found, strict=True)
     ]
     same, yes = sum((of > 0) == (to > 0) for of, to in pairs), sum(of > 0 for of, _ in pairs)
     worst = max(abs(of - to) for of, to in pairs)
     print(f"{same} of {len(pairs)} decided alike, {yes} of them yes in float32, largest difference {worst:.3f}")
-    assert len(pairs) == 200
+    assert len(pairs) == 200 // every
     # Where all were decided one way, nothing would be shown.
-    assert 50 <= yes <= 150
-    assert same >= ALIKE * len(pairs)
+    assert len(pairs) / 4 <= yes <= len(pairs) * 3 / 4
+    assert len(pairs) - same <= math.ceil((1 - ALIKE) * len(pairs))
+    assert worst <= FURTHEST
 
 
 def test_what_was_recorded_is_what_the_reference_says(

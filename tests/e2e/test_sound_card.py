@@ -41,7 +41,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualCard]:
 
 async def test_every_sample_that_is_told_as_heard_went_out(card: VirtualCard, tmp_path: Path) -> None:
     """A clip that is cut in the middle: the recording of the loudspeaker holds what the playout says was heard."""
-    from agent.apps.desktop import AudioIO  # noqa: PLC0415 - heavy
+    from audio.io.audio_io import AudioIO  # noqa: PLC0415 - heavy
 
     out = tmp_path / "out.wav"
     recorder = card.spawn("parecord", "-d", "spk.monitor", "--latency-msec=20", "--rate=22050", "--channels=1",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tomllib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from agent.apps.display import displayed
 from agent.apps.recording import RecordingOptions, converse
 from agent.config.settings import Settings, load
 from agent.conversation import timeline
+from agent.models.assembly import OpenModels, load_speech
 from agent.models.registry import Files, load_engine
 from audio.clock import Sound
 from audio.hearing.whisper import WhisperDecoder
@@ -69,11 +71,9 @@ class Talker:
         answer = self._folder / f"{mode}-{name}"
         settings = self._settings.model_copy(update={"loop": replace(self._settings.loop, mode=mode)})
         talk = RecordingOptions(RECORDINGS / name, answer, self._folder / "timeline.jsonl", seed=0, max_seconds=90)
-        recording = read_wav(talk.input_file)
+        recording, load = read_wav(talk.input_file), partial(load_speech, self._files, settings)
         with displayed(Console(quiet=True)) as display:
-            asyncio.run(
-                converse(recording, *self._mind, files=self._files, settings=settings, talk=talk, display=display)
-            )
+            asyncio.run(converse(recording, OpenModels(settings, *self._mind, load), talk=talk, display=display))
         entries = timeline.read_timeline(self._folder / "timeline.jsonl")
         sound = np.concatenate(list(read_wav(answer)))
         said = [entry.event for entry in entries if isinstance(entry.event, timeline.AudioOut)]

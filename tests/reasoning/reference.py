@@ -11,6 +11,7 @@ Knows nothing about streams, sampling or text.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -60,11 +61,12 @@ class _Layer:
 class Reference:
     """The same models as `reasoning.engine.decoder`, in float32 on the processor."""
 
-    def __init__(self, gguf: ModelFile) -> None:
+    def __init__(self, gguf: ModelFile, *, kept: bool = True) -> None:
+        """Read a model. Unless they are `kept`, a layer's weights are in memory only while it is computed."""
         self.config = DecoderConfig.from_gguf(gguf)
         weights = Weights(gguf, torch.float32, torch.device("cpu"), None)
         self._embed = weights.rows("token_embd.weight")
-        self._layers = [_Layer(number, weights) for number in range(self.config.layers)]
+        self._layer = cache(partial(_Layer, weights=weights)) if kept else partial(_Layer, weights=weights)
         self._norm = weights.vector("output_norm.weight")
         tied = "output.weight" not in gguf.tensors
         self._head = weights.linear(["token_embd.weight" if tied else "output.weight"])
@@ -77,7 +79,8 @@ class Reference:
         Every run sees all new tokens of the others' blocks, and its own causally.
         """
         xs = [self._embed(tokens) for tokens, _ in runs]
-        for number, layer in enumerate(self._layers):
+        for number in range(self.config.layers):
+            layer = self._layer(number)
             queries = [self._written(number, layer, x, view[-1]) for x, (_, view) in zip(xs, runs, strict=True)]
             for i, (_, view) in enumerate(runs):
                 x = xs[i] + layer.output(self._attended(number, queries[i], view))

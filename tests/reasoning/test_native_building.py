@@ -20,7 +20,7 @@ from reasoning.native.build import CannotCompile, compiled
 from reasoning.native.instruction_sets import SETS, InstructionSet, candidates, possible
 from reasoning.native.library import SOURCES, Library, library_of, load, processor, survey
 from reasoning.native.linear import NativeLinear, packed
-from reasoning.native.selftest import WrongProducts, check, random_tensor
+from reasoning.native.selftest import WrongKernels, check, random_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,18 +124,36 @@ def test_the_pool_needs_no_futex(tmp_path: Path) -> None:
     assert all(np.array_equal(linear.multiply(x, threads=4), once) for _ in range(300))
 
 
+FAULTS = [
+    ("numbers.h", "0x1p112f", "0x1.1p112f", "product"),
+    ("kernels.h", "127 / peak", "126 / peak", "product"),
+    ("sets/generic/linear.c", "(high >> 10 & 3)", "(high >> 10 & 1)", "product of Q6_K"),
+    ("sets/generic/linear.c", "(high >> 9 & 1)", "(high >> 8 & 1)", "product of Q5_"),
+    ("sets/generic/rows.c", "halves[i / 16] +=", "halves[i / 17] +=", "product"),
+    ("sets/generic/rows.c", "sum / (float)size", "sum / (float)(size + 1)", "norm"),
+    ("sets/generic/rows.c", "power < 126 ? power : 126", "power", "activation"),
+    ("sets/generic/exponential.h", "5.5504109e-2f", "5e-2f", "activation"),
+    ("sets/generic/attention.c", "q[n * size + i + 1]", "q[n * size + i]", "attention"),
+    ("sets/generic/attention.c", "softmax->weight *= shrink", "", "attention"),
+    ("sets/generic/attention.c", "memset(odd, 0, sizeof odd)", "", "attention"),
+    ("attention.c", "x[i] * sin[i + half]", "x[i] * sin[i]", "attention"),
+    ("attention.c", "position % 16 * 2", "position % 15 * 2", "attention"),
+]
+
+
 @needs_compiler
-@pytest.mark.parametrize("file", ["numbers.h", "kernels.h"])
-def test_a_miscompiled_library_is_found_out(tmp_path: Path, file: str) -> None:
-    changes = {"numbers.h": ("0x1p112f", "0x1.1p112f"), "kernels.h": ("127 / peak", "120 / peak")}
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "what"), FAULTS, ids=[f"{fault[0]}: {fault[1]}" for fault in FAULTS]
+)
+def test_a_miscompiled_kernel_is_found_out(tmp_path: Path, file: str, right: str, wrong: str, what: str) -> None:
     shutil.copytree(SOURCES, tmp_path / "native", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     place = tmp_path / "native" / file
     text = place.read_text(encoding="utf-8")
-    assert changes[file][0] in text
-    place.write_text(text.replace(*changes[file]), encoding="utf-8")
+    assert right in text
+    place.write_text(text.replace(right, wrong), encoding="utf-8")
     sources = [tmp_path / "native" / source.relative_to(SOURCES) for source in sources_of(set_named("generic"))]
-    with pytest.raises(WrongProducts, match="wrong"):
-        check(Library(compiled(tmp_path, sources, (), tmp_path / "native"), "generic"))
+    with pytest.raises(WrongKernels, match=f"compiled {what}.* is wrong"):
+        check(Library(compiled(tmp_path, sources, ("-O0",), tmp_path / "native"), "generic"))
 
 
 @needs_compiler

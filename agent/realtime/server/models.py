@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agent.conversation.assembly import spoken_fillers
 from agent.conversation.reply import ReplyRequest
-from agent.models.assembly import open_engine
-from agent.models.registry import load_recogniser, load_turn_judge, load_voice
 from agent.realtime.adapter import ServerModels
 from agent.realtime.hearing import SharedJudge, SharedRecogniser
 from agent.realtime.protocol.messages import ResponseSpec
@@ -22,22 +20,16 @@ from audio.speaking.synthesizer import Synthesizer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from agent.config.settings import Settings
-    from agent.models.registry import Files
+    from agent.models.assembly import OpenModels
     from agent.realtime.robot import SharedRobot
 
 
 @asynccontextmanager
-async def open_server_models(
-    files: Files, settings: Settings, robot: SharedRobot | None = None
-) -> AsyncIterator[ServerModels]:
-    """Load language model, ears and voice side by side, warm them, and free them at the end."""
-    async with AsyncExitStack() as stack:
-        voice = Synthesizer(lambda: load_voice(files.voice, settings), settings.voice)
-        engine, script = await stack.enter_async_context(open_engine(files.llm, settings))
-        synthesizer = await stack.enter_async_context(voice)
-        recogniser = SharedRecogniser(await asyncio.to_thread(load_recogniser, files.asr, settings))
-        judge = await asyncio.to_thread(load_turn_judge, files.turn, settings)
+async def open_server_models(models: OpenModels, robot: SharedRobot | None = None) -> AsyncIterator[ServerModels]:
+    """Load ears and voice, warm all models, and free what is the server's at the end."""
+    settings, engine, script, speech = models.settings, models.engine, models.script, await models.speech()
+    async with Synthesizer(lambda: speech.voice, settings.voice) as synthesizer:
+        recogniser = SharedRecogniser(speech.recogniser)
         reasoning = ReasonerConfig(engine, script, settings.loop, settings.engine.context)
         fillers = await spoken_fillers(synthesizer, settings.loop)
         await asyncio.to_thread(recogniser.decode, np.zeros(RATE, np.float32), final=False)
@@ -50,7 +42,7 @@ async def open_server_models(
             settings.ears,
             settings.voice,
             settings.turns,
-            None if judge is None else SharedJudge(judge),
+            None if speech.judge is None else SharedJudge(speech.judge),
             robot=robot,
         )
 

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import random
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from agent.conversation.timeline import ReplyText, Thought, TurnDone, TurnEnded, read_timeline
+from agent.cli.tools import tools_of
+from agent.conversation.timeline import Probe, ReplyText, StateChanged, Thought, TurnDone, TurnEnded, read_timeline
 from agent.models.registry import load_engine
+from audio.io.wav import WavWriter
 from reasoning.errors import ReasoningError
 from reasoning.options import EngineOptions
 from tests.agent.command_line import Descant, descant, write_babbler
@@ -100,7 +105,8 @@ def test_a_whole_turn_ends_with_a_timeline(descant: Descant, mode: str) -> None:
     events = [entry.event for entry in read_timeline(descant.home / "t.jsonl")]
     assert events.count(TurnEnded("why?")) == 1
     assert any(isinstance(event, ReplyText) for event in events)
-    assert isinstance(events[-1], TurnDone)
+    assert isinstance(events[-2], TurnDone)
+    assert events[-1] == StateChanged("listening")
     assert sum(isinstance(event, TurnDone) for event in events) == 1
     assert any(isinstance(event, Thought) for event in events) == (mode != "no-think")
     times = [entry.t_ms for entry in read_timeline(descant.home / "t.jsonl")]
@@ -114,3 +120,93 @@ def test_thoughts_can_be_left_out(descant: Descant) -> None:
     without = descant(*budget, "--mode", "think-first", "--no-thoughts").out
     assert without.strip()
     assert len(without) < len(with_thoughts)
+
+
+# --- tools ---
+
+TOOLS = """
+import descant
+
+@descant.tool
+async def weather(city: str) -> str:
+    \"\"\"Tell the weather of a city.\"\"\"
+    return "rain"
+
+@descant.tool
+async def clock() -> str:
+    \"\"\"Tell the time.\"\"\"
+    return "noon"
+
+both, other, seven = [weather, clock], descant.tool, 7
+"""
+
+
+def names(*wanted: str) -> list[str]:
+    return [tool.name for tool in tools_of(wanted)]
+
+
+@pytest.fixture
+def written(descant: Descant, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a module in the current folder."""
+    monkeypatch.setattr("sys.path", list(sys.path))
+    (descant.home / "own_tools.py").write_text(TOOLS)
+    (descant.home / "broken_tools.py").write_text("import descant\n1 / 0")
+    (descant.home / "untyped_tools.py").write_text("import descant\n@descant.tool\ndef f(a):\n  'Do it.'")
+    (descant.home / "no_tools.py").write_text("seven = 7")
+    yield "own_tools"
+    for name in ("own_tools", "broken_tools", "untyped_tools", "no_tools"):
+        sys.modules.pop(name, None)
+
+
+def test_tools_are_named_one_by_one_in_lists_or_by_module(written: str) -> None:
+    assert names(f"{written}:clock") == ["clock"]
+    assert names(f"{written}:both") == ["weather", "clock"]
+    assert names(written) == ["weather", "clock"]
+    assert names(f"{written}:clock", f"{written}:weather") == ["clock", "weather"]
+    assert names() == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (["nowhere"], "'nowhere' cannot be imported: ModuleNotFoundError"),
+        (["broken_tools"], "'broken_tools' cannot be imported: ZeroDivisionError"),
+        (["untyped_tools"], "parameter 'a': give it a type"),
+        (["no_tools"], "'no_tools' has no tools"),
+        (["own_tools:none"], "'own_tools' has no 'none'"),
+        (["own_tools:seven"], "'seven' holds int, no tool"),
+        (["own_tools:both", "own_tools:clock"], "2 tools are called 'clock'"),
+        ([":"], "cannot be imported"),
+    ],
+)
+@pytest.mark.usefixtures("written")
+def test_tools_that_cannot_be_used_are_bad_input(descant: Descant, wanted: list[str], told: str) -> None:
+    done = descant("ask", "why?", *[part for name in wanted for part in ("--tools", name)])
+    assert (done.code, done.out) == (2, "")
+    assert told in done.line
+
+
+def test_tools_of_this_machine_do_not_go_with_a_server(descant: Descant) -> None:
+    done = descant("ask", "why?", "--server", "ws://127.0.0.1:1", "--tools", "x")
+    assert done.code == 2
+    assert "--tools" in done.line
+
+
+@pytest.mark.usefixtures("written")
+def test_a_question_is_asked_with_tools(descant: Descant) -> None:
+    model = write_babbler(descant.home / "babbler.gguf")
+    budget = ["--set", "loop.think_tokens=40", "--set", "loop.reply_tokens=40"]
+    done = descant(*budget, "ask", "why?", "--model", str(model), "--tools", "own_tools", "--timeline", "t.jsonl")
+    assert (done.code, done.err) == (0, "")
+    probes = [entry.event for entry in read_timeline(descant.home / "t.jsonl") if isinstance(entry.event, Probe)]
+    assert any(probe.question == "act" for probe in probes)
+
+
+@pytest.mark.usefixtures("written")
+def test_a_recording_is_asked_with_tools_that_are_looked_at_first(descant: Descant) -> None:
+    with WavWriter(descant.home / "question.wav", 16_000) as wav:
+        wav.write(np.zeros(16_000, np.int16))
+    asked = ["talk", "--input", "question.wav", "--output", "answer.wav", "--tools"]
+    assert "'nowhere' cannot be imported" in descant(*asked, "nowhere").line
+    # With tools that are there, it goes on to the models, which are not.
+    assert "qwen2.5-coder-1.5b" in descant(*asked, "own_tools:both").line

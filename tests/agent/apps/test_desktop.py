@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from agent.apps.desktop import AudioIO
 from audio.clock import Sound
+from audio.io.audio_io import AudioIO
 from audio.io.devices import SoundCard
 from audio.messages import Clip
 from audio.options import DeviceOptions

@@ -33,6 +33,11 @@ class Told:
         return [result.text for result in self.results]
 
 
+async def idle(runner: ToolRunner) -> None:
+    while not runner.idle:
+        await asyncio.wait(runner._running)
+
+
 def made(handler: Callable[..., object], **changes: object) -> Tool:
     return replace(tool(name="do", description="Do it.")(handler), **changes)  # type: ignore[arg-type]
 
@@ -49,7 +54,7 @@ async def test_a_result_comes_back_by_the_id_of_its_call_and_as_a_note() -> None
     async with told.runner(made(weather)) as runner:
         runner.start(call(7, city="Oslo"))
         assert not runner.idle
-        await runner.settled()
+        await idle(runner)
         assert runner.idle
     assert told.results == [ToolResult("call7", "do", "rain in Oslo", failed=False)]
     assert told.notes == ['[result of {"name": "do", "arguments": {"city": "Oslo"}}] rain in Oslo']
@@ -76,7 +81,7 @@ async def test_a_result_is_text_of_bounded_length(given: object, text: str) -> N
     told = Told()
     async with told.runner(made(lambda: given)) as runner:
         runner.start(call())
-        await runner.settled()
+        await idle(runner)
     assert told.texts == [text]
 
 
@@ -88,7 +93,7 @@ async def test_an_error_is_told_to_the_model_in_one_line_and_the_next_call_runs(
     async with told.runner(made(fail), made(lambda: "yes", name="other")) as runner:
         runner.start(call(1))
         runner.start(call(2, "other"))
-        await runner.settled()
+        await idle(runner)
     failed = next(result for result in told.results if result.id == "call1")
     assert failed.failed
     assert failed.text.startswith("failed: no such city xxx")
@@ -103,7 +108,7 @@ async def test_what_cannot_be_written_is_an_error_too() -> None:
     told = Told()
     async with told.runner(made(lambda: endless)) as runner:
         runner.start(call())
-        await runner.settled()
+        await idle(runner)
     assert told.results[0].failed
 
 
@@ -119,7 +124,7 @@ async def test_a_call_is_given_up_after_its_time_limit() -> None:
     told = Told()
     async with told.runner(made(hang, timeout_s=0.01)) as runner:
         runner.start(call())
-        await runner.settled()
+        await idle(runner)
     assert told.results == [ToolResult("call1", "do", "failed: no result within 0.01 seconds", failed=True)]
     assert cancelled.is_set()
 
@@ -135,7 +140,7 @@ async def test_a_time_out_of_the_handlers_own_is_its_own_error() -> None:
     async with told.runner(made(ask), made(give_up, name="other")) as runner:
         runner.start(call())
         runner.start(call(2, "other"))
-        await runner.settled()
+        await idle(runner)
     assert told.texts == ["failed: the weather office does not answer", "failed: it was cancelled"]
 
 
@@ -157,7 +162,7 @@ async def test_calls_run_at_once_and_not_more_than_a_few() -> None:
             runner.start(call(number))
         await full.wait()
         go.set()
-        await runner.settled()
+        await idle(runner)
     assert most == AT_ONCE
     assert len(told.results) == AT_ONCE + 4
 
@@ -167,12 +172,12 @@ async def test_calls_without_end_are_refused_until_the_user_speaks_again() -> No
     async with told.runner(made(lambda: "yes")) as runner:
         for number in range(MOST_A_TURN + 2):
             runner.start(call(number))
-            await runner.settled()
+            await idle(runner)
         assert [result.failed for result in told.results] == [False] * MOST_A_TURN + [True] * 2
         assert "answer with what they gave" in told.notes[-1]
         runner.turn_began()
         runner.start(call(99))
-        await runner.settled()
+        await idle(runner)
         assert not told.results[-1].failed
 
 
@@ -191,7 +196,7 @@ async def test_a_blocking_function_runs_beside_the_event_loop_in_its_context() -
         await asyncio.sleep(0)
         assert not runner.idle
         go.set()
-        await runner.settled()
+        await idle(runner)
     assert told.texts == ["me False"]
 
 
@@ -207,14 +212,14 @@ async def test_blocking_functions_that_never_come_back_do_not_pile_up() -> None:
     async with told.runner(made(block, timeout_s=0.01)) as runner:
         for number in range(AT_ONCE + 1):
             runner.start(call(number))
-            await runner.settled()
+            await idle(runner)
         assert len(started) == AT_ONCE
         assert "have not come back" in told.texts[-1]
         go.set()
         while runner._threads:  # noqa: ASYNC110 - threads come to their end
             await asyncio.sleep(0)
         runner.start(call(99))
-        await runner.settled()
+        await idle(runner)
         assert told.texts[-1] == "done"
 
 
@@ -241,7 +246,7 @@ async def test_a_call_of_an_unknown_tool_is_told_to_the_model() -> None:
     told = Told()
     async with told.runner() as runner:
         runner.start(call())
-        await runner.settled()
+        await idle(runner)
     assert told.texts == ["not called: there is no such tool here"]
 
 

@@ -1,0 +1,1 @@
+"""What `import descant` gives: opened models, questions in text, conversations with sound, tools."""
