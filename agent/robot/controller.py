@@ -142,8 +142,8 @@ class RobotController:
         """Take a whole turn of the user; give what is to be answered, None where it is done with that.
 
         confidence: that of the last words. other: what else they may be. What the model calls from here on was asked
-        for after any stop that came before. A place that was perhaps misheard is asked for, and what is answered then
-        is the request with the place that was meant.
+        for after any stop that came before. A place that was perhaps misheard is asked for, and what is answered
+        then is the request with the place that was meant.
         """
         self._epoch, self._previous = self._robot.robot.gate.epoch, None
         words = _bare(text)
