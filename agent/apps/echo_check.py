@@ -11,7 +11,7 @@ import numpy as np
 
 from agent.apps.doctor import Finding, Verdict
 from audio.io.devices import SoundCard
-from audio.io.echo import Microphone
+from audio.io.echo import CleanMicrophone
 
 if TYPE_CHECKING:
     from audio.clock import Sound
@@ -35,7 +35,7 @@ async def check_echo(options: DeviceOptions, sounddevice: Any | None = None) -> 
     """
     notes: list[str] = []
     async with SoundCard(options, notes.append, sounddevice) as card:
-        microphone = Microphone(card.rate, cancel=True)
+        microphone = CleanMicrophone(card.rate, cancel=True)
         sound, at = babble(card.rate), 0
         async for block in card.captured():
             missing = max(0, round(_LEAD_S * card.rate) - card.waiting)

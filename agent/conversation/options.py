@@ -26,7 +26,7 @@ class TurnOptions:
     doubtful_below: float = 0.2
     """Confidence (0..1) under which a word is marked as doubtful, "(?)", for the thinker, which may ask back. Measured
     in noise at 10, 5 and 0 dB: one right word in 160 lies under it, and one wrong word in four; at 0.35 it is one right
-    word in twenty, and every second wrong one (tests/e2e/measure_windows.py)."""
+    word in twenty, and every second wrong one (tests/e2e/stage/measure_windows.py)."""
 
     stop_phrases: tuple[str, ...] = (
         *("stop", "halt", "freeze", "be quiet", "shut up"),

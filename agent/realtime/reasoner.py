@@ -17,7 +17,7 @@ from agent.realtime.protocol.wire import tools_of
 from reasoning.errors import ReasoningError
 from reasoning.loop.loop import Loop
 from reasoning.prompting.script import Script
-from reasoning.tools.calls import WrittenCall
+from reasoning.tools.written import WrittenCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

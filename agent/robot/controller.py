@@ -1,4 +1,4 @@
-"""A robot that a conversation controls: calls of the mind become orders, what the robot reports becomes words.
+"""A robot that a conversation controls: calls of the model become orders, what the robot reports becomes words.
 
     mind's call -> gate -> order               robot's event -> note in the input block, some with a turn of its own
     stop phrase or key -> stop path            what the robot's state says of a stop -> spoken, past any model
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from agent.conversation.driver import ConversationDriver
     from agent.language.misheard import Doubt
     from audio.messages import Words
-    from reasoning import events as mind
-    from reasoning.tools.calls import WrittenCall
+    from reasoning import events as loop_events
+    from reasoning.tools.written import WrittenCall
     from robots.events import Event
     from robots.session import RobotSession
     from robots.site import Site
@@ -62,7 +62,7 @@ _SAID: Final = frozenset(
 )
 """Said in the words of the robot's state, past any model."""
 _TOLD: Final = frozenset({Happening.DONE, Happening.FAILED, Happening.BLOCKED})
-"""The mind is told, and replies though nobody asked."""
+"""The model is told, and replies though nobody asked."""
 
 
 _UNDONE: Final = frozenset({Happening.FAILED, Happening.UNKNOWN, Happening.UNCONFIRMED, Happening.DENIED})
@@ -72,7 +72,7 @@ class RobotConversation(Protocol):
     """What a conversation offers to a robot."""
 
     def note(self, text: str, *, unprompted: bool) -> None:
-        """Tell the mind; `unprompted`: it replies as soon as nobody has the turn."""
+        """Tell the model; `unprompted`: it replies as soon as nobody has the turn."""
         ...
 
     def announce(self, text: str) -> None:
@@ -93,7 +93,7 @@ class RobotController:
         self._known = False
         """Whether a place was named in this conversation."""
         self._previous: SkillCall | None = None
-        """What the mind called last in this turn."""
+        """What the model called last in this turn."""
         self._held: deque[SkillCall] = deque()
         """Calls behind one that waits for the user's yes: they keep their order."""
         self.undone = 0
@@ -101,7 +101,7 @@ class RobotController:
 
     @property
     def tools(self) -> list[Tool]:
-        """What the mind may call now."""
+        """What the model may call now."""
         return tools_of(self._robot.robot.skills, self._robot.robot.gate.site)
 
     @property
@@ -141,9 +141,9 @@ class RobotController:
     def heard(self, text: str, confidence: Sequence[float] = (), other: str = "") -> str | None:
         """Take a whole turn of the user; give what is to be answered, None where it is done with that.
 
-        confidence: that of the last words. other: what else they may be. What the mind calls from here on was asked for
-        after any stop that came before. A place that was perhaps misheard is asked for, and what is answered then is
-        the request with the place that was meant.
+        confidence: that of the last words. other: what else they may be. What the model calls from here on was asked
+        for after any stop that came before. A place that was perhaps misheard is asked for, and what is answered
+        then is the request with the place that was meant.
         """
         self._epoch, self._previous = self._robot.robot.gate.epoch, None
         words = _bare(text)
@@ -213,15 +213,15 @@ class RobotController:
                 self._show("gate", f"refused: {reason}")
                 self._conversation.announce(f"Not now: {reason}.")
 
-    # --- what the mind does ---
+    # --- what the model does ---
 
-    def called(self, call: mind.ToolCall) -> None:
-        """Carry out a call of the mind, if the gate lets it pass; a stop at once, others in their order."""
+    def called(self, call: loop_events.ToolCall) -> None:
+        """Carry out a call of the model, if the gate lets it pass; a stop at once, others in their order."""
         self._show("calls", f"{call.name}({_listed(call.arguments)})")
         if call.name == STOP:
             self._question = self._doubt = None
             self._held.clear()
-        # The mind counts its calls by conversation; the gate remembers them for good.
+        # The model counts its calls by conversation; the gate remembers them for good.
         asked = SkillCall(self._robot.new_id(), call.name, dict(call.arguments), self._epoch)
         previous, self._previous = self._previous, asked
         for part in parts(asked, self._robot.robot.skills, self._robot.new_id, previous):
@@ -282,7 +282,7 @@ class RobotAdapter:
 
     @property
     def tools(self) -> list[Tool]:
-        """What the mind may call now."""
+        """What the model may call now."""
         return self._controller.tools
 
     @property
@@ -337,7 +337,7 @@ class RobotAdapter:
 
 
 def tools_of(skills: Mapping[str, Skill], site: Site) -> list[Tool]:
-    """Give the mind's tools for a robot's skills."""
+    """Give the model's tools for a robot's skills."""
     places = frozenset(site.places)
 
     def objection(calls: Sequence[WrittenCall]) -> str:

@@ -25,7 +25,7 @@ from agent.language.stop_phrases import StopPhrases
 from agent.models.assembly import open_models
 from agent.robot.access import commanded, until_ready
 from agent.robot.controller import RobotController
-from reasoning import events as mind
+from reasoning import events as loop_events
 from reasoning.policies.consistency import REPAIR
 from robots.transport.connection import site_of
 
@@ -126,7 +126,7 @@ class TypedConversation:
     # --- what the controller asks for ---
 
     def note(self, text: str, *, unprompted: bool) -> None:
-        """Keep a note for the mind."""
+        """Keep a note for the model."""
         self._notes.append(text)
         self._prompted |= unprompted
         self._news.set()
@@ -136,23 +136,23 @@ class TypedConversation:
         self._screen.show("says", text)
         self._news.set()
 
-    def told(self, event: mind.LoopEvent) -> None:
+    def told(self, event: loop_events.LoopEvent) -> None:
         """Take what the loop tells."""
         match event:
-            case mind.Thought(text):
+            case loop_events.Thought(text):
                 self._screen.think(text)
-            case mind.ReplyText(text):
+            case loop_events.ReplyText(text):
                 self._screen.end_thoughts()
                 self._said.append(text)
                 self._screen.show("says", text)
-            case mind.Unsaid():
+            case loop_events.Unsaid():
                 self._screen.end_thoughts()
                 self._said.append(REPAIR)
                 self._screen.show("says", REPAIR)
-            case mind.ToolCall():
+            case loop_events.ToolCall():
                 self._screen.end_thoughts()
                 self._controller.called(event)
-            case mind.TurnDone():
+            case loop_events.TurnDone():
                 self._screen.end_thoughts()
             case _:
                 pass

@@ -12,7 +12,7 @@ without the spelling of numbers, and the mean time of a decode on two busy cores
 | seconds | 0.14 | 0.14 | 0.20 | 0.17 | 0.22 | 0.31 | 0.70 |
 
 So 12 s is the shortest window; a final decode that looks wrong all the same is done again over 30 s.
-A second thread makes no window below 30 s faster (tests/e2e/measure_windows.py).
+A second thread makes no window below 30 s faster (tests/e2e/stage/measure_windows.py).
 """
 
 from __future__ import annotations

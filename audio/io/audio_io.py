@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from audio.io.echo import Microphone
+from audio.io.echo import CleanMicrophone
 from audio.io.resampling import Resampler
 from audio.speaking.playout import Playout
 
@@ -41,7 +41,7 @@ class AudioIO:
     def _fit(self) -> None:
         """Fit the device's rate; another device has another room around it."""
         options = self._options
-        self.microphone = Microphone(self._card.rate, cancel=not options.headphones, warmup_ms=options.warmup_ms)
+        self.microphone = CleanMicrophone(self._card.rate, cancel=not options.headphones, warmup_ms=options.warmup_ms)
         self._resampler = Resampler(self._rate, self._card.rate)
 
     def hear(self, block: Captured) -> Iterator[Sound]:

@@ -83,7 +83,7 @@ class EchoMeter:
         return _decibels(*np.sum(self._energy, axis=0)[1:]) if self._energy else 0.0
 
 
-class Microphone:
+class CleanMicrophone:
     """Blocks at the device's rate in, frames of the input clock out, without the agent's own voice."""
 
     def __init__(self, rate: int, *, cancel: bool, warmup_ms: int = 0) -> None:

@@ -25,7 +25,7 @@ from agent.conversation.turn_taking import HardStop, Interrupt, Pause, TurnTakin
 from agent.models.assembly import load_speech, open_speech
 from agent.models.registry import Files
 from audio.clock import RATE
-from audio.io.echo import Microphone, OwnVoice
+from audio.io.echo import CleanMicrophone, OwnVoice
 from audio.messages import SpeechStarted, StopHeard, Words
 from bench.latency.room import Room
 from bench.report import Report, Target
@@ -172,7 +172,7 @@ class _Card:
 
     def __init__(self, settings: Settings, echo_db: float) -> None:
         options = settings.devices
-        self.microphone = Microphone(RATE, cancel=not options.headphones, warmup_ms=options.warmup_ms)
+        self.microphone = CleanMicrophone(RATE, cancel=not options.headphones, warmup_ms=options.warmup_ms)
         self._room = Room(echo_db=echo_db)
         self._recorded: Sound = np.zeros(_BLOCK, np.float32)
         self._rest: Sound = np.zeros(0, np.float32)

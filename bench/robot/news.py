@@ -1,4 +1,4 @@
-"""From an event of the robot (it has arrived) to the first spoken word about it: through the mind and the voice."""
+"""From an event of the robot (it has arrived) to the first spoken word about it: through the model and the voice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole agent with a robot, wired for a benchmark: microphone on the wall clock, ears, mind, voice, hands.
+"""The whole agent with a robot, wired for a benchmark: microphone on the wall clock, ears, model, voice, robot.
 
 The microphone is a stream of frames; a word's end is where its sound ends, not where its frame was handled. Knows
 nothing of what is measured.
@@ -93,7 +93,7 @@ class RobotStage:
         self.turns: list[str] = []
         """What the ears made of each turn of the user."""
         self.shown: list[tuple[str, str]] = []
-        """Who did what, as a person is shown it: the mind's calls, the gate, the robot."""
+        """Who did what, as a person is shown it: the model's calls, the gate, the robot."""
         self.sounds: list[tuple[float, timeline.AudioOut]] = []
         """What began to sound, and when on the monotonic clock."""
         self.stops: list[str] = []

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agent.config.settings import Settings
     from agent.conversation.reasoner import TurnLoop
     from bench.think.scenarios import ScenarioPlan
-    from bench.virtual.simulation import MakeMind
+    from bench.virtual.simulation import MakeSimulatedLoop
     from bench.virtual.stepped import StepCosts
     from bench.virtual.timed import Pace
     from reasoning.engine.contract import EngineSession
@@ -58,7 +58,7 @@ class Row:
     options: LoopOptions
     policies: PolicySwitches = ALL_POLICIES
 
-    def mind(self, script: Script, context: int) -> MakeMind:
+    def mind(self, script: Script, context: int) -> MakeSimulatedLoop:
         """Give what makes this row's mind on an engine session."""
 
         def make(

@@ -38,8 +38,8 @@ _PATIENCE_S: Final = 180.0
 """Seconds after the user's last word until a conversation is given up."""
 
 
-class MakeMind(Protocol):
-    """Makes the mind of one conversation."""
+class MakeSimulatedLoop(Protocol):
+    """Makes the model of one conversation."""
 
     def __call__(
         self, session: EngineSession[Any], emit: Callable[[LoopEvent], None], clock: Callable[[], float]
@@ -148,7 +148,7 @@ class _Watched:
 
 async def converse(
     engine_session: EngineSession[Any],
-    make_mind: MakeMind,
+    make_mind: MakeSimulatedLoop,
     said: tuple[Utterance, ...],
     *,
     pace: Pace,

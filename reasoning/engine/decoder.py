@@ -26,7 +26,9 @@ from reasoning.engine.cache import BlockCache
 from reasoning.engine.weights import Linear, Weights
 from reasoning.errors import BadModel, NativeUnavailable
 from reasoning.formats.quants import dequantize
-from reasoning.native.library import Library, Use, load
+from reasoning.native.binding import Library
+from reasoning.native.instruction_sets import Use
+from reasoning.native.library import load
 from reasoning.native.linear import KINDS
 from reasoning.native.step import HEAD_UNIT, NativeLayer, NativeModel, NativeShape
 

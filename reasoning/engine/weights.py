@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reasoning.formats.model_file import ModelFile
-    from reasoning.native.library import Library
+    from reasoning.native.binding import Library
 
 FOUR_BIT: Final = frozenset({GgmlType.Q4_K, GgmlType.Q4_1, GgmlType.Q4_0})
 EIGHT_BIT: Final = frozenset({GgmlType.Q6_K, GgmlType.Q8_0, GgmlType.Q5_0})

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from reasoning.loop.context import LoopContext
     from reasoning.loop.streams import Streams, TextPiece
     from reasoning.loop.turn import Turn
-    from reasoning.tools.calls import Tool, WrittenCall
+    from reasoning.tools.calls import Tool
     from reasoning.tools.guards import CallGuard
+    from reasoning.tools.written import WrittenCall
 
 _WORD: Final = re.compile(r"\w")
 _NAME: Final = re.compile(r'\{"name": "[^"]*$')

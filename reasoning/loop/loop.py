@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from reasoning.policies.admission import Kind
     from reasoning.policies.switches import PolicySwitches
     from reasoning.prompting.script import Script
-    from reasoning.tools.calls import Tool, WrittenCall
+    from reasoning.tools.calls import Tool
+    from reasoning.tools.written import WrittenCall
 
 _CARRIED: Final = 3
 """Thinking budgets that the thoughts of interrupted turns may fill together, before they are dropped."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reasoning.engine.contract import Block
-    from reasoning.tools.calls import WrittenCall
+    from reasoning.tools.written import WrittenCall
 
 
 class Phase(IntEnum):

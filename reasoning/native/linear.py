@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from reasoning.native.library import Library
+    from reasoning.native.binding import Library
 
 KINDS: Final = (
     GgmlType.Q4_0,

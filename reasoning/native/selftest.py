@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reasoning.native.library import Library
+    from reasoning.native.binding import Library
 
     Floats = NDArray[np.float32]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from reasoning.engine.attention import Run
     from reasoning.engine.cache import BlockCache
-    from reasoning.native.library import Library
+    from reasoning.native.binding import Library
 
     Table = NDArray[np.void]
 

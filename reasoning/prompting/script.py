@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from reasoning.engine.contract import Grammar
     from reasoning.prompting.tokenizer import Tokenizer
-    from reasoning.tools.calls import WrittenCall
+    from reasoning.tools.written import WrittenCall
 
 
 _TOOLS: Final = ToolsCut(

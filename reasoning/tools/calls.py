@@ -21,6 +21,7 @@ from referencing.exceptions import Unresolvable
 
 from reasoning.engine.contract import Form, Grammar
 from reasoning.errors import BadTool
+from reasoning.tools.written import WrittenCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,18 +81,6 @@ class Tool:
         """Give the JSON that chat templates list."""
         described = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
         return json.dumps({"type": "function", "function": described}, ensure_ascii=False)
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenCall:
-    """A call as it was written."""
-
-    name: str
-    arguments: Mapping[str, Any]
-
-    def text(self) -> str:
-        """Give its JSON, as chat templates write it."""
-        return json.dumps({"name": self.name, "arguments": dict(self.arguments)}, ensure_ascii=False)
 
 
 def checked_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from reasoning.tools.calls import WrittenCall
+    from reasoning.tools.written import WrittenCall
 
 
 def _nothing(_: Sequence[WrittenCall]) -> str:

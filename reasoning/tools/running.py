@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from reasoning.errors import BadTool
 from reasoning.events import ToolResult
-from reasoning.tools.calls import WrittenCall, checked_tools
+from reasoning.tools.calls import checked_tools
+from reasoning.tools.written import WrittenCall
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

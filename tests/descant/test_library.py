@@ -19,7 +19,7 @@ from descant import events
 from reasoning.engine.contract import Engine
 from reasoning.options import LoopOptions
 from reasoning.prompting.script import Script, family_of
-from reasoning.tools.calls import WrittenCall
+from reasoning.tools.written import WrittenCall
 from tests.agent.command_line import write_babbler
 from tests.reasoning.loop.test_actions import request
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, Words

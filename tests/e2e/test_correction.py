@@ -16,12 +16,12 @@ from bench.latency.latency import LatencyStage
 from bench.virtual.stepped import measure_costs
 from bench.virtual.timed import Pace
 from reasoning.policies.grounding import last_number, numbers
-from tests.e2e.correcting import Mind, correct_all
-from tests.e2e.correction_problems import problems
+from tests.e2e.stage.correcting import Mind, correct_all
+from tests.e2e.stage.correction_problems import problems
 from tests.reasoning.model_files import model_path
 
 if TYPE_CHECKING:
-    from tests.e2e.correcting import Corrected
+    from tests.e2e.stage.correcting import Corrected
 
 pytestmark = pytest.mark.e2e
 EACH = 2

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.serving import say, served
+from tests.e2e.stage.serving import say, served
 
 if TYPE_CHECKING:
     from tests.agent.realtime.fakes import Client
-    from tests.e2e.serving import Served
+    from tests.e2e.stage.serving import Served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.leaks, pytest.mark.timeout(1800)]
 

@@ -17,8 +17,8 @@ from reasoning.engine.attention import Run
 from reasoning.engine.decoder import Decoder
 from reasoning.engine.sampling import scored_choices
 from reasoning.prompting.tokenizer import Tokenizer
-from tests.e2e import probe_states
-from tests.e2e.running_text import TEXTS
+from tests.e2e.stage import probe_states
+from tests.e2e.stage.running_text import TEXTS
 from tests.reasoning.model_files import model_file
 from tests.reasoning.reference import Reference, ReferenceBlock
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from reasoning.native.library import Use
+    from reasoning.native.instruction_sets import Use
 
 pytestmark = pytest.mark.e2e
 

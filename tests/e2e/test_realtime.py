@@ -13,13 +13,13 @@ import soxr
 
 from audio.io.wav import read_wav
 from tests.agent.realtime.fakes import transcript
-from tests.e2e.serving import say, served
+from tests.e2e.stage.serving import say, served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.agent.realtime.fakes import Client
-    from tests.e2e.serving import Served
+    from tests.e2e.stage.serving import Served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

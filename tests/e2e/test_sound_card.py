@@ -19,8 +19,8 @@ from audio.io.wav import read_wav
 from audio.messages import Clip
 from audio.options import DeviceOptions
 from tests.agent.command_line import MODELS, write_babbler
-from tests.e2e.make_recordings import RECORDINGS
-from tests.e2e.sound_card import NEEDED, VirtualCard
+from tests.e2e.stage.make_recordings import RECORDINGS
+from tests.e2e.stage.sound_card import NEEDED, VirtualCard
 
 pytestmark = pytest.mark.sound
 
@@ -90,7 +90,7 @@ async def test_the_card_is_pulled_out_and_comes_back(card: VirtualCard) -> None:
 @pytest.mark.parametrize("seconds", [12])
 async def test_the_echo_of_the_card_is_cancelled(card: VirtualCard, seconds: int) -> None:
     """The loudspeaker's sound comes back to the microphone at -20 dB and 40 ms late."""
-    from audio.io.echo import Microphone  # noqa: PLC0415 - native
+    from audio.io.echo import CleanMicrophone  # noqa: PLC0415 - native
 
     card.run("pactl", "load-module", "module-loopback", "source=spk.monitor", "sink=mic", "latency_msec=40")
     inputs = card.run("pactl", "list", "short", "sink-inputs").stdout.split()
@@ -100,7 +100,7 @@ async def test_the_echo_of_the_card_is_cancelled(card: VirtualCard, seconds: int
         from audio.io.resampling import Resampler  # noqa: PLC0415 - native
 
         louder = Resampler(RATE, sound_card.rate).receive(np.tile(speech, 2))
-        microphone = Microphone(sound_card.rate, cancel=True)
+        microphone = CleanMicrophone(sound_card.rate, cancel=True)
         at = 0
         async for block in sound_card.captured():
             want = max(0, sound_card.rate // 10 - sound_card.waiting)

@@ -24,7 +24,7 @@ from audio.messages import EarsEvent, HardEnd, SpeechStarted, Words
 from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.piper import PiperVoice
 from audio.speaking.synthesizer import Synthesizer
-from tests.e2e.make_recordings import RECORDINGS
+from tests.e2e.stage.make_recordings import RECORDINGS
 
 MODELS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "descant" / "models"
 EARS = MODELS / "whisper-tiny.en"

@@ -22,7 +22,7 @@ from audio.clock import Sound
 from audio.hearing.whisper import WhisperDecoder
 from audio.io.wav import read_wav
 from reasoning.policies.grounding import numbers
-from tests.e2e.make_recordings import RECORDINGS
+from tests.e2e.stage.make_recordings import RECORDINGS
 from tests.reasoning.model_files import model_path
 
 if TYPE_CHECKING:

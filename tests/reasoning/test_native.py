@@ -14,8 +14,9 @@ from reasoning.engine.decoder import Decoder
 from reasoning.errors import NativeUnavailable
 from reasoning.formats.gguf import open_gguf
 from reasoning.formats.quants import BLOCKS, GgmlType, dequantize
+from reasoning.native.binding import Library
 from reasoning.native.instruction_sets import SETS, possible
-from reasoning.native.library import Library, library_of, processor
+from reasoning.native.library import library_of, processor
 from reasoning.native.linear import KINDS, NativeLinear, packed
 from reasoning.native.selftest import random_tensor
 from reasoning.prompting.tokenizer import Tokenizer
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from reasoning.native.binding import Library
     from reasoning.native.instruction_sets import InstructionSet, Use
-    from reasoning.native.library import Library
 
 WORST = 0.01
 

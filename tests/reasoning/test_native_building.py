@@ -16,9 +16,10 @@ import pytest
 from reasoning.errors import NativeUnavailable
 from reasoning.formats.quants import GgmlType
 from reasoning.native import build, library
+from reasoning.native.binding import Library
 from reasoning.native.build import CannotCompile, compiled
 from reasoning.native.instruction_sets import SETS, InstructionSet, candidates, possible
-from reasoning.native.library import SOURCES, Library, library_of, load, processor, survey
+from reasoning.native.library import SOURCES, library_of, load, processor, survey
 from reasoning.native.linear import NativeLinear, packed
 from reasoning.native.selftest import WrongKernels, check, random_tensor
 
@@ -275,9 +276,9 @@ def test_two_processes_at_first_start_compile_once(tmp_path: Path) -> None:
     )
     compiler.chmod(0o755)
     code = (
-        "from pathlib import Path; from reasoning.native.build import compiled; from reasoning.native.library import *;"
-        f"import ctypes; ctypes.CDLL(str(compiled(Path({str(tmp_path / 'kept')!r}), "
-        "[Path(library_of.__wrapped__.__globals__['SOURCES']) / 'probe' / 'processor.c'])))"
+        "import ctypes; from pathlib import Path; from reasoning.native.build import compiled; "
+        "from reasoning.native.library import SOURCES; "
+        f"ctypes.CDLL(str(compiled(Path({str(tmp_path / 'kept')!r}), [SOURCES / 'probe' / 'processor.c'])))"
     )
     started = [
         subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "CC": str(compiler)}) for _ in range(2)

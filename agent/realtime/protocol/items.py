@@ -40,7 +40,7 @@ class Item:
     pending: bool = False
     """Its words are still being made out."""
     noted: bool = False
-    """It was told to the mind while that was replying: it belongs to the turn that was being answered."""
+    """It was told to the model while that was replying: it belongs to the turn that was being answered."""
     late: bool = False
     """It was told too late for that reply: it belongs to the next turn, wherever it stands in the list."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.realtime.robot import SharedRobot
-from reasoning.tools.calls import WrittenCall
+from reasoning.tools.written import WrittenCall
 from robots.events import Event, Happening
 from robots.safety.gate import Latch
 from tests.agent.realtime.fakes import FakeModels, Script24, served

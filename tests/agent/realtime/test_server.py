@@ -21,7 +21,7 @@ from audio.clock import Sound
 from audio.options import EarsOptions
 from reasoning.options import LoopOptions
 from reasoning.policies.fillers import FILLERS
-from reasoning.tools.calls import WrittenCall
+from reasoning.tools.written import WrittenCall
 from tests.agent.realtime.fakes import PRIVATE, QUESTION, Client, FakeModels, Halting, Script24, served, transcript
 from tests.reasoning.scripted_engine import END
 

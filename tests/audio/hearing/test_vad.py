@@ -14,7 +14,7 @@ from audio.hearing.vad import CHUNK, VoiceActivity
 from audio.io.wav import read_wav
 from audio.messages import Activity, HardEnd, SoftEnd, SpeechResumed, SpeechStarted
 from audio.options import EarsOptions
-from tests.e2e.make_recordings import RECORDINGS
+from tests.e2e.stage.make_recordings import RECORDINGS
 
 OPTIONS = EarsOptions()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from audio.clock import FRAME, RATE, Sound
-from audio.io.echo import Microphone, own_words
+from audio.io.echo import CleanMicrophone, own_words
 from audio.io.wav import read_wav
 
 pytest.importorskip("pywebrtc_audio")
@@ -30,7 +30,7 @@ def at_the_microphone(played: Sound, rate: int, *, delay_ms: int, seed: int = 0)
     return np.asarray(late + 1e-4 * chance.standard_normal(len(late)), np.float32)
 
 
-def hear(microphone: Microphone, recorded: Sound, played: Sound, block: int) -> Sound:
+def hear(microphone: CleanMicrophone, recorded: Sound, played: Sound, block: int) -> Sound:
     frames = [
         frame
         for at in range(0, len(played) - block, block)
@@ -43,7 +43,7 @@ def hear(microphone: Microphone, recorded: Sound, played: Sound, block: int) -> 
 @pytest.mark.parametrize("delay_ms", [20, 60, 150, 300])
 def test_the_echo_of_a_room_is_cancelled(delay_ms: int) -> None:
     played = speech("tickets", "marbles")
-    microphone = Microphone(RATE, cancel=True)
+    microphone = CleanMicrophone(RATE, cancel=True)
     clean = hear(microphone, at_the_microphone(played, RATE, delay_ms=delay_ms), played, FRAME)
     assert 15 < microphone.meter.return_loss_db < 25
     assert microphone.meter.enhancement_db > 20
@@ -52,7 +52,7 @@ def test_the_echo_of_a_room_is_cancelled(delay_ms: int) -> None:
 
 def test_who_speaks_over_the_agent_is_heard() -> None:
     played = speech("tickets", "marbles", "loaves")
-    microphone = Microphone(RATE, cancel=True)
+    microphone = CleanMicrophone(RATE, cancel=True)
     user = np.zeros_like(played)
     words = speech("weekday")
     user[8 * RATE : 8 * RATE + len(words)] = words
@@ -70,7 +70,7 @@ def test_the_first_sounds_of_who_is_near_are_not_taken_away(after_s: float) -> N
     user = np.zeros_like(played)
     at = round(after_s * RATE)
     user[at : at + len(words)] = words
-    clean = hear(Microphone(RATE, cancel=True), at_the_microphone(played, RATE, delay_ms=60) + user, played, FRAME)
+    clean = hear(CleanMicrophone(RATE, cancel=True), at_the_microphone(played, RATE, delay_ms=60) + user, played, FRAME)
     kept = np.sqrt(np.mean(clean[at : at + len(words)] ** 2)) / np.sqrt(np.mean(words**2))
     assert kept > 0.8
 
@@ -79,14 +79,14 @@ def test_a_room_that_gets_louder_is_learnt() -> None:
     played = speech("tickets", "marbles", "loaves")
     echo = at_the_microphone(played, RATE, delay_ms=60)
     echo[5 * RATE :] *= 6
-    clean = hear(Microphone(RATE, cancel=True), echo, played, FRAME)
+    clean = hear(CleanMicrophone(RATE, cancel=True), echo, played, FRAME)
     assert np.sqrt(np.mean(clean[8 * RATE :] ** 2)) < 0.1 * np.sqrt(np.mean(echo[8 * RATE :] ** 2))
 
 
 def test_nothing_is_heard_while_the_agent_speaks_until_the_canceller_knows_the_room() -> None:
     played = speech("tickets")
     user = 0.1 * np.ones_like(played)
-    microphone = Microphone(RATE, cancel=True, warmup_ms=1000)
+    microphone = CleanMicrophone(RATE, cancel=True, warmup_ms=1000)
     assert not microphone.warm
     clean = hear(microphone, user, played, FRAME)
     assert microphone.warm
@@ -96,7 +96,7 @@ def test_nothing_is_heard_while_the_agent_speaks_until_the_canceller_knows_the_r
 
 
 def test_before_the_agent_ever_spoke_the_microphone_is_open() -> None:
-    microphone = Microphone(RATE, cancel=True, warmup_ms=1000)
+    microphone = CleanMicrophone(RATE, cancel=True, warmup_ms=1000)
     user = speech("weekday")
     assert np.abs(hear(microphone, user, np.zeros_like(user), FRAME)).max() > 0.1
 
@@ -104,7 +104,7 @@ def test_before_the_agent_ever_spoke_the_microphone_is_open() -> None:
 def test_with_headphones_the_microphone_is_left_as_it_is() -> None:
     user = speech("weekday")
     loud = np.ones_like(user)
-    microphone = Microphone(RATE, cancel=False, warmup_ms=1000)
+    microphone = CleanMicrophone(RATE, cancel=False, warmup_ms=1000)
     heard = hear(microphone, user, loud, FRAME)
     assert (heard == user[: len(heard)]).all()
     assert microphone.meter.blocks == 0
@@ -112,7 +112,7 @@ def test_with_headphones_the_microphone_is_left_as_it_is() -> None:
 
 def test_the_rate_of_the_device_is_brought_to_the_input_clock() -> None:
     tone = np.sin(2 * np.pi * 300 * np.arange(DEVICE) / DEVICE).astype(np.float32)
-    heard = hear(Microphone(DEVICE, cancel=False), tone, np.zeros_like(tone), DEVICE // 50)
+    heard = hear(CleanMicrophone(DEVICE, cancel=False), tone, np.zeros_like(tone), DEVICE // 50)
     assert RATE - 3 * FRAME <= len(heard) <= RATE
     expected = np.sin(2 * np.pi * 300 * np.arange(len(heard)) / RATE)
     assert np.abs(heard - expected)[FRAME : -2 * FRAME].max() < 1e-2

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from reasoning.engine import decoder
+from reasoning.native.binding import Library
 from reasoning.native.build import compiled
 from reasoning.native.instruction_sets import SETS
-from reasoning.native.library import SOURCES, Library, processor
+from reasoning.native.library import SOURCES, processor
 from reasoning.native.selftest import check
 from tests.reasoning import test_native
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from reasoning.formats.gguf import GgufFile
-    from reasoning.native.library import Use
+    from reasoning.native.instruction_sets import Use
 
 KINDS = ("Q4_0", "Q5_K", "Q4_K", "Q6_K", "Q4_1", "Q5_0", "Q8_0")
 ARCHITECTURES = ("llama", "qwen2", "qwen3")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from reasoning.native.library import Use
+    from reasoning.native.instruction_sets import Use
 
 CPU = torch.device("cpu")
 WIDE = replace(QWEN2, width=256, heads=4, kv_heads=2, head_size=64, inner=512, vocabulary=96)

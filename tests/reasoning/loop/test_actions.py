@@ -17,8 +17,9 @@ from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions, Mode
 from reasoning.prompting.script import FAMILIES, Family, Script, family_of
 from reasoning.prompting.tokenizer import Tokenizer
-from reasoning.tools.calls import Tool, WrittenCall
+from reasoning.tools.calls import Tool
 from reasoning.tools.guards import CallGuard
+from reasoning.tools.written import WrittenCall
 from tests.reasoning.model_files import model_file
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, ScriptedSession, Words
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from reasoning.errors import BadTool
-from reasoning.tools.calls import Tool, WrittenCall, checked_tools, grammar_of, read_call
+from reasoning.tools.calls import Tool, checked_tools, grammar_of, read_call
+from reasoning.tools.written import WrittenCall
 
 PLACE: dict[str, Any] = {
     "type": "object",

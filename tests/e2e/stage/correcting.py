@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reasoning.engine.decoder import Decoder
     from reasoning.options import EngineOptions, LoopOptions
     from reasoning.prompting.script import Script
-    from tests.e2e.correction_problems import Problem
+    from tests.e2e.stage.correction_problems import Problem
 
 _TICK_S: Final = 0.02
 _CUT_AFTER_S: Final = 2.0

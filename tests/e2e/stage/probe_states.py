@@ -1,8 +1,8 @@
 """States of conversations in which the loop asks whether there is anything to compute, and what float32 says to it.
 
-`python -m tests.e2e.probe_states` writes `probe_states.json` anew: forty made-up conversations of five turns, questions
-with numbers and small talk in turn, laid out by the loop's own context, and the log-odds of yes in float32 at the end
-of each turn's words. It takes some minutes and 7 GB of memory.
+`python -m tests.e2e.stage.probe_states` writes `probe_states.json` anew: forty made-up conversations of five turns,
+questions with numbers and small talk in turn, laid out by the loop's own context, and the log-odds of yes in float32
+at the end of each turn's words. It takes some minutes and 7 GB of memory.
 """
 
 from __future__ import annotations

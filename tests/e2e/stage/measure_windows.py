@@ -1,7 +1,7 @@
 """Word errors and decode time of Whisper by window length, on the recordings.
 
-`python -m tests.e2e.measure_windows WHISPER_DIR [THREADS]`. The table in audio/hearing/whisper.py was made the same way
-from more sentences.
+`python -m tests.e2e.stage.measure_windows WHISPER_DIR [THREADS]`. The table in audio/hearing/whisper.py was made the
+same way from more sentences.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from audio.clock import RATE
 from audio.hearing.whisper import WhisperDecoder
 from audio.io.wav import read_wav
 from audio.options import EarsOptions
-from tests.e2e.make_recordings import RECORDINGS
+from tests.e2e.stage.make_recordings import RECORDINGS
 from tests.e2e.test_speech import same_words
 
 

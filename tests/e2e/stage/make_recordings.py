@@ -1,4 +1,4 @@
-"""Make the recorded questions from recordings/questions.toml: `python -m tests.e2e.make_recordings VOICE.onnx`.
+"""Make the recorded questions from recordings/questions.toml: `python -m tests.e2e.stage.make_recordings VOICE.onnx`.
 
 Needs the extra "voice". The sound is the same on every run with the same versions of piper-tts, onnxruntime and soxr.
 """
@@ -22,7 +22,7 @@ from audio.options import VoiceOptions
 from audio.speaking.piper import PiperVoice
 from audio.speaking.synthesizer import Synthesizer, trim
 
-RECORDINGS: Final = Path(__file__).parent / "recordings"
+RECORDINGS: Final = Path(__file__).parents[1] / "recordings"
 _LEAD_MS: Final = 300
 _TAIL_MS: Final = 1_000
 _BETWEEN_SENTENCES_MS: Final = 260
