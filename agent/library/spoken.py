@@ -82,12 +82,13 @@ async def hold(
         helpers = [group.create_task(work) for work in (microphone.run(), intake.read(), *beside)]
         try:
             async for now_s in ticks:
-                play(conversation.play(int(now_s * rate), now_s))
-                for frame in intake.due(now_s):
-                    microphone.put(frame, now_s)
+                # Before the next frame is put: the ears have had the time of a frame for the one before it.
                 idle = conversation.idle and not microphone.waiting and over()
                 if (intake.over_s >= _TAIL_S and idle) or intake.over_s > wait_s:
                     break
+                play(conversation.play(int(now_s * rate), now_s))
+                for frame in intake.due(now_s):
+                    microphone.put(frame, now_s)
         finally:
             await _end(conversation, conversing, ears, helpers)
 

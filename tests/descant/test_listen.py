@@ -82,7 +82,8 @@ class Clock:
         while True:
             await self.settle()
             self.now_s += FRAME_S
-            yield round(self.now_s / FRAME_S) * FRAME_S
+            # A clock is always a little late, so that each frame is complete when it is looked for.
+            yield self.now_s + 1e-6
 
 
 @pytest.fixture
@@ -122,7 +123,9 @@ async def test_what_is_heard_is_answered_aloud_and_a_tool_is_called_meanwhile(cl
         assert events.ToolResult(call.id, "weather", "rain in Oslo", failed=False) in seen
         assert said(seen) == ["I am looking.", "It is rain in Oslo."]
         sound = np.concatenate(heard)
-        assert len(sound) == round(clock.now_s * 8000)
+        assert len(sound) == round((clock.now_s - FRAME_S) * 8000)
+        # It ends a second after the last word, not when it is given up.
+        assert clock.now_s * 1000 < max(event.end_ms for event in seen if isinstance(event, events.AudioOut)) + 1500
         assert (sound != 0).sum() > 8000
         # It is one conversation, typed or spoken.
         assert await talk.ask("Good morning.") == "Hello to you."
