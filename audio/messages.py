@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from audio.clock import Pcm
 
-Kind = Literal["content", "hold"]
+Kind = Literal["content", "filler"]
 """Part of the reply, or a filler that fills the time until there is one."""
 
 

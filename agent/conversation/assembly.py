@@ -142,10 +142,7 @@ async def open_loop(
         context = settings.engine.context
         loop = Loop(blocks, script, settings.loop, emit, clock, context=context, seed=seed, tools=tools)
         await loop.open()
-        try:
-            yield loop
-        finally:
-            await loop.close()
+        yield loop
 
 
 async def spoken_fillers(voice: Synthesis, options: LoopOptions) -> list[Clip]:

@@ -47,10 +47,6 @@ class TurnLoop(Protocol):
         """Whether there are notes that no reply could take up."""
         ...
 
-    async def close(self) -> None:
-        """End what still runs."""
-        ...
-
 
 class MakeTurnLoop(Protocol):
     """Makes a loop, which is to tell its events to `tell`."""
@@ -114,5 +110,4 @@ class LoopReasoner:
         self._loop.playing(lead_s)
 
     async def close(self) -> None:
-        """End what runs of its own accord."""
-        await self._loop.close()
+        """End what runs of its own accord: nothing does; an answer is ended by whoever asked for it."""

@@ -87,7 +87,7 @@ class Speaker:
 
     def fill(self, reply: Reply, clip: Clip) -> None:
         """Say a filler that is ready."""
-        self._play(reply, Piece(clip.text, clip, "hold", _NO_SENTENCE))
+        self._play(reply, Piece(clip.text, clip, "filler", _NO_SENTENCE))
 
     def authorise(self, reply: Reply) -> None:
         """Let the reply be heard: what was held goes out at once."""

@@ -116,8 +116,8 @@ class AudioOut:
     """When its last sample is heard, in ms."""
     text: str
     """What it says."""
-    kind: Literal["content", "hold"]
-    """`content`, or `hold` for a filler."""
+    kind: Literal["content", "filler"]
+    """`content`, or `filler` for what covers a wait."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,14 +234,9 @@ class SessionReasoner:
         return loop
 
     async def _drop(self) -> None:
-        self._known = None
-        loop, self._loop = self._loop, None
+        self._known = self._loop = None
         stack, self._stack = self._stack, AsyncExitStack()
-        try:
-            if loop is not None:
-                await loop.close()
-        finally:
-            await stack.aclose()
+        await stack.aclose()
 
 
 def _written(calls: Sequence[Invoked]) -> list[WrittenCall]:

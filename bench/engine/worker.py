@@ -241,7 +241,6 @@ class EngineBench:
                 await loop.answer(question)
             finally:
                 listener.cancel()
-                await loop.close()
             return {"turn_s": perf_counter() - start, "probes": probes, "probe_tokens": spent}
 
     async def _decode(self, case: Case) -> float:

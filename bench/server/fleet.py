@@ -121,7 +121,7 @@ class FleetLevel:
             "first_clause_p95_s": percentile(self.first_clause, 95),
             "stalls": sum(sample.longest_silence_s > _STALL_S for sample in self.samples),
             "longest_silence_s": max((sample.longest_silence_s for sample in self.samples), default=0.0),
-            "holds": sum(sample.holds for sample in self.samples),
+            "fillers": sum(sample.fillers for sample in self.samples),
             "right": sum(sample.right for sample in self.samples),
             "tokens_per_useful_token": self.generated / self.useful if self.useful else None,
             "computed_per_useful_token": computed / self.useful if self.useful else None,

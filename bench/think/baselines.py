@@ -91,9 +91,6 @@ class _BaselineTurn:
 
     notes_waiting = False
 
-    async def close(self) -> None:
-        """End what still runs: nothing does."""
-
     def _rules(self, limit: int, stop: frozenset[int]) -> Sampling:
         return Sampling(stop=stop, ban=self._script.bans, max_tokens=max(1, limit))
 

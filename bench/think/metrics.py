@@ -80,7 +80,7 @@ class Sample:
     """Whether the user's words cut a reply short."""
     before: str = ""
     """What was heard before the user's last word, cut off where it was."""
-    holds: int = 0
+    fillers: int = 0
     """Fillers heard."""
     unsaid_words: int = 0
     """Words of sentences that were taken back before they were heard."""
@@ -154,7 +154,7 @@ def _before(events: Sequence[timeline.Event], zero_ms: float) -> str:
 def _sounds(sample: Sample, pieces: Sequence[timeline.AudioOut], zero_ms: float) -> None:
     if not pieces:
         return
-    sample.holds = sum(out.kind == "hold" for out in pieces)
+    sample.fillers = sum(out.kind == "filler" for out in pieces)
     sample.first_sound_s = (pieces[0].start_ms - zero_ms) / 1000
     sample.reply_end_s = (max(out.end_ms for out in pieces) - zero_ms) / 1000
     gaps = [(later.start_ms - sooner.end_ms) / 1000 for sooner, later in pairwise(pieces)]

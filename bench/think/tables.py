@@ -39,7 +39,7 @@ _LINES: Final[Sequence[tuple[str, Callable[[dict[str, Any]], str]]]] = (
     ("delay steps, mean", _shown("delay_steps", "{:.0f}")),
     ("words", _shown("words", "{:.1f}")),
     ("words until the answer", _shown("words_until_answer", "{:.1f}")),
-    ("fillers", _shown("holds", "{:.1f}")),
+    ("fillers", _shown("fillers", "{:.1f}")),
     ("words unsaid", _shown("unsaid_words", "{:.1f}")),
     ("contradictions", _shown("contradictions", "{:.0%}")),
     ("tokens", lambda of: f"{sum(of['tokens'].values()):.0f}"),

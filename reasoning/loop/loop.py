@@ -176,9 +176,6 @@ class Loop:
             self._emit(HistoryDropped(dropped))
         self._show("listening")
 
-    async def close(self) -> None:
-        """End what runs of its own accord: nothing does; `answer` is ended by whoever runs it."""
-
     # --- thinking and speaking at the same time ---
 
     async def _answer_thinking(self, turn: Turn) -> None:

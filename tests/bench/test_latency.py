@@ -38,7 +38,7 @@ HEARD: list[tuple[float, Event]] = [
     (2200, timeline.WordsHeard("What is 12 times 7?", "", final=False, revision=0)),
     (2500, timeline.WordsHeard("What is 12 times 7?", "", final=True, revision=0)),
     (2500, timeline.TurnEnded("What is 12 times 7?")),
-    (3100, timeline.AudioOut(3000, 3500, "One moment.", "hold")),
+    (3100, timeline.AudioOut(3000, 3500, "One moment.", "filler")),
     (3600, timeline.ReplyText("It is eighty four.")),
     (4000, timeline.AudioOut(4000, 5000, "It is eighty four.", "content")),
 ]

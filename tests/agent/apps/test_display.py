@@ -22,7 +22,7 @@ TURN: list[Event] = [
     timeline.Thought(" is 84.\nSo"),
     timeline.Probe("need to think", 1.0, 0.5, decision=True),
     timeline.Retracted("It is [bold]99.", "ungrounded: 99"),
-    timeline.AudioOut(2000.0, 2500.0, "One moment.", "hold"),
+    timeline.AudioOut(2000.0, 2500.0, "One moment.", "filler"),
     timeline.AudioOut(2500.0, 3500.0, "It is 84.", "content"),
     timeline.Interrupted("It is"),
     timeline.Thought(" 84"),

@@ -74,7 +74,7 @@ def held(folder: Path, *, tokens_at_once: int, slow_s: float) -> Sample:
 def test_a_slow_server_leads_to_fillers_and_not_to_silence(tmp_path: Path, tokens_at_once: int) -> None:
     slow_s = 9.0
     sample = held(tmp_path, tokens_at_once=tokens_at_once, slow_s=slow_s)
-    held_back = [text for at, kind, text in sample.timeline if kind == "hold" and at < slow_s]
+    held_back = [text for at, kind, text in sample.timeline if kind == "filler" and at < slow_s]
     assert len(held_back) >= 3
     assert held_back[:3] == list(FILLERS[:3])
     assert sample.first_sound_s is not None
@@ -91,5 +91,5 @@ def test_a_slow_server_leads_to_fillers_and_not_to_silence(tmp_path: Path, token
 
 def test_a_server_in_time_needs_no_filler(tmp_path: Path) -> None:
     sample = held(tmp_path, tokens_at_once=PLENTY, slow_s=0.0)
-    assert sample.holds == 0
+    assert sample.fillers == 0
     assert sample.right

@@ -266,7 +266,7 @@ async def test_a_slow_answer_is_held_honestly_and_then_comes() -> None:
         spoken_until = one.now
         await one.reply()
         pieces = one.of(AudioOut)
-        assert pieces[0].kind == "hold"
+        assert pieces[0].kind == "filler"
         assert pieces[0].text in FILLERS
         assert abs(pieces[0].start_ms / 1000 - spoken_until - options.filler_after_s) < 0.1
         assert pieces[-1].kind == "content"

@@ -167,7 +167,7 @@ async def test_fillers_are_heard_and_are_no_part_of_the_reply() -> None:
         one.say("It is so.")
         await one.quiet()
         one.listen(5000)
-        assert [clip.kind for clip in one.started] == ["hold", "content"]
+        assert [clip.kind for clip in one.started] == ["filler", "content"]
         assert one.reply.ledger.heard() == "It is so. "
         assert one.speaker.seconds_of(one.started[0].clip) == len(HOLD.samples) / RATE
 
@@ -207,7 +207,7 @@ SENTENCES = ["It is so.", "One, two and three, four!", "Yes.", "😀", "And then
         st.one_of(
             st.sampled_from(SENTENCES),
             st.integers(1, 400),
-            st.sampled_from(["begin", "open", "silence", "quiet", "hold"]),
+            st.sampled_from(["begin", "open", "silence", "quiet", "filler"]),
         ),
         max_size=25,
     )
@@ -230,7 +230,7 @@ def test_the_ledger_holds_what_was_played_and_nothing_else(deeds: list[str | int
                         assert said.startswith(one.silence())
                         said, is_open = "", False
                         one.started.clear()
-                    case "hold":
+                    case "filler":
                         one.fill()
                     case "quiet":
                         await one.quiet()

@@ -130,7 +130,7 @@ def test_latencies_count_from_the_last_sample_of_speech() -> None:
         TimelineEntry(3300, SpeechStopped(last_sample_ms=3000)),
         TimelineEntry(3550, TurnEnded("how many apples")),
         TimelineEntry(3600, Probe("need to think", -1.0, 0.0, decision=False)),
-        TimelineEntry(4100, AudioOut(4100, 4600, "Let me see.", "hold")),
+        TimelineEntry(4100, AudioOut(4100, 4600, "Let me see.", "filler")),
         TimelineEntry(5000, AudioOut(5000, 6000, "You have", "content")),
         TimelineEntry(6000, Thought("12")),
         TimelineEntry(7500, AudioOut(7500, 8000, "twelve.", "content")),
@@ -161,7 +161,7 @@ def test_each_reply_belongs_to_the_turn_before_it() -> None:
         TimelineEntry(900, AudioOut(900, 950, "first", "content")),
         TimelineEntry(960, TurnDone({}, 1, "interrupted")),
         TimelineEntry(2000, TurnEnded("typed")),
-        TimelineEntry(2500, AudioOut(2500, 2600, "second", "hold")),
+        TimelineEntry(2500, AudioOut(2500, 2600, "second", "filler")),
     ]
     one, two = turn_latencies(entries)
     assert (one.first_content_ms, one.reason) == (500, "interrupted")
@@ -169,7 +169,7 @@ def test_each_reply_belongs_to_the_turn_before_it() -> None:
 
 
 def test_a_turn_without_sound_has_no_latencies() -> None:
-    (turn,) = turn_latencies([TimelineEntry(10, AudioOut(0, 5, "stray", "hold")), TimelineEntry(20, TurnEnded("x"))])
+    (turn,) = turn_latencies([TimelineEntry(10, AudioOut(0, 5, "stray", "filler")), TimelineEntry(20, TurnEnded("x"))])
     assert (turn.first_sound_ms, turn.first_content_ms, turn.reply_end_ms) == (None, None, None)
     assert turn.longest_silence_ms == 0
 

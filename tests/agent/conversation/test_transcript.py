@@ -16,7 +16,7 @@ def test_it_holds_what_was_said_and_of_the_agent_what_was_heard(tmp_path: Path) 
             (1000, timeline.TurnEnded("What is 12 times 7?")),
             (1100, timeline.Thought("12 times 7 is a secret")),
             (1200, timeline.ReplyText("It is eighty four. And more. And still more.")),
-            (2000, timeline.AudioOut(2000, 2500, "One moment.", "hold")),
+            (2000, timeline.AudioOut(2000, 2500, "One moment.", "filler")),
             (62_500, timeline.AudioOut(62_500, 63_500, "It is eighty four.", "content")),
             (63_500, timeline.AudioOut(63_500, 64_500, "And more.", "content")),
             (64_000, timeline.Interrupted("It is eighty four. And ")),

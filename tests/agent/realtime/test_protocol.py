@@ -226,7 +226,7 @@ def test_nothing_heard_of_a_reply_leaves_the_turn_open() -> None:
 def test_fillers_are_spoken_but_no_part_of_the_conversation() -> None:
     rig = Rig()
     respond = written(rig)
-    rig.tell(messages.Said(respond.response_id, "Let me think.", bytes(4800), 2400, "hold"))
+    rig.tell(messages.Said(respond.response_id, "Let me think.", bytes(4800), 2400, "filler"))
     rig.say("Four.", 1.0)
     rig.tell(Finished(respond.response_id))
     assert rig.events[-2]["response"]["output"][0]["content"][0]["transcript"] == "Let me think. Four."

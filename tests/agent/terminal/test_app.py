@@ -22,7 +22,7 @@ TURN: list[tuple[float, Event]] = [
     (1800, timeline.TurnEnded("What is [12] times 7?")),
     (1900, timeline.StateChanged("thinking_and_writing")),
     (1950, timeline.Thought("12 times 7\nis 84.\n")),
-    (2000, timeline.AudioOut(2000, 2500, "One moment.", "hold")),
+    (2000, timeline.AudioOut(2000, 2500, "One moment.", "filler")),
     (2100, timeline.ReplyText("It is eighty four. And that is all.")),
     (3000, timeline.AudioOut(3000, 4000, "It is eighty four.", "content")),
 ]

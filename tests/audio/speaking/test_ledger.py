@@ -29,7 +29,7 @@ def test_counts_whole_words_in_proportion() -> None:
 
 def test_fillers_take_time_and_are_no_reply() -> None:
     ledger = Ledger()
-    ledger.add(1, "Let me think. ", 1000, "hold")
+    ledger.add(1, "Let me think. ", 1000, "filler")
     ledger.add(2, "Twelve.", 500, "content")
     ledger.played(1000)
     assert ledger.heard() == ""
@@ -77,7 +77,7 @@ ENTRIES = st.lists(
     st.tuples(
         st.lists(st.text("ab.", min_size=1, max_size=6), max_size=5).map(lambda words: " ".join(words) + " "),
         st.integers(0, 5000),
-        st.sampled_from(["content", "content", "hold"]),
+        st.sampled_from(["content", "content", "filler"]),
     ),
     max_size=6,
 )

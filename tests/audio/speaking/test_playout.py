@@ -20,13 +20,13 @@ def test_renders_clips_and_the_silence_between_them() -> None:
     sound, events = playout.advance(100)
     assert not sound.any()
     assert events == []
-    playout.queue(clip(50, 1, "a"), "hold", 1)
+    playout.queue(clip(50, 1, "a"), "filler", 1)
     playout.queue(clip(30, 2, "b"), "content", 1)
     sound, events = playout.advance(200)
     assert sound.tolist() == [1] * 50 + [2] * 30 + [0] * 20
     assert events == [
-        ClipStarted(1, "a", "hold", 100),
-        ClipEnded(1, "a", "hold", 150, 50, complete=True),
+        ClipStarted(1, "a", "filler", 100),
+        ClipEnded(1, "a", "filler", 150, 50, complete=True),
         ClipStarted(2, "b", "content", 150),
         ClipEnded(2, "b", "content", 180, 30, complete=True),
     ]

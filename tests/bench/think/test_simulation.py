@@ -123,7 +123,7 @@ def test_a_reply_that_is_ready_early_waits_for_the_end_of_the_turn(decoder: Deco
     sample = measured(record)
     assert sample.first_sound_s == pytest.approx(EARS.hard_end_ms / 1000, abs=0.04)
     assert sample.first_content_s == sample.first_sound_s
-    assert sample.holds == 0
+    assert sample.fillers == 0
     assert sample.right
     assert sample.reply_end_s == pytest.approx((sample.first_sound_s or 0) + PACE.sound("There are 24 eggs."), abs=0.04)
 
@@ -133,7 +133,7 @@ def test_fillers_fill_the_wait_as_in_the_session(decoder: Decoder) -> None:
     sample = measured(record)
     asked = EARS.soft_end_ms / 1000 + PACE.final_s
     assert sample.first_sound_s == pytest.approx(OPTIONS.filler_after_s, abs=0.04)
-    assert sample.holds >= 1
+    assert sample.fillers >= 1
     assert sample.first_content_s is not None
     assert sample.first_content_s >= asked + 4.0 + PACE.synthesis_s - 0.021
     assert sample.words == 4

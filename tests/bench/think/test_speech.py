@@ -11,7 +11,7 @@ def test_clauses_are_cut_out_as_far_as_they_were_heard() -> None:
     sound[16_000:32_000] = 1.0
     sound[40_000:48_000] = 0.5
     events: list[timeline.Event] = [
-        timeline.AudioOut(200.0, 900.0, "Well,", "hold"),
+        timeline.AudioOut(200.0, 900.0, "Well,", "filler"),
         timeline.AudioOut(1000.0, 2000.0, "That is 4.", "content"),
         timeline.AudioOut(2500.0, 4000.0, "Or is it?", "content"),
         timeline.AudioCut(2500.0, 3000.0),
