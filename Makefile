@@ -1,6 +1,6 @@
 # make demo   set everything up, ask a recorded question in real time, write the spoken answer
 # make test   the test suite, in the same environment
-# make test-broker   robots over a real MQTT broker (apt-get install mosquitto)
+# make test-broker   robots over a real MQTT broker (apt-get install mosquitto mosquitto-clients)
 # make peer   the independent robot that they are tested against, if Node.js is there (apt-get install nodejs npm)
 # make test-slow   what takes the real model many minutes
 # make test-sets    the kernels for AVX-512 and AVX-VNNI, emulated on a processor with AVX2
