@@ -72,6 +72,7 @@ async def open_conversation(
             on_stop=on_stop,
             on_call=on_call,
             on_turn=on_turn,
+            slowdown=lambda: engine.slowdown,
         )
         await conversation.open()
         yield conversation
@@ -90,6 +91,7 @@ async def spoken_conversation(
     on_stop: Callable[[str], None] | None = None,
     on_call: Callable[[ToolCall], object] | None = None,
     on_turn: Callable[[Words], str | None] | None = None,
+    slowdown: Callable[[], float] = lambda: 1.0,
 ) -> ConversationDriver:
     """Put a conversation together around a reasoner.
 
@@ -123,6 +125,7 @@ async def spoken_conversation(
         on_call=called,
         on_turn=on_turn,
         pending=lambda: not runner.idle,
+        slowdown=slowdown,
     )
 
 

@@ -69,6 +69,7 @@ class ConversationDriver:
         on_turn: Callable[[heard.Words], str | None] | None = None,
         client: RemoteClient | None = None,
         pending: Callable[[], bool] = lambda: False,
+        slowdown: Callable[[], float] = lambda: 1.0,
     ) -> None:
         """Wire the parts.
 
@@ -80,6 +81,7 @@ class ConversationDriver:
         client: owns the conversation in place of this driver, asks for replies and is told of them; the end of a turn
             asks for none then, and `on_call` and `on_turn` are not used.
         pending: whether something goes on outside whose outcome will be noted, such as a call.
+        slowdown: how many times as long as usual replies take, for the machine is busy.
         """
         self._ears, self._reasoner, self._emit = ears, reasoner, emit
         self._client, self._pending = client, pending
@@ -88,7 +90,7 @@ class ConversationDriver:
         # What a remote client has already, it plays: there a voice over the reply pauses nothing.
         self._turns = TurnTaking(turns, can_pause=sink.revocable)
         self._speaker = Speaker(voice, sink, voice_options)
-        self._playback = Playback(self._speaker, self._turns, fillers, options, emit)
+        self._playback = Playback(self._speaker, self._turns, fillers, options, emit, slowdown=slowdown)
         self._replies = ReplyMaker(
             reasoner,
             self._speaker,

@@ -109,6 +109,7 @@ class WhisperDecoder:
 
     def __init__(self, model_dir: Path, options: EarsOptions) -> None:
         self._model = _load(model_dir, options.threads)
+        self._partial_window = options.partial_window_s
         token = self._model.hf_tokenizer.token_to_id
         languages = ["<|en|>", "<|transcribe|>"] if self._model.model.is_multilingual else []
         self._prompt = [token(name) for name in ("<|startoftranscript|>", *languages, "<|notimestamps|>")]
@@ -128,7 +129,7 @@ class WhisperDecoder:
         return better_heard(heard, plausible(self.decode_window(sound, _window(sound), expected=expected)))
 
     def _decode(self, sound: Sound, *, final: bool) -> Hypothesis:
-        window = _window(sound)
+        window = _window(sound) if final else _window(sound, self._partial_window)
         best = self.decode_window(sound, window)
         if final and best.doubtful and window < BUCKETS_S[-1]:
             again = self.decode_window(sound, BUCKETS_S[-1])
@@ -183,9 +184,10 @@ class WhisperDecoder:
         return tuple(words)
 
 
-def _window(sound: Sound) -> int:
+def _window(sound: Sound, shortest: int = BUCKETS_S[0]) -> int:
     """Give the seconds of the shortest window that holds the sound and its tail."""
-    return next((size for size in BUCKETS_S if len(sound) <= (size - _TAIL_S) * RATE), BUCKETS_S[-1])
+    sizes = (shortest, *(size for size in BUCKETS_S if size > shortest))
+    return next((size for size in sizes if len(sound) <= (size - _TAIL_S) * RATE), BUCKETS_S[-1])
 
 
 def better_heard(heard: Hypothesis, again: Hypothesis) -> Hypothesis:

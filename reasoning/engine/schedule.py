@@ -102,7 +102,7 @@ class Schedule:
 
     def __init__(self, *, prefill_rows: int, context: int, vocabulary: int) -> None:
         """`prefill_rows`: rows of waiting text in a step that streams wait for; `context`: tokens of one view."""
-        self._prefill_rows, self._context, self._vocabulary = prefill_rows, context, vocabulary
+        self.prefill_rows, self._context, self._vocabulary = prefill_rows, context, vocabulary
         self.jobs: list[Job] = []
 
     def add(self, job: Job, tokens: Sequence[int]) -> None:
@@ -141,7 +141,7 @@ class Schedule:
         step = Step()
         ready = [job for job in self.jobs if job.runnable()]
         streams = [job for job in ready if job.on_logits is not None and job.block.waiting <= 1]
-        rows = self._prefill_rows if streams else _FULL_CHUNK
+        rows = self.prefill_rows if streams else _FULL_CHUNK
         for job in [*streams, *(job for job in ready if job not in streams)]:
             for block in self._unread(job):
                 if rows > 0 and not _writes(step, block, 1):
