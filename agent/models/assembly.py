@@ -7,7 +7,8 @@ here. Shows nothing: whoever opens models may be told how far they are.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,22 +18,26 @@ from agent.config.invocation import open_store
 from agent.language.stop_phrases import StopPhrases
 from agent.models.registry import fetch_turn, load_engine, load_recogniser, load_turn_judge, load_voice
 from agent.models.served import open_served
+from agent.models.spans import StartTimes
+from agent.models.warming import warm_ears, warm_mind
+from agent.plan.fitting import begin
 from audio.hearing.ears import Ears
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.speaking.synthesizer import Synthesizer
+from reasoning.engine.torch_engine import TorchEngine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Container
     from contextlib import AbstractContextManager
 
     from agent.config.settings import Settings
     from agent.models.registry import Files
+    from agent.plan.fitting import Fitting
     from audio.hearing.transcriber import Judge, Recogniser
     from audio.messages import Words
     from audio.speaking.synthesizer import Voice
     from reasoning.engine.contract import Engine
-    from reasoning.engine.torch_engine import TorchEngine
     from reasoning.options import EngineOptions
     from reasoning.prompting.script import Script
     from reasoning.store.store import Progress
@@ -45,6 +50,10 @@ if TYPE_CHECKING:
 
 def _unseen() -> AbstractContextManager[Callable[[Progress], None]]:
     return nullcontext(lambda _: None)
+
+
+def _untold(_: str) -> None:
+    """Nobody wants to know."""
 
 
 # --- the language model ---
@@ -96,24 +105,43 @@ def load_speech(files: Files, settings: Settings) -> Speech:
     )
 
 
-def fetch_speech(
+@dataclass(frozen=True, slots=True)
+class FoundSpeech:
+    """Where models of ears and voice lie, or those that somebody brought."""
+
+    recogniser: Path | Recogniser
+    voice: Path | Voice
+    judge: Path | None
+
+    def load(self, settings: Settings) -> Speech:
+        """Load them, in the calling thread. Raises EarsUnavailable or VoiceUnavailable."""
+        return Speech(
+            load_recogniser(self.recogniser, settings) if isinstance(self.recogniser, Path) else self.recogniser,
+            load_voice(self.voice, settings) if isinstance(self.voice, Path) else self.voice,
+            load_turn_judge(self.judge, settings),
+        )
+
+
+def find_speech(
     settings: Settings,
     fetching: Fetching = _unseen,
     *,
     recogniser: Recogniser | None = None,
     voice: Voice | None = None,
-) -> Speech:
-    """Fetch and load what is not given, in the calling thread."""
+) -> FoundSpeech:
+    """Fetch what is not given, in the calling thread."""
     options, store = settings.models, open_store(settings.models)
     with fetching() as progress:
-        hearing = recogniser or store.ensure(options.asr, progress)
-        speaking = voice or store.ensure(options.voice, progress)
-        judge = fetch_turn(options, store, progress)
-    return Speech(
-        load_recogniser(hearing, settings) if isinstance(hearing, Path) else hearing,
-        load_voice(speaking, settings) if isinstance(speaking, Path) else speaking,
-        load_turn_judge(judge, settings),
-    )
+        return FoundSpeech(
+            recogniser or store.ensure(options.asr, progress),
+            voice or store.ensure(options.voice, progress),
+            fetch_turn(options, store, progress),
+        )
+
+
+def fetch_speech(settings: Settings) -> Speech:
+    """Fetch and load ears and voice, in the calling thread."""
+    return find_speech(settings).load(settings)
 
 
 @asynccontextmanager
@@ -138,6 +166,7 @@ async def open_speech(
         command=phrases.command,
         own=own,
         give_way=_stay if engine is None else engine.give_way,
+        slowdown=(lambda: 1.0) if engine is None else (lambda: engine.slowdown),
     )
     async with ears, Synthesizer(lambda: speech.voice, settings.voice) as synthesizer:
         yield ears, synthesizer
@@ -153,12 +182,25 @@ def _stay(_: float) -> None:
 class OpenModels:
     """The models of one process, which its conversations share. Made by `open_models`."""
 
-    def __init__(self, settings: Settings, engine: Engine, script: Script, load: Callable[[], Speech]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        script: Script,
+        load: Callable[[], Speech],
+        *,
+        fitting: Fitting | None = None,
+        times: StartTimes | None = None,
+    ) -> None:
         """`load` loads ears and voice; it is called once, in a thread, when they are first needed."""
         self.settings, self.engine, self.script = settings, engine, script
+        """The settings that hold: what nobody set may be chosen when they are fitted to the machine."""
+        self.times = times or StartTimes()
+        self._fitting = fitting
         self._load = load
         self._loading = asyncio.Lock()
         self._speech: Speech | None = None
+        self._warm = False
 
     async def speech(self) -> Speech:
         """Give ears and voice. Raises EarsUnavailable or VoiceUnavailable."""
@@ -167,25 +209,83 @@ class OpenModels:
                 self._speech = await asyncio.to_thread(self._load)
             return self._speech
 
+    async def fit(self, *, measure: bool) -> None:
+        """Take what is chosen for this machine; `measure`: measure it first, if nobody has."""
+        fitting, engine = self._fitting, self.engine
+        if fitting is None or not isinstance(engine, TorchEngine):
+            return
+        if measure:
+            speech = await self.speech()
+            with self.times.span("this machine measured" if fitting.measured is None else "measured before"):
+                await fitting.measure(engine, speech.recogniser, speech.voice)
+        await fitting.fit(engine)
+        self.settings = fitting.now
+
+    async def warm(self) -> None:
+        """Do, once, what the first answer would be the first to do. Raises EarsUnavailable or VoiceUnavailable."""
+        speech = await self.speech()
+        if not self._warm:
+            self._warm = True
+            await warm_mind(self.engine, self.script, self.times)
+            await warm_ears(speech.recogniser, speech.judge, self.times)
+
+    @property
+    def plan(self) -> str:
+        """What was chosen for this machine, in a line; empty where nothing was."""
+        return "" if self._fitting is None else self._fitting.told()
+
 
 @asynccontextmanager
 async def open_models(
     settings: Settings,
     *,
+    given: Container[str] | None = None,
     recogniser: Recogniser | None = None,
     voice: Voice | None = None,
     fetching: Fetching = _unseen,
     shown: Shown = nullcontext,
+    tell: Callable[[str], None] = _untold,
+    warm: bool = False,
+    times: StartTimes | None = None,
 ) -> AsyncIterator[OpenModels]:
     """Fetch and load the language model, and free it at the end; ears and voice follow when they are needed.
 
+    given: settings that somebody set, by `group.name`: the others are chosen by what is known of this machine. None:
+        all hold as they are.
     recogniser, voice: used instead of those that the settings name.
     fetching: entered while models are fetched; what it gives is told how far they are, from a thread.
     shown: entered with the name of what is being loaded, while it is.
+    tell: takes a line for the user.
+    warm: load ears and voice at once, measure the machine if nobody has, and do what the first answer would wait for.
+    times: is told what takes the time.
     """
+    times = times or StartTimes()
     store = open_store(settings.models)
-    with fetching() as progress:
+    with fetching() as progress, times.span("models found"):
         file = await asyncio.to_thread(store.language_model, settings.models.llm, progress)
-    load = partial(fetch_speech, settings, fetching, recogniser=recogniser, voice=voice)
-    async with open_engine(file, settings, shown) as (engine, script):
-        yield OpenModels(settings, engine, script, load)
+    fitting = None
+    if given is not None and settings.engine.kind == "torch":
+        with times.span("kernels, and what is known of this machine"):
+            fitting = await asyncio.to_thread(begin, settings, given, file, tell)
+        settings = fitting.now
+    find = partial(find_speech, settings, fetching, recogniser=recogniser, voice=voice)
+    load: Callable[[], Speech] = partial(_loaded, find, settings, times)
+    async with AsyncExitStack() as stack:
+        if warm:
+            found = await asyncio.to_thread(find)
+            # Beside the language model: both mostly wait for the disk, or for one core.
+            beside = stack.enter_context(ThreadPoolExecutor(1, "speech"))
+            load = beside.submit(_loaded, lambda: found, settings, times).result
+        with times.span("language model loaded"):
+            engine, script = await stack.enter_async_context(open_engine(file, settings, shown))
+        models = OpenModels(settings, engine, script, load, fitting=fitting, times=times)
+        await models.fit(measure=warm)
+        if warm:
+            await models.warm()
+        yield models
+
+
+def _loaded(find: Callable[[], FoundSpeech], settings: Settings, times: StartTimes) -> Speech:
+    found = find()
+    with times.span("ears and voice loaded"):
+        return found.load(settings)
