@@ -171,6 +171,10 @@ class ConversationDriver:
         await self._replies.room()
         self._replies.note(text, unprompted=unprompted)
 
+    def get_ready(self) -> None:
+        """Compute what can be before anybody speaks: a client has changed what its replies begin with."""
+        self._replies.get_ready()
+
     def tell(self, text: str) -> None:
         """Tell the reasoner something for the reply that is being made."""
         self._replies.note(text)

@@ -164,6 +164,7 @@ class RealtimeAdapter:
                     await self._ears.transcribe(item_id, sound)
                 case messages.Configure():
                     await self._configure()
+                    self._driver.get_ready()
                 case _:
                     self._do([command])
 
