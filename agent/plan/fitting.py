@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from agent.config.invocation import open_store
 from agent.errors import ForeignRecord, NotMeasured
-from agent.plan.choice import PROMISED_S, MachineMeasures, MachinePlan, choose
-from agent.plan.machine import key_of, this_machine
+from agent.plan.choice import PROMISED_S, MachineMeasures, MachinePlan, choose, thread_counts
+from agent.plan.machine import key_of, others_compute, this_machine
 from agent.plan.measuring import measured
 from agent.plan.record import default_folder, keep, recall
 from reasoning.errors import ReasoningError, UnknownModel
@@ -51,8 +51,9 @@ def told(plan: MachinePlan, measured: MachineMeasures, model: str) -> str:
     line = f"{model} on {threads}: {joint}{busy}; replies tell something after some {plan.content_s:.1f} s"
     if plan.prompt:
         return line
-    offer = f"; --model {_SMALLER} is quicker, and wrong more often" if model == _LARGER else ""
-    return f"{line}, {PROMISED_S} s would take {plan.joint_bound_s * 1000:.0f} ms a step{offer}"
+    offer = f": --model {_SMALLER} is quicker, and wrong more often" if model == _LARGER else ""
+    bound = f", which take steps of {plan.joint_bound_s * 1000:.0f} ms" if plan.joint_bound_s else ""
+    return f"{line}, not the {PROMISED_S} s that are wanted{bound}{offer}"
 
 
 def _counted(count: int, what: str) -> str:
@@ -73,6 +74,8 @@ class Fitting:
     tell: Callable[[str], None]
     """Takes a line for the user."""
     measured: MachineMeasures | None = None
+    busy: bool = False
+    """Whether others are computing; looked at where it matters."""
 
     @property
     def plan(self) -> MachinePlan | None:
@@ -90,9 +93,10 @@ class Fitting:
         if self.measured is not None:
             return
         self.tell("measuring this machine, once for these models: a few seconds")
-        threads = self.settings.engine.threads if "engine.threads" in self.given else None
+        cores, threads = self.machine.cores, self.settings.engine.threads
+        counts = (threads,) if "engine.threads" in self.given else thread_counts(cores)
         try:
-            self.measured = await measured(engine, recogniser, voice, self.machine, threads)
+            self.measured = await measured(engine, recogniser, voice, counts, busy=self.busy)
         except NotMeasured as error:
             self.tell(f"this machine could not be measured ({error}): the usual settings hold")
         else:
@@ -144,9 +148,13 @@ def begin(
     given: Container[str],
     model: Path,
     tell: Callable[[str], None] = lambda _: None,
+    *,
     folder: Path | None = None,
+    busy: Callable[[], bool] = others_compute,
 ) -> Fitting:
     """Look what is known of this machine, in the calling thread; compiles the kernels if nobody has.
+
+    busy: says whether others are computing.
 
     Raises:
         NativeUnavailable: the settings ask for kernels that cannot be had.
@@ -161,7 +169,9 @@ def begin(
     except ForeignRecord as error:
         tell(f"{error}: measured anew")
         return fitting
+    if known is None or known.busy:
+        fitting.busy = busy()
     # What was measured while others were computing holds until it can be measured in peace.
-    if known is not None and (machine.busy or not known.busy):
+    if known is not None and (fitting.busy or not known.busy):
         fitting.measured = known
     return fitting

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from agent.config.settings import Settings
 
-_BUSY: Final = 0.5
-"""Load of the last minute for each processor from which on something else is computing: ours alone stays below."""
+_BUSY: Final = 0.25
+"""Share of all processors that others keep busy, from which on steps are slower for it."""
+_LOOK_S: Final = 0.2
+"""For which this process rests, to see what the others do."""
 _NAMES: Final = ("model name", "Model", "Hardware", "CPU part")
 """Under which the kernel tells the processor, on x86 and on Arm."""
 
@@ -36,8 +38,6 @@ class Machine:
     """Physical cores that this process may use."""
     kernels: str
     """The instruction set of the engine's kernels; `torch` without them."""
-    busy: bool = False
-    """Whether others were computing when it was looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class PlanKey:
 def this_machine(settings: Settings) -> Machine:
     """Look at the machine; compiles the kernels if nobody has. Raises NativeUnavailable."""
     library = load(settings.engine.native)
-    return Machine(_processor(), usable_cores(), "torch" if library is None else library.name, _is_busy())
+    return Machine(_processor(), usable_cores(), "torch" if library is None else library.name)
 
 
 def key_of(machine: Machine, settings: Settings, given: Container[str], model: Path) -> PlanKey:
@@ -109,8 +109,28 @@ def processor_in(lines: list[str]) -> str:
     return next((told[name] for name in _NAMES if told.get(name)), "")
 
 
-def _is_busy() -> bool:
+def others_compute() -> bool:
+    """Rest for a moment, in the calling thread, and say whether the processors are busy meanwhile."""
+    before = _stat()
+    time.sleep(_LOOK_S)
+    return busy_share(before, _stat()) > _BUSY
+
+
+def busy_share(before: str, after: str) -> float:
+    """Give the part of the time between two looks at /proc/stat in which processors computed; 0 where it tells none."""
+    spent = [later - sooner for sooner, later in zip(_ticks(before), _ticks(after), strict=False)]
+    # user nice system idle iowait irq softirq steal: what is stolen, others have.
+    idle = sum(spent[3:5])
+    return 1 - idle / sum(spent) if len(spent) >= 5 and sum(spent) > 0 else 0.0
+
+
+def _ticks(stat: str) -> list[int]:
+    name, *ticks = stat.partition("\n")[0].split()[:9] or [""]
+    return [int(tick) for tick in ticks if tick.isdecimal()] if name == "cpu" else []
+
+
+def _stat() -> str:
     try:
-        return os.getloadavg()[0] > _BUSY * (os.cpu_count() or 1)
+        return Path("/proc/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return False
+        return ""

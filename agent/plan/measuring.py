@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from agent.errors import NotMeasured
-from agent.plan.choice import MachineMeasures, filled_in, thread_counts
+from agent.plan.choice import MachineMeasures, filled_in
 from audio.clock import RATE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from agent.plan.machine import Machine
     from audio.hearing.transcriber import Recogniser
     from audio.speaking.synthesizer import Voice
 
@@ -91,16 +90,18 @@ class Samples:
 
 
 async def measured(
-    engine: TimedEngine, recogniser: Recogniser, voice: Voice, machine: Machine, threads: int | None = None
+    engine: TimedEngine, recogniser: Recogniser, voice: Voice, counts: Sequence[int], *, busy: bool
 ) -> MachineMeasures:
-    """Measure steps, with as many threads as do best here or with a number that somebody set; then ears and voice.
+    """Measure steps, with the number of threads of `counts` that does best; then ears and voice.
+
+    busy: whether others are computing.
 
     Raises:
         NotMeasured: no sample could be had that makes sense.
 
     """
     samples = Samples()
-    best, joint_s = await _threads(engine, samples, thread_counts(machine.cores) if threads is None else (threads,))
+    best, joint_s = await _threads(engine, samples, counts)
     seconds = {2: joint_s}
     for rows in _ROWS:
         step = partial(engine.step_seconds, rows, context=CONTEXT)
@@ -111,7 +112,7 @@ async def measured(
     sound = (0.05 * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32)
     decode_s = await samples.median(lambda: _timed(lambda: recogniser.decode(sound, final=False)), cold=True)
     clause_s = await samples.median(lambda: _timed(lambda: voice.speak(_CLAUSE)), cold=True)
-    return MachineMeasures(best, filled_in(seconds), token_s, decode_s, clause_s, machine.busy)
+    return MachineMeasures(best, filled_in(seconds), token_s, decode_s, clause_s, busy)
 
 
 async def _threads(engine: TimedEngine, samples: Samples, counts: Sequence[int]) -> tuple[int, float]:

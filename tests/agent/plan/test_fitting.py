@@ -8,9 +8,9 @@ import pytest
 from agent.config.settings import Settings, load, render
 from agent.plan.choice import choose
 from agent.plan.fitting import Fitting, begin, fitted, told
-from agent.plan.machine import Machine, PlanKey, processor_in
+from agent.plan.machine import Machine, PlanKey, busy_share, processor_in
 from agent.plan.record import file_of, keep, recall
-from tests.agent.plan.test_choice import BOARD, BUSY, BUSY_MEASURED, DESKTOP, MEASURED, SMALL
+from tests.agent.plan.test_choice import BOARD, BUSY_MEASURED, DESKTOP, MEASURED, SMALL
 from tests.agent.plan.test_measuring import Clocked, Ears, Voice
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def test_the_line_offers_the_smaller_model_only_where_the_promise_cannot_be_kept
 
 
 def test_the_line_says_that_others_are_computing() -> None:
-    assert "others are computing" in told(choose(BUSY_MEASURED, BUSY), BUSY_MEASURED, "any")
+    assert "others are computing" in told(choose(BUSY_MEASURED, SMALL), BUSY_MEASURED, "any")
 
 
 async def test_the_first_start_measures_and_the_second_knows(tmp_path: Path) -> None:
@@ -102,10 +102,10 @@ async def test_a_machine_that_cannot_be_measured_runs_as_it_is_set(tmp_path: Pat
     assert recall(tmp_path, KEY) is None
 
 
-def started(folder: Path, file: Path) -> tuple[Fitting, list[str]]:
+def started(folder: Path, file: Path, *, busy: bool = False) -> tuple[Fitting, list[str]]:
     lines: list[str] = []
     settings = load(overrides={"engine.native": "off", "models.llm": str(file)}).settings
-    return begin(settings, (), file, lines.append, folder), lines
+    return begin(settings, (), file, lines.append, folder=folder, busy=lambda: busy), lines
 
 
 @pytest.fixture
@@ -137,15 +137,26 @@ def test_a_torn_file_is_measured_anew_with_a_line(tmp_path: Path, model: Path) -
     assert "measured anew" in lines[0]
 
 
-def test_what_was_measured_on_a_busy_machine_is_measured_again_in_peace(
-    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_measured_on_a_busy_machine_is_measured_again_in_peace(tmp_path: Path, model: Path) -> None:
     folder = tmp_path / "plans"
     keep(folder, started(folder, model)[0].key, replace(MEASURED[SMALL], busy=True))
-    monkeypatch.setattr("os.getloadavg", lambda: (99.0, 0.0, 0.0))
-    assert started(folder, model)[0].measured is not None
-    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
-    assert started(folder, model)[0].measured is None
+    assert started(folder, model, busy=True)[0].measured is not None
+    assert started(folder, model, busy=False)[0].measured is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "share"),
+    [
+        ("cpu 0 0 0 0 0 0 0 0 0 0\ncpu0 1", "cpu 10 0 0 30 0 0 0 0 0 0\n", 0.25),
+        ("cpu 5 5 5 100 0 0 0 0", "cpu 5 5 5 140 0 0 0 0", 0.0),
+        ("cpu 0 0 0 0 0 0 0 0", "cpu 0 0 0 0 10 0 0 30", 0.75),
+        ("cpu 1 1 1 1 1", "cpu 1 1 1 1 1", 0.0),
+        ("", "", 0.0),
+        ("cpu", "nonsense 1 2", 0.0),
+    ],
+)
+def test_how_busy_a_machine_is_stands_in_what_the_kernel_counts(before: str, after: str, share: float) -> None:
+    assert busy_share(before, after) == share
 
 
 def test_what_is_shown_tells_what_was_chosen_and_sets_nothing(tmp_path: Path) -> None:

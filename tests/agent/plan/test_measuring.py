@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from agent.errors import NotMeasured
-from agent.plan.machine import Machine
 from agent.plan.measuring import Samples, measured
 from audio.hearing.whisper import Hypothesis
 
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from audio.clock import Pcm, Sound
-
-SMALL: Final = Machine("two cores", 2, "avx2")
 
 
 class Clocked:
@@ -67,7 +64,7 @@ async def median(samples: list[float], *, cold: bool = False) -> float:
 
 
 async def test_steps_of_some_rows_give_those_of_all() -> None:
-    found = await measured(Clocked(), Ears(), Voice(), SMALL)
+    found = await measured(Clocked(), Ears(), Voice(), (2,), busy=False)
     assert found.threads == 2
     assert found.steps_s == pytest.approx([0.07 + 0.01 * rows for rows in range(1, 9)])
     assert found.token_s == pytest.approx(0.23 / 16)
@@ -98,7 +95,7 @@ async def test_a_clock_that_never_makes_sense_is_told() -> None:
 
 async def test_a_slow_machine_is_not_measured_for_long() -> None:
     engine = Clocked(base_s=2.0, row_s=0.5)
-    found = await measured(engine, Ears(), Voice(), SMALL)
+    found = await measured(engine, Ears(), Voice(), (2,), busy=False)
     assert engine.steps <= 4
     assert found.joint_s == 3.0
     assert found.steps_s[-1] == pytest.approx(12.0)
@@ -106,17 +103,17 @@ async def test_a_slow_machine_is_not_measured_for_long() -> None:
 
 async def test_threads_that_gain_nothing_are_left_to_others() -> None:
     engine = Clocked()
-    found = await measured(engine, Ears(), Voice(), Machine("many cores", 16, "avx2"))
+    found = await measured(engine, Ears(), Voice(), (8, 15), busy=False)
     assert (found.threads, engine.threads) == (8, 8)
 
 
 async def test_threads_that_somebody_set_are_kept() -> None:
     engine = Clocked()
-    assert (await measured(engine, Ears(), Voice(), SMALL, threads=7)).threads == 7
+    assert (await measured(engine, Ears(), Voice(), (7,), busy=False)).threads == 7
     assert engine.threads == 7
 
 
 async def test_ears_and_voice_are_measured_too() -> None:
-    found = await measured(Clocked(), Ears(), Voice(), SMALL)
+    found = await measured(Clocked(), Ears(), Voice(), (2,), busy=False)
     assert 0 < found.decode_s < 1
     assert 0 < found.clause_s < 1
