@@ -38,7 +38,6 @@ from audio.clock import FRAME, RATE
 from audio.io.audio_io import AudioIO
 from audio.io.devices import SoundCard, library
 from audio.io.echo import EchoMeter, OwnVoice
-from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -195,8 +194,6 @@ async def run(
         models = await stack.enter_async_context(opening)
         voice, engine, speech, settings = OwnVoice(), models.engine, await models.speech(), models.settings
         ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, engine, own=voice.own))
-        with models.times.span("voice: fillers spoken"):
-            await synthesizer.keep(FILLERS if settings.loop.mode == "async" else ())
         log = stack.enter_context(timeline.Timeline(live.timeline_file)) if live.timeline_file else None
         saved = stack.enter_context(Transcript(live.save_file)) if live.save_file else None
         robot = await stack.enter_async_context(commanded(settings.robot)) if live.robot else None

@@ -24,8 +24,10 @@ from agent.plan.fitting import begin
 from audio.hearing.ears import Ears
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
+from audio.speaking.rehearsed import RehearsedVoice
 from audio.speaking.synthesizer import Synthesizer
 from reasoning.engine.torch_engine import TorchEngine
+from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Container
@@ -113,13 +115,28 @@ class FoundSpeech:
     voice: Path | Voice
     judge: Path | None
 
-    def load(self, settings: Settings) -> Speech:
-        """Load them, in the calling thread. Raises EarsUnavailable or VoiceUnavailable."""
-        return Speech(
-            load_recogniser(self.recogniser, settings) if isinstance(self.recogniser, Path) else self.recogniser,
-            load_voice(self.voice, settings) if isinstance(self.voice, Path) else self.voice,
-            load_turn_judge(self.judge, settings),
-        )
+    def load(self, settings: Settings, times: StartTimes | None = None, *, warm: bool = False) -> Speech:
+        """Load them, in the calling thread and one more. Raises EarsUnavailable or VoiceUnavailable.
+
+        warm: have them hear and speak for the first time, too.
+        """
+        times, found = times or StartTimes(), self.recogniser
+        with ThreadPoolExecutor(1, "voice") as beside:
+            voice = beside.submit(self._load_voice, settings, times, warm=warm)
+            with times.span("ears loaded"):
+                recogniser = load_recogniser(found, settings) if isinstance(found, Path) else found
+                judge = load_turn_judge(self.judge, settings)
+            if warm:
+                warm_ears(recogniser, judge, times)
+            return Speech(recogniser, voice.result(), judge)
+
+    def _load_voice(self, settings: Settings, times: StartTimes, *, warm: bool) -> Voice:
+        with times.span("voice loaded"):
+            voice = load_voice(self.voice, settings) if isinstance(self.voice, Path) else self.voice
+        if not warm:
+            return voice
+        with times.span("voice: fillers spoken"):
+            return RehearsedVoice(voice, FILLERS if settings.loop.mode == "async" else FILLERS[:1])
 
 
 def find_speech(
@@ -191,8 +208,13 @@ class OpenModels:
         *,
         fitting: Fitting | None = None,
         times: StartTimes | None = None,
+        warm: bool = False,
     ) -> None:
-        """`load` loads ears and voice; it is called once, in a thread, when they are first needed."""
+        """Make it.
+
+        load: loads ears and voice; it is called once, in a thread, when they are first needed.
+        warm: it has them hear and speak, too.
+        """
         self.settings, self.engine, self.script = settings, engine, script
         """The settings that hold: what nobody set may be chosen when they are fitted to the machine."""
         self.times = times or StartTimes()
@@ -200,7 +222,8 @@ class OpenModels:
         self._load = load
         self._loading = asyncio.Lock()
         self._speech: Speech | None = None
-        self._warm = False
+        self._heard, self._read = warm, False
+        """Whether the ears have heard something, and the instructions were read."""
 
     async def speech(self) -> Speech:
         """Give ears and voice. Raises EarsUnavailable or VoiceUnavailable."""
@@ -223,11 +246,13 @@ class OpenModels:
 
     async def warm(self) -> None:
         """Do, once, what the first answer would be the first to do. Raises EarsUnavailable or VoiceUnavailable."""
-        speech = await self.speech()
-        if not self._warm:
-            self._warm = True
+        if not self._read:
+            self._read = True
             await warm_mind(self.engine, self.script, self.times)
-            await warm_ears(speech.recogniser, speech.judge, self.times)
+        speech = await self.speech()
+        if not self._heard:
+            self._heard = True
+            await asyncio.to_thread(warm_ears, speech.recogniser, speech.judge, self.times)
 
     @property
     def plan(self) -> str:
@@ -269,23 +294,21 @@ async def open_models(
             fitting = await asyncio.to_thread(begin, settings, given, file, tell)
         settings = fitting.now
     find = partial(find_speech, settings, fetching, recogniser=recogniser, voice=voice)
-    load: Callable[[], Speech] = partial(_loaded, find, settings, times)
+    load: Callable[[], Speech] = partial(_loaded, find, settings)
     async with AsyncExitStack() as stack:
         if warm:
             found = await asyncio.to_thread(find)
-            # Beside the language model: both mostly wait for the disk, or for one core.
+            # Beside the language model: each of the three keeps one core busy at most.
             beside = stack.enter_context(ThreadPoolExecutor(1, "speech"))
-            load = beside.submit(_loaded, lambda: found, settings, times).result
+            load = beside.submit(found.load, settings, times, warm=True).result
         with times.span("language model loaded"):
             engine, script = await stack.enter_async_context(open_engine(file, settings, shown))
-        models = OpenModels(settings, engine, script, load, fitting=fitting, times=times)
-        await models.fit(measure=warm)
+        models = OpenModels(settings, engine, script, load, fitting=fitting, times=times, warm=warm)
         if warm:
             await models.warm()
+        await models.fit(measure=warm)
         yield models
 
 
-def _loaded(find: Callable[[], FoundSpeech], settings: Settings, times: StartTimes) -> Speech:
-    found = find()
-    with times.span("ears and voice loaded"):
-        return found.load(settings)
+def _loaded(find: Callable[[], FoundSpeech], settings: Settings) -> Speech:
+    return find().load(settings)

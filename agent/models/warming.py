@@ -1,11 +1,10 @@
 """Does once, before anybody waits for it, what the first answer of a process would be the first to do.
 
-The voice is warm once it has spoken the fillers.
+The voice is warm once it has spoken the fillers (`audio.speaking.rehearsed`).
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,16 +24,12 @@ async def warm_mind(engine: Engine, script: Script, times: StartTimes) -> None:
         await engine.keep_prompt(script.prompt)
 
 
-async def warm_ears(recogniser: Recogniser, judge: Judge | None, times: StartTimes) -> None:
-    """Hear a second of silence by all that hears."""
+def warm_ears(recogniser: Recogniser, judge: Judge | None, times: StartTimes) -> None:
+    """Hear a second of silence by all that hears, in the calling thread."""
     silence = np.zeros(RATE, np.float32)
-
-    def hear() -> None:
-        with times.span("ears: first decodes"):
-            recogniser.decode(silence, final=False)
-            recogniser.spot(silence)
-        if judge is not None:
-            with times.span("judge of turns: first judgement"):
-                judge.complete(silence)
-
-    await asyncio.to_thread(hear)
+    with times.span("ears: first decodes"):
+        recogniser.decode(silence, final=False)
+        recogniser.spot(silence)
+    if judge is not None:
+        with times.span("judge of turns: first judgement"):
+            judge.complete(silence)

@@ -16,7 +16,7 @@ from audio.messages import Clip
 from audio.speaking.speakable import speakable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from types import TracebackType
 
     from audio.clock import Pcm
@@ -49,8 +49,6 @@ class Synthesizer:
         """`load` gives the voice; it is called in the thread that speaks."""
         self._load = load
         self._options = options
-        self._kept: dict[str, Clip] = {}
-        """What `keep` has spoken, by its text."""
 
     async def __aenter__(self) -> Self:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="voice")
@@ -77,14 +75,7 @@ class Synthesizer:
 
     async def synthesize(self, text: str) -> Clip:
         """Say one clause. The clip is empty if there is nothing to say in it."""
-        if text in self._kept:
-            return self._kept[text]
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._speak, text)
-
-    async def keep(self, texts: Iterable[str]) -> None:
-        """Say texts that will be wanted again: `synthesize` has them at once."""
-        for text in texts:
-            self._kept[text] = await self.synthesize(text)
 
     def _speak(self, text: str) -> Clip:
         words = speakable(text)

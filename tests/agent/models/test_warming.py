@@ -15,6 +15,7 @@ from agent.models.spans import StartTimes
 from agent.realtime.server.models import open_server_models
 from audio.hearing.whisper import Hypothesis
 from reasoning.engine.torch_engine import TorchEngine
+from reasoning.policies.fillers import FILLERS
 from tests.agent.command_line import write_babbler
 
 if TYPE_CHECKING:
@@ -77,8 +78,13 @@ async def test_a_warm_start_has_heard_and_read_before_anybody_speaks(loaded: Loa
     async with open_models(loaded.settings, recogniser=ears, voice=voice, warm=True) as models:
         assert ears.decoded == ears.spotted == 1
         assert await computed(models) == 0
-        async with open_server_models(models):
+        spoken = list(voice.said)
+        assert len(spoken) == len(FILLERS)
+        async with open_server_models(models) as house:
             assert ears.decoded == ears.spotted == 1
+            assert [clip.text for clip in house.fillers] == list(FILLERS)
+        assert voice.said[: len(spoken)] == spoken
+        assert not set(voice.said[len(spoken) :]) & set(spoken)
 
 
 async def test_a_start_that_does_not_warm_loads_no_ears(loaded: Loaded) -> None:
@@ -131,7 +137,7 @@ async def test_the_spans_of_a_start_are_told_in_their_order(loaded: Loaded) -> N
     times = StartTimes()
     async with open_models(loaded.settings, recogniser=Ears(), voice=Voice(), warm=True, times=times):
         told = "\n".join(times.lines())
-    for what in ("language model loaded", "ears and voice loaded", "instructions read", "ears: first decodes"):
+    for what in ("language model loaded", "ears loaded", "voice: fillers spoken", "instructions read"):
         assert what in told
     assert told.endswith("ready")
 
