@@ -126,10 +126,10 @@ class WhisperDecoder:
         heard = self._decode(sound, final=final)
         if not (final and expected and heard.words):
             return heard
-        return better_heard(heard, plausible(self.decode_window(sound, _window(sound), expected=expected)))
+        return better_heard(heard, plausible(self.decode_window(sound, window_of(sound), expected=expected)))
 
     def _decode(self, sound: Sound, *, final: bool) -> Hypothesis:
-        window = _window(sound) if final else _window(sound, self._partial_window)
+        window = window_of(sound) if final else window_of(sound, self._partial_window)
         best = self.decode_window(sound, window)
         if final and best.doubtful and window < BUCKETS_S[-1]:
             again = self.decode_window(sound, BUCKETS_S[-1])
@@ -184,7 +184,7 @@ class WhisperDecoder:
         return tuple(words)
 
 
-def _window(sound: Sound, shortest: int = BUCKETS_S[0]) -> int:
+def window_of(sound: Sound, shortest: int = BUCKETS_S[0]) -> int:
     """Give the seconds of the shortest window that holds the sound and its tail."""
     sizes = (shortest, *(size for size in BUCKETS_S if size > shortest))
     return next((size for size in sizes if len(sound) <= (size - _TAIL_S) * RATE), BUCKETS_S[-1])
