@@ -39,11 +39,16 @@ _WINDOW_S, _SHORT_WINDOW_S = 12, 8
 
 _FILLERS: Final = 2
 """In a row; a third would say nothing that the second has not said."""
-_FILLER_SOUND_S: Final = 0.8
-"""Length of a filler, in the mean of the first two."""
+_FILLER_SOUND_S: Final = 0.5
+"""Length of each of the first two."""
 _AFTER_S: Final = (1.1, 1.7)
 """Between these the first filler comes: sooner it is a habit, later the listener wonders."""
-_AGAIN_S: Final = (1.6, 2.5)
+_AGAIN_S: Final = 1.6
+"""The least between the first and the second."""
+_SILENT_S: Final = 2.0
+"""The longest silence that a listener is to hear."""
+_LATE_S: Final = 0.75
+"""By so much replies are often later than is to be expected."""
 _SOON_S: Final = 0.3
 """A filler that begins so shortly before the reply would hold it up."""
 
@@ -112,7 +117,7 @@ def choose(measured: MachineMeasures, machine: Machine) -> MachinePlan:
     rest_s = _SILENCE_S + measured.decode_s + READ * measured.token_s + measured.clause_s
     content_s = rest_s + STEPS * measured.joint_s
     bound_s = max(0.0, (PROMISED_S - rest_s) / STEPS)
-    after_s, again_s = _filler_times(content_s)
+    after_s, again_s = _filler_times(content_s, measured.clause_s)
     return MachinePlan(
         threads=min(measured.threads, machine.cores),
         prefill_rows=_reading_rows(measured),
@@ -154,13 +159,20 @@ def _reading_rows(measured: MachineMeasures) -> int:
     return round(_between((_FEWEST_READING, _MOST_READING), room_s / row_s if row_s > 0 else _MOST_READING))
 
 
-def _filler_times(content_s: float) -> tuple[float, float]:
-    """Give when the first filler comes, and how long after it the second: what is left of the wait, in equal parts."""
+def _filler_times(content_s: float, clause_s: float) -> tuple[float, float]:
+    """Give when the first filler comes, and how long after its end the second.
+
+    The first divides a long wait in equal parts. The second would delay a reply that comes while it sounds, so it waits
+    for one that is late, as long as silence may last.
+    """
     pause_s = (content_s - _FILLERS * _FILLER_SOUND_S) / (_FILLERS + 1)
     low, high = _AFTER_S
     soon_s = content_s + _SOON_S
     after_s = soon_s if low < soon_s <= high else _between(_AFTER_S, pause_s)
-    return after_s, _between(_AGAIN_S, pause_s)
+    late_s = content_s + _LATE_S - after_s - _FILLER_SOUND_S
+    # A clause that was written in the last moment is still to be spoken.
+    longest_s = max(_AGAIN_S, _SILENT_S - clause_s)
+    return after_s, _between((_AGAIN_S, longest_s), late_s)
 
 
 def _between(bounds: tuple[float, float], value: float) -> float:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 FILLERS: Final = (
     "Well,",
+    "Let me see.",
     "Let me work that out.",
     "One moment, I'm still working on it.",
-    "Just a little longer.",
 )
-"""Said in this order: short, and true. The first is the shortest: what is found meanwhile waits for its end."""
+"""Said in this order: short, and true. The first are the shortest: what is found meanwhile waits for their end."""
 MOST_IN_A_ROW: Final = 2
 """A third filler with nothing between says nothing that the second has not said: then the wait is silent."""
 
