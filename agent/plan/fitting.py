@@ -16,7 +16,8 @@ from agent.plan.choice import PROMISED_S, MachineMeasures, MachinePlan, choose, 
 from agent.plan.machine import key_of, others_compute, this_machine
 from agent.plan.measuring import measured
 from agent.plan.record import default_folder, keep, recall
-from reasoning.errors import ReasoningError, UnknownModel
+from reasoning.errors import ReasoningError
+from reasoning.store.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -76,6 +77,8 @@ class Fitting:
     measured: MachineMeasures | None = None
     busy: bool = False
     """Whether others are computing; looked at where it matters."""
+    refused: str = ""
+    """What is wrong with the measurement that was kept."""
 
     @property
     def plan(self) -> MachinePlan | None:
@@ -92,7 +95,8 @@ class Fitting:
         """Measure the machine, if nobody has; what fails leaves all as it is set."""
         if self.measured is not None:
             return
-        self.tell("measuring this machine, once for these models: a few seconds")
+        anew = f" anew, for {self.refused}" if self.refused else ", once for these models"
+        self.tell(f"measuring this machine{anew}: a few seconds")
         cores, threads = self.machine.cores, self.settings.engine.threads
         counts = (threads,) if "engine.threads" in self.given else thread_counts(cores)
         try:
@@ -133,13 +137,11 @@ def known(settings: Settings, given: Container[str]) -> Fitting | None:
     """Look what was measured before, without fetching or measuring anything; None where it cannot be known."""
     if settings.engine.kind != "torch":
         return None
+    name = settings.models.llm
     try:
-        model = open_store(settings.models).file(settings.models.llm)
-    except UnknownModel:
-        model = Path(settings.models.llm).expanduser()
-    try:
+        model = open_store(settings.models).file(name) if name in CATALOGUE else Path(name).expanduser()
         return None if model is None or not model.exists() else begin(settings, given, model)
-    except ReasoningError:
+    except (ReasoningError, OSError):
         return None
 
 
@@ -164,11 +166,11 @@ def begin(
     fitting = Fitting(
         settings, given, machine, key_of(machine, settings, given, model), folder or default_folder(), tell
     )
+    known = None
     try:
         known = recall(fitting.folder, fitting.key)
     except ForeignRecord as error:
-        tell(f"{error}: measured anew")
-        return fitting
+        fitting.refused = str(error)
     if known is None or known.busy:
         fitting.busy = busy()
     # What was measured while others were computing holds until it can be measured in peace.

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 _WEIGHT: Final = 0.15
 """Of the newest step: some ten steps, a second, tell a busy machine from a hiccup."""
-_MOST: Final = 4.0
+_MOST: Final = 6.0
 """A step counts for at most so many times its usual one, or a machine that slept would be slow for minutes."""
+_OURS: Final = 1.5
+"""Times as long as alone a step takes beside our own ears and voice: only what is beyond is a busy machine."""
 _TOKEN: Final = 0
 """A token that every vocabulary has: what it says is of no account."""
 
@@ -56,4 +58,4 @@ class StepPace:
         if 1 <= rows <= len(self._usual_s):
             times = min(_MOST, max(0.0, seconds) / self._usual_s[rows - 1])
             self._lately += _WEIGHT * (times - self._lately)
-            self.slowdown = max(1.0, self._lately)
+            self.slowdown = max(1.0, self._lately / _OURS)

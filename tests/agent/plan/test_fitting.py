@@ -126,15 +126,18 @@ def test_a_kept_measurement_is_found_again(tmp_path: Path, model: Path) -> None:
     assert started(folder, model)[0].measured is None
 
 
-def test_a_torn_file_is_measured_anew_with_a_line(tmp_path: Path, model: Path) -> None:
+async def test_a_torn_file_is_measured_anew_with_a_line(tmp_path: Path, model: Path) -> None:
     folder = tmp_path / "plans"
     key = started(folder, model)[0].key
     folder.mkdir()
     file_of(folder, key).write_text('{"key": ')
     one, lines = started(folder, model)
-    assert one.measured is None
+    assert (one.measured, lines) == (None, [])
+    await one.measure(Clocked(), Ears(), Voice())
     assert len(lines) == 1
-    assert "measured anew" in lines[0]
+    assert "measuring this machine anew" in lines[0]
+    assert "cannot be read" in lines[0]
+    assert recall(folder, key) == one.measured
 
 
 def test_what_was_measured_on_a_busy_machine_is_measured_again_in_peace(tmp_path: Path, model: Path) -> None:

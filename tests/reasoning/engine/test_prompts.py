@@ -91,7 +91,7 @@ async def test_the_tune_of_a_machine_is_taken_between_steps(engine: TorchEngine)
     assert engine.slowdown == 1.0
     await engine.fit(threads=1, prefill_rows=3, usual_s=(1e-9,) * 8)
     await said(engine, OTHER)
-    assert engine.slowdown > 1.5
+    assert engine.slowdown > 1.2
     assert engine._schedule.prefill_rows == 3
     await engine.fit(threads=1, prefill_rows=8)
     assert engine.slowdown == 1.0
