@@ -52,7 +52,9 @@ def told(plan: MachinePlan, measured: MachineMeasures, model: str) -> str:
     line = f"{model} on {threads}: {joint}{busy}; replies tell something after some {plan.content_s:.1f} s"
     if plan.prompt:
         return line
-    offer = f": --model {_SMALLER} is quicker, and wrong more often" if model == _LARGER else ""
+    # In peace the model may be quick enough.
+    offered = model == _LARGER and not measured.busy
+    offer = f": --model {_SMALLER} is quicker, and wrong more often" if offered else ""
     bound = f", which take steps of {plan.joint_bound_s * 1000:.0f} ms" if plan.joint_bound_s else ""
     return f"{line}, not the {PROMISED_S} s that are wanted{bound}{offer}"
 

@@ -67,8 +67,10 @@ def test_the_line_offers_the_smaller_model_only_where_the_promise_cannot_be_kept
     assert "--model" not in told(PLAN, MEASURED[BOARD], "qwen2.5-coder-0.5b")
 
 
-def test_the_line_says_that_others_are_computing() -> None:
-    assert "others are computing" in told(choose(BUSY_MEASURED, SMALL), BUSY_MEASURED, "any")
+def test_the_line_says_that_others_are_computing_and_offers_nothing_for_their_sake() -> None:
+    line = told(choose(BUSY_MEASURED, SMALL), BUSY_MEASURED, "qwen2.5-coder-1.5b")
+    assert "others are computing" in line
+    assert "--model" not in line
 
 
 async def test_the_first_start_measures_and_the_second_knows(tmp_path: Path) -> None:
