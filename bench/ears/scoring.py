@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,12 @@ def word_errors(heard: Sequence[HeardClip]) -> dict[str, Any]:
     from whisper_normalizer.english import EnglishTextNormalizer  # noqa: PLC0415 - optional
 
     normal = EnglishTextNormalizer()
-    found = jiwer.process_words([normal(clip.said) for clip in heard], [normal(clip.heard) for clip in heard])
+
+    def evened(text: str) -> str:
+        # "1849" and "1 8 4 9" are the same words.
+        return " ".join(re.sub(r"(\d)", r" \1 ", normal(text)).split())
+
+    found = jiwer.process_words([evened(clip.said) for clip in heard], [evened(clip.heard) for clip in heard])
     words = found.hits + found.substitutions + found.deletions
     lost = sum(
         chunks[-1].ref_end_idx - chunks[-1].ref_start_idx
