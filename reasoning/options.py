@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from reasoning.engine.cores import usable_cores
+from reasoning.engine.cores import usual_threads
 
 Mode = Literal["async", "think-first", "no-think"]
 """How thinking and speaking are ordered: at the same time, one after the other, or speaking only."""
@@ -18,8 +18,8 @@ class EngineOptions:
 
     kind: Literal["torch", "vllm"] = "torch"
     """`torch` is the embedded engine; `vllm` leaves the model to servers, see the group `vllm`."""
-    threads: int = field(default_factory=usable_cores)
-    """Threads of a step: one for each physical core that this process may use. More make it slower."""
+    threads: int = field(default_factory=usual_threads)
+    """Threads of a step: one for each physical core that this process may use, eight at most. More make it slower."""
     prefill_rows: int = 8
     """Rows of waiting text in a step that a stream waits for: more are read sooner, and hold the streams up longer."""
     context: int = 8192

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _ROOT: Final = Path("/")
+_MOST_THREADS: Final = 8
+"""Memory bounds a step before so many cores do, where nobody has measured otherwise."""
+
+
+def usual_threads() -> int:
+    """Give the threads of a step on a machine that was not measured."""
+    return min(_MOST_THREADS, usable_cores())
 
 
 @cache

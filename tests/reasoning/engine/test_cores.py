@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reasoning.engine.cores import cores_among, quota_of, usable_cores
+from reasoning.engine.cores import cores_among, quota_of, usable_cores, usual_threads
+from reasoning.options import EngineOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,3 +71,4 @@ def test_a_file_that_says_nothing_bounds_nothing(tmp_path: Path, told: str) -> N
 
 def test_this_machine_has_cores() -> None:
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+    assert usual_threads() == EngineOptions().threads == min(8, usable_cores())
