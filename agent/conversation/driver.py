@@ -70,6 +70,7 @@ class ConversationDriver:
         client: RemoteClient | None = None,
         pending: Callable[[], bool] = lambda: False,
         slowdown: Callable[[], float] = lambda: 1.0,
+        give_way: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Wire the parts.
 
@@ -82,6 +83,7 @@ class ConversationDriver:
             asks for none then, and `on_call` and `on_turn` are not used.
         pending: whether something goes on outside whose outcome will be noted, such as a call.
         slowdown: how many times as long as usual replies take, for the machine is busy.
+        give_way: called with the seconds for which the voice needs the processor, since the listener waits for it.
         """
         self._ears, self._reasoner, self._emit = ears, reasoner, emit
         self._client, self._pending = client, pending
@@ -89,7 +91,7 @@ class ConversationDriver:
         self._always_stoppable = on_stop is not None
         # What a remote client has already, it plays: there a voice over the reply pauses nothing.
         self._turns = TurnTaking(turns, can_pause=sink.revocable)
-        self._speaker = Speaker(voice, sink, voice_options)
+        self._speaker = Speaker(voice, sink, voice_options, give_way)
         self._playback = Playback(self._speaker, self._turns, fillers, options, emit, slowdown=slowdown)
         self._replies = ReplyMaker(
             reasoner,

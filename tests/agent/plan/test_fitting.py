@@ -171,7 +171,7 @@ def test_what_is_shown_tells_what_was_chosen_and_sets_nothing(tmp_path: Path) ->
     assert "# partial_every_ms = 2000\n" in text
     assert text.count("[chosen for this machine]") == len(PLAN.settings()) - 1
     assert "[command line]\nfillers = 1\n" in text
-    assert "# measured: a step of 1 to 8 rows: 78, 84," in text
+    assert "# measured: a step of 1 to 8 rows: 57, 66," in text
     file = tmp_path / "again.toml"
     file.write_text(text)
     assert not load(file).origins.keys() & (PLAN.settings().keys() - {"loop.fillers"})
