@@ -6,11 +6,13 @@ of the C library had, for each processor. Takes a compiler's arguments: python o
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,8 +35,12 @@ def main(processor: str, arguments: Sequence[str]) -> None:
     gcc = compiler_for(processor)
     with tempfile.TemporaryDirectory(prefix="descant-wheel-") as folder:
         objects = [str(Path(folder) / f"{number}.o") for number in range(len(sources))]
-        for source, made in zip(sources, objects, strict=True):
+
+        def compile_one(source: str, made: str) -> None:
             subprocess.run([gcc, *flags, "-c", source, "-o", made], check=True)  # noqa: S603 - our own files
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(compile_one, sources, objects))
         zig = [sys.executable, "-m", "ziglang", "cc", "-target", f"{processor}-linux-gnu.{GLIBC}"]
         subprocess.run([*zig, "-shared", "-s", "-pthread", "-o", out, *objects, *libraries], check=True)  # noqa: S603 - the same
 
