@@ -198,7 +198,7 @@ def _used_kernels(found: Survey, use: Use) -> Finding:
         return Finding("kernels", Verdict.NOTE, f"none: {found.wrong}", "replies come later without them: install gcc")
     where = "compiled for this process alone, as the cache cannot be written"
     if found.origin != "passing":
-        where = "came with the package" if found.origin == "shipped" else f"compiled here, {found.path}"
+        where = f"{'came with the package' if found.origin == 'shipped' else 'compiled here'}, {found.path}"
     told = f"{found.used}, {where}; this processor can run {', '.join(found.possible)}"
     if use == "auto" and (found.used != found.possible[0] or found.used == "generic"):
         return Finding("kernels", Verdict.NOTE, told, "replies come later; try models.llm=qwen2.5-coder-0.5b")

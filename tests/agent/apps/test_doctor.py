@@ -105,7 +105,7 @@ def test_the_kernels_in_use_are_told_and_what_keeps_them_away(tmp_path: Path, mo
     assert good.found == f"avx2, compiled here, {path}; this processor can run avx2, generic"
     shipped = surveyed(Survey("avx2", ("avx2", "generic"), origin="shipped", path=path))
     assert shipped.verdict is Verdict.GOOD
-    assert "avx2, came with the package" in shipped.found
+    assert shipped.found == f"avx2, came with the package, {path}; this processor can run avx2, generic"
     passing = surveyed(Survey("avx2", ("avx2", "generic"), origin="passing", path=path))
     assert passing.verdict is Verdict.NOTE
     assert "for this process alone" in passing.found
