@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,16 +20,21 @@ from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import WhisperDecoder
 from audio.messages import EarsEvent, HardEnd, SoftEnd, Words
 from audio.options import EarsOptions
-from tests.e2e.stage.human_speech import MISSING, REASON, clips
+from bench.ears.recordings import clips
 from tests.reasoning.model_files import model_path
 
 if TYPE_CHECKING:
     from audio.clock import Sound
     from audio.hearing.whisper import Hypothesis
 
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(MISSING, reason=REASON)]
+SPEECH = Path(os.environ.get("DESCANT_TEST_SPEECH") or Path(__file__).parents[2].with_name("shared") / "speech")
+THERE = (SPEECH / "index.tsv").is_file()
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not THERE, reason=f"no recordings of people in {SPEECH} (DESCANT_TEST_SPEECH names a folder)"),
+]
 OPTIONS = EarsOptions()
-CLIPS = clips()
+CLIPS = {clip.name: clip for clip in clips(SPEECH)} if THERE else {}
 
 
 @pytest.fixture(scope="module", name="whisper")
