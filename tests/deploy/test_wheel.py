@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from agent import __version__
+from deploy.old_glibc import compiler_for
 from tests.deploy.services import ROOT
 
 pytestmark = [pytest.mark.wheel, pytest.mark.timeout(600)]
@@ -145,3 +146,9 @@ def test_a_machine_that_kernels_are_not_built_for_is_refused_by_name(tmp_path: P
     done = subprocess.run(command, check=False, cwd=ROOT, env=asked, capture_output=True, text=True)
     assert done.returncode
     assert "DESCANT_KERNELS is linux-sparc64, and kernels are built for linux-x86_64, linux-aarch64" in done.stderr
+
+
+def test_a_compiler_that_is_missing_is_named_with_its_package() -> None:
+    with pytest.raises(SystemExit, match=r"no sparc64-linux-gnu-gcc.*apt-get install gcc-sparc64-linux-gnu"):
+        compiler_for("sparc64")
+    assert "gcc" in compiler_for(MACHINE)
