@@ -79,7 +79,7 @@ def run(installed: Path, folder: Path, *command: str) -> str:
         (traps / name).write_text(f'#!/bin/sh\necho {name} "$@" >> "{folder / "called"}"\nexit 1\n', encoding="utf-8")
         (traps / name).chmod(0o755)
     kept = {name: value for name, value in os.environ.items() if name not in {"CC", "PYTHONPATH", "PATH"}}
-    environment = {**kept, "PATH": str(traps), "XDG_CACHE_HOME": str(folder / "cache"), "COLUMNS": "300"}
+    environment = {**kept, "PATH": str(traps), "XDG_CACHE_HOME": str(folder / "cache"), "COLUMNS": "1000"}
     done = subprocess.run(
         [str(installed / "bin" / command[0]), *command[1:]],
         env=environment,
