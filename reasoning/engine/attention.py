@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import torch
+
+from reasoning.engine.device import CPU, carried
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +75,10 @@ class Plan:
     """Pairs of each row [rows, most pairs a row has]; None where the pairs are the rows."""
     absent: Tensor | None
     """Where a row has fewer pairs than that [rows, most, 1, 1]; None where none has."""
+    ends: Tensor
+    """Rows after which logits are wanted."""
+    portable: bool
+    """Whether only such operations may be used as every device has."""
 
 
 @dataclass(slots=True)
@@ -121,8 +127,8 @@ def settle(runs: Sequence[Run], frequencies: Tensor) -> None:
         run.view[-1].reserve(run.view[-1].length + len(run.tokens))
 
 
-def plan(runs: Sequence[Run], frequencies: Tensor) -> Plan:
-    """Lay out one step; see `rotary_frequencies`. The caches have room for the tokens.
+def plan(runs: Sequence[Run], frequencies: Tensor, device: torch.device = CPU, *, portable: bool = False) -> Plan:
+    """Lay out one step for a device; see `rotary_frequencies`. The caches have room for the tokens.
 
     Within a step every run sees all new tokens of the others' blocks, and its own causally.
     """
@@ -144,7 +150,11 @@ def plan(runs: Sequence[Run], frequencies: Tensor) -> Plan:
                 stretches.read(strip, start, start + before, rows, distance)
             stretches.read(strip, start + before, start + length, rows, distance, causal=True)
         first += count
-    return _laid_out(runs, stretches.all(), frequencies)
+    reads, writes, indices, distances = _laid_out(runs, stretches.all())
+    # Computed here in float64, which not every device has, and carried over in one piece; so are the indices.
+    cos, sin = carried(torch.stack(turns(torch.tensor(distances), frequencies)), device).unsqueeze(2)
+    pair_rows, gather, absent, ends = indices.carried(device)
+    return Plan(writes, reads, (cos, sin), pair_rows, gather, absent, ends, portable)
 
 
 def _side_by_side(run: Run, grown: dict[int, int]) -> list[tuple[Strip, int, int, int]]:
@@ -162,7 +172,10 @@ def _side_by_side(run: Run, grown: dict[int, int]) -> list[tuple[Strip, int, int
     return found
 
 
-def _laid_out(runs: Sequence[Run], stretches: Sequence[_Stretch], frequencies: Tensor) -> Plan:
+def _laid_out(
+    runs: Sequence[Run], stretches: Sequence[_Stretch]
+) -> tuple[list[_Read], list[_Write], _Indices, list[int]]:
+    """Give what is read and written, by which pairs, and the distance of each pair."""
     reads: list[_Read] = []
     pair_rows: list[int] = []
     distances: list[int] = []
@@ -178,7 +191,7 @@ def _laid_out(runs: Sequence[Run], stretches: Sequence[_Stretch], frequencies: T
             pairs_of[row].append(len(pair_rows))
             pair_rows.append(row)
         distances.extend(stretch.distances)
-    writes, first = [], 0
+    writes, first, ends = [], 0, list[int]()
     for run in runs:
         own, count = run.view[-1], len(run.tokens)
         start = own.start + own.length
@@ -187,22 +200,36 @@ def _laid_out(runs: Sequence[Run], stretches: Sequence[_Stretch], frequencies: T
         keys, values = own.strip.keys[:, :, span].unbind(), own.strip.values[:, :, span].unbind()
         writes.append(_Write(keys, values, slice(first, first + count), slice(pair, pair + count)))
         first += count
-    device = frequencies.device
-    cos, sin = turns(torch.tensor(distances, device=device), frequencies)
-    step = partial(Plan, writes, reads, (cos.unsqueeze(1), sin.unsqueeze(1)))
-    if pair_rows == list(range(first)):
-        return step(None, None, None)
-    most = max(map(len, pairs_of))
-    gather = torch.tensor([pairs + pairs[:1] * (most - len(pairs)) for pairs in pairs_of], device=device)
-    lacking = torch.tensor([[i >= len(pairs) for i in range(most)] for pairs in pairs_of], device=device)
-    absent = lacking[:, :, None, None] if len(pair_rows) < first * most else None
-    return step(torch.tensor(pair_rows, device=device), gather, absent)
+        ends.extend(range(first - run.logits, first))
+    return reads, writes, _Indices(pair_rows, pairs_of, ends), distances
+
+
+@dataclass(frozen=True, slots=True)
+class _Indices:
+    """The numbers of a plan that a step indexes with."""
+
+    pair_rows: Sequence[int]
+    pairs_of: Sequence[list[int]]
+    ends: Sequence[int]
+
+    def carried(self, device: torch.device) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor]:
+        """Give `pair_rows`, `gather`, `absent` and `ends` of a `Plan`, brought to the device in one piece."""
+        rows, pairs = len(self.pairs_of), len(self.pair_rows)
+        if list(self.pair_rows) == list(range(rows)):
+            return None, None, None, carried(torch.tensor(self.ends, dtype=torch.long), device)
+        most = max(map(len, self.pairs_of))
+        gather = [pair for found in self.pairs_of for pair in (*found, *(found[:1] * (most - len(found))))]
+        lacking = [i >= len(found) for found in self.pairs_of for i in range(most)]
+        whole = carried(torch.tensor([*self.pair_rows, *gather, *lacking, *self.ends]), device)
+        pair_rows, gathered, lacks, ends = torch.split(whole, [pairs, rows * most, rows * most, len(self.ends)])
+        absent = lacks.view(rows, most, 1, 1).bool() if pairs < rows * most else None
+        return pair_rows, gathered.view(rows, most), absent, ends
 
 
 def rotary_frequencies(size: int, base: float, scale: float = 1.0, factors: Tensor | None = None) -> Tensor:
     """Radians a position by which each rotary pair turns, float64 [size / 2]; `factors` [size / 2] divide them."""
     frequencies = base ** (-torch.arange(0, size, 2, dtype=torch.float64) / size) / scale
-    return frequencies if factors is None else frequencies / factors.double().cpu()
+    return frequencies if factors is None else frequencies / factors.double()
 
 
 def turns(positions: Tensor, frequencies: Tensor) -> tuple[Tensor, Tensor]:
@@ -223,7 +250,8 @@ def turn(x: Tensor, cos_sin: tuple[Tensor, Tensor]) -> Tensor:
 
 def _shifted(frequencies: Tensor, keys: Tensor, positions: int) -> Tensor:
     """Rotate keys further, all by as many positions."""
-    return turn(keys, turns(torch.tensor([positions], device=keys.device), frequencies))
+    cos, sin = carried(torch.stack(turns(torch.tensor([positions]), frequencies)), keys.device)
+    return turn(keys, (cos, sin))
 
 
 def attend(layer: int, step: Plan, q_k: Tensor, v: Tensor) -> Tensor:
@@ -240,7 +268,11 @@ def attend(layer: int, step: Plan, q_k: Tensor, v: Tensor) -> Tensor:
     # The query heads of a kv head lie together, so that keys are never repeated: [kv heads, pairs, group, head size].
     grouped = turned[:, :heads].view(len(turned), kv_heads, -1, turned.shape[-1])
     q = grouped.transpose(0, 1).contiguous()
-    parts = [_part(q[:, read.pairs], read.keys[layer], read.values[layer], causal=read.causal) for read in step.reads]
+    softmax_part = _portable_softmax_part if step.portable else _softmax_part
+    parts = [
+        _part(softmax_part, q[:, read.pairs], read.keys[layer], read.values[layer], causal=read.causal)
+        for read in step.reads
+    ]
     out, weight = parts[0] if len(parts) == 1 else map(partial(torch.cat, dim=1), zip(*parts, strict=True))
     out = out.transpose(0, 1)
     if step.gather is not None:
@@ -252,7 +284,7 @@ def attend(layer: int, step: Plan, q_k: Tensor, v: Tensor) -> Tensor:
     return out.flatten(1)
 
 
-def _part(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Tensor]:
+def _part(softmax_part: _SoftmaxPart, q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Tensor]:
     """Attention over one stretch and the log-sum-exp of its scores.
 
     Shapes: `q` and the result [kv heads, pairs, group, head size], `k` and `v` [kv heads, tokens, head size], the
@@ -261,26 +293,30 @@ def _part(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Ten
     kv_heads, pairs, group, _ = q.shape
     if causal:
         shape = (-1, group, -1, -1)
-        out, lse = _softmax_part(
+        out, lse = softmax_part(
             q.transpose(1, 2), k.unsqueeze(1).expand(shape), v.unsqueeze(1).expand(shape), causal=True
         )
         return out.transpose(1, 2), lse.transpose(1, 2)
     # All query heads of a kv head become rows of one product.
-    out, lse = _softmax_part(q.flatten(1, 2).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), causal=False)
+    out, lse = softmax_part(q.flatten(1, 2).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), causal=False)
     return out[0].view(kv_heads, pairs, group, -1), lse[0].view(kv_heads, pairs, group)
 
 
+class _SoftmaxPart(Protocol):
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Tensor]:
+        """Give attention and the log-sum-exp of its scores; all [batch, heads, length, head size]."""
+        ...
+
+
 def _softmax_part(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Tensor]:
-    """Attention and the log-sum-exp of its scores; all [batch, heads, length, head size]."""
-    if q.device.type != "cpu":
-        return _plain_softmax_part(q, k, v, causal=causal)
+    """Do so by torch's kernel for processors."""
     part, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, is_causal=causal)
     return part, lse
 
 
-def _plain_softmax_part(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Tensor]:
-    """Do the same on any device."""
-    scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
+def _portable_softmax_part(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Tensor]:
+    """Do so on any device, with scores in float32: rounded ones would move the odds by percents."""
+    scores = (q.float() @ k.float().transpose(-1, -2)) * q.shape[-1] ** -0.5
     if causal:
         later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
         scores = scores.masked_fill(later, -torch.inf)

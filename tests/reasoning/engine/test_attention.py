@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reasoning.engine.attention import Run, _plain_softmax_part, _softmax_part, plan, settle
+from reasoning.engine.attention import Run, _portable_softmax_part, _softmax_part, plan, settle
 from reasoning.engine.decoder import Decoder
 from reasoning.formats.gguf import open_gguf
 from tests.reasoning.reference import Reference, ReferenceBlock
@@ -220,6 +220,6 @@ def test_the_product_for_any_device_equals_the_processors_own(rows: int, causal:
     torch.manual_seed(1)
     q, k, v = torch.randn(1, 3, rows, 16), torch.randn(1, 3, 7, 16), torch.randn(1, 3, 7, 16)
     for found, expected in zip(
-        _plain_softmax_part(q, k, v, causal=causal), _softmax_part(q, k, v, causal=causal), strict=True
+        _portable_softmax_part(q, k, v, causal=causal), _softmax_part(q, k, v, causal=causal), strict=True
     ):
         assert (found - expected).abs().max() <= 1e-5
