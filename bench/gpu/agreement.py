@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from reasoning.engine.cache import BlockCache
     from reasoning.engine.device import Placement
 
-_STEPS: Final = 24
+_STEPS: Final = 12
 _EXACT: Final = 1e-3
 """Relative error of float32 logits; sums are added in another order."""
 _ROUNDED: Final = 0.06
 """The same for half precision."""
-_TOKENS: Final = 24
+_TOKENS: Final = 12
 
 
 def checks(at: Placement) -> Iterator[tuple[str, dict[str, Any]]]:

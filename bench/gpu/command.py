@@ -28,7 +28,7 @@ _NEEDED: Final = ("torch", "numpy", "platformdirs")
 _BUDGET_S: Final = 600.0
 _CONTRACT: Final = "tests/reasoning/engine/test_engine_contract.py"
 _PARTS: Final = ("card", "agreement", "contract", "1.5b 4-bit", "1.5b 16-bit", "8b 4-bit", "8b 16-bit")
-_QUICK_PARTS: Final = ("card", "agreement", "contract", "tiny 4-bit", "tiny 16-bit")
+_QUICK_PARTS: Final = ("card", "agreement", "contract", "tiny 4-bit")
 _QUICK_TEST: Final = "stop_token"
 """What the quick check runs of the contract."""
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 Bits = Literal["4-bit", "16-bit"]
 """Formats of the matrices: those of a usual 4-bit file (Q4_K, in part Q6_K), or bfloat16."""
-_SCALE: Final = 2e-4
-"""Of a block of Q4_K or Q6_K: with random numbers in it, its weights are some hundredths."""
+_SCALES: Final = {GgmlType.Q4_K: 2e-4, GgmlType.Q6_K: 4e-5}
+"""Of a block: with random numbers in it, its weights are some hundredths."""
 _Q4_MEAN: Final = 7.5
 """Of random 4-bit numbers; so much the minimum counts that weights have no mean."""
 
@@ -169,7 +169,7 @@ def _blocks(kind: GgmlType, size: int) -> NDArray[np.uint8]:
         numbers = (0.03 * draw.standard_normal(count, np.float32)).view(np.uint32) >> 16
         return np.resize(numbers.astype(np.uint16), size // block).view(np.uint8)
     blocks = draw.integers(0, 256, (count, block), np.uint8)
-    scale = np.array([_SCALE], np.float16)
+    scale = np.array([_SCALES[kind]], np.float16)
     if kind is GgmlType.Q4_K:
         blocks[:, 0:4] = np.concatenate((scale, np.float16(_Q4_MEAN) * scale)).view(np.uint8)
     else:
