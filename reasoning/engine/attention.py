@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _PATIENCE: Final = 8
 """Steps for which a block is read behind another one until it moves there: a question is gone by then."""
+_SMALL: Final = 64
+"""Tokens up to which stretches count as equally long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,19 @@ class _Write:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    keys: Sequence[Tensor]
-    """For each layer, a view [kv heads, tokens, head size] into a cache."""
-    values: Sequence[Tensor]
+    """One stretch, or several that go through one product, all filled up to as many keys and pairs."""
+
+    keys: Sequence[Sequence[Tensor]]
+    """For each layer, side by side: views [kv heads, tokens, head size] into caches, and what fills them up."""
+    values: Sequence[Sequence[Tensor]]
     causal: bool
     """True: row i of the read sees the keys 0..i. False: every row sees all of them."""
     pairs: slice
-    """Which (row, stretch) pairs read this one."""
+    """Which (row, stretch) pairs read this."""
+    count: int
+    """Stretches."""
+    beyond: Tensor | None
+    """Of several stretches: where they have no key [stretches, 1, tokens]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +114,15 @@ class _Stretches:
         stretch.rows.extend(rows)
         stretch.distances.extend(range(distance, distance + len(rows)))
 
-    def all(self) -> list[_Stretch]:
-        """Give the stretches."""
-        return list(self._found.values())
+    def all(self, *, together: bool) -> list[list[_Stretch]]:
+        """Give the stretches; `together`: those of about the same size in one batch, else each alone."""
+        if not together:
+            return [[stretch] for stretch in self._found.values()]
+        batches: dict[tuple[int, ...], list[_Stretch]] = {}
+        for stretch in self._found.values():
+            size = (max(_SMALL, stretch.stop - stretch.start) - 1).bit_length(), (len(stretch.rows) - 1).bit_length()
+            batches.setdefault((len(batches), -1) if stretch.causal else size, []).append(stretch)
+        return list(batches.values())
 
 
 def settle(runs: Sequence[Run], frequencies: Tensor) -> None:
@@ -150,10 +164,14 @@ def plan(runs: Sequence[Run], frequencies: Tensor, device: torch.device = CPU, *
                 stretches.read(strip, start, start + before, rows, distance)
             stretches.read(strip, start + before, start + length, rows, distance, causal=True)
         first += count
-    reads, writes, indices, distances = _laid_out(runs, stretches.all())
+    # Where each operation is given out on its own, hundreds of small ones would take longer than they compute.
+    batches = stretches.all(together=portable)
+    spans, writes, indices, distances = _laid_out(runs, batches)
     # Computed here in float64, which not every device has, and carried over in one piece; so are the indices.
     cos, sin = carried(torch.stack(turns(torch.tensor(distances), frequencies)), device).unsqueeze(2)
-    pair_rows, gather, absent, ends = indices.carried(device)
+    pair_rows, gather, absent, ends, lengths = indices.carried(device)
+    of_each = torch.split(lengths, [len(batch) for batch in batches])
+    reads = [_read(batch, pairs, length) for batch, pairs, length in zip(batches, spans, of_each, strict=True)]
     return Plan(writes, reads, (cos, sin), pair_rows, gather, absent, ends, portable)
 
 
@@ -173,24 +191,26 @@ def _side_by_side(run: Run, grown: dict[int, int]) -> list[tuple[Strip, int, int
 
 
 def _laid_out(
-    runs: Sequence[Run], stretches: Sequence[_Stretch]
-) -> tuple[list[_Read], list[_Write], _Indices, list[int]]:
-    """Give what is read and written, by which pairs, and the distance of each pair."""
-    reads: list[_Read] = []
+    runs: Sequence[Run], batches: Sequence[Sequence[_Stretch]]
+) -> tuple[list[slice], list[_Write], _Indices, list[int]]:
+    """Give the pairs that read each batch, what is written, and the distance of each pair."""
+    spans: list[slice] = []
     pair_rows: list[int] = []
     distances: list[int] = []
     pairs_of: list[list[int]] = [[] for _ in range(sum(len(run.tokens) for run in runs))]
     own_pair: dict[tuple[int, int, int], int] = {}
-    for stretch in stretches:
-        span = slice(stretch.start, stretch.stop)
-        pairs = slice(len(pair_rows), len(pair_rows) + len(stretch.rows))
-        keys, values = stretch.strip.keys[:, :, span].unbind(), stretch.strip.values[:, :, span].unbind()
-        reads.append(_Read(keys, values, stretch.causal, pairs))
-        for row in stretch.rows:
-            own_pair.setdefault((id(stretch.strip), stretch.stop, row), len(pair_rows))
-            pairs_of[row].append(len(pair_rows))
-            pair_rows.append(row)
-        distances.extend(stretch.distances)
+    for batch in batches:
+        first, most = len(pair_rows), max(len(stretch.rows) for stretch in batch)
+        for stretch in batch:
+            for row in stretch.rows:
+                own_pair.setdefault((id(stretch.strip), stretch.stop, row), len(pair_rows))
+                pairs_of[row].append(len(pair_rows))
+                pair_rows.append(row)
+            # Pairs that fill up are nobody's: what they read is not looked at.
+            lacking = most - len(stretch.rows)
+            pair_rows.extend(stretch.rows[:1] * lacking)
+            distances.extend((*stretch.distances, *stretch.distances[:1] * lacking))
+        spans.append(slice(first, len(pair_rows)))
     writes, first, ends = [], 0, list[int]()
     for run in runs:
         own, count = run.view[-1], len(run.tokens)
@@ -201,7 +221,28 @@ def _laid_out(
         writes.append(_Write(keys, values, slice(first, first + count), slice(pair, pair + count)))
         first += count
         ends.extend(range(first - run.logits, first))
-    return reads, writes, _Indices(pair_rows, pairs_of, ends), distances
+    lengths = [stretch.stop - stretch.start for batch in batches for stretch in batch]
+    return spans, writes, _Indices(pair_rows, pairs_of, ends, lengths), distances
+
+
+def _read(batch: Sequence[_Stretch], pairs: slice, lengths: Tensor) -> _Read:
+    """Put stretches side by side; `lengths` [stretches] are theirs, on the device."""
+    most = max(stretch.stop - stretch.start for stretch in batch)
+    nothing = batch[0].strip.keys.new_zeros(*batch[0].strip.keys.shape[:2], most if len(batch) > 1 else 0, 1)
+    nothing = nothing.expand(-1, -1, -1, batch[0].strip.keys.shape[3])
+    keys: list[Sequence[Tensor]] = []
+    values: list[Sequence[Tensor]] = []
+    for stretch in batch:
+        span, lacking = slice(stretch.start, stretch.stop), most - (stretch.stop - stretch.start)
+        keys.append(stretch.strip.keys[:, :, span].unbind())
+        values.append(stretch.strip.values[:, :, span].unbind())
+        if lacking:
+            filling = nothing[:, :, :lacking].unbind()
+            keys.append(filling)
+            values.append(filling)
+    beyond = (torch.arange(most, device=lengths.device) >= lengths[:, None, None]) if len(batch) > 1 else None
+    of_layers = list(zip(*keys, strict=True)), list(zip(*values, strict=True))
+    return _Read(of_layers[0], of_layers[1], batch[0].causal, pairs, len(batch), beyond)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,19 +252,21 @@ class _Indices:
     pair_rows: Sequence[int]
     pairs_of: Sequence[list[int]]
     ends: Sequence[int]
+    lengths: Sequence[int]
+    """Of the stretches."""
 
-    def carried(self, device: torch.device) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor]:
-        """Give `pair_rows`, `gather`, `absent` and `ends` of a `Plan`, brought to the device in one piece."""
-        rows, pairs = len(self.pairs_of), len(self.pair_rows)
-        if list(self.pair_rows) == list(range(rows)):
-            return None, None, None, carried(torch.tensor(self.ends, dtype=torch.long), device)
-        most = max(map(len, self.pairs_of))
+    def carried(self, device: torch.device) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor, Tensor]:
+        """Give `pair_rows`, `gather`, `absent` and `ends` of a `Plan`, and the lengths, brought over in one piece."""
+        rows, most = len(self.pairs_of), max(map(len, self.pairs_of))
         gather = [pair for found in self.pairs_of for pair in (*found, *(found[:1] * (most - len(found))))]
         lacking = [i >= len(found) for found in self.pairs_of for i in range(most)]
-        whole = carried(torch.tensor([*self.pair_rows, *gather, *lacking, *self.ends]), device)
-        pair_rows, gathered, lacks, ends = torch.split(whole, [pairs, rows * most, rows * most, len(self.ends)])
-        absent = lacks.view(rows, most, 1, 1).bool() if pairs < rows * most else None
-        return pair_rows, gathered.view(rows, most), absent, ends
+        lists = (self.pair_rows, gather, lacking, self.ends, self.lengths)
+        whole = carried(torch.tensor([number for numbers in lists for number in numbers]), device)
+        pair_rows, gathered, lacks, ends, lengths = torch.split(whole, [len(numbers) for numbers in lists])
+        if list(self.pair_rows) == list(range(rows)):
+            return None, None, None, ends, lengths
+        absent = lacks.view(rows, most, 1, 1).bool() if any(lacking) else None
+        return pair_rows, gathered.view(rows, most), absent, ends, lengths
 
 
 def rotary_frequencies(size: int, base: float, scale: float = 1.0, factors: Tensor | None = None) -> Tensor:
@@ -269,10 +312,7 @@ def attend(layer: int, step: Plan, q_k: Tensor, v: Tensor) -> Tensor:
     grouped = turned[:, :heads].view(len(turned), kv_heads, -1, turned.shape[-1])
     q = grouped.transpose(0, 1).contiguous()
     softmax_part = _portable_softmax_part if step.portable else _softmax_part
-    parts = [
-        _part(softmax_part, q[:, read.pairs], read.keys[layer], read.values[layer], causal=read.causal)
-        for read in step.reads
-    ]
+    parts = [_part(softmax_part, q[:, read.pairs], layer, read) for read in step.reads]
     out, weight = parts[0] if len(parts) == 1 else map(partial(torch.cat, dim=1), zip(*parts, strict=True))
     out = out.transpose(0, 1)
     if step.gather is not None:
@@ -284,14 +324,21 @@ def attend(layer: int, step: Plan, q_k: Tensor, v: Tensor) -> Tensor:
     return out.flatten(1)
 
 
-def _part(softmax_part: _SoftmaxPart, q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Tensor]:
-    """Attention over one stretch and the log-sum-exp of its scores.
+def _part(softmax_part: _SoftmaxPart, q: Tensor, layer: int, read: _Read) -> tuple[Tensor, Tensor]:
+    """Attention over what is read and the log-sum-exp of its scores.
 
-    Shapes: `q` and the result [kv heads, pairs, group, head size], `k` and `v` [kv heads, tokens, head size], the
-    log-sum-exp [kv heads, pairs, group].
+    Shapes: `q` and the result [kv heads, pairs, group, head size], the log-sum-exp [kv heads, pairs, group].
     """
-    kv_heads, pairs, group, _ = q.shape
-    if causal:
+    kv_heads, pairs, group, size = q.shape
+    if read.count > 1:
+        k, v = torch.cat(list(read.keys[layer]), dim=1), torch.cat(list(read.values[layer]), dim=1)
+        batch = kv_heads, read.count, -1, size
+        out, lse = _portable_softmax_part(
+            q.reshape(batch), k.view(batch), v.view(batch), causal=False, beyond=read.beyond
+        )
+        return out.view(q.shape), lse.view(kv_heads, pairs, group)
+    (k,), (v,) = read.keys[layer], read.values[layer]
+    if read.causal:
         shape = (-1, group, -1, -1)
         out, lse = softmax_part(
             q.transpose(1, 2), k.unsqueeze(1).expand(shape), v.unsqueeze(1).expand(shape), causal=True
@@ -314,10 +361,17 @@ def _softmax_part(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Ten
     return part, lse
 
 
-def _portable_softmax_part(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> tuple[Tensor, Tensor]:
-    """Do so on any device, with scores in float32: rounded ones would move the odds by percents."""
+def _portable_softmax_part(
+    q: Tensor, k: Tensor, v: Tensor, *, causal: bool, beyond: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Do so on any device, with scores in float32: rounded ones would move the odds by percents.
+
+    `beyond` [heads, 1, length]: where a head has no key.
+    """
     scores = (q.float() @ k.float().transpose(-1, -2)) * q.shape[-1] ** -0.5
     if causal:
         later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
         scores = scores.masked_fill(later, -torch.inf)
+    if beyond is not None:
+        scores = scores.masked_fill(beyond, -torch.inf)
     return torch.softmax(scores, dim=-1).to(v.dtype) @ v, scores.logsumexp(dim=-1)

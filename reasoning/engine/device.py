@@ -89,7 +89,7 @@ def place(
 
 def carried(tensor: Tensor, device: torch.device) -> Tensor:
     """Bring a tensor of the processor's to a device, without waiting for what the device is doing."""
-    if device.type == "cuda":
+    if device.type == "cuda" and tensor.numel():
         # Only from pages that stay where they are is the copy made behind the caller's back.
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
@@ -100,6 +100,9 @@ def _place(name: DeviceName) -> Placement:
         return Placement(CPU, torch.bfloat16)
     if name == "mps":
         return Placement(torch.device(name), torch.float16)
+    # Parts of one sum are otherwise added in the type of the weights.
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
     # The worker's thread and the thread that loads must mean the same card.
     device = torch.device(name, torch.cuda.current_device())
     capable = torch.cuda.get_device_capability(device)[0] >= _BFLOAT16_SINCE
@@ -109,10 +112,6 @@ def _place(name: DeviceName) -> Placement:
 @cache
 def _trouble(at: Placement) -> str:
     """Say what is wrong with a device; a product of known outcome must come back right."""
-    if at.device.type == "cuda":
-        # Parts of one sum are otherwise added in the type of the weights.
-        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
-        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
     draw = torch.Generator().manual_seed(1)
     x, weight = torch.randn(8, 256, generator=draw), torch.randn(64, 256, generator=draw)
     expected = torch.nn.functional.linear(x, weight).logsumexp(dim=-1)

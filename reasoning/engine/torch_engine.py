@@ -82,6 +82,8 @@ class TorchEngine:
 
     def give_way(self, seconds: float) -> None:
         """Compute no step for so long: somebody else needs the processor at once. Never blocks."""
+        if self.device.type != "cpu":
+            return
         self._rest_until = max(self._rest_until, time.monotonic() + seconds)
 
     # --- what sessions ask for; called in an event loop ---

@@ -18,6 +18,7 @@ from reasoning.engine.decoder import Decoder
 from reasoning.engine.device import CPU, DeviceName, Placement, carried, place
 from reasoning.engine.sampling import Sampler, read_together, scored_choices
 from reasoning.engine.tiles import TiledAffine4Linear, plain, tiles_work
+from reasoning.engine.torch_engine import TorchEngine
 from reasoning.engine.weights import Affine4Linear, Weights
 from reasoning.errors import DeviceUnavailable, EngineFailed
 from reasoning.formats.gguf import GgufFile, open_gguf
@@ -121,14 +122,21 @@ def test_a_step_on_another_device_stays_there(quantised: GgufFile, dtype: torch.
     assert [watched.carried for watched in counts] == [3, 3]
 
 
-def step_on_meta(decoder: Decoder, conversations: int) -> Watched:
+def test_what_further_conversations_read_goes_through_the_same_products(quantised: GgufFile) -> None:
+    decoder = Decoder(quantised, torch.bfloat16, META)
+    one, four = (step_on_meta(decoder, conversations, tokens=1).operations for conversations in (1, 4))
+    # Of each conversation every layer writes two streams, which takes some views, too.
+    assert four - one < 40 * 3 * decoder.config.layers
+
+
+def step_on_meta(decoder: Decoder, conversations: int, tokens: int = 3) -> Watched:
     runs: list[Run] = []
     for _ in range(conversations):
         blocks: list[BlockCache] = [decoder.cache() for _ in range(3)]
         for block, length in zip(blocks, (40, 9, 5), strict=True):
             block.reserve(length)
             block.length = length
-        runs += [Run([1], blocks[:2], logits=True), Run([2, 3, 4], blocks, logits=True)]
+        runs += [Run([1], blocks[:2], logits=True), Run([2] * tokens, blocks, logits=True)]
     watched = Watched()
     with watched:
         logits = decoder.forward(runs)
@@ -180,6 +188,14 @@ def test_a_step_that_waits_or_mixes_devices_is_noticed() -> None:
     with Watched() as watched:
         carried(torch.ones(3), META)
     assert watched.carried == 1
+
+
+def test_an_engine_elsewhere_does_not_give_way_on_the_processor(quantised: GgufFile) -> None:
+    for device, rests in ((CPU, True), (META, False)):
+        engine = TorchEngine(Decoder(quantised, torch.bfloat16, device, portable=True))
+        engine.give_way(600)
+        assert (engine._rest_until > 0) == rests
+        engine.close()
 
 
 # --- 4-bit weights in tiles ---
