@@ -54,7 +54,7 @@ def main() -> int:
     except NoCard as error:
         print(f"check-gpu: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         document["ended"] = "interrupted"
     document["ok"] = _ok(document)
     print(json.dumps(_rounded(document), indent=1))
@@ -63,6 +63,8 @@ def main() -> int:
 
 async def _check(document: dict[str, Any], device: str, *, quick: bool, ends: float) -> None:
     """Fill the document part by part. Raises NoCard."""
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     for part in _QUICK_PARTS if quick else _PARTS:
         if document["ended"]:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,18 @@ def test_it_ends_when_its_time_is_over_and_prints_what_it_has() -> None:
     done = check("--device", "cpu", "--quick", "--budget-s", "0.5")
     assert monotonic() - start < 20
     assert json.loads(done.stdout)["ended"] == "the time was over in 'card'"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_prints_what_it_has(number: signal.Signals) -> None:
+    command_line = [sys.executable, "-m", "bench.gpu", "--device", "cpu", "--quick"]
+    with subprocess.Popen(command_line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        assert "agreement" in running.stderr.readline()
+        running.send_signal(number)
+        found = json.loads(running.communicate()[0])
+    assert found["ended"] == "interrupted"
+    assert found["card"]["copy_gb_s"] > 0
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
