@@ -18,6 +18,8 @@ class EngineOptions:
 
     kind: Literal["torch", "vllm"] = "torch"
     """`torch` is the embedded engine; `vllm` leaves the model to servers, see the group `vllm`."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where it computes; auto: a graphics processor that torch can use, else the processor. Not run on CUDA or MPS."""
     threads: int = field(default_factory=usual_threads)
     """Threads of a step: one for each physical core that this process may use, eight at most. More make it slower."""
     prefill_rows: int = 8
@@ -25,7 +27,8 @@ class EngineOptions:
     context: int = 8192
     """Tokens that one view may hold; each costs 28 kB with the default model."""
     native: Literal["auto", "off", "require", "generic", "avx2", "avx-vnni", "avx512-vnni", "neon"] = "auto"
-    """Compile kernels for this processor at first start: when a compiler is there, never, or fail without one."""
+    """Kernels in C, from the package or compiled at first start: the best to be had, none, or those that are named;
+    where they cannot be had, `auto` goes on without, the others fail."""
 
 
 @dataclass(frozen=True, slots=True)

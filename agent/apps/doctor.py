@@ -22,7 +22,7 @@ from agent.errors import AgentError
 from agent.models.served import check_vocabulary, servers_of, vocabulary_in
 from agent.plan.record import any_kept
 from agent.robot.access import look
-from reasoning.errors import ReasoningError, StoreError
+from reasoning.errors import DeviceUnavailable, ReasoningError, StoreError
 from reasoning.prompting.script import FAMILIES, family_of
 from reasoning.store.catalogue import CATALOGUE
 from reasoning.store.store import StoreState
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent.config.settings import Loaded, ModelOptions, Settings
+    from reasoning.native.instruction_sets import Use
+    from reasoning.native.library import Survey
+    from reasoning.options import EngineOptions
     from reasoning.store.store import Store
     from reasoning.vllm.servers import Look, Servers
 
@@ -76,12 +79,12 @@ def examine_plan(loaded: Loaded) -> list[Finding]:
     return [Finding("plan", Verdict.GOOD if found.plan.prompt else Verdict.NOTE, found.told())]
 
 
-def examine(options: ModelOptions, store: Store) -> list[Finding]:
-    """Look at everything, in the order in which it is best mended."""
+def examine(options: ModelOptions, store: Store, native: Use = "auto") -> list[Finding]:
+    """Look at everything, in the order in which it is best mended; `native` is the setting of that name."""
     return [
         _python(),
         _torch(),
-        _kernels(),
+        *_kernels(native),
         _library("ctranslate2", "speech recognition", "pip install descant"),
         _library("piper", "voice", "pip install 'descant[voice]'", distribution="piper-tts"),
         *_devices(),
@@ -92,6 +95,24 @@ def examine(options: ModelOptions, store: Store) -> list[Finding]:
         *_turn(options, store),
         _disk(options, store),
     ]
+
+
+def examine_device(options: EngineOptions) -> list[Finding]:
+    """Look where the embedded engine would compute; nothing where the language model is left to servers."""
+    module = _import("reasoning.engine.device")
+    if options.kind != "torch" or isinstance(module, str):
+        return []
+    try:
+        at = module.place(options.device, options.native)
+    except DeviceUnavailable as error:
+        return [Finding("device", Verdict.BAD, str(error), "set engine.device to auto")]
+    there = module.present()
+    told = f"{at.device}, in {str(at.dtype).removeprefix('torch.')}; torch finds {', '.join(there)}"
+    if at.device.type != "cpu":
+        return [Finding("device", Verdict.NOTE, told, "the engine has not been run there: make check-gpu")]
+    if options.device == "auto" and options.native in {"auto", "off"} and there[0] != "cpu":
+        return [Finding("device", Verdict.NOTE, told, f"to see why, set engine.device to {there[0]}")]
+    return [Finding("device", Verdict.GOOD, told)]
 
 
 async def examine_robot(options: RobotOptions) -> list[Finding]:
@@ -188,17 +209,32 @@ def _torch() -> Finding:
     return Finding("torch", Verdict.GOOD, f"{torch.__version__}, {device}, {torch.get_num_threads()} threads")
 
 
-def _kernels() -> Finding:
+def _kernels(use: Use) -> Iterator[Finding]:
     native = _import("reasoning.native.library")
     if isinstance(native, str):
-        return Finding("kernels", Verdict.NOTE, native, "replies come later without them")
-    found = native.survey()
+        yield Finding("kernels", Verdict.NOTE, native, "replies come later without them")
+    elif use == "off":
+        yield Finding("kernels", Verdict.NOTE, "none: engine.native is off", "replies come later without them")
+    else:
+        found: Survey = native.survey(use)
+        yield _used_kernels(found, use)
+        for why in found.passed_over:
+            yield Finding("kernels passed over", Verdict.NOTE, why, "install descant again, or set CC")
+
+
+def _used_kernels(found: Survey, use: Use) -> Finding:
     if found.used is None:
+        if use != "auto":
+            return Finding("kernels", Verdict.BAD, found.wrong, "set engine.native to auto")
         return Finding("kernels", Verdict.NOTE, f"none: {found.wrong}", "replies come later without them: install gcc")
-    told = f"{found.used}; this processor can run {', '.join(found.possible)}"
-    if found.used != found.possible[0] or found.used == "generic":
-        mend = "replies come later; try models.llm=qwen2.5-coder-0.5b"
-        return Finding("kernels", Verdict.NOTE, told, mend)
+    where = "compiled for this process alone, as the cache cannot be written"
+    if found.origin != "passing":
+        where = f"{'came with the package' if found.origin == 'shipped' else 'compiled here'}, {found.path}"
+    told = f"{found.used}, {where}; this processor can run {', '.join(found.possible)}"
+    if use == "auto" and (found.used != found.possible[0] or found.used == "generic"):
+        return Finding("kernels", Verdict.NOTE, told, "replies come later; try models.llm=qwen2.5-coder-0.5b")
+    if found.origin == "passing":
+        return Finding("kernels", Verdict.NOTE, told, "every start waits for the compiler: set XDG_CACHE_HOME")
     return Finding("kernels", Verdict.GOOD, told)
 
 

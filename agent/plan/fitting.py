@@ -161,7 +161,7 @@ def begin(
     busy: says whether others are computing.
 
     Raises:
-        NativeUnavailable: the settings ask for kernels that cannot be had.
+        DeviceUnavailable, NativeUnavailable: the settings ask for a device or for kernels that cannot be had.
 
     """
     machine = this_machine(settings)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent import __version__
 from reasoning.engine.cores import sysctl, usable_cores
+from reasoning.engine.device import place
 from reasoning.errors import UnknownModel
 from reasoning.native.library import load
 from reasoning.store.catalogue import find
@@ -37,7 +38,7 @@ class Machine:
     cores: int
     """Physical cores that this process may use."""
     kernels: str
-    """The instruction set of the engine's kernels; `torch` without them."""
+    """The instruction set of the engine's kernels; `torch` without them, or the device that is not the processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,11 @@ class PlanKey:
 
 
 def this_machine(settings: Settings) -> Machine:
-    """Look at the machine; compiles the kernels if nobody has. Raises NativeUnavailable."""
-    library = load(settings.engine.native)
-    return Machine(_processor(), usable_cores(), "torch" if library is None else library.name)
+    """Look at the machine; compiles the kernels if nobody has. Raises DeviceUnavailable or NativeUnavailable."""
+    device = place(settings.engine.device, settings.engine.native).device.type
+    library = load(settings.engine.native) if device == "cpu" else None
+    kernels = "torch" if library is None else library.name
+    return Machine(_processor(), usable_cores(), kernels if device == "cpu" else device)
 
 
 def key_of(machine: Machine, settings: Settings, given: Container[str], model: Path) -> PlanKey:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from reasoning.engine.cache import BlockCache
+    from reasoning.engine.sampling import Reading
 
 _FULL_CHUNK: Final = 128
 """Rows of waiting text in a step that no stream is waiting for."""
@@ -71,9 +72,10 @@ class Job:
     view: tuple[TorchBlock, ...]
     leave: int
     """Tokens of the block that may stay waiting."""
-    on_logits: Callable[[Tensor, int, Mapping[str, int]], Callable[[], bool]] | None = None
+    on_logits: Callable[[Tensor, int, Mapping[str, int]], Reading[Callable[[], bool]]] | None = None
     """Takes the logits after the last token, the step and the lengths seen, on the worker, which holds no lock
-    meanwhile. Gives what publishes the outcome, for the worker to call under its lock; True: the job goes on."""
+    meanwhile. Reads of them what it needs, and gives what publishes the outcome, for the worker to call under its
+    lock; True: the job goes on."""
     finish: Callable[[ReasoningError | None], None] = lambda _: None
     runnable: Callable[[], bool] = lambda: True
 

@@ -27,12 +27,12 @@ import torch
 from reasoning.engine.contract import ChoiceScores, Sampling, Token
 from reasoning.engine.pace import StepPace, step_seconds
 from reasoning.engine.prompts import KeptPrompts
-from reasoning.engine.sampling import Sampler, scored_choices
+from reasoning.engine.sampling import Reading, Sampler, read_together, scored_choices
 from reasoning.engine.schedule import Job, Schedule, Step, TorchBlock
 from reasoning.errors import BadTool, EngineFailed, ReasoningError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -88,6 +88,8 @@ class TorchEngine:
 
     def give_way(self, seconds: float) -> None:
         """Compute no step for so long: somebody else needs the processor at once. Never blocks."""
+        if self.device.type != "cpu":
+            return
         self._rest_until = max(self._rest_until, time.monotonic() + seconds)
 
     @property
@@ -214,7 +216,7 @@ class TorchEngine:
     def _deliver(self, step: Step, logits: Tensor) -> None:
         """Choose tokens outside the lock, and publish them under it."""
         self.steps += 1
-        outcomes = list(self._outcomes(step, logits))
+        outcomes = self._outcomes(step, logits)
         with self._lock:
             for job, outcome in outcomes:
                 if isinstance(outcome, EngineFailed):
@@ -222,21 +224,20 @@ class TorchEngine:
                 elif not outcome():
                     self.end(job, None)
 
-    def _outcomes(self, step: Step, logits: Tensor) -> Iterator[tuple[Job, Callable[[], bool] | EngineFailed]]:
+    def _outcomes(self, step: Step, logits: Tensor) -> list[tuple[Job, Callable[[], bool] | EngineFailed]]:
         """Choose tokens, and compare choices: the long part of what follows a step. Jobs end on this thread only."""
         row = 0
+        jobs: list[Job] = []
+        readings: list[Reading[Callable[[], bool]]] = []
         for run, job in zip(step.runs, step.jobs, strict=True):
             if not run.logits:
                 continue
             if job.on_logits is not None and job in self._schedule.jobs:
                 seen = {block.name: block.cache.length for block in job.view}
-                try:
-                    yield job, job.on_logits(logits[row], self.steps, seen)
-                except EngineFailed as error:
-                    yield job, error
-                except (RuntimeError, IndexError) as error:
-                    yield job, EngineFailed(f"no token could be chosen: {error}")
+                jobs.append(job)
+                readings.append(job.on_logits(logits[row], self.steps, seen))
             row += 1
+        return list(zip(jobs, read_together(readings), strict=True))
 
     def _next_step(self) -> Step | None:
         while True:
@@ -320,8 +321,9 @@ class TorchSession:
         answer: asyncio.Future[ChoiceScores] = loop.create_future()
         scratch = TorchBlock("question", self._engine.new_cache())
 
-        def on_logits(logits: Tensor, step: int, _seen: Mapping[str, int]) -> Callable[[], bool]:
-            _tell(loop, _give, answer, ChoiceScores(scored_choices(logits, choices), step))
+        def on_logits(logits: Tensor, step: int, _seen: Mapping[str, int]) -> Reading[Callable[[], bool]]:
+            log_odds = yield from scored_choices(logits, choices)
+            _tell(loop, _give, answer, ChoiceScores(log_odds, step))
             return lambda: False
 
         def finish(error: ReasoningError | None) -> None:
@@ -429,8 +431,8 @@ class _Stream:
     def _is_runnable(self) -> bool:
         return self._made - self._taken <= 1
 
-    def _on_logits(self, logits: Tensor, step: int, seen: Mapping[str, int]) -> Callable[[], bool]:
-        chosen, log_prob = self._sampler.choose(logits)
+    def _on_logits(self, logits: Tensor, step: int, seen: Mapping[str, int]) -> Reading[Callable[[], bool]]:
+        chosen, log_prob = yield from self._sampler.choose(logits)
         return partial(self._publish, Token(chosen, log_prob, seen, step))
 
     def _publish(self, token: Token) -> bool:
