@@ -24,6 +24,8 @@ class EngineOptions:
     """Tokens that one view may hold; each costs 28 kB with the default model."""
     native: Literal["auto", "off", "require", "generic", "avx2", "avx-vnni", "avx512-vnni", "neon"] = "auto"
     """Compile kernels for this processor at first start: when a compiler is there, never, or fail without one."""
+    drafts: Literal["auto", "off"] = "auto"
+    """Guess tokens from the text before, and check them in rows that a step has to spare; the tokens stay the same."""
 
 
 @dataclass(frozen=True, slots=True)

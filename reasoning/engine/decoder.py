@@ -223,6 +223,11 @@ class Decoder:
         self._native = None if library is None else self._native_model(library)
         weights.keep()
 
+    @property
+    def alike(self) -> bool:
+        """Whether a row's logits are the same, bit for bit, whichever rows share a step of a few rows with it."""
+        return self._native is not None
+
     def cache(self) -> BlockCache:
         """Make the cache of a new, empty block."""
         config = self.config
@@ -230,11 +235,14 @@ class Decoder:
 
     @torch.inference_mode()
     def forward(self, runs: Sequence[Run]) -> Tensor:
-        """Write all runs' tokens into their blocks; give float32 logits [runs that want them, vocabulary]."""
+        """Write all runs' tokens into their blocks; give float32 logits [tokens that want them, vocabulary].
+
+        Drafts lie behind a block's end: the block has grown by them when its length is counted up.
+        """
         x = self._embed([token for run in runs for token in run.tokens])
         logits = self._step(runs, x) if self._native is None else self._native.step(runs, x)
         for run in runs:
-            run.view[-1].length += len(run.tokens)
+            run.view[-1].length = run.grown
         return logits
 
     def _native_model(self, library: Library) -> NativeModel:
@@ -260,11 +268,10 @@ class Decoder:
         for number, layer in enumerate(self._layers):
             x = x + self._attention(number, layer, step, x)
             x = x + self._feed_forward(layer, x)
-        last, ends = -1, []
+        stop, ends = 0, list[int]()
         for run in runs:
-            last += len(run.tokens)
-            if run.logits:
-                ends.append(last)
+            stop += len(run.tokens)
+            ends.extend(range(stop - run.logits, stop))
         if not ends:
             return x.new_empty(0, self.config.vocabulary, dtype=torch.float32)
         return self._head(self._normed(x[ends], self._norm)).float()
