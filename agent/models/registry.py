@@ -139,8 +139,11 @@ def load_engine(file: Path, options: EngineOptions) -> tuple[TorchEngine, Script
 
 
 def row_costs(decoder: Decoder, options: EngineOptions) -> Sequence[float]:
-    """Give by what the engine judges drafts: nothing, and so it makes none, where they could change a token."""
-    return ROW_COSTS if options.drafts == "auto" and decoder.alike else ()
+    """Give by what the engine judges drafts: nothing, and so it makes none, where nobody knows what their rows cost.
+
+    Nor on torch alone, where a row's company changes its last bits, and so may change a token.
+    """
+    return ROW_COSTS.get(decoder.kernels or "", ()) if options.drafts == "auto" else ()
 
 
 def load_decoder(file: Path, options: EngineOptions, packed: Path | None = None) -> tuple[Decoder, Script]:

@@ -221,12 +221,9 @@ class Decoder:
             self.config.head_size, self.config.rope_base, self.config.rope_scale, _rope_factors(gguf)
         ).to(self.device)
         self._native = None if library is None else self._native_model(library)
+        self.kernels = None if library is None else library.name
+        """The instruction set of the C kernels, with which a row of a few gets the same bits in any company."""
         weights.keep()
-
-    @property
-    def alike(self) -> bool:
-        """Whether a row's logits are the same, bit for bit, whichever rows share a step of a few rows with it."""
-        return self._native is not None
 
     def cache(self) -> BlockCache:
         """Make the cache of a new, empty block."""

@@ -14,12 +14,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 MOST_ROWS: Final = 8
 """Rows of a step with drafts: up to so many the C kernels give each row the same bits in any company."""
-ROW_COSTS: Final = (0.0, 1.0, 1.1, 1.25, 1.4, 1.75, 1.9, 2.1, 2.25)
-"""What a step costs by its rows, against one row."""
+_AVX2: Final = (0.0, 1.0, 1.12, 1.42, 1.72, 2.1, 2.5, 2.9, 3.3)
+ROW_COSTS: Final[Mapping[str, Sequence[float]]] = {
+    "avx2": _AVX2,
+    "avx-vnni": _AVX2,
+    "avx512-vnni": (0.0, 1.0, 1.07, 1.18, 1.3, 1.43, 1.58, 1.73, 1.9),
+}
+"""What a step costs by its rows, against one row, by the instruction set of the kernels; of the default model on two
+cores, from the tables of `descant bench engine`, with what lies between its numbers of streams. None for sets whose
+rows were not measured: more rows may cost as much as more steps there."""
 _LONGEST: Final = 8
 """Tokens that are compared: a longer match is no more certain."""
 _PLACES: Final = 4

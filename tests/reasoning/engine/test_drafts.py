@@ -218,7 +218,7 @@ def _use(request: pytest.FixtureRequest) -> Use:
 @pytest.mark.parametrize("before", [1, 14, 126, 509])
 def test_a_row_has_the_same_bits_in_any_company(use: Use, kind: str, before: int, tmp_path: Path) -> None:
     decoder = Decoder(open_gguf(write_tiny(tmp_path / "tiny.gguf", replace(QWEN2, context=1024), kind)), native=use)
-    assert decoder.alike
+    assert decoder.kernels == use
     ids = random.Random(7).choices(range(QWEN2.vocabulary), k=MOST_ROWS)
     prompt, text, other = decoder.cache(), decoder.cache(), decoder.cache()
     decoder.forward([Run([5, 6, 7], [prompt], 0)])

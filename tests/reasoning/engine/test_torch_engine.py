@@ -142,14 +142,14 @@ def replay(file: GgufFile, decoder: WatchedDecoder) -> None:
         certain = [run.tokens[: len(run.tokens) - run.guesses] for run in runs]
         steps = reference.step(list(zip(certain, views, strict=True)))
         expected: list[Tensor] = []
-        for run, view, logits in zip(runs, views, steps, strict=True):
+        for run, read_blocks, logits in zip(runs, views, steps, strict=True):
             expected.extend(logits[-1:] if run.logits else ())
             if run.guesses:
                 # They read what all others wrote, and nobody reads them.
-                length = len(view[-1])
-                expected.extend(reference.step([(run.tokens[-run.guesses :], view)])[0])
-                drafted[id(run.view[-1])] = ReferenceBlock(view[-1].keys, view[-1].values)
-                view[-1].crop(length)
+                own, length = read_blocks[-1], len(read_blocks[-1])
+                expected.extend(reference.step([(run.tokens[-run.guesses :], read_blocks)])[0])
+                drafted[id(run.view[-1])] = ReferenceBlock(own.keys, own.values)
+                own.crop(length)
         for row, logits in zip(found, expected, strict=True):
             assert float((row - logits).abs().max()) <= CLOSE
 
