@@ -67,7 +67,7 @@ _MEASURED: Final = {
     1: (1, 2, 4, 9, 32, 128),
     2: (2, 4, 6, 10, 32),
     3: (3, 5, 11, 32),
-    **{logits: (logits, 12, 32) for logits in range(4, MOST_ROWS + 1)},
+    **{logits: (logits, 12) for logits in range(4, MOST_ROWS + 1)},
 }
 """Rows in all, by rows with logits, whose cost is measured."""
 _READ: Final = (64, 64, 160, 16)
