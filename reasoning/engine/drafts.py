@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 MOST_ROWS: Final = 8
 """Rows of a step with drafts: up to so many the C kernels give each row the same bits in any company."""
-_AVX2: Final = (0.0, 1.0, 1.12, 1.42, 1.72, 2.1, 2.5, 2.9, 3.3)
+_AVX2: Final = (0.0, 1.0, 1.13, 1.4, 1.57, 2.05, 2.3, 2.55, 2.9)
 ROW_COSTS: Final[Mapping[str, Sequence[float]]] = {
     "avx2": _AVX2,
     "avx-vnni": _AVX2,
     "avx512-vnni": (0.0, 1.0, 1.07, 1.18, 1.3, 1.43, 1.58, 1.73, 1.9),
 }
 """What a step costs by its rows, against one row, by the instruction set of the kernels; of the default model on two
-cores, from the tables of `descant bench engine`, with what lies between its numbers of streams. None for sets whose
-rows were not measured: more rows may cost as much as more steps there."""
+cores. For AVX-512 from the table of `descant bench engine`, with what lies between its numbers of streams. None for
+sets whose rows were not measured: more rows may cost as much as more steps there."""
 _LONGEST: Final = 8
 """Tokens that are compared: a longer match is no more certain."""
 _PLACES: Final = 4
