@@ -16,8 +16,8 @@ import torch
 from reasoning.engine import decoder
 from reasoning.native.binding import Library
 from reasoning.native.build import compiled
-from reasoning.native.instruction_sets import SETS
-from reasoning.native.library import SOURCES, processor
+from reasoning.native.instruction_sets import SETS, SOURCES
+from reasoning.native.library import processor
 from reasoning.native.selftest import check
 from tests.reasoning import test_native
 
