@@ -323,21 +323,18 @@ def test_running_text_is_read_as_in_float32(name: str, use: Use) -> None:
     assert agreement >= 0.94
 
 
-def greedy(decoder: Decoder, ids: Sequence[int], count: int) -> tuple[list[int], Tensor]:
-    """Give `count` tokens that follow, and the logits that chose them."""
-    cache, some, found = decoder.cache(), list(ids), []
-    for _ in range(count):
-        found.append(decoder.forward([Run(some, [cache], logits=True)]))
-        some = [int(found[-1].argmax())]
-    logits = torch.cat(found)
-    return logits.argmax(-1).tolist(), logits
-
-
 @pytest.mark.e2e
-def test_all_sets_choose_the_same_tokens(tmp_path: Path) -> None:
+def test_sets_read_a_text_alike(tmp_path: Path) -> None:
+    """Those that add in different orders differ as rounding to 8 bits does: in what they choose only near a tie."""
     file = model_file("smollm2-135m")
-    ids = Tokenizer.from_gguf(file).encode(TEXT)[:70]
-    names = [one.name for one in possible(processor())]
-    chosen = {name: greedy(Decoder(file, cache_dir=tmp_path, native=name), ids, 40)[0] for name in names}
+    ids = Tokenizer.from_gguf(file).encode(TEXT)
+    sets = possible(processor())
+    logits = [text_logits(Decoder(file, cache_dir=tmp_path, native=one.name), ids) for one in sets]
+    # One packed file for all.
     assert len(list(tmp_path.iterdir())) == 1
-    assert len(set(map(tuple, chosen.values()))) == 1, chosen
+    for one, found in zip(sets, logits, strict=True):
+        first, second = logits[-1].topk(2).values.unbind(-1)
+        otherwise = found.argmax(-1) != logits[-1].argmax(-1)
+        print(f"{one.name}: {int(otherwise.sum())} of {len(ids)} tokens otherwise than {sets[-1].name}")
+        assert not (otherwise & (first - second > 0.5)).any()
+        assert otherwise.double().mean() <= 0.08
