@@ -6,6 +6,8 @@
 # make test-sets    the kernels for AVX-512 and AVX-VNNI, emulated on a processor with AVX2
 # make test-arm     the kernels for Arm, emulated (apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 # make test-sanitizers   the kernels that this processor can run, watched for wrong addresses, undefined behaviour, races
+# make wheel  wheels with the kernels built, for x86-64 and Arm, in dist/ (make wheel-linux-x86_64: one of them)
+# make test-wheel   this machine's wheel, installed where no compiler is
 # make test-sound    talking live over a virtual sound card
 #                    (apt-get install pulseaudio pulseaudio-utils libportaudio2)
 # make llama-cpp   llama-cpp-python in an environment of its own, built for this processor, for `descant bench engine`
@@ -39,7 +41,7 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
+.PHONY: demo test test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -47,7 +49,7 @@ demo: $(STAMP)
 	$(VENV)/bin/descant talk --input $(DEMO_QUESTION) --output $(DEMO_ANSWER)
 
 test: models
-	$(VENV)/bin/python -m pytest -m "not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers" $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -m "not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel" $(PYTEST_ARGS)
 
 # Corrections of spoken numbers, each answered twice by the real model on a clock of its own.
 test-slow: models
@@ -64,6 +66,10 @@ test-arm: models
 # The kernels as the compiler's sanitizers see them.
 test-sanitizers: $(STAMP)
 	$(VENV)/bin/python -m pytest -m sanitizers tests/reasoning/native_apart $(PYTEST_ARGS)
+
+# What the wheel carries, what it needs of the system, and that it does without a compiler.
+test-wheel: $(STAMP) wheel-linux-$(shell uname -m)
+	$(VENV)/bin/python -m pytest -m wheel tests/deploy $(PYTEST_ARGS)
 
 # The live conversation over a virtual sound card, in real time.
 test-sound: models
@@ -137,6 +143,23 @@ $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install --quiet --upgrade --constraint constraints.txt pip
 	$(PIP) install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
 	$(PIP) install --constraint constraints.txt --editable '.[dev,voice,desktop]' --editable bench
+	@touch $@
+
+# Kernels by GCC (for Arm: apt-get install gcc-aarch64-linux-gnu); auditwheel gives the tag, by what they need of the system.
+WHEEL := build/wheel
+MACHINES := linux-x86_64 linux-aarch64
+
+wheel: $(MACHINES:%=wheel-%)
+
+wheel-linux-%: $(WHEEL)/venv/.installed
+	rm -rf $(WHEEL)/untagged-$* dist/descant-*_$*.whl
+	DESCANT_KERNELS=linux-$* ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/$(WHEEL)/zig ZIG_LOCAL_CACHE_DIR=$(CURDIR)/$(WHEEL)/zig \
+		$(WHEEL)/venv/bin/python -m hatchling build --target wheel --directory $(WHEEL)/untagged-$*
+	PATH="$(CURDIR)/$(WHEEL)/venv/bin:$$PATH" auditwheel repair --plat auto --wheel-dir dist $(WHEEL)/untagged-$*/*.whl
+
+$(WHEEL)/venv/.installed: deploy/wheel-requirements.txt
+	$(PYTHON) -m venv $(WHEEL)/venv
+	$(WHEEL)/venv/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
 	@touch $@
 
 # From source: the published wheels are built for processors without AVX-512.

@@ -15,13 +15,33 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Benchmarks: echo, engine, fleet, latency, robot, server, think.",
+    help="Benchmarks: ears, echo, engine, fleet, latency, robot, server, think.",
     rich_markup_mode=None,
 )
 
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures and samples.")]
 PlotFile = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw the figure (PNG, SVG or PDF).")]
 Quick = Annotated[bool, typer.Option("--quick", help="One item of each task: shows that it runs, proves nothing.")]
+
+
+@app.command()
+def ears(
+    context: typer.Context,
+    speech: Annotated[
+        Path, typer.Option("--speech", metavar="DIR", help="Folder of recordings with an index.tsv; docs/bench.md.")
+    ],
+    models: Annotated[
+        str, typer.Option("--models", metavar="A,B", help="Recognisers of the catalogue. [the one that is set]")
+    ] = "",
+    json_file: JsonFile = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Four recordings: shows that it runs.")] = False,
+) -> None:
+    """Hear recordings of people through the ears and by the recogniser alone: word errors, lost words, turn ends."""
+    invocation: Invocation = context.obj
+    from bench.ears.command import EarsBenchOptions, run  # noqa: PLC0415 - faster-whisper is slow to import
+
+    names = tuple(filter(None, map(str.strip, models.split(","))))
+    run(invocation, EarsBenchOptions(speech, names, 4 if quick else None, json_file))
 
 
 @app.command()

@@ -23,7 +23,8 @@ class EngineOptions:
     context: int = 8192
     """Tokens that one view may hold; each costs 28 kB with the default model."""
     native: Literal["auto", "off", "require", "generic", "avx2", "avx-vnni", "avx512-vnni", "neon"] = "auto"
-    """Compile kernels for this processor at first start: when a compiler is there, never, or fail without one."""
+    """Kernels in C, from the package or compiled at first start: the best to be had, none, or those that are named;
+    where they cannot be had, `auto` goes on without, the others fail."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent.config.settings import ModelOptions, Settings
+    from reasoning.native.instruction_sets import Use
+    from reasoning.native.library import Survey
     from reasoning.store.store import Store
     from reasoning.vllm.servers import Look, Servers
 
@@ -64,12 +66,12 @@ class Finding:
     """What to do; empty when nothing is wrong."""
 
 
-def examine(options: ModelOptions, store: Store) -> list[Finding]:
-    """Look at everything, in the order in which it is best mended."""
+def examine(options: ModelOptions, store: Store, native: Use = "auto") -> list[Finding]:
+    """Look at everything, in the order in which it is best mended; `native` is the setting of that name."""
     return [
         _python(),
         _torch(),
-        _kernels(),
+        *_kernels(native),
         _library("ctranslate2", "speech recognition", "pip install descant"),
         _library("piper", "voice", "pip install 'descant[voice]'", distribution="piper-tts"),
         *_devices(),
@@ -176,17 +178,32 @@ def _torch() -> Finding:
     return Finding("torch", Verdict.GOOD, f"{torch.__version__}, {device}, {torch.get_num_threads()} threads")
 
 
-def _kernels() -> Finding:
+def _kernels(use: Use) -> Iterator[Finding]:
     native = _import("reasoning.native.library")
     if isinstance(native, str):
-        return Finding("kernels", Verdict.NOTE, native, "replies come later without them")
-    found = native.survey()
+        yield Finding("kernels", Verdict.NOTE, native, "replies come later without them")
+    elif use == "off":
+        yield Finding("kernels", Verdict.NOTE, "none: engine.native is off", "replies come later without them")
+    else:
+        found: Survey = native.survey(use)
+        yield _used_kernels(found, use)
+        for why in found.passed_over:
+            yield Finding("kernels passed over", Verdict.NOTE, why, "install descant again, or set CC")
+
+
+def _used_kernels(found: Survey, use: Use) -> Finding:
     if found.used is None:
+        if use != "auto":
+            return Finding("kernels", Verdict.BAD, found.wrong, "set engine.native to auto")
         return Finding("kernels", Verdict.NOTE, f"none: {found.wrong}", "replies come later without them: install gcc")
-    told = f"{found.used}; this processor can run {', '.join(found.possible)}"
-    if found.used != found.possible[0] or found.used == "generic":
-        mend = "replies come later; try models.llm=qwen2.5-coder-0.5b"
-        return Finding("kernels", Verdict.NOTE, told, mend)
+    where = "compiled for this process alone, as the cache cannot be written"
+    if found.origin != "passing":
+        where = f"{'came with the package' if found.origin == 'shipped' else 'compiled here'}, {found.path}"
+    told = f"{found.used}, {where}; this processor can run {', '.join(found.possible)}"
+    if use == "auto" and (found.used != found.possible[0] or found.used == "generic"):
+        return Finding("kernels", Verdict.NOTE, told, "replies come later; try models.llm=qwen2.5-coder-0.5b")
+    if found.origin == "passing":
+        return Finding("kernels", Verdict.NOTE, told, "every start waits for the compiler: set XDG_CACHE_HOME")
     return Finding("kernels", Verdict.GOOD, told)
 
 

@@ -40,7 +40,8 @@ def doctor(
 
         findings = [asyncio.run(check_echo(settings.devices))]
     else:
-        findings = [*examine(settings.models, open_store(settings.models)), *asyncio.run(_examine_others(settings))]
+        looked = examine(settings.models, open_store(settings.models), settings.engine.native)
+        findings = [*looked, *asyncio.run(_examine_others(settings))]
     marks = {Verdict.GOOD: "[green]ok", Verdict.NOTE: "[yellow]note", Verdict.BAD: "[red]wrong"}
     table = Table("", "what", "found", "to mend it", box=None)
     for finding in findings:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 def talk(
     context: typer.Context,
     input_file: Annotated[
-        Path | None, typer.Option("--input", metavar="WAV", help="Recording that plays the microphone.")
+        Path | None,
+        typer.Option("--input", metavar="FILE", help="Recording that plays the microphone: WAV, FLAC, Ogg, MP3."),
     ] = None,
     output_file: Annotated[
         Path | None, typer.Option("--output", metavar="WAV", help="What a listener hears of a recording's reply.")

@@ -21,7 +21,7 @@ from agent.conversation.speaker import Speaker
 from agent.conversation.turn_taking import (
     Answer,
     Authorize,
-    ExtendTurn,
+    EndTurnAfter,
     Forget,
     HardStop,
     Hear,
@@ -243,8 +243,8 @@ class ConversationDriver:
                     # Counted back from the newest frame: an input clock may begin anew, and sound come at any pace.
                     until_s = self._heard_s - (self._ears.now - last_sample) / RATE
                     self._replies.turn_over(text, until_s, words)
-                case ExtendTurn(ending, complete):
-                    self._ears.extend_turn(self._ears.options.end_ms(ending, complete))
+                case EndTurnAfter(ending, complete):
+                    self._ears.end_turn_after(self._ears.options.end_ms(ending, complete))
                 case LongSilence(seconds):
                     self._silent(f"[The user has been silent for {seconds:.0f} seconds.]")
                 case Hear() | Forget():

@@ -44,8 +44,8 @@ class Recognition(Protocol):
         """Yield what is heard, in order, until the ears are closed."""
         ...
 
-    def extend_turn(self, milliseconds: float) -> None:
-        """Let this turn end only after that much silence: its words sound unfinished."""
+    def end_turn_after(self, milliseconds: float) -> None:
+        """Let this pause end the turn after that much silence, now that its words are known."""
         ...
 
     def listen_for_stops(self, wanted: bool, tell: Callable[[StopHeard], None]) -> None:  # noqa: FBT001 - the state itself

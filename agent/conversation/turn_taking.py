@@ -43,8 +43,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class ExtendTurn:
-    """Put off the end of the turn: wait for more as long as the end of the words asks for."""
+class EndTurnAfter:
+    """Wait for more as long as the end of the words asks for, from where speech ended. Belongs to each pause."""
 
     ending: Literal["question", "statement", "unfinished"]
     """A question is complete; after a statement the question may still come; unfinished words break off."""
@@ -106,7 +106,9 @@ class LongSilence:
     """How long, in s."""
 
 
-Action = Hear | Answer | ExtendTurn | Retract | Authorize | Pause | Resume | Interrupt | HardStop | Forget | LongSilence
+Action = (
+    Hear | Answer | EndTurnAfter | Retract | Authorize | Pause | Resume | Interrupt | HardStop | Forget | LongSilence
+)
 
 
 InterruptedBy = Literal["words", "voice", "nothing"]
@@ -246,6 +248,14 @@ class TurnTaking:
         return self._pause(now_s)
 
     def _worded(self, words: Words) -> list[Action]:
+        actions = self._taken(words)
+        if self._soft and not words.final:
+            # What nobody answers is not waited for.
+            answered = self.state == "preemptive"
+            actions.append(EndTurnAfter(_ending(self._text), words.complete) if answered else EndTurnAfter("question"))
+        return actions
+
+    def _taken(self, words: Words) -> list[Action]:
         actions = self._stopped(words)
         text = words.committed.strip()
         if self._ignored or self._stop_phrases.nothing_else(text):
@@ -266,8 +276,6 @@ class TurnTaking:
         if text and self.state == "listening":
             self.state, self._text, self._heard = "preemptive", text, True
             self._words = words
-            if not words.final:
-                actions.append(ExtendTurn(_ending(text), words.complete))
             actions.append(Answer(marked(words, self.options.doubtful_below)))
         return actions
 

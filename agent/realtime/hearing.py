@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 _RECENT: Final = 60 * RATE // FRAME
 """Frames that are kept for a commit by hand."""
 
-_EAGERNESS: Final = {"low": 1.8, "medium": 1.0, "auto": 1.0, "high": 0.6}
-"""Silences that end a turn, in parts of the configured ones."""
-
 
 @dataclass(frozen=True, slots=True)
 class Partial:
@@ -224,11 +221,10 @@ class ClientEars:
         """Samples that were taken, on the clock of the events."""
         return self._taken - self.offset
 
-    def extend_turn(self, milliseconds: float) -> None:
-        """Let this turn end only after that much silence, if its end is judged by its words."""
-        detection = None if self._session is None else self._session.audio.input.turn_detection
-        if self._ears is not None and isinstance(detection, SemanticVad):
-            self._ears.extend_turn(milliseconds)
+    def end_turn_after(self, milliseconds: float) -> None:
+        """Let this pause end the turn after that much silence."""
+        if self._ears is not None:
+            self._ears.end_turn_after(milliseconds)
 
     @property
     def options(self) -> EarsOptions:
@@ -305,12 +301,10 @@ def ears_options(options: EarsOptions, detection: ServerVad | SemanticVad) -> Ea
             speech_off=max(0.0, min(options.speech_off, detection.threshold - 0.15)),
             preroll_ms=detection.prefix_padding_ms,
             soft_end_ms=min(options.soft_end_ms, detection.silence_duration_ms),
+            # Whatever the words are.
             hard_end_ms=detection.silence_duration_ms,
+            statement_end_ms=detection.silence_duration_ms,
+            unfinished_end_ms=detection.silence_duration_ms,
+            eagerness="medium",
         )
-    part = _EAGERNESS[detection.eagerness]
-    return replace(
-        options,
-        hard_end_ms=round(options.hard_end_ms * part),
-        statement_end_ms=round(options.statement_end_ms * part),
-        unfinished_end_ms=round(options.unfinished_end_ms * part),
-    )
+    return options if detection.eagerness == "auto" else replace(options, eagerness=detection.eagerness)

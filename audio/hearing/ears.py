@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from audio.clock import RATE, Sound, samples_of
 from audio.hearing.stop_listener import StopListener
@@ -42,7 +42,8 @@ class _Coming:
 
     task: asyncio.Task[Words | None]
 
-    final: bool
+    of: Literal["speech", "pause", "turn"]
+    """What it is the transcript of: speech that goes on, what lies before a pause, or the whole turn."""
 
 
 class Ears:
@@ -103,9 +104,13 @@ class Ears:
         """Say whether there is anything to stop; `tell` is called at once when a stop is heard, ahead of any event."""
         self._stops.wanted, self._stops.tell = wanted, tell
 
-    def extend_turn(self, milliseconds: float) -> None:
-        """Let this turn end only after that much silence: its words sound unfinished."""
-        self._activity.extend_turn(milliseconds)
+    def end_turn_after(self, milliseconds: float) -> None:
+        """Let this pause end the turn after that much silence, now that its words are known.
+
+        Without it, the longest wait holds. Words of an earlier pause decide nothing about one that is being decoded.
+        """
+        if self._closing is not None and self._closing.done():
+            self._activity.end_turn_after(milliseconds)
 
     async def receive(self, frame: Sound) -> None:
         """Take the next frame."""
@@ -123,7 +128,7 @@ class Ears:
         if due and (not self._work or self._work.done()):
             self._next_partial = self._activity.now + samples_of(self.options.partial_every_ms)
             self._work = self._start(self._partial(self._activity.now), "partial transcript")
-            await self._outbox.put(_Coming(self._work, final=False))
+            await self._outbox.put(_Coming(self._work, "speech"))
 
     async def close(self) -> None:
         """Tell that no frame comes any more: `events` ends when everything is told."""
@@ -145,8 +150,9 @@ class Ears:
             words = None if item.task.cancelled() else item.task.result()
             if words and self._own(words, self.now / RATE):
                 words = replace(words, committed="", tentative="", confidence=())
-            if words and (item.final or words.committed or words.tentative):
-                yield replace(words, final=item.final)
+            # That a pause has no words before it decides as much as words would.
+            if words and (item.of != "speech" or words.committed or words.tentative):
+                yield replace(words, final=item.of == "turn")
 
     async def _handle(self, event: Activity) -> None:
         match event:
@@ -163,7 +169,7 @@ class Ears:
                     self._work.cancel()
                 await self._outbox.put(event)
                 self._closing = self._start(self._transcriber.final(event.last_sample), "final transcript")
-                await self._outbox.put(_Coming(self._closing, final=False))
+                await self._outbox.put(_Coming(self._closing, "pause"))
             case SpeechResumed():
                 if self._closing:
                     self._closing.cancel()
@@ -174,7 +180,7 @@ class Ears:
                 self._in_turn = False
                 self._last = event.last_sample
                 if self._closing:
-                    await self._outbox.put(_Coming(self._closing, final=True))
+                    await self._outbox.put(_Coming(self._closing, "turn"))
                 await self._outbox.put(event)
 
     def _start(self, work: Coroutine[None, None, Words | None], name: str) -> asyncio.Task[Words | None]:

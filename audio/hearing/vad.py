@@ -35,6 +35,16 @@ _BEFORE: Final = samples_of(96)
 _AFTER: Final = samples_of(180)
 """How far it may move the end behind that: a final "t" bursts long after its vowel."""
 
+_HANGS_OVER: Final = samples_of(200)
+"""How far it may move the end before the last chunk that is speech for certain: twice what the probability hangs
+over by."""
+
+_BACKGROUND: Final = 4 * RATE
+"""Samples of silence from which the level of the background is taken."""
+
+_QUIET_PART: Final = 0.2
+"""The background is what so much of that silence lies below: a rustle before the first word is not the background."""
+
 _HISTORY: Final = 2 * RATE
 """Samples kept for the pre-roll and for the search of edges."""
 
@@ -80,12 +90,18 @@ class VoiceActivity:
         self._voiced = 0
         self._run = 0
         self._run_start = 0
-        self._hard = self._hard_by_option = samples_of(options.hard_end_ms)
+        self._longest = samples_of(options.end_ms("unfinished"))
+        self._hard = self._longest
         self._history = np.zeros(0, np.float32)
         self._now = 0
         self._judged = 0
         self._levels: deque[float] = deque(maxlen=_HISTORY // _BLOCK)
+        self._sure = 0
+        """End of the last chunk that is speech for certain."""
+        self._background: deque[float] = deque(maxlen=_BACKGROUND // CHUNK)
+        """Lowest level of each chunk of silence between turns."""
         self._floor = 0.0
+        """Level of the background, as it was before the turn began."""
         self._peak = 0.0
 
     @property
@@ -98,8 +114,8 @@ class VoiceActivity:
         """Whether somebody is speaking at this very moment, with no pause however short."""
         return self._state is _State.SPEAKING and self._voiced == self._judged
 
-    def extend_turn(self, milliseconds: float) -> None:
-        """Let this turn end only after that much silence. The next turn goes back to the option."""
+    def end_turn_after(self, milliseconds: float) -> None:
+        """Let this pause end the turn after that much silence; until it is called, the longest wait does."""
         self._hard = max(samples_of(milliseconds), samples_of(self._options.soft_end_ms))
 
     def since(self, start: int) -> Sound:
@@ -135,10 +151,9 @@ class VoiceActivity:
             return []
         self._state = _State.SPEAKING
         self._turn += 1
-        self._hard = self._hard_by_option
         self._peak = max(self._levels_since(self._run_start), default=0.0)
         self._start = max(self._last, self._onset())
-        self._voiced = self._last = self._judged
+        self._voiced = self._last = self._sure = self._judged
         return [SpeechStarted(self._turn, self._start, self._now)]
 
     def _judge_speaking(self, probability: float) -> list[Activity]:
@@ -147,6 +162,8 @@ class VoiceActivity:
             return [SoftEnd(self._turn, self._last, self._now), self._end()]
         if probability >= self._options.speech_off:
             self._voiced = self._last = self._judged
+            if probability >= self._options.speech_on:
+                self._sure = self._judged
             self._peak = max(self._peak, *self._levels_since(self._judged - CHUNK))
             return []
         self._last = self._offset()
@@ -154,12 +171,13 @@ class VoiceActivity:
             return []
         self._state = _State.PAUSED
         self._run = 0
+        self._hard = self._longest
         return [SoftEnd(self._turn, self._last, self._now)]
 
     def _judge_paused(self, probability: float) -> list[Activity]:
         if self._grew(probability, RESUME):
             self._state = _State.SPEAKING
-            self._voiced = self._last = self._judged
+            self._voiced = self._last = self._sure = self._judged
             return [SpeechResumed(self._turn, self._now)]
         if self._run or self._judged - self._last < self._hard:
             return []
@@ -192,7 +210,8 @@ class VoiceActivity:
         levels = np.sqrt(np.mean(np.square(chunk.reshape(-1, _BLOCK)), axis=1)).tolist()
         self._levels.extend(levels)
         if quiet:
-            self._floor += (min(levels) - self._floor) * (0.5 if self._floor == 0 else 0.1)
+            self._background.append(min(levels))
+            self._floor = float(np.quantile(self._background, _QUIET_PART))
 
     def _levels_since(self, sample: int) -> list[float]:
         return list(self._levels)[-max(1, (self._judged - sample) // _BLOCK) :]
@@ -212,12 +231,13 @@ class VoiceActivity:
         return start + first * _BLOCK
 
     def _offset(self) -> int:
-        """Find the end of the last loud block, at most a little beyond the last speech chunk."""
+        """Find the end of the last loud block, about where the last speech chunk is."""
         loud = self._loud()
         end = min(self._judged, self._voiced + _AFTER)
-        earliest = max(self._start, end - _HISTORY // 2)
+        # What is certain to be speech is none the less so for being soft.
+        earliest = max(self._start, self._sure - _HANGS_OVER)
         for index, level in enumerate(reversed(self._levels_since(earliest))):
             position = self._judged - index * _BLOCK
-            if position <= end and level >= loud:
+            if earliest < position <= end and level >= loud:
                 return position
-        return self._voiced
+        return self._sure

@@ -42,6 +42,9 @@ SPOT_S: Final = 3
 
 _SPOT_TOKENS: Final = 8
 
+_POSITIONS: Final = 448
+"""Tokens that Whisper's decoder has room for, prompt and all."""
+
 _HINT_TOKENS: Final = 200
 """Of expected sentences; Whisper itself takes 223."""
 
@@ -150,7 +153,8 @@ class WhisperDecoder:
             self._model.encode(features),
             [prompt],
             beam_size=1,
-            max_length=len(prompt) + most,
+            # Half of it is what CTranslate2 lets a decode add to its prompt, and no more than the prompt leaves of it.
+            max_length=min(_POSITIONS, max(2 * most, len(prompt) + most)),
             return_scores=True,
             return_no_speech_prob=True,
             return_logits_vocab=True,

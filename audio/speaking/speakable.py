@@ -42,7 +42,7 @@ _MARKS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (r"[ \t]*\|[ \t]*", ", "),
     )
 )
-_LEFT_OVER: Final = re.compile(r"[*_`~^\\{}\[\]#|<>$€£=]+")
+_LEFT_OVER: Final = re.compile(r"[*_`~^\\{}\[\]#|<>$€£₹¥=]+")
 _EMPTY_BRACKETS: Final = re.compile(r"\(\s*\)")
 _SPACE: Final = re.compile(r"[^\S\n]+")
 _BREAKS: Final = re.compile(r"([.!?:;,]?) *\n\s*")

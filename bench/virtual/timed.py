@@ -100,7 +100,7 @@ class TimedEars:
         self._begins_s = math.inf
         """Second at which the next words begin, once that is known."""
         self._known = asyncio.Event()
-        self._hard_s = options.hard_end_ms / 1000
+        self._hard_s = options.end_ms("unfinished") / 1000
         self._closed = asyncio.Event()
 
     @property
@@ -141,8 +141,8 @@ class TimedEars:
     def listen_for_stops(self, wanted: bool, tell: Callable[[heard.StopHeard], None]) -> None:
         """Nothing: a question on paper holds no stop phrase."""
 
-    def extend_turn(self, milliseconds: float) -> None:
-        """Let this turn end only after that much silence."""
+    def end_turn_after(self, milliseconds: float) -> None:
+        """Let this pause end the turn after that much silence."""
         self._hard_s = max(milliseconds, self.options.soft_end_ms) / 1000
 
     async def close(self) -> None:
@@ -153,7 +153,7 @@ class TimedEars:
         """Tell what becomes of the open turn, until the next words begin."""
         if not self._words or not await self._reached(self.last_s + self.options.soft_end_ms / 1000):
             return
-        self._paused = True
+        self._paused, self._hard_s = True, self.options.end_ms("unfinished") / 1000
         last = int(self.last_s * RATE)
         yield heard.SoftEnd(self._turn, last, self._sample())
         if not await self._reached(self.answered_s):
@@ -166,7 +166,7 @@ class TimedEars:
                 return
         yield self._heard(self._words, final=True)
         yield heard.HardEnd(self._turn, last, self._sample())
-        self._words, self._paused, self._hard_s = "", False, self.options.hard_end_ms / 1000
+        self._words, self._paused = "", False
 
     async def _speech(self, utterance: Utterance) -> AsyncGenerator[heard.EarsEvent]:
         """Tell the words of an utterance while it is spoken."""

@@ -17,6 +17,7 @@ class Library:
     def __init__(self, path: Path, name: Name) -> None:
         self.name: Final = name
         """Of the instruction set."""
+        self.path: Final = path
         self.functions: Final = _declared(opened(path))
         self._pools: dict[int, int] = {}
         self._lock = Lock()

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
+import shlex
 import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 from contextlib import suppress
 from functools import cache
@@ -25,6 +28,8 @@ from reasoning.errors import NativeUnavailable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+HERE: Final = f"{sys.platform}-{platform.machine()}"
+"""What kind of machine a library is for: a home folder may be shared by several."""
 FLAGS: Final = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-pthread", "-fno-math-errno")
 _COMPILE_SECONDS: Final = 120.0
 _ANSWER_SECONDS: Final = 10.0
@@ -35,6 +40,10 @@ class CannotCompile(NativeUnavailable):
     """The compiler refuses these files or flags; it may take others."""
 
 
+class NoCompiler(NativeUnavailable):
+    """There is no compiler that works, or nowhere to put what it makes."""
+
+
 def compiled(folder: Path, sources: Sequence[Path], flags: Sequence[str] = (), include: Path | None = None) -> Path:
     """Give the path of a library in `folder`, made now if need be.
 
@@ -42,15 +51,13 @@ def compiled(folder: Path, sources: Sequence[Path], flags: Sequence[str] = (), i
 
     Raises:
         CannotCompile: the compiler refuses.
-        NativeUnavailable: there is no compiler, or it crashes or takes too long.
+        NoCompiler: there is none, it crashes or takes too long, or no folder can be written.
 
     """
-    compiler = shutil.which(os.environ.get("CC") or "cc")
-    if compiler is None:
-        raise NativeUnavailable("there is no C compiler (install gcc or clang, or set CC)")
-    command = [compiler, *FLAGS, *flags, *([] if include is None else [f"-I{include}"])]
-    path = folder / f"{_digest([_version(compiler), *command[1:]], sources, include)}.so"
-    command.extend(str(source) for source in sources)
+    compiler = _compiler()
+    made_by = (_version(compiler[0]), *compiler[1:])
+    path = folder / f"{digest_of((HERE, *made_by), sources, flags, include)}.so"
+    command = [*compiler, *arguments(sources, flags, include)]
     if _sound(path):
         return path
     try:
@@ -60,10 +67,37 @@ def compiled(folder: Path, sources: Sequence[Path], flags: Sequence[str] = (), i
             if not _sound(path):
                 compile_to(path, command)
     except (OSError, Timeout):
-        path = _own_folder() / path.name
-        if not path.is_file():
-            compile_to(path, command)
+        try:
+            path = _own_folder() / path.name
+            if not path.is_file():
+                compile_to(path, command)
+        except OSError as error:
+            raise NoCompiler(f"neither {folder} nor the system's folder for temporary files can be written") from error
     return path
+
+
+def arguments(sources: Sequence[Path], flags: Sequence[str], include: Path | None) -> list[str]:
+    """Give what a compiler is told, but for where to put the library and the libraries that it needs."""
+    return [*FLAGS, *flags, *([] if include is None else [f"-I{include}"]), *map(str, sources)]
+
+
+def digest_of(parts: Sequence[str], sources: Sequence[Path], flags: Sequence[str], include: Path | None) -> str:
+    """Name a library after what goes into it: `parts`, the flags, and every file of ours that it may include."""
+    digest = hashlib.sha256("\0".join((*parts, *FLAGS, *flags)).encode())
+    headers = {file for source in sources for file in source.parent.glob("*.h")}
+    # Sets may include each other's files.
+    included = set() if include is None else set(include.rglob("*.[ch]"))
+    for file in sorted({*sources, *headers, *included}):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def whole(path: Path) -> bool:
+    """Say whether a library is what its checksum says."""
+    try:
+        return path.with_suffix(".sum").read_text(encoding="ascii") == _checksum(path)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def compile_to(path: Path, command: Sequence[str]) -> None:
@@ -91,9 +125,9 @@ def _sound(path: Path) -> bool:
             found = part.lstat()
             if hasattr(os, "getuid") and (found.st_uid not in {os.getuid(), 0} or found.st_mode & 0o022):
                 return False
-        return stat.S_ISREG(found.st_mode) and path.with_suffix(".sum").read_text(encoding="ascii") == _checksum(path)
-    except (OSError, UnicodeDecodeError):
+    except OSError:
         return False
+    return stat.S_ISREG(found.st_mode) and whole(path)
 
 
 def _closed_to_others(folder: Path) -> None:
@@ -118,13 +152,18 @@ def _checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _digest(parts: Sequence[str], sources: Sequence[Path], include: Path | None) -> str:
-    digest = hashlib.sha256("\0".join(parts).encode())
-    folders = {include, *(source.parent for source in sources)}
-    headers = {file for folder in folders if folder is not None for file in folder.glob("*.h")}
-    for file in sorted({*sources, *headers}):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:32]
+def _compiler() -> tuple[str, ...]:
+    """Give the compiler and what `CC` has it told in any case."""
+    named = os.environ.get("CC", "")
+    try:
+        first, *rest = shlex.split(named) or ["cc"]
+    except ValueError as error:
+        raise NoCompiler(f"there is no C compiler (CC is {named!r}: {error})") from error
+    found = shutil.which(first)
+    if found is None:
+        why = f"CC is {named!r}, which is not there; mend or unset it" if named else "install gcc or clang, or set CC"
+        raise NoCompiler(f"there is no C compiler ({why})")
+    return (found, *rest)
 
 
 @cache
@@ -138,11 +177,11 @@ def _output(command: Sequence[str], seconds: float) -> str:
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
         )
     except OSError as error:
-        raise NativeUnavailable(f"{command[0]} did not run: {error}") from error
+        raise NoCompiler(f"{command[0]} did not run: {error}") from error
     try:
         told, said = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired as error:
-        raise NativeUnavailable(f"{command[0]} took more than {seconds:.0f} s") from error
+        raise NoCompiler(f"{command[0]} took more than {seconds:.0f} s") from error
     finally:
         if process.returncode is None:
             # The compiler's own processes, too: they hold the pipes.
@@ -151,7 +190,7 @@ def _output(command: Sequence[str], seconds: float) -> str:
             process.communicate()
     said = " ".join(said.split())[:300]
     if process.returncode < 0:
-        raise NativeUnavailable(f"{command[0]} crashed: {said or f'signal {-process.returncode}'}")
+        raise NoCompiler(f"{command[0]} crashed: {said or f'signal {-process.returncode}'}")
     if process.returncode:
         raise CannotCompile(f"{command[0]} failed: {said or f'exit code {process.returncode}'}")
     return told

@@ -7,9 +7,14 @@ the processor can run to the last.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 from reasoning.errors import NativeUnavailable
+
+SOURCES: Final = Path(__file__).parent
+PROBE: Final = (SOURCES / "probe" / "processor.c",)
+"""Says what a processor reports; a library of its own."""
 
 Name = Literal["generic", "avx2", "avx-vnni", "avx512-vnni", "neon"]
 Use = Literal["auto", "off", "require", "generic", "avx2", "avx-vnni", "avx512-vnni", "neon"]
@@ -28,6 +33,11 @@ class InstructionSet:
     flags: tuple[str, ...] = ()
     further: tuple[tuple[str, str], ...] = ()
     """What a processor may report beside, and the flag that makes it faster."""
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The C files of its library: the portable ones and its own."""
+        return (*sorted(SOURCES.glob("*.c")), *sorted((SOURCES / "sets" / self.folder).glob("*.c")))
 
     def flags_for(self, processor: frozenset[str]) -> tuple[str, ...]:
         """Give the compiler's flags for a processor."""

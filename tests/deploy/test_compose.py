@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,17 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
     make_secrets.make(tmp_path)
     again = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert {name for name in made if made[name] != again[name]} == {"api_key"}
+
+
+def test_the_image_has_what_builds_its_kernels_and_no_compiler_at_last() -> None:
+    text = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    _, build, image = re.split(r"^FROM .*$", text, flags=re.MULTILINE)
+    copied = {path for line in re.findall(r"^COPY (?!--)(.*)$", build, re.MULTILINE) for path in line.split()[:-1]}
+    assert all((ROOT / path).exists() for path in copied)
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
+    hook = {wanted["wheel"]["hooks"]["custom"]["path"], "deploy/old_glibc.py", "deploy/wheel-requirements.txt"}
+    assert hook <= copied
+    assert hook <= set(wanted["sdist"]["include"])
+    assert set(wanted["wheel"]["packages"]) <= copied
+    assert "DESCANT_KERNELS" in build
+    assert "gcc" not in image

@@ -20,7 +20,7 @@ from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import WhisperDecoder
 from audio.io.wav import read_wav
-from audio.messages import EarsEvent, HardEnd, SpeechStarted, Words
+from audio.messages import EarsEvent, HardEnd, Words
 from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.piper import PiperVoice
 from audio.speaking.synthesizer import Synthesizer
@@ -48,22 +48,23 @@ def same_words(text: str) -> list[str]:
     return [word for word in words if word not in {"dollar", "dollars"}]
 
 
-async def hear(sound: Sound, hold_open_ms: float = 0) -> list[EarsEvent]:
-    """Listen as fast as the decodes allow."""
+async def hear(sound: Sound, wait_ms: float = 550) -> list[EarsEvent]:
+    """Listen as fast as the decodes allow; every pause ends the turn after that much silence."""
     options = EarsOptions()
     events: list[EarsEvent] = []
-    padded = np.pad(sound, (RATE // 4, RATE - len(sound) % FRAME))
+    padded = np.pad(sound, (RATE // 4, 2 * RATE - len(sound) % FRAME))
     async with Ears(VoiceActivity(options), Transcriber(lambda: WhisperDecoder(EARS, options)), options) as ears:
 
         async def read() -> None:
             async for event in ears.events():
                 events.append(event)
-                if hold_open_ms and isinstance(event, SpeechStarted):
-                    ears.extend_turn(hold_open_ms)
+                if isinstance(event, Words) and not event.final:
+                    ears.end_turn_after(wait_ms)
 
         reader = asyncio.create_task(read())
         for start in range(0, len(padded) - FRAME + 1, FRAME):
             await ears.receive(padded[start : start + FRAME])
+            await ears.caught_up()
             await asyncio.sleep(0)
         await ears.close()
         await reader
@@ -78,7 +79,7 @@ def finals(events: list[EarsEvent]) -> list[str]:
 async def test_every_recording_is_heard_right(question: dict[str, Any]) -> None:
     """All numbers, and all words but one: "Ben" is "been" in the arithmetic of some processors."""
     sound = np.concatenate(list(read_wav(RECORDINGS / question["file"])))
-    events = await hear(sound, hold_open_ms=1_400)
+    events = await hear(sound, wait_ms=1_400)
     (heard,) = finals(events)
     found, said = same_words(heard), same_words(question["text"])
     assert list(filter(str.isdigit, found)) == list(filter(str.isdigit, said))
@@ -92,7 +93,7 @@ async def test_every_recording_is_heard_right(question: dict[str, Any]) -> None:
 async def test_a_long_pause_ends_the_turn_unless_it_is_held_open() -> None:
     sound = np.concatenate(list(read_wav(RECORDINGS / "fruit.wav")))
     assert len(finals(await hear(sound))) == 2
-    assert len(finals(await hear(sound, hold_open_ms=1_400))) == 1
+    assert len(finals(await hear(sound, wait_ms=1_400))) == 1
 
 
 async def test_what_the_voice_says_is_understood() -> None:

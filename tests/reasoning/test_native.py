@@ -16,7 +16,7 @@ from reasoning.formats.gguf import open_gguf
 from reasoning.formats.quants import BLOCKS, GgmlType, dequantize
 from reasoning.native.binding import Library
 from reasoning.native.instruction_sets import SETS, possible
-from reasoning.native.library import library_of, processor
+from reasoning.native.library import choose, processor
 from reasoning.native.linear import KINDS, NativeLinear, packed
 from reasoning.native.selftest import random_tensor
 from reasoning.prompting.tokenizer import Tokenizer
@@ -53,7 +53,7 @@ def _library(request: pytest.FixtureRequest) -> Library:
         pytest.skip(str(error))
     if not able:
         pytest.skip(f"this processor cannot run {one.name}")
-    return library_of(one)
+    return choose(one.name).library
 
 
 @pytest.fixture(name="use")

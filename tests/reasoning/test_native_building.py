@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import hashlib
 import logging
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +20,10 @@ import pytest
 from reasoning.errors import NativeUnavailable
 from reasoning.formats.quants import GgmlType
 from reasoning.native import build, library
-from reasoning.native.binding import Library
+from reasoning.native.binding import Library, opened
 from reasoning.native.build import CannotCompile, compiled
-from reasoning.native.instruction_sets import SETS, InstructionSet, candidates, possible
-from reasoning.native.library import SOURCES, library_of, load, processor, survey
+from reasoning.native.instruction_sets import SETS, SOURCES, InstructionSet, candidates, possible
+from reasoning.native.library import choose, load, processor, survey
 from reasoning.native.linear import NativeLinear, packed
 from reasoning.native.selftest import WrongKernels, check, random_tensor
 
@@ -48,7 +52,7 @@ def sources_of(one: InstructionSet) -> list[Path]:
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """Nothing is compiled and nothing remembered; gives the folder in which libraries will lie."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    remembered = (load, library_of, processor, build._version, build._own_folder)
+    remembered = (load, choose, processor, library._checked, build._version, build._own_folder)
     for function in remembered:
         function.cache_clear()
     yield tmp_path / "descant" / "native"
@@ -86,6 +90,49 @@ def test_what_the_processor_reports_is_what_the_system_lists() -> None:
         pytest.skip("the system hides its list")
     known = {"fma", "f16c", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "asimddp", "i8mm"}
     assert processor() & known == known & set(listed.split())
+
+
+@needs_compiler
+def test_a_system_that_hides_its_list_hides_no_instructions() -> None:
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /proc/cpuinfo && exec "$@"', "sh"]
+    try:
+        subprocess.run([*hidden, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("nothing can be hidden here: that needs root")
+    told = "import reasoning.native.library as it; print(open('/proc/cpuinfo').read(), *sorted(it.processor()))"
+    found = subprocess.run([*hidden, sys.executable, "-c", told], check=True, capture_output=True, text=True).stdout
+    assert found.split() == sorted(processor())
+
+
+EVERYTHING = (1 << 12 | 1 << 27 | 1 << 29, 1 << 5 | 1 << 16 | 1 << 17 | 3 << 30, 1 << 11, 1 << 4 | 1 << 5)
+"""Leaf 1 ecx, leaf 7 ebx and ecx, leaf 7.1 eax."""
+NARROW = {"fma", "f16c", "avx2", "avx_vnni"}
+WIDE = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "avx512_bf16"}
+
+
+@needs_compiler
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="asks an x86 processor")
+def test_vectors_that_the_system_does_not_save_do_not_count(tmp_path: Path) -> None:
+    source = tmp_path / "reported.c"
+    source.write_text(
+        '#include "processor.c"\n'
+        "const char *reported_of(uint32_t c1, uint32_t b7, uint32_t c7, uint32_t a71, uint32_t state)\n"
+        "{ return reported(c1, b7, c7, a71, state); }\n"
+        "uint32_t saved_of(uint32_t c1) { return saved_state(c1); }\n",
+        encoding="utf-8",
+    )
+    told = opened(compiled(tmp_path, [source], (*WARNINGS, f"-I{SOURCES / 'probe'}")))
+    told.reported_of.restype = ctypes.c_char_p
+
+    def names(state: int) -> set[str]:
+        return set(told.reported_of(*EVERYTHING, state).decode().split())
+
+    assert names(0xE7) == NARROW | WIDE
+    assert names(0x07) == NARROW  # a system or a hypervisor that does not save the wide ones
+    for state in (0x67, 0xA7, 0xC7):
+        assert names(state) == NARROW
+    assert names(0x03) == names(0xE3) == names(0x05) == names(0) == set()
+    assert told.saved_of(0) == 0  # no OSXSAVE: the instruction that asks would end the process
 
 
 @needs_compiler
@@ -165,8 +212,11 @@ def test_where_the_best_set_does_not_compile_the_next_is_used(fresh: Path, monke
     assert found is not None
     assert found.name == "generic"
     assert fresh.is_dir()
+    (why,) = survey("require").passed_over
+    assert why.startswith("avx2: ")
     monkeypatch.setattr(library, "candidates", lambda *_: (broken,))
     load.cache_clear()
+    choose.cache_clear()
     with pytest.raises(NativeUnavailable, match=r"avx2.*no-such-flag"):
         load("require")
 
@@ -203,10 +253,48 @@ def test_without_a_compiler_that_works_the_engine_says_so_and_runs_on(
     assert word in survey().wrong
 
 
+@pytest.mark.usefixtures("fresh")
+def test_a_compiler_that_is_named_and_not_there_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for named in ("no-such-cc -m64", "cc 'open"):
+        monkeypatch.setenv("CC", named)
+        assert f"there is no C compiler (CC is {named!r}" in survey().wrong
+
+
+@needs_compiler
+def test_what_cc_says_beside_the_compiler_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "number.c"
+    source.write_text("int number(void) { return NUMBER; }", encoding="utf-8")
+    found = []
+    for number in (3, 4):
+        monkeypatch.setenv("CC", f"'{COMPILER}' -DNUMBER={number}")
+        found.append(opened(compiled(tmp_path, [source])).number())
+    assert found == [3, 4]
+
+
+@needs_compiler
+def test_a_machine_without_a_folder_to_write_runs_without_kernels(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh.parent.parent.joinpath("descant").write_text("not a folder", encoding="utf-8")
+    monkeypatch.setattr(tempfile, "tempdir", str(fresh / "nowhere"))
+    assert load("auto") is None
+    assert f"neither {fresh} nor" in survey().wrong
+
+
+@needs_compiler
+def test_kernels_that_cannot_be_kept_are_told(fresh: Path) -> None:
+    fresh.parent.parent.joinpath("descant").write_text("not a folder", encoding="utf-8")
+    found = survey("generic")
+    assert (found.used, found.origin, found.passed_over) == ("generic", "passing", ())
+
+
 # --- what is kept ---
 
 
 PROBE = [SOURCES / "probe" / "processor.c"]
+
+
+def for_another_processor(library: bytes) -> bytes:
+    """Say in an ELF file's head that it is for SPARC."""
+    return library[:18] + b"\x02\x00" + library[20:]
 
 
 @needs_compiler
@@ -219,7 +307,7 @@ def test_a_library_is_compiled_once_and_kept_from_others(tmp_path: Path, monkeyp
 
 
 @needs_compiler
-@pytest.mark.parametrize("change", ["cut", "other", "empty", "gone", "link", "writable", "sum"])
+@pytest.mark.parametrize("change", ["cut", "other", "foreign", "empty", "gone", "link", "writable", "sum"])
 def test_a_kept_library_that_is_not_whole_or_not_ours_is_made_anew(tmp_path: Path, change: str) -> None:
     path = compiled(tmp_path, PROBE)
     good = path.read_bytes()
@@ -228,6 +316,8 @@ def test_a_kept_library_that_is_not_whole_or_not_ours_is_made_anew(tmp_path: Pat
             path.write_bytes(good[: len(good) // 2])
         case "other":
             path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        case "foreign":
+            path.write_bytes(for_another_processor(good))
         case "empty":
             path.write_bytes(b"")
         case "gone":
@@ -244,6 +334,26 @@ def test_a_kept_library_that_is_not_whole_or_not_ours_is_made_anew(tmp_path: Pat
     assert path.stat().st_mode & 0o022 == 0
     assert not path.is_symlink()
     assert build._sound(path)
+
+
+@needs_compiler
+@pytest.mark.skipif(sys.platform != "linux", reason="knows ELF files")
+def test_a_library_of_another_processor_is_refused_whatever_its_checksum(fresh: Path) -> None:
+    known = processor()
+    path = compiled(fresh, set_named("generic").sources, set_named("generic").flags_for(known), SOURCES)
+    path.write_bytes(for_another_processor(path.read_bytes()))
+    path.with_suffix(".sum").write_text(hashlib.sha256(path.read_bytes()).hexdigest(), encoding="ascii")
+    assert build._sound(path)
+    with pytest.raises(NativeUnavailable, match=rf"generic: {path} cannot be loaded"):
+        load("generic")
+    assert "cannot be loaded" in survey("generic").wrong
+
+
+@needs_compiler
+def test_machines_that_share_a_home_share_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = compiled(tmp_path, PROBE)
+    monkeypatch.setattr(build, "HERE", "linux-sparc64")
+    assert compiled(tmp_path, PROBE) != path
 
 
 @needs_compiler

@@ -22,20 +22,16 @@ static const char *listed(const Feature *features, int count) {
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-/* Which registers the system saves when it switches threads. */
-static uint32_t saved_state(void) {
-    uint32_t low, high;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+/* Which registers the system saves when it switches threads (XCR0); without XSAVE there is nothing to be asked. */
+static uint32_t saved_state(uint32_t c1) {
+    uint32_t low = 0, high;
+    if (c1 >> 27 & 1) __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return low;
 }
 
-const char *descant_processor(void) {
-    uint32_t a, b, c1, d, b7 = 0, c7 = 0, a71 = 0, state = 0, most;
-    if (!__get_cpuid(1, &a, &b, &c1, &d)) return "";
-    if (c1 >> 27 & 1) state = saved_state();
+/* Registers of cpuid: leaf 1 ecx, leaf 7 ebx and ecx, leaf 7.1 eax. What the system does not save cannot be used. */
+static const char *reported(uint32_t c1, uint32_t b7, uint32_t c7, uint32_t a71, uint32_t state) {
     int vectors = (state & 6) == 6, wide = (state & 0xe6) == 0xe6;
-    if (__get_cpuid_count(7, 0, &most, &b7, &c7, &d) && most >= 1) __get_cpuid_count(7, 1, &a71, &b, &c1, &d);
-    __get_cpuid(1, &a, &b, &c1, &d);
     const Feature features[] = {
         {"fma", vectors && c1 >> 12 & 1},
         {"f16c", vectors && c1 >> 29 & 1},
@@ -49,6 +45,13 @@ const char *descant_processor(void) {
         {"avx512_bf16", wide && a71 >> 5 & 1},
     };
     return listed(features, sizeof features / sizeof *features);
+}
+
+const char *descant_processor(void) {
+    uint32_t a, b, c, d, c1, b7 = 0, c7 = 0, a71 = 0, most;
+    if (!__get_cpuid(1, &a, &b, &c1, &d)) return "";
+    if (__get_cpuid_count(7, 0, &most, &b7, &c7, &d) && most >= 1) __get_cpuid_count(7, 1, &a71, &b, &c, &d);
+    return reported(c1, b7, c7, a71, saved_state(c1));
 }
 
 #elif defined(__aarch64__) && defined(__linux__)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 import socket
 import sys
 from pathlib import Path
@@ -15,9 +16,11 @@ from robots.options import RobotOptions
 if TYPE_CHECKING:
     import pytest
 
+    from reasoning.native.instruction_sets import Use
 
-def look(options: ModelOptions) -> dict[str, Finding]:
-    return {finding.what: finding for finding in examine(options, Store(options.cache_dir, offline=True))}
+
+def look(options: ModelOptions, native: Use = "auto") -> dict[str, Finding]:
+    return {finding.what: finding for finding in examine(options, Store(options.cache_dir, offline=True), native)}
 
 
 def put_in_cache(folder: Path, name: str) -> None:
@@ -92,16 +95,45 @@ def test_python_and_torch_are_found(tmp_path: Path) -> None:
 
 
 def test_the_kernels_in_use_are_told_and_what_keeps_them_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def surveyed(survey: Survey) -> Finding:
-        monkeypatch.setattr("reasoning.native.library.survey", lambda: survey)
-        return look(ModelOptions(cache_dir=tmp_path))["kernels"]
+    def surveyed(survey: Survey, native: Use = "auto") -> Finding:
+        monkeypatch.setattr("reasoning.native.library.survey", lambda _: survey)
+        return look(ModelOptions(cache_dir=tmp_path), native)["kernels"]
 
-    good = surveyed(Survey("avx2", ("avx2", "generic"), ""))
+    path = Path("/home/me/kernels/avx2.so")
+    good = surveyed(Survey("avx2", ("avx2", "generic"), origin="kept", path=path))
     assert good.verdict is Verdict.GOOD
-    assert "avx2" in good.found
-    assert "generic" in good.found
-    for slower in (Survey("generic", ("avx2", "generic"), ""), Survey("generic", ("generic",), "")):
-        assert surveyed(slower).verdict is Verdict.NOTE
+    assert good.found == f"avx2, compiled here, {path}; this processor can run avx2, generic"
+    shipped = surveyed(Survey("avx2", ("avx2", "generic"), origin="shipped", path=path))
+    assert shipped.verdict is Verdict.GOOD
+    assert shipped.found == f"avx2, came with the package, {path}; this processor can run avx2, generic"
+    passing = surveyed(Survey("avx2", ("avx2", "generic"), origin="passing", path=path))
+    assert passing.verdict is Verdict.NOTE
+    assert "for this process alone" in passing.found
+    assert "XDG_CACHE_HOME" in passing.mend
+    slower = Survey("generic", ("avx2", "generic"), origin="kept", path=path)
+    for one in (slower, Survey("generic", ("generic",), origin="kept", path=path)):
+        assert surveyed(one).verdict is Verdict.NOTE
+    assert surveyed(slower, "generic").verdict is Verdict.GOOD
     none = surveyed(Survey(None, (), "there is no C compiler"))
     assert none.verdict is Verdict.NOTE
     assert "no C compiler" in none.found
+    assert surveyed(Survey(None, (), "there is no C compiler"), "require").verdict is Verdict.BAD
+
+
+def test_kernels_that_are_passed_over_are_told_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    why = ("avx2: the compiled norm is wrong", "there is no C compiler")
+    found = Survey("generic", ("avx2", "generic"), origin="shipped", path=tmp_path, passed_over=why)
+    monkeypatch.setattr("reasoning.native.library.survey", lambda _: found)
+    told = examine(ModelOptions(cache_dir=tmp_path), Store(tmp_path, offline=True))
+    passed = [finding for finding in told if finding.what == "kernels passed over"]
+    assert [finding.found for finding in passed] == list(why)
+    assert {finding.verdict for finding in passed} == {Verdict.NOTE}
+
+
+def test_kernels_that_the_settings_name_are_those_that_are_looked_at(tmp_path: Path) -> None:
+    off = look(ModelOptions(cache_dir=tmp_path), "off")["kernels"]
+    assert (off.verdict, off.found) == (Verdict.NOTE, "none: engine.native is off")
+    impossible: Use = "avx2" if platform.machine() == "aarch64" else "neon"
+    finding = look(ModelOptions(cache_dir=tmp_path), impossible)["kernels"]
+    assert (finding.verdict, finding.mend) == (Verdict.BAD, "set engine.native to auto")
+    assert f"engine.native is {impossible}, and this processor has no " in finding.found

@@ -12,7 +12,6 @@ from agent.conversation.timeline import Interrupted
 from reasoning.options import LoopOptions
 from tests.agent.conversation.test_driver import ALSO, ASK, world
 
-INTERRUPTIONS = 500
 WARM_UP = 50
 MOST_MB = 20.0
 
@@ -23,14 +22,14 @@ def resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-@pytest.mark.timeout(600)
-async def test_five_hundred_interruptions_leave_nothing_behind() -> None:
+@pytest.mark.parametrize("interruptions", [100, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+async def test_many_interruptions_leave_nothing_behind(interruptions: int) -> None:
     async with world(options=LoopOptions(think_tokens=60, history_turns=4)) as one:
         one.engine.step_s = 0.01
         counts: list[tuple[int, int, int, int]] = []
         memory: list[float] = []
         interrupted = 0
-        for number in range(INTERRUPTIONS + 1):
+        for number in range(interruptions + 1):
             await one.say(ALSO if number % 2 else ASK)
             await one.wait(lambda: one.driver._turns.state == "answering")
             begun = len(one.heard)
@@ -47,7 +46,7 @@ async def test_five_hundred_interruptions_leave_nothing_behind() -> None:
                 gc.collect()
                 memory.append(resident_mb())
         await one.reply()
-        assert interrupted + len(one.of(Interrupted)) == INTERRUPTIONS
+        assert interrupted + len(one.of(Interrupted)) == interruptions
     tasks, threads, tokens, blocks = zip(*counts, strict=True)
     assert max(tasks[WARM_UP:]) <= max(tasks[:WARM_UP])
     assert max(threads[WARM_UP:]) <= max(threads[:WARM_UP])

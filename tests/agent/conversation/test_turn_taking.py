@@ -12,7 +12,7 @@ from agent.conversation.turn_taking import (
     Action,
     Answer,
     Authorize,
-    ExtendTurn,
+    EndTurnAfter,
     Forget,
     HardStop,
     Hear,
@@ -42,6 +42,11 @@ def told(conversation: TurnTaking, *events: EarsEvent | StopHeard, now_s: float 
     return [action for event in events for action in conversation.receive(event, now_s)]
 
 
+def acted(conversation: TurnTaking, *events: EarsEvent) -> list[Action]:
+    """What is to be done beside waiting."""
+    return [action for action in told(conversation, *events) if not isinstance(action, EndTurnAfter)]
+
+
 def answering(text: str = "what is it?") -> TurnTaking:
     conversation = TurnTaking()
     told(conversation, STARTED, SOFT, words(text), words(text, final=True), HARD)
@@ -52,7 +57,7 @@ def answering(text: str = "what is it?") -> TurnTaking:
 def test_a_question() -> None:
     conversation = TurnTaking()
     assert told(conversation, STARTED, words(""), words("what is")) == [Hear("what is")]
-    assert told(conversation, SOFT, words("what is it?")) == [ExtendTurn("question"), Answer("what is it?")]
+    assert told(conversation, SOFT, words("what is it?")) == [Answer("what is it?"), EndTurnAfter("question")]
     assert told(conversation, words("what is it?", final=True), HARD) == [Authorize("what is it?", 9)]
     conversation.replied()
     assert conversation.state == "idle"
@@ -77,7 +82,7 @@ def test_what_is_said_over_a_reply_that_nothing_interrupts_changes_nothing_but_a
 def test_a_reply_that_cannot_be_paused_is_not() -> None:
     conversation = TurnTaking(can_pause=False)
     conversation.requested()
-    assert told(conversation, LATER, SOFT, words(""), words("", final=True), HARD) == []
+    assert acted(conversation, LATER, SOFT, words(""), words("", final=True), HARD) == []
     assert not conversation.paused
 
 
@@ -103,7 +108,7 @@ def test_an_answer_is_taken_back_when_speech_resumes() -> None:
     told(conversation, STARTED, SOFT, words("what is"))
     assert told(conversation, RESUMED) == [Retract()]
     assert told(conversation, words("what is it?")) == [Hear("what is it?")]
-    assert told(conversation, SOFT, words("what is it?")) == [ExtendTurn("question"), Answer("what is it?")]
+    assert told(conversation, SOFT, words("what is it?")) == [Answer("what is it?"), EndTurnAfter("question")]
 
 
 def test_an_answer_to_other_words_is_taken_back() -> None:
@@ -127,13 +132,26 @@ def test_a_final_transcript_without_words_takes_the_answer_back() -> None:
 def test_words_that_may_go_on_hold_the_turn_open(text: str) -> None:
     conversation = TurnTaking()
     ending: Literal["statement", "unfinished"] = "unfinished" if text.startswith("what") else "statement"
-    assert told(conversation, STARTED, SOFT, words(text)) == [ExtendTurn(ending), Answer(text)]
+    assert told(conversation, STARTED, SOFT, words(text)) == [Answer(text), EndTurnAfter(ending)]
 
 
 @pytest.mark.parametrize("text", ["what is it?", 'did he say "no?"'])
 def test_a_question_is_complete(text: str) -> None:
     conversation = TurnTaking()
-    assert told(conversation, STARTED, SOFT, words(text)) == [ExtendTurn("question"), Answer(text)]
+    assert told(conversation, STARTED, SOFT, words(text)) == [Answer(text), EndTurnAfter("question")]
+
+
+@pytest.mark.parametrize("text", ["", "I see.", "yeah", "I", "Stop."])
+def test_what_is_not_answered_is_not_waited_for(text: str) -> None:
+    conversation = answering()
+    assert EndTurnAfter("question") in told(conversation, LATER, SOFT, words(text))
+    assert not any(isinstance(action, EndTurnAfter) for action in told(conversation, RESUMED, words(text)))
+
+
+def test_each_pause_is_waited_for_anew_though_its_words_are_the_same() -> None:
+    conversation = TurnTaking()
+    assert EndTurnAfter("unfinished") in told(conversation, STARTED, SOFT, words("what is"))
+    assert EndTurnAfter("unfinished") in told(conversation, RESUMED, SOFT, words("what is"))
 
 
 def test_nothing_holds_a_turn_open_after_its_final_words() -> None:
@@ -157,8 +175,8 @@ def test_a_word_over_a_reply_that_is_known_only_at_its_end_is_answered() -> None
     assert told(conversation, LATER, SOFT, words("why?")) == [
         Pause(),
         Interrupt(),
-        ExtendTurn("question"),
         Answer("why?"),
+        EndTurnAfter("question"),
     ]
     assert told(conversation, words("why?", final=True), HARD) == [Authorize("why?", 9)]
 
@@ -166,7 +184,7 @@ def test_a_word_over_a_reply_that_is_known_only_at_its_end_is_answered() -> None
 @pytest.mark.parametrize("text", ["", " ", "Mm-hmm.", "Yeah, okay.", "I see.", "uh-huh uh-huh"])
 def test_after_a_cough_or_a_backchannel_the_reply_goes_on(text: str) -> None:
     conversation = answering()
-    assert told(conversation, LATER, words(""), SOFT, words(text)) == [Pause(), Resume()]
+    assert acted(conversation, LATER, words(""), SOFT, words(text)) == [Pause(), Resume()]
     assert told(conversation, words(text, final=True), HARD) == []
     assert conversation.state == "answering"
     assert told(conversation, LATER) == [Pause()]
@@ -194,7 +212,7 @@ def test_a_word_or_two_that_nobody_could_make_out_interrupt_nothing(
 
 def test_a_backchannel_that_becomes_words_interrupts() -> None:
     conversation = answering()
-    assert told(conversation, LATER, words("yeah"), SOFT, words("yeah")) == [Pause(), Resume()]
+    assert acted(conversation, LATER, words("yeah"), SOFT, words("yeah")) == [Pause(), Resume()]
     assert told(conversation, RESUMED, words("yeah but"), words("yeah but why")) == [
         Pause(),
         Interrupt(),
@@ -205,7 +223,7 @@ def test_a_backchannel_that_becomes_words_interrupts() -> None:
 
 def test_the_beginning_of_a_sign_of_listening_waits_for_the_rest_of_it() -> None:
     conversation = answering()
-    assert told(conversation, LATER, words("I"), SOFT, words("I")) == [Pause()]
+    assert acted(conversation, LATER, words("I"), SOFT, words("I")) == [Pause()]
     assert told(conversation, RESUMED, SOFT, words("I see.", final=True), HARD) == [Resume()]
     assert told(conversation, LATER, words("I"), words("I meant")) == [Pause(), Interrupt(), Hear("I meant")]
     assert Interrupt() in told(answering(), LATER, SOFT, words("I", final=True))
@@ -217,8 +235,8 @@ def test_yes_to_a_question_of_the_reply_is_an_answer() -> None:
     assert told(conversation, LATER, SOFT, words("Yeah.")) == [
         Pause(),
         Interrupt(),
-        ExtendTurn("statement"),
         Answer("Yeah."),
+        EndTurnAfter("statement"),
     ]
 
 
@@ -341,7 +359,7 @@ def test_a_turn_that_begins_over_the_last_word_of_a_reply_is_answered(heard_befo
     told(conversation, *events[: heard_before + 1])
     conversation.replied()
     rest = [*events[heard_before + 1 :], words("and now"), words("and now", final=True), HARD]
-    assert told(conversation, *rest)[-2:] == [Answer("and now"), Authorize("and now", 9)]
+    assert acted(conversation, *rest)[-2:] == [Answer("and now"), Authorize("and now", 9)]
 
 
 def test_silence_and_a_cough_end_in_idleness() -> None:
@@ -397,10 +415,9 @@ class Turns(RuleBasedStateMachine):
                     assert isinstance(event, Words)
                     assert "stop" in f"{event.committed} {event.tentative}".lower()
                     assert event.tentative != "stop" or "Stop!" in event.committed or self.stops
-                case ExtendTurn():
+                case EndTurnAfter():
                     assert self.soft
                     assert not self.final
-                    assert actions[-1] == Answer(self.last)
                 case Hear(text):
                     assert text
                     assert not self.outstanding
@@ -418,6 +435,7 @@ class Turns(RuleBasedStateMachine):
         actions = self.tell(words(text, final=final, tentative=tentative))
         self.stops = (text == "Stop!") + (tentative == "stop")
         kinds = [type(action) for action in actions]
+        assert kinds.count(EndTurnAfter) == (self.soft and not final)
         stopped = HardStop in kinds
         ordinary = self.last not in {"", "mm-hm", "Yeah, okay.", "Stop!"}
         if was_released:

@@ -16,7 +16,8 @@ from audio.messages import Activity, HardEnd, SoftEnd, SpeechResumed, SpeechStar
 from audio.options import EarsOptions
 from tests.e2e.stage.make_recordings import RECORDINGS
 
-OPTIONS = EarsOptions()
+OPTIONS = EarsOptions(statement_end_ms=550, unfinished_end_ms=550)
+"""Every pause ends a turn after the same silence, as nobody tells what was said."""
 
 
 def by_level(chunk: Sound) -> float:
@@ -95,17 +96,52 @@ def test_no_click_is_speech_to_the_real_network(click_ms: int) -> None:
         assert [event for at in range(0, len(sound), FRAME) for event in activity.receive(sound[at : at + FRAME])] == []
 
 
-def test_hold_open_extends_this_turn_only() -> None:
-    activity = VoiceActivity(OPTIONS, by_level)
-    ends = []
-    for start in itertools.chain([0], range(FRAME, 6 * RATE, FRAME)):
-        speaking = start < RATE or 3 * RATE <= start < 4 * RATE
-        for event in activity.receive(np.full(FRAME, 0.9 * speaking, np.float32)):
-            if isinstance(event, SoftEnd) and event.turn == 1:
-                activity.extend_turn(1500)
+@pytest.mark.parametrize("known_ms", [300, 900])
+def test_a_pause_ends_the_turn_as_its_words_ask_and_after_the_longest_wait_while_they_are_not_known(
+    known_ms: int,
+) -> None:
+    """Three turns: words known after a while, words of a pause that was none, words never known."""
+    activity, waits = VoiceActivity(EarsOptions(), by_level), []
+    sound = sound_of((0.9, 512), (0, 2000), (0.9, 512), (0, 480), (0.9, 512), (0, 2000))
+    paused_at = 0
+    for frame in sound[: len(sound) - len(sound) % FRAME].reshape(-1, FRAME):
+        for event in activity.receive(frame):
+            if isinstance(event, SoftEnd):
+                paused_at = event.last_sample
             if isinstance(event, HardEnd):
-                ends.append(event.at - event.last_sample)
-    assert ends == pytest.approx([samples_of(1500), samples_of(OPTIONS.hard_end_ms)], abs=CHUNK + FRAME)
+                waits.append((event.at - event.last_sample) * 1000 / RATE)
+        early = activity.now < samples_of(2512 + 512 + 480)
+        if early and paused_at and activity.now - paused_at >= samples_of(known_ms if not waits else 300):
+            activity.end_turn_after(EarsOptions().hard_end_ms)
+            paused_at = 0
+    longest = EarsOptions().unfinished_end_ms
+    assert waits == pytest.approx([max(EarsOptions().hard_end_ms, known_ms), longest], abs=(CHUNK + FRAME) / 16)
+
+
+def marked_speech(chunk: Sound) -> float:
+    """A stand-in for a network that knows soft speech from rustle: speech is what is positive."""
+    return float(chunk.max() > 0)
+
+
+@pytest.mark.parametrize("quiet_ms", [0, 2000])
+def test_the_end_of_soft_speech_after_a_rustle_is_where_it_ends(quiet_ms: int) -> None:
+    rustle, loud, soft = (-0.02, 500), (0.5, 512), (0.009, 640)
+    sound = sound_of((0, quiet_ms), rustle, loud, soft, (0, 1500))
+    activity = VoiceActivity(OPTIONS, marked_speech)
+    events = [event for at in range(0, len(sound), FRAME) for event in activity.receive(sound[at : at + FRAME])]
+    assert names(events) == ["SpeechStarted", "SoftEnd", "HardEnd"]
+    end = samples_of(quiet_ms + 500 + 512 + 640)
+    assert isinstance(events[1], SoftEnd)
+    assert abs(events[1].last_sample - end) <= CHUNK
+
+
+def test_a_rustle_before_the_first_word_is_not_the_background() -> None:
+    sound = sound_of((-0.001, 2000), (-0.02, 500), (0.03, 1000), (-0.001, 1500))
+    activity = VoiceActivity(OPTIONS, marked_speech)
+    events = [event for at in range(0, len(sound), FRAME) for event in activity.receive(sound[at : at + FRAME])]
+    soft = events[1]
+    assert isinstance(soft, SoftEnd)
+    assert abs(soft.last_sample - samples_of(3500)) <= 128
 
 
 def test_noise_without_end_is_cut_into_turns() -> None:

@@ -6,6 +6,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from num2words import num2words
 
 from audio.speaking.numerals import cardinal
 from audio.speaking.speakable import speakable
@@ -57,6 +58,44 @@ from audio.speaking.speakable import speakable
         ("   ", ""),
         ("A & B", "A and B"),
         ("well-known and/or e-mail", "well-known and/or e-mail"),
+        ("sold for $2.5M last year", "sold for two point five million dollars last year"),
+        ("$3B, €1.5bn and £20k", "three billion dollars, one point five billion euros and twenty thousand pounds"),
+        ("$2T", "two trillion dollars"),
+        ("the 1990s and the 1980's", "the nineteen nineties and the nineteen eighties"),
+        ("in her 20s, in the late 60s", "in her twenties, in the late sixties"),
+        ("back in the '70s", "back in the seventies"),
+        ("Two 747s and some 500s", "Two seven forty sevens and some five hundreds"),
+        ("after 20s, wait 120s", "after twenty seconds, wait one hundred twenty seconds"),
+        ("Call 555-123-4567.", "Call five five five, one two three, four five six seven."),
+        ("(555) 123-4567", "five five five, one two three, four five six seven"),
+        ("+1 555-123-4567", "one, five five five, one two three, four five six seven"),
+        ("Call 911 now", "Call nine one one now"),
+        ("Phone 555-1234.", "Phone five five five, one two three four."),
+        ("Dial 9-1-1.", "Dial nine one one."),
+        ("ISBN 978-3-16-148410-0", "ISBN nine seven eight, three, one six, one four eight four one zero, zero"),
+        ("10-3-2 = 5", "ten minus three minus two equals five"),
+        ("We are open 24/7.", "We are open twenty four seven."),
+        ("Split it 50/50.", "Split it fifty fifty."),
+        (
+            "On 01/02/2023 and 25/12/2024",
+            "On January second, twenty twenty three and December twenty fifth, twenty twenty four",
+        ),
+        ("Add 2 1/2 cups.", "Add two and one half cups."),
+        ("A 10x10 grid, 3x4=12", "A ten by ten grid, three times four equals twelve"),
+        ("10^-3 grams", "ten to the power of minus three grams"),
+        ("version v1.0.0, v2", "version one point zero point zero, version two"),
+        ("Between 5%-10% of them", "Between five to ten percent of them"),
+        ("US$5 and C$7.50", "five US dollars and seven C dollars and fifty cents"),
+        ("15.21 £ or 20€", "fifteen pounds and twenty one pence or twenty euros"),
+        ("5 USD, EUR 20", "five dollars, twenty euros"),
+        ("$.50", "fifty cents"),
+        ("₹500 and ¥1,000", "five hundred rupees and one thousand yen"),
+        ("10m users, 7B parameters, 10k rows", "ten million users, seven billion parameters, ten thousand rows"),
+        ("10 m deep, 10m deep", "ten meters deep, ten meters deep"),
+        ("In 1908 it opened.", "In nineteen oh eight it opened."),
+        ("See No. 5 and pp. 3-4.", "See number five and pages three to four."),
+        ("No. That is all.", "No. That is all."),
+        ("Fig. 3, vol. 2, approx. 5", "figure three, volume two, about five"),
         ("Dr. Smith's café, isn't it?", "Dr. Smith's café, isn't it?"),
     ],
 )
@@ -92,3 +131,50 @@ def test_long_rows_of_signs_take_no_time(sign: str) -> None:
 @given(st.integers(0, 10**9))
 def test_thousands_separators_make_no_difference(number: int) -> None:
     assert cardinal(f"{number:,}") == cardinal(str(number))
+
+
+CARDINALS: dict[str, int] = {str(num2words(number)).replace("-", " "): number for number in range(100)}
+
+
+def value(words: str) -> int:
+    """Read the words of a whole number back."""
+    total = part = 0
+    for word in words.split():
+        if word == "hundred":
+            part *= 100
+        elif word in {"thousand", "million", "billion"}:
+            total += part * {"thousand": 10**3, "million": 10**6, "billion": 10**9}[word]
+            part = 0
+        else:
+            part += CARDINALS[word]
+    return total + part
+
+
+@given(
+    st.integers(0, 10**9 - 1), st.integers(0, 99), st.sampled_from("$€£"),
+    st.sampled_from(["before", "after", "spaced"]), st.booleans(),
+)  # fmt: skip
+def test_every_amount_of_money_is_said_to_the_cent(whole: int, cents: int, sign: str, where: str, commas: bool) -> None:
+    number = f"{whole:,}.{cents:02}" if commas else f"{whole}.{cents:02}"
+    written = {"before": f"{sign}{number}", "after": f"{number}{sign}", "spaced": f"{number} {sign}"}[where]
+    said = speakable(f"It costs {written} now.").removeprefix("It costs ").removesuffix(" now.")
+    large, _, small = said.rpartition(" and ") if re.search(r"(dollars?|euros?|pounds?) and ", said) else (said, "", "")
+    if re.search(r"cents?$|penny$|pence$", large):
+        large, small = "", large
+    found = value(large.rsplit(" ", 1)[0]) if large else 0
+    assert found == whole
+    assert (value(small.rsplit(" ", 1)[0]) if small else 0) == cents
+
+
+FRAGMENTS = st.sampled_from(
+    ["$", "€", "₹", "US$", "2.5", "1990", "s", "M", "k", "x", "/", "-", "–", "%", " ", "1,200", "^", "v", "No. ", "m",
+     "th", "°C", "abc", ".", ":", "+", "=", "½", "'", "£", "747", "(", ")"]
+)  # fmt: skip
+
+
+@given(st.lists(FRAGMENTS, max_size=10))
+def test_no_number_is_glued_to_a_letter_and_no_figure_is_left(pieces: list[str]) -> None:
+    said = speakable("".join(pieces))
+    assert not re.search(r"\d", said)
+    names = "one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|forty|fifty|hundred|thousand|million"
+    assert not re.search(rf"(?:percent|point|minus|plus|{names})(?!s\b|es\b|teen|ty|ies|th)[A-Za-z]", said)

@@ -35,9 +35,13 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
     return Decoder(open_gguf(file), torch.float32, max_context=64)
 
 
-def heard(
-    decoder: Decoder, *said: Utterance, react: Callable[[TimedEars, EarsEvent], None] = lambda _, __: None
-) -> Heard:
+def decided(ears: TimedEars, event: EarsEvent) -> None:
+    """End each turn after the shortest wait."""
+    if isinstance(event, Words) and not event.final:
+        ears.end_turn_after(1000 * HARD)
+
+
+def heard(decoder: Decoder, *said: Utterance, react: Callable[[TimedEars, EarsEvent], None] = decided) -> Heard:
     async def main() -> Heard:
         loop = asyncio.get_running_loop()
         ears = TimedEars(said, PACE, EARS)
@@ -96,7 +100,7 @@ def test_a_pause_that_is_long_ends_the_turn_and_the_session_says_what_is_long(de
 
     def hold(ears: TimedEars, event: EarsEvent) -> None:
         if isinstance(event, Words) and not event.final:
-            ears.extend_turn(1400)
+            ears.end_turn_after(1400)
 
     held = heard(decoder, *said, react=hold)
     assert [kind for kind in kinds(held) if kind is HardEnd] == [HardEnd]
@@ -105,6 +109,7 @@ def test_a_pause_that_is_long_ends_the_turn_and_the_session_says_what_is_long(de
 
 def test_words_may_wait_for_the_reply(decoder: Decoder) -> None:
     def reply(ears: TimedEars, event: EarsEvent) -> None:
+        decided(ears, event)
         if isinstance(event, HardEnd):
             asyncio.get_running_loop().call_later(3.0, ears.reply_tells)
 

@@ -18,8 +18,8 @@ from reasoning.engine.decoder import Decoder
 from reasoning.formats.gguf import open_gguf
 from reasoning.native.binding import Library
 from reasoning.native.build import compiled
-from reasoning.native.instruction_sets import SETS
-from reasoning.native.library import SOURCES, library_of, processor
+from reasoning.native.instruction_sets import SETS, SOURCES
+from reasoning.native.library import choose, processor
 from reasoning.native.selftest import check
 from tests.reasoning import test_native
 from tests.reasoning.tiny_models import QWEN2, write_tiny
@@ -67,7 +67,7 @@ def test_avx_vnni_adds_as_avx2_does(library: Library, monkeypatch: pytest.Monkey
         pytest.skip("AVX-512 adds in an order of its own")
     file = open_gguf(write_tiny(tmp_path / "tiny.gguf", QWEN2, "Q4_1"))
     found = []
-    for one in (library, library_of(next(one for one in SETS if one.name == "avx2"))):
+    for one in (library, choose("avx2").library):
         monkeypatch.setattr(decoder, "load", lambda _, one=one: one)
         found.append(test_native.conversation(Decoder(file, native=one.name)))
     assert torch.equal(*found)

@@ -173,6 +173,23 @@ def test_a_damaged_packed_file_is_ignored_and_written_anew(
     assert torch.equal(logits(Decoder(quantised, cache_dir=cache, native=native)), first)
 
 
+def test_a_packed_file_of_another_layout_is_left_alone(
+    quantised: GgufFile, tmp_path: Path, native: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    with monkeypatch.context() as patch:
+        for number in ("_LAYOUT", "_NATIVE_LAYOUT"):
+            patch.setattr(f"reasoning.engine.weights.{number}", -1)
+        expected = logits(Decoder(quantised, cache_dir=cache, native=native))
+    older = only_file(cache)
+    # What an older version kept has the right names and sizes, and means something else.
+    torch.save({name: torch.full_like(tensor, 1) for name, tensor in torch.load(older).items()}, older)
+    before = older.read_bytes()
+    assert torch.equal(logits(Decoder(quantised, cache_dir=cache, native=native)), expected)
+    assert older.read_bytes() == before
+    assert len(list(cache.iterdir())) == 2
+
+
 def test_a_cache_that_cannot_be_written_only_costs_time(quantised: GgufFile, tmp_path: Path, native: Use) -> None:
     blocked = tmp_path / "a file"
     blocked.write_text("not a folder")

@@ -16,7 +16,7 @@ import numpy as np
 
 from reasoning.formats.quants import BLOCKS, GgmlType
 from reasoning.native import build, step
-from reasoning.native.library import SOURCES
+from reasoning.native.instruction_sets import SOURCES
 from reasoning.native.linear import Matrix
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from reasoning.engine import decoder
 from reasoning.engine.attention import Run
 from reasoning.engine.decoder import Decoder
 from reasoning.native.instruction_sets import SETS, possible
-from reasoning.native.library import library_of, processor
+from reasoning.native.library import choose, processor
 from reasoning.native.linear import KINDS, NativeLinear, packed
 from reasoning.native.selftest import check, random_tensor
 from reasoning.prompting.tokenizer import Tokenizer
@@ -95,11 +95,10 @@ def _use(library: Library, monkeypatch: pytest.MonkeyPatch) -> Use:
 @pytest.fixture(name="here", scope="module")
 def _here(library: Library) -> Library:
     """Kernels of this machine that add in the same order."""
-    name = "generic" if library.name == "generic" else "avx2"
-    one = next(one for one in SETS if one.name == name)
-    if one not in possible(processor()):
+    name: Name = "generic" if library.name == "generic" else "avx2"
+    if name not in {one.name for one in possible(processor())}:
         pytest.skip(f"this processor cannot run {name}")
-    return library_of(one)
+    return choose(name).library
 
 
 @pytest.fixture(autouse=True)

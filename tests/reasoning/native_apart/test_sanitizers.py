@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from reasoning.engine import decoder
-from reasoning.native.instruction_sets import SETS, possible
-from reasoning.native.library import SOURCES, processor
+from reasoning.native.instruction_sets import SETS, SOURCES, possible
+from reasoning.native.library import processor
 from reasoning.native.selftest import check
 from tests.reasoning import test_native
 from tests.reasoning.native_apart.apart import Apart, driver

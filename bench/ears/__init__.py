@@ -1,0 +1,1 @@
+"""`descant bench ears`."""
