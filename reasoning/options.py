@@ -16,6 +16,8 @@ class EngineOptions:
 
     kind: Literal["torch", "vllm"] = "torch"
     """`torch` is the embedded engine; `vllm` leaves the model to servers, see the group `vllm`."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where it computes; auto: a graphics processor that torch can use, else the processor. Not run on CUDA or MPS."""
     threads: int = 2
     """Threads of a step; more than the machine's cores make it slower."""
     prefill_rows: int = 8

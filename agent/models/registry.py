@@ -17,9 +17,10 @@ from audio.hearing.end_of_turn import EndOfTurn
 from audio.hearing.whisper import WhisperDecoder
 from audio.speaking.piper import PiperVoice
 from reasoning.engine.decoder import Decoder
+from reasoning.engine.device import place
 from reasoning.engine.drafts import ROW_COSTS
 from reasoning.engine.torch_engine import TorchEngine
-from reasoning.errors import ModelUnavailable, UnknownModel
+from reasoning.errors import EngineFailed, ModelUnavailable, UnknownModel
 from reasoning.formats.gguf import open_gguf
 from reasoning.formats.safetensors_folder import open_safetensors
 from reasoning.prompting.script import Script, family_of
@@ -150,13 +151,20 @@ def load_decoder(file: Path, options: EngineOptions, packed: Path | None = None)
     """Load the language model without a thread of its own; `packed` is the folder of its repacked weights."""
     model, tokenizer = _opened(file)
     script = Script(tokenizer, family_of(model.value("general.name", str, file.stem)))
-    decoder = Decoder(
-        model,
-        torch.bfloat16,
-        cache_dir=packed or platformdirs.user_cache_path("descant") / "packed",
-        max_context=options.context,
-        native=options.native,
-    )
+    at = place(options.device, options.native)
+    try:
+        decoder = Decoder(
+            model,
+            at.dtype,
+            at.device,
+            cache_dir=packed or platformdirs.user_cache_path("descant") / "packed",
+            max_context=options.context,
+            native=options.native,
+        )
+    except torch.OutOfMemoryError as error:
+        raise EngineFailed(
+            f"{file} does not fit into the memory of {at.device}; set engine.device to cpu, or models.llm to another"
+        ) from error
     return decoder, script
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from reasoning.engine.cache import BlockCache
+    from reasoning.engine.sampling import Reading
 
 _FULL_CHUNK: Final = 128
 """Rows of waiting text in a step that no stream is waiting for."""
@@ -79,10 +80,10 @@ class Job:
     view: tuple[TorchBlock, ...]
     leave: int
     """Tokens of the block that may stay waiting."""
-    on_logits: Callable[[Tensor, Sequence[int], int, Mapping[str, int]], Callable[[], bool]] | None = None
+    on_logits: Callable[[Tensor, Sequence[int], int, Mapping[str, int]], Reading[Callable[[], bool]]] | None = None
     """Takes logits [1 + drafts, vocabulary], the drafts, the step and the lengths that its first row saw, on the
-    worker, which holds no lock meanwhile. Gives what publishes the outcome, for the worker to call under its lock;
-    True: the job goes on."""
+    worker, which holds no lock meanwhile. Reads of them what it needs, and gives what publishes the outcome, for the
+    worker to call under its lock; True: the job goes on."""
     draft: Callable[[int], Draft] = lambda _: NO_DRAFT
     """Guesses up to so many tokens behind the one that is computed next."""
     ahead: float = 0.0

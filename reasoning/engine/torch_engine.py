@@ -26,12 +26,12 @@ import torch
 
 from reasoning.engine.contract import ChoiceScores, Sampling, Token
 from reasoning.engine.drafts import NO_DRAFT, Draft, Guesser
-from reasoning.engine.sampling import Sampler, scored_choices
+from reasoning.engine.sampling import Reading, Sampler, read_together, scored_choices
 from reasoning.engine.schedule import Job, Schedule, Step, TorchBlock
 from reasoning.errors import BadTool, EngineFailed, ReasoningError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -94,6 +94,8 @@ class TorchEngine:
 
     def give_way(self, seconds: float) -> None:
         """Compute no step for so long: somebody else needs the processor at once. Never blocks."""
+        if self.device.type != "cpu":
+            return
         self._rest_until = max(self._rest_until, time.monotonic() + seconds)
 
     # --- what sessions ask for; called in an event loop ---
@@ -189,7 +191,7 @@ class TorchEngine:
     def _deliver(self, step: Step, logits: Tensor) -> None:
         """Choose tokens outside the lock, and publish them under it."""
         self.steps += 1
-        outcomes = list(self._outcomes(step, logits))
+        outcomes = self._outcomes(step, logits)
         with self._lock:
             for job, outcome in outcomes:
                 if isinstance(outcome, EngineFailed):
@@ -197,22 +199,21 @@ class TorchEngine:
                 elif not outcome():
                     self.end(job, None)
 
-    def _outcomes(self, step: Step, logits: Tensor) -> Iterator[tuple[Job, Callable[[], bool] | EngineFailed]]:
+    def _outcomes(self, step: Step, logits: Tensor) -> list[tuple[Job, Callable[[], bool] | EngineFailed]]:
         """Choose tokens, and compare choices: the long part of what follows a step. Jobs end on this thread only."""
         row = 0
+        jobs: list[Job] = []
+        readings: list[Reading[Callable[[], bool]]] = []
         for run, job in zip(step.runs, step.jobs, strict=True):
             if not run.logits:
                 continue
             if job.on_logits is not None and job in self._schedule.jobs:
                 seen = {block.name: block.cache.length for block in job.view}
                 guesses = run.tokens[len(run.tokens) - run.guesses :]
-                try:
-                    yield job, job.on_logits(logits[row : row + run.logits], guesses, self.steps, seen)
-                except EngineFailed as error:
-                    yield job, error
-                except (RuntimeError, IndexError) as error:
-                    yield job, EngineFailed(f"no token could be chosen: {error}")
+                jobs.append(job)
+                readings.append(job.on_logits(logits[row : row + run.logits], guesses, self.steps, seen))
             row += run.logits
+        return list(zip(jobs, read_together(readings), strict=True))
 
     def _next_step(self) -> Step | None:
         while True:
@@ -297,8 +298,9 @@ class TorchSession:
 
         def on_logits(
             logits: Tensor, _guesses: Sequence[int], step: int, _seen: Mapping[str, int]
-        ) -> Callable[[], bool]:
-            _tell(loop, _give, answer, ChoiceScores(scored_choices(logits[-1], choices), step))
+        ) -> Reading[Callable[[], bool]]:
+            log_odds = yield from scored_choices(logits[-1], choices)
+            _tell(loop, _give, answer, ChoiceScores(log_odds, step))
             return lambda: False
 
         def finish(error: ReasoningError | None) -> None:
@@ -425,12 +427,12 @@ class _Stream:
 
     def _on_logits(
         self, logits: Tensor, guesses: Sequence[int], step: int, seen: Mapping[str, int]
-    ) -> Callable[[], bool]:
+    ) -> Reading[Callable[[], bool]]:
         """Choose from one row after the other for as long as the guess that the next one follows is what was chosen."""
         chosen: list[Token] = []
         for number, row in enumerate(logits):
             try:
-                token, log_prob = self._sampler.choose(row)
+                token, log_prob = yield from self._sampler.choose(row)
             except (RuntimeError, IndexError, EngineFailed):
                 if not chosen:
                     raise

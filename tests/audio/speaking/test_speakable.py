@@ -133,7 +133,7 @@ def test_thousands_separators_make_no_difference(number: int) -> None:
     assert cardinal(f"{number:,}") == cardinal(str(number))
 
 
-WORDS = {str(num2words(number)).replace("-", " "): number for number in range(100)}
+CARDINALS: dict[str, int] = {str(num2words(number)).replace("-", " "): number for number in range(100)}
 
 
 def value(words: str) -> int:
@@ -146,7 +146,7 @@ def value(words: str) -> int:
             total += part * {"thousand": 10**3, "million": 10**6, "billion": 10**9}[word]
             part = 0
         else:
-            part += WORDS[word]
+            part += CARDINALS[word]
     return total + part
 
 
@@ -166,13 +166,13 @@ def test_every_amount_of_money_is_said_to_the_cent(whole: int, cents: int, sign:
     assert (value(small.rsplit(" ", 1)[0]) if small else 0) == cents
 
 
-PIECES = st.sampled_from(
+FRAGMENTS = st.sampled_from(
     ["$", "€", "₹", "US$", "2.5", "1990", "s", "M", "k", "x", "/", "-", "–", "%", " ", "1,200", "^", "v", "No. ", "m",
      "th", "°C", "abc", ".", ":", "+", "=", "½", "'", "£", "747", "(", ")"]
 )  # fmt: skip
 
 
-@given(st.lists(PIECES, max_size=10))
+@given(st.lists(FRAGMENTS, max_size=10))
 def test_no_number_is_glued_to_a_letter_and_no_figure_is_left(pieces: list[str]) -> None:
     said = speakable("".join(pieces))
     assert not re.search(r"\d", said)

@@ -1,8 +1,8 @@
 """What every engine owes its callers, on each of them: the embedded one, and the served one over two kinds of server.
 
-`drafts` is `torch` where drafts cost nothing; `served` is the engine for vLLM over a small stand-in for the server, on
-the same tiny model as `torch`; `vllm` is the same engine over a real vLLM, `live` over one with live views. What only
-one engine promises is tested in its own file.
+`drafts` is `torch` where drafts cost nothing, `portable` is `torch` by what every device has, `cuda` that on a card.
+`served` is the engine for vLLM over a small stand-in for the server, on the same tiny model as `torch`; `vllm` is the
+same engine over a real vLLM, `live` over one with live views. What only one engine promises is tested in its own file.
 """
 
 from __future__ import annotations
@@ -73,8 +73,15 @@ def tiny_lab(engine: Engine, path: Path) -> Lab:
 
 
 @asynccontextmanager
-async def torch_lab(path: Path, context: int, row_costs: Sequence[float] = ()) -> AsyncIterator[Lab]:
-    decoder = Decoder(open_gguf(path), torch.float32, max_context=context)
+async def torch_lab(
+    path: Path,
+    context: int,
+    device: torch.device | None = None,
+    *,
+    portable: bool = False,
+    row_costs: Sequence[float] = (),
+) -> AsyncIterator[Lab]:
+    decoder = Decoder(open_gguf(path), torch.float32, device, max_context=context, portable=portable)
     engine = TorchEngine(decoder, threads=1, row_costs=row_costs)
     try:
         yield tiny_lab(engine, path)
@@ -105,7 +112,14 @@ async def vllm_lab(server: VllmServer, context: int) -> AsyncIterator[Lab]:
 
 
 @pytest.fixture(
-    params=["torch", "drafts", "served", *(pytest.param(name, marks=pytest.mark.vllm) for name in ("vllm", "live"))]
+    params=[
+        "torch",
+        "drafts",
+        "portable",
+        *(["cuda"] if torch.cuda.is_available() else []),
+        "served",
+        *(pytest.param(name, marks=pytest.mark.vllm) for name in ("vllm", "live")),
+    ]
 )
 def open_lab(request: pytest.FixtureRequest, tiny: Path) -> Callable[[int], Any]:
     """Give what opens a lab with room for so many tokens."""
@@ -114,7 +128,9 @@ def open_lab(request: pytest.FixtureRequest, tiny: Path) -> Callable[[int], Any]
         return lambda context: vllm_lab(server, context)
     if request.param == "served":
         return lambda context: served_lab(tiny, context)
-    return lambda context: torch_lab(tiny, context, FREE_ROWS if request.param == "drafts" else ())
+    device = torch.device("cuda", 0) if request.param == "cuda" else None
+    costs = FREE_ROWS if request.param == "drafts" else ()
+    return lambda context: torch_lab(tiny, context, device, portable=request.param == "portable", row_costs=costs)
 
 
 @pytest.fixture
