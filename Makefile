@@ -10,6 +10,7 @@
 # make test-wheel   this machine's wheel, installed where no compiler is
 # make test-sound    talking live over a virtual sound card
 #                    (apt-get install pulseaudio pulseaudio-utils libportaudio2)
+# make check-gpu   ten minutes on a machine with an NVIDIA card, by its own Python and torch; prints JSON (docs/gpu.md)
 # make llama-cpp   llama-cpp-python in an environment of its own, built for this processor, for `descant bench engine`
 # make test-leaks   attempts to make the real model tell what is private
 # make test-browser   the web page in a headless Chromium (apt-get install chromium)
@@ -29,6 +30,7 @@ DEMO_QUESTION ?= tests/e2e/recordings/tickets.wav
 DEMO_ANSWER ?= answer.wav
 TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en piper-en-us-joe smart-turn-v3.2
 PYTEST_ARGS ?=
+GPU_ARGS ?=
 
 VLLM_VENV := .venv-vllm
 VLLM_VERSION := 0.32.0
@@ -41,7 +43,7 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
+.PHONY: demo test check-gpu test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -70,6 +72,10 @@ test-sanitizers: $(STAMP)
 # What the wheel carries, what it needs of the system, and that it does without a compiler.
 test-wheel: $(STAMP) wheel-linux-$(shell uname -m)
 	$(VENV)/bin/python -m pytest -m wheel tests/deploy $(PYTEST_ARGS)
+
+# By whatever Python is named, not by this environment: its torch is the one for the card.
+check-gpu:
+	@$(PYTHON) -m bench.gpu $(GPU_ARGS)
 
 # The live conversation over a virtual sound card, in real time.
 test-sound: models

@@ -5,6 +5,7 @@ ReasoningError                exit code 1: the environment, or the run
 ├── BadTool                   exit code 2: a tool whose name, schema or grammar cannot be used
 ├── BlockBusy                 a block that a stream writes was to be written by another
 ├── ContextFull               a view would hold more tokens than the model reads
+├── DeviceUnavailable         exit code 2: the engine is set to a device that is not there, or cannot compute
 ├── EngineFailed              a step could not be computed (out of memory, the engine is closed, no server answers)
 ├── NativeUnavailable         the engine's own kernels are required and cannot be had
 └── StoreError                models on disk
@@ -45,6 +46,12 @@ class BlockBusy(ReasoningError):
 
 class ContextFull(ReasoningError):
     """A view would hold more tokens than the model reads."""
+
+
+class DeviceUnavailable(ReasoningError):
+    """The engine is set to a device that is not there, or cannot compute."""
+
+    exit_code: ClassVar[int] = 2
 
 
 class EngineFailed(ReasoningError):

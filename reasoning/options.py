@@ -16,6 +16,8 @@ class EngineOptions:
 
     kind: Literal["torch", "vllm"] = "torch"
     """`torch` is the embedded engine; `vllm` leaves the model to servers, see the group `vllm`."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where it computes; auto: a graphics processor that torch can use, else the processor. Not run on CUDA or MPS."""
     threads: int = 2
     """Threads of a step; more than the machine's cores make it slower."""
     prefill_rows: int = 8
@@ -25,6 +27,8 @@ class EngineOptions:
     native: Literal["auto", "off", "require", "generic", "avx2", "avx-vnni", "avx512-vnni", "neon"] = "auto"
     """Kernels in C, from the package or compiled at first start: the best to be had, none, or those that are named;
     where they cannot be had, `auto` goes on without, the others fail."""
+    drafts: Literal["auto", "off"] = "auto"
+    """Guess tokens from the text before, and check them in rows that a step has to spare; the tokens stay the same."""
 
 
 @dataclass(frozen=True, slots=True)

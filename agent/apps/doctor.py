@@ -21,7 +21,7 @@ from agent.config.invocation import open_store
 from agent.errors import AgentError
 from agent.models.served import check_vocabulary, servers_of, vocabulary_in
 from agent.robot.access import look
-from reasoning.errors import ReasoningError, StoreError
+from reasoning.errors import DeviceUnavailable, ReasoningError, StoreError
 from reasoning.prompting.script import FAMILIES, family_of
 from reasoning.store.catalogue import CATALOGUE
 from reasoning.store.store import StoreState
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from agent.config.settings import ModelOptions, Settings
     from reasoning.native.instruction_sets import Use
     from reasoning.native.library import Survey
+    from reasoning.options import EngineOptions
     from reasoning.store.store import Store
     from reasoning.vllm.servers import Look, Servers
 
@@ -82,6 +83,24 @@ def examine(options: ModelOptions, store: Store, native: Use = "auto") -> list[F
         *_turn(options, store),
         _disk(options, store),
     ]
+
+
+def examine_device(options: EngineOptions) -> list[Finding]:
+    """Look where the embedded engine would compute; nothing where the language model is left to servers."""
+    module = _import("reasoning.engine.device")
+    if options.kind != "torch" or isinstance(module, str):
+        return []
+    try:
+        at = module.place(options.device, options.native)
+    except DeviceUnavailable as error:
+        return [Finding("device", Verdict.BAD, str(error), "set engine.device to auto")]
+    there = module.present()
+    told = f"{at.device}, in {str(at.dtype).removeprefix('torch.')}; torch finds {', '.join(there)}"
+    if at.device.type != "cpu":
+        return [Finding("device", Verdict.NOTE, told, "the engine has not been run there: make check-gpu")]
+    if options.device == "auto" and options.native in {"auto", "off"} and there[0] != "cpu":
+        return [Finding("device", Verdict.NOTE, told, f"to see why, set engine.device to {there[0]}")]
+    return [Finding("device", Verdict.GOOD, told)]
 
 
 async def examine_robot(options: RobotOptions) -> list[Finding]:

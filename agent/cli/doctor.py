@@ -52,6 +52,7 @@ def doctor(
 
 
 async def _examine_others(settings: Settings) -> list[Finding]:
-    from agent.apps.doctor import examine_robot, examine_servers  # noqa: PLC0415 - `--help` must be quick
+    from agent.apps.doctor import examine_device, examine_robot, examine_servers  # noqa: PLC0415 - `--help` must be quick
 
-    return [*await examine_servers(settings), *await examine_robot(settings.robot)]
+    found = [*examine_device(settings.engine), *await examine_servers(settings)]
+    return [*found, *await examine_robot(settings.robot)]

@@ -23,6 +23,7 @@ import torch
 
 from reasoning.engine.attention import Plan, Run, attend, plan, rotary_frequencies, settle, turns
 from reasoning.engine.cache import BlockCache
+from reasoning.engine.device import CPU
 from reasoning.engine.weights import Linear, Weights
 from reasoning.errors import BadModel, NativeUnavailable
 from reasoning.formats.quants import dequantize
@@ -206,12 +207,16 @@ class Decoder:
         max_context: int = 8192,
         *,
         native: Use = "auto",
+        portable: bool = False,
     ) -> None:
+        """Load a model. `portable`: compute on the processor by what every device has, as any other device does."""
         self.config = DecoderConfig.from_gguf(gguf)
-        self.dtype, self.device = dtype, device or torch.device("cpu")
+        self.dtype, self.device = dtype, device or CPU
+        self._portable = portable or self.device.type != "cpu"
         self.context = min(self.config.context, max_context)
-        library = _kernels(gguf, self.config, native) if (dtype, self.device.type) == (torch.bfloat16, "cpu") else None
-        weights = Weights(gguf, dtype, self.device, cache_dir, library)
+        packs = dtype == torch.bfloat16 and not self._portable
+        library = _kernels(gguf, self.config, native) if packs else None
+        weights = Weights(gguf, dtype, self.device, cache_dir, library, portable=self._portable)
         self._embed = weights.rows("token_embd.weight")
         self._layers = [_DecoderLayer(i, self.config, weights) for i in range(self.config.layers)]
         self._norm = weights.vector("output_norm.weight")
@@ -219,8 +224,10 @@ class Decoder:
         self._head: Linear = weights.linear(["token_embd.weight" if tied else "output.weight"])
         self._frequencies = rotary_frequencies(
             self.config.head_size, self.config.rope_base, self.config.rope_scale, _rope_factors(gguf)
-        ).to(self.device)
+        )
         self._native = None if library is None else self._native_model(library)
+        self.kernels = None if library is None else library.name
+        """The instruction set of the C kernels, with which a row of a few gets the same bits in any company."""
         weights.keep()
 
     def cache(self) -> BlockCache:
@@ -230,11 +237,14 @@ class Decoder:
 
     @torch.inference_mode()
     def forward(self, runs: Sequence[Run]) -> Tensor:
-        """Write all runs' tokens into their blocks; give float32 logits [runs that want them, vocabulary]."""
+        """Write all runs' tokens into their blocks; give float32 logits [tokens that want them, vocabulary].
+
+        Drafts lie behind a block's end: the block has grown by them when its length is counted up.
+        """
         x = self._embed([token for run in runs for token in run.tokens])
         logits = self._step(runs, x) if self._native is None else self._native.step(runs, x)
         for run in runs:
-            run.view[-1].length += len(run.tokens)
+            run.view[-1].length = run.grown
         return logits
 
     def _native_model(self, library: Library) -> NativeModel:
@@ -255,19 +265,14 @@ class Decoder:
 
     def _step(self, runs: Sequence[Run], x: Tensor) -> Tensor:
         settle(runs, self._frequencies)
-        step = plan(runs, self._frequencies)
+        step = plan(runs, self._frequencies, self.device, portable=self._portable)
         # The sum that runs through the layers is float32; what goes into a product is rounded.
         for number, layer in enumerate(self._layers):
             x = x + self._attention(number, layer, step, x)
             x = x + self._feed_forward(layer, x)
-        last, ends = -1, []
-        for run in runs:
-            last += len(run.tokens)
-            if run.logits:
-                ends.append(last)
-        if not ends:
+        if not len(step.ends):
             return x.new_empty(0, self.config.vocabulary, dtype=torch.float32)
-        return self._head(self._normed(x[ends], self._norm)).float()
+        return self._head(self._normed(x.index_select(0, step.ends), self._norm)).float()
 
     def _attention(self, number: int, layer: _DecoderLayer, step: Plan, x: Tensor) -> Tensor:
         config, rows = self.config, len(x)

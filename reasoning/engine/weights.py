@@ -1,5 +1,8 @@
 """A model's weights as torch wants them: 4-bit groups stay 4-bit, 8-bit ones become int8 rows.
 
+On other devices than the processor, 4-bit groups stay 4-bit where torch's kernel proves itself; all others are unpacked
+once, into the device's dtype.
+
 Converting 1.5e9 weights takes seconds, so the result is kept in the cache as one file that is
 mapped, not read, the next time. The layout of packed 4-bit weights depends on the processor and on torch, so both
 are part of that file's name.
@@ -22,6 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reasoning.engine.device import carried
+from reasoning.engine.tiles import TiledAffine4Linear, tiles_work
 from reasoning.formats.quants import GgmlType, affine4, dequantize
 from reasoning.native.linear import NativeLinear, Packed, packed, packed_bytes
 
@@ -108,11 +113,14 @@ class Weights:
         device: torch.device,
         cache_dir: Path | None,
         native: Library | None = None,
+        *,
+        portable: bool = False,
     ) -> None:
         self._gguf, self._device, self._native = gguf, device, native
         # The C kernels compute in float32 between products.
         self._dtype = dtype if native is None else torch.float32
-        self._packs = dtype == torch.bfloat16 and device.type == "cpu"
+        self._packs = dtype == torch.bfloat16 and device.type == "cpu" and not portable
+        self._tiles = dtype == torch.bfloat16 and device.type != "cpu" and tiles_work(device)
         self._file = None if cache_dir is None or not self._packs else cache_dir / self._packed_name()
         self._new: dict[str, Tensor] = {}
         self._old = self._open() if self._file is not None else {}
@@ -134,6 +142,8 @@ class Weights:
         kinds = {self._format(name) for name in names}
         key = "+".join(names)
         rows, columns = sum(self._gguf.tensors[name].shape[0] for name in names), self._gguf.tensors[names[0]].shape[1]
+        if kinds == {4} and self._tiles:
+            return TiledAffine4Linear(*self._grouped(names, order), bias, self._device)
         if kinds == {4}:
             layout = {
                 "packed": (torch.uint8, (rows, columns // 2)),
@@ -145,8 +155,7 @@ class Weights:
             layout = {"q": (torch.int8, (rows, columns)), "scale": (self._dtype, (rows,))}
             q, scale = self._kept(key, layout, lambda: self._int8(names, order))
             return Int8Linear(q, scale, bias)
-        weight = torch.cat([_ordered(self._numbers(name), order(name)) for name in names])
-        return DenseLinear(weight.to(self._dtype), bias)
+        return DenseLinear(torch.cat([_ordered(self._dense(name), order(name)) for name in names]), bias)
 
     def fused(self, names: Sequence[str], order: Callable[[str], NDArray[np.intp] | None] = lambda _: None) -> Linear:
         """Give one layer for all `names` where their formats allow it, else one that joins theirs."""
@@ -164,7 +173,7 @@ class Weights:
         def look_up(ids: Sequence[int]) -> Tensor:
             picked = np.ascontiguousarray(table[np.asarray(ids)]).reshape(-1)
             numbers = dequantize(picked, info.type, (len(ids), info.shape[1]))
-            return torch.from_numpy(numbers).to(self._device)
+            return carried(torch.from_numpy(numbers), self._device)
 
         return look_up
 
@@ -186,10 +195,10 @@ class Weights:
     def _format(self, name: str) -> int:
         """Bits of a weight as it is kept here; 4-bit packing needs whole groups and outputs in multiples of 16."""
         info = self._gguf.tensors[name]
-        if not self._packs or info.type not in FOUR_BIT | EIGHT_BIT:
+        if not (self._packs or self._tiles) or info.type not in FOUR_BIT | EIGHT_BIT:
             return 16
         fits = info.shape[0] % 16 == 0 and info.shape[1] % GROUP == 0
-        return 4 if info.type in FOUR_BIT and fits else 8
+        return 4 if info.type in FOUR_BIT and fits else 8 if self._packs else 16
 
     def _packed_name(self) -> str:
         stat = self._gguf.path.stat()
@@ -243,6 +252,16 @@ class Weights:
         numbers = dequantize(self._gguf.raw(name), info.type, info.shape)
         return torch.from_numpy(np.array(numbers, copy=True)).to(self._device)
 
+    def _dense(self, name: str) -> Tensor:
+        """Unpack a matrix, in slices of rows: the output head alone would be a gigabyte of float32."""
+        info, raw = self._gguf.tensors[name], self._gguf.raw(name)
+        found = torch.empty(info.shape, dtype=self._dtype, device=self._device)
+        parts = np.array_split(raw.reshape(info.shape[0], -1), max(1, info.shape[0] // 8192))
+        for rows, part in zip(torch.split(found, [len(part) for part in parts]), parts, strict=True):
+            numbers = dequantize(part.reshape(-1), info.type, (len(part), info.shape[1]))
+            rows.copy_(torch.from_numpy(np.array(numbers)))
+        return found
+
     def _bias(self, names: Sequence[str], order: Callable[[str], NDArray[np.intp] | None]) -> Tensor | None:
         parts = [self.vector(name.removesuffix(".weight") + ".bias") for name in names]
         if all(part is None for part in parts):
@@ -257,6 +276,11 @@ class Weights:
         return torch.cat(rows).to(self._dtype)
 
     def _affine4(self, names: Sequence[str], order: Callable[[str], NDArray[np.intp] | None]) -> tuple[Tensor, Tensor]:
+        q, scales = self._grouped(names, order)
+        return torch.ops.aten._convert_weight_to_int4pack_for_cpu(q.to(torch.int32), 1), scales
+
+    def _grouped(self, names: Sequence[str], order: Callable[[str], NDArray[np.intp] | None]) -> tuple[Tensor, Tensor]:
+        """Give q [rows, columns] in 0..15, and scale and zero [groups, rows, 2], on the processor."""
         qs, scales = [], []
         for name in names:
             info = self._gguf.tensors[name]
@@ -265,8 +289,7 @@ class Weights:
             # The kernel computes (q - 8) * scale + zero; the file means q * scale - minimum.
             zero = scale * 8 - minimum
             scales.append(_ordered(torch.from_numpy(np.stack([scale, zero], axis=-1)), order(name)))
-        packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(torch.cat(qs).to(torch.int32), 1)
-        return packed, torch.cat(scales).transpose(0, 1).to(self._dtype).contiguous()
+        return torch.cat(qs), torch.cat(scales).transpose(0, 1).to(self._dtype).contiguous()
 
     def _int8(self, names: Sequence[str], order: Callable[[str], NDArray[np.intp] | None]) -> tuple[Tensor, Tensor]:
         qs, scales = [], []
@@ -289,4 +312,4 @@ def _int8_rows(weight: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
 
 
 def _ordered(tensor: Tensor, order: NDArray[np.intp] | None) -> Tensor:
-    return tensor if order is None else tensor[torch.from_numpy(order)]
+    return tensor if order is None else tensor[torch.from_numpy(order).to(tensor.device)]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
+from reasoning.engine.device import carried
 from reasoning.errors import BadTool, EngineFailed
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ class Matcher:
         if self._matcher.is_error():
             raise EngineFailed(f"a grammar failed while decoding: {_cause(self._matcher.get_error())}")
         # Little-endian words: byte k of the mask is tokens 8k to 8k + 7, the lowest bit first.
-        bits = self._mask.view(torch.uint8).unsqueeze(1) & _BITS
-        allowed = bits.reshape(-1)[: len(logits)].to(torch.bool).to(logits.device)
+        words = carried(self._mask.view(torch.uint8), logits.device)
+        bits = words.unsqueeze(1) & carried(_BITS, logits.device)
+        allowed = bits.reshape(-1)[: len(logits)].to(torch.bool)
         if len(allowed) < len(logits):
             allowed = torch.nn.functional.pad(allowed, (0, len(logits) - len(allowed)))
         return logits.masked_fill(~allowed, -torch.inf)

@@ -16,10 +16,10 @@ from agent.errors import BadQuestion
 from bench.engine import contenders as engine_contenders
 from bench.engine.cases import CONTEXTS, SMALLEST_CONTEXT, Case, Course, crowd, joint, prefill, probed, single
 from bench.engine.contenders import KernelsUnavailable, contender
+from bench.engine.conversation import BenchConversation, Race, history_sizes
 from bench.engine.figures import Figures
 from bench.engine.measure import COMPILED, EAGER, LLAMA_CPP, Measured
 from bench.engine.show import draw
-from bench.engine.worker import BenchConversation, Race, history_sizes
 from bench.errors import ContenderFailed
 from bench.report import read_speed
 from reasoning.engine.contract import Sampling

@@ -20,6 +20,7 @@ from reasoning.prompting.tokenizer import Tokenizer
 from tests.e2e.stage import probe_states
 from tests.e2e.stage.running_text import TEXTS
 from tests.reasoning.model_files import model_file
+from tests.reasoning.readings import read_alone
 from tests.reasoning.reference import Reference, ReferenceBlock
 
 if TYPE_CHECKING:
@@ -119,5 +120,5 @@ def test_what_was_recorded_is_what_the_reference_says(
     script = probe_states.script_of(model_file(name))
     read = asyncio.run(probe_states.states(script, probe_states.conversations()[0]))
     (logits,) = slow.step([([*read[-1], *script.need], [ReferenceBlock()])])
-    log_odds = scored_choices(logits[-1], script.yes_no)
+    log_odds = read_alone(scored_choices(logits[-1], script.yes_no))
     assert log_odds == pytest.approx(probe_states.recorded()[0][-1], abs=1e-2)

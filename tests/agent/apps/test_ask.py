@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from agent.cli.tools import tools_of
 from agent.conversation.timeline import Probe, ReplyText, StateChanged, Thought, TurnDone, TurnEnded, read_timeline
@@ -67,6 +68,17 @@ def test_a_broken_model_is_one_line(descant: Descant) -> None:
         assert (done.code, done.out) == (2, "")
         assert "broken.gguf" in done.line
         assert not (descant.home / "t.jsonl").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
+def test_a_device_that_is_not_there_is_one_line(descant: Descant) -> None:
+    model = write_babbler(descant.home / "babbler.gguf")
+    done = descant("--set", "engine.device=cuda", "ask", "why?", "--model", str(model))
+    assert (done.code, done.out) == (2, "")
+    assert "engine.device is cuda" in done.line
+    done = descant("--set", "engine.device=tpu", "ask", "why?", "--model", str(model))
+    assert done.code == 2
+    assert "'cpu', 'cuda' or 'mps'" in done.line
 
 
 def test_a_model_that_was_changed_anywhere_loads_or_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

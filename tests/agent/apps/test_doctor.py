@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.apps.doctor import Finding, Verdict, examine, examine_robot
+from agent.apps.doctor import Finding, Verdict, examine, examine_device, examine_robot
 from agent.config.settings import ModelOptions
+from reasoning.engine.device import present
 from reasoning.native.library import Survey
+from reasoning.options import EngineOptions
 from reasoning.store.catalogue import CATALOGUE, find
 from reasoning.store.store import Store
 from robots.options import RobotOptions
@@ -29,6 +31,20 @@ def put_in_cache(folder: Path, name: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as out:
             out.truncate(file.size)
+
+
+def test_the_device_that_the_engine_would_use_is_told() -> None:
+    (found,) = examine_device(EngineOptions(device="cpu"))
+    assert (found.what, found.verdict) == ("device", Verdict.GOOD)
+    assert found.found == f"cpu, in bfloat16; torch finds {', '.join(present())}"
+    assert examine_device(EngineOptions(kind="vllm", device="cuda")) == []
+
+
+def test_a_device_that_is_not_there_is_wrong() -> None:
+    missing = next(name for name in ("cuda", "mps") if name not in present())
+    (found,) = examine_device(EngineOptions(device="mps" if missing == "mps" else "cuda"))
+    assert (found.verdict, found.mend) == (Verdict.BAD, "set engine.device to auto")
+    assert f"engine.device is {missing}" in found.found
 
 
 async def test_a_robot_is_looked_at_only_where_one_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from reasoning.options import LoopOptions
 from reasoning.prompting.script import Script, family_of
 from reasoning.prompting.tokenizer import Tokenizer
 from tests.reasoning.model_files import model_file
+from tests.reasoning.readings import read_alone
 from tests.reasoning.scripted_engine import Mind, ScriptedEngine
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def score_choices(decoder: Decoder, script: Script, views: Sequence[Sequence[Seq
             asked = [Run(script.need, [opening, cache, decoder.cache()], logits=True) for cache in caches]
             logits = decoder.forward(asked)
             for row, mine in zip(logits, odds, strict=True):
-                mine.append(scored_choices(row, script.yes_no))
+                mine.append(read_alone(scored_choices(row, script.yes_no)))
         found += odds
     return found
 

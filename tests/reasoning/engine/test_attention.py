@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reasoning.engine.attention import Run, _plain_softmax_part, _softmax_part, plan, settle
+from reasoning.engine.attention import Run, _portable_softmax_part, _softmax_part, plan, settle
 from reasoning.engine.decoder import Decoder
 from reasoning.formats.gguf import open_gguf
 from tests.reasoning.reference import Reference, ReferenceBlock
@@ -33,14 +33,20 @@ TOKENS = st.integers(0, LLAMA.vocabulary - 1)
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Decoder, Reference]]:
+    """By the processor's own operations, then by those of every device."""
     torch.set_num_threads(1)
     files = [open_gguf(write_tiny(tmp_path_factory.mktemp("tiny") / "tiny.gguf", tiny)) for tiny in KINDS]
-    return [(Decoder(file, torch.float32), Reference(file)) for file in files]
+    references = [Reference(file) for file in files]
+    return [
+        (Decoder(file, torch.float32, portable=portable), reference)
+        for portable in (False, True)
+        for file, reference in zip(files, references, strict=True)
+    ]
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    kind=st.integers(0, len(KINDS) - 1),
+    kind=st.integers(0, 2 * len(KINDS) - 1),
     ids=st.lists(TOKENS, min_size=1, max_size=90),
     cuts=st.lists(st.integers(0, 90), max_size=6),
     chunk_seed=st.integers(0, 1000),
@@ -89,7 +95,7 @@ def schedules(draw: st.DrawFn) -> list[list[Write] | Crop]:
 
 
 @settings(max_examples=80, deadline=None)
-@given(kind=st.integers(0, len(KINDS) - 1), schedule=schedules())
+@given(kind=st.integers(0, 2 * len(KINDS) - 1), schedule=schedules())
 def test_blocks_that_grow_while_others_read_them_equal_the_reference(
     models: list[tuple[Decoder, Reference]], kind: int, schedule: list[list[Write] | Crop]
 ) -> None:
@@ -132,7 +138,7 @@ def test_packed_models_follow_the_reference(
 
 
 @settings(max_examples=30, deadline=None)
-@given(kind=st.integers(0, len(KINDS) - 1), mine=schedules(), theirs=schedules())
+@given(kind=st.integers(0, 2 * len(KINDS) - 1), mine=schedules(), theirs=schedules())
 def test_sessions_in_one_step_do_not_influence_each_other(
     models: list[tuple[Decoder, Reference]], kind: int, mine: list[list[Write] | Crop], theirs: list[list[Write] | Crop]
 ) -> None:
@@ -220,6 +226,6 @@ def test_the_product_for_any_device_equals_the_processors_own(rows: int, causal:
     torch.manual_seed(1)
     q, k, v = torch.randn(1, 3, rows, 16), torch.randn(1, 3, 7, 16), torch.randn(1, 3, 7, 16)
     for found, expected in zip(
-        _plain_softmax_part(q, k, v, causal=causal), _softmax_part(q, k, v, causal=causal), strict=True
+        _portable_softmax_part(q, k, v, causal=causal), _softmax_part(q, k, v, causal=causal), strict=True
     ):
         assert (found - expected).abs().max() <= 1e-5

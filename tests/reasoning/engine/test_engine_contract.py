@@ -1,5 +1,6 @@
 """What every engine owes its callers, on each of them: the embedded one, and the served one over two kinds of server.
 
+`drafts` is `torch` where drafts cost nothing, `portable` is `torch` by what every device has, `cuda` that on a card.
 `served` is the engine for vLLM over a small stand-in for the server, on the same tiny model as `torch`; `vllm` is the
 same engine over a real vLLM, `live` over one with live views. What only one engine promises is tested in its own file.
 """
@@ -26,6 +27,7 @@ from reasoning.options import VllmOptions
 from reasoning.vllm.blocks import ServerLimits
 from reasoning.vllm.engine import VllmEngine
 from reasoning.vllm.servers import Servers
+from tests.reasoning.engine.test_torch_engine import FREE_ROWS
 from tests.reasoning.reference import Reference, ReferenceBlock
 from tests.reasoning.tiny_models import LLAMA, write_tiny
 from tests.reasoning.toy_vllm import ToyServer, ToyVllm, computed_by
@@ -71,8 +73,16 @@ def tiny_lab(engine: Engine, path: Path) -> Lab:
 
 
 @asynccontextmanager
-async def torch_lab(path: Path, context: int) -> AsyncIterator[Lab]:
-    engine = TorchEngine(Decoder(open_gguf(path), torch.float32, max_context=context), threads=1)
+async def torch_lab(
+    path: Path,
+    context: int,
+    device: torch.device | None = None,
+    *,
+    portable: bool = False,
+    row_costs: Sequence[float] = (),
+) -> AsyncIterator[Lab]:
+    decoder = Decoder(open_gguf(path), torch.float32, device, max_context=context, portable=portable)
+    engine = TorchEngine(decoder, threads=1, row_costs=row_costs)
     try:
         yield tiny_lab(engine, path)
     finally:
@@ -101,13 +111,26 @@ async def vllm_lab(server: VllmServer, context: int) -> AsyncIterator[Lab]:
         yield Lab(engine, server.shares, server.greedy, server.vocabulary)
 
 
-@pytest.fixture(params=["torch", "served", *(pytest.param(name, marks=pytest.mark.vllm) for name in ("vllm", "live"))])
+@pytest.fixture(
+    params=[
+        "torch",
+        "drafts",
+        "portable",
+        *(["cuda"] if torch.cuda.is_available() else []),
+        "served",
+        *(pytest.param(name, marks=pytest.mark.vllm) for name in ("vllm", "live")),
+    ]
+)
 def open_lab(request: pytest.FixtureRequest, tiny: Path) -> Callable[[int], Any]:
     """Give what opens a lab with room for so many tokens."""
     if request.param in {"vllm", "live"}:
         server = request.getfixturevalue("vllm_server" if request.param == "vllm" else "live_vllm_server")
         return lambda context: vllm_lab(server, context)
-    return lambda context: (torch_lab if request.param == "torch" else served_lab)(tiny, context)
+    if request.param == "served":
+        return lambda context: served_lab(tiny, context)
+    device = torch.device("cuda", 0) if request.param == "cuda" else None
+    costs = FREE_ROWS if request.param == "drafts" else ()
+    return lambda context: torch_lab(tiny, context, device, portable=request.param == "portable", row_costs=costs)
 
 
 @pytest.fixture
