@@ -4,6 +4,8 @@
 # make peer   the independent robot that they are tested against, if Node.js is there (apt-get install nodejs npm)
 # make test-slow   what takes the real model many minutes
 # make test-sets    the kernels for AVX-512 and AVX-VNNI, emulated on a processor with AVX2
+# make test-arm     the kernels for Arm, emulated (apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+# make test-sanitizers   the kernels that this processor can run, watched for wrong addresses, undefined behaviour, races
 # make wheel  wheels with the kernels built, for x86-64 and Arm, in dist/ (make wheel-linux-x86_64: one of them)
 # make test-wheel   this machine's wheel, installed where no compiler is
 # make test-sound    talking live over a virtual sound card
@@ -41,7 +43,7 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test check-gpu test-broker test-vllm vllm check-compose peer test-slow test-sets wheel test-wheel test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
+.PHONY: demo test check-gpu test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -49,7 +51,7 @@ demo: $(STAMP)
 	$(VENV)/bin/descant talk --input $(DEMO_QUESTION) --output $(DEMO_ANSWER)
 
 test: models
-	$(VENV)/bin/python -m pytest -m "not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not wheel" $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -m "not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel" $(PYTEST_ARGS)
 
 # Corrections of spoken numbers, each answered twice by the real model on a clock of its own.
 test-slow: models
@@ -58,6 +60,14 @@ test-slow: models
 # The kernels for instruction sets that this processor may lack: compiles for a minute.
 test-sets: $(STAMP)
 	$(VENV)/bin/python -m pytest -m sets tests/reasoning/emulated $(PYTEST_ARGS)
+
+# The kernels for Arm, cross-compiled, on emulated processors with and without their features; one whole small model.
+test-arm: models
+	$(VENV)/bin/python -m pytest -m arm tests/reasoning/native_apart $(PYTEST_ARGS)
+
+# The kernels as the compiler's sanitizers see them.
+test-sanitizers: $(STAMP)
+	$(VENV)/bin/python -m pytest -m sanitizers tests/reasoning/native_apart $(PYTEST_ARGS)
 
 # What the wheel carries, what it needs of the system, and that it does without a compiler.
 test-wheel: $(STAMP) wheel-linux-$(shell uname -m)

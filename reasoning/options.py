@@ -29,6 +29,8 @@ class EngineOptions:
     native: Literal["auto", "off", "require", "generic", "avx2", "avx-vnni", "avx512-vnni", "neon"] = "auto"
     """Kernels in C, from the package or compiled at first start: the best to be had, none, or those that are named;
     where they cannot be had, `auto` goes on without, the others fail."""
+    drafts: Literal["auto", "off"] = "auto"
+    """Guess tokens from the text before, and check them in rows that a step has to spare; the tokens stay the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from audio.hearing.whisper import WhisperDecoder
 from audio.speaking.piper import PiperVoice
 from reasoning.engine.decoder import Decoder
 from reasoning.engine.device import place
+from reasoning.engine.drafts import ROW_COSTS
 from reasoning.engine.torch_engine import TorchEngine
 from reasoning.errors import EngineFailed, ModelUnavailable, UnknownModel
 from reasoning.formats.gguf import open_gguf
@@ -28,7 +29,7 @@ from reasoning.store.store import Progress
 from reasoning.tools.grammar import Grammars
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from agent.config.settings import ModelOptions, Settings
@@ -128,8 +129,22 @@ def load_engine(file: Path, options: EngineOptions) -> tuple[TorchEngine, Script
     """Load the language model, and what to say to it."""
     decoder, script = load_decoder(file, options)
     grammars = Grammars(script.tokenizer)
-    engine = TorchEngine(decoder, prefill_rows=options.prefill_rows, threads=options.threads, grammars=grammars)
+    engine = TorchEngine(
+        decoder,
+        prefill_rows=options.prefill_rows,
+        threads=options.threads,
+        grammars=grammars,
+        row_costs=row_costs(decoder, options),
+    )
     return engine, script
+
+
+def row_costs(decoder: Decoder, options: EngineOptions) -> Sequence[float]:
+    """Give by what the engine judges drafts: nothing, and so it makes none, where nobody knows what their rows cost.
+
+    Nor on torch alone, where a row's company changes its last bits, and so may change a token.
+    """
+    return ROW_COSTS.get(decoder.kernels or "", ()) if options.drafts == "auto" else ()
 
 
 def load_decoder(file: Path, options: EngineOptions, packed: Path | None = None) -> tuple[Decoder, Script]:

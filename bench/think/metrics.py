@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bench.think.tasks import TaskQuestion
-    from bench.virtual.simulation import Record, WrittenReply
+    from bench.virtual.simulation import Record, StreamPace, WrittenReply
     from bench.virtual.timed import Pace
 
 _CHUNK: Final = 5
@@ -92,6 +92,8 @@ class Sample:
     """It was, and the last stated result is that of the thoughts."""
     tokens: dict[str, int] = field(default_factory=dict)
     """Tokens spent by each stream."""
+    paces: dict[str, StreamPace] = field(default_factory=dict)
+    """How quickly thinker and writer wrote."""
     reason: str = ""
     """What ended the reply."""
     timeline: list[tuple[float, str, str]] = field(default_factory=list)
@@ -104,7 +106,7 @@ class Sample:
 
 def measure(row: str, item: TaskQuestion, record: Record, pace: Pace, decode: Callable[[Sequence[int]], str]) -> Sample:
     """Measure one conversation."""
-    sample = Sample(row, item.task, item.number, item.question, item.answer)
+    sample = Sample(row, item.task, item.number, item.question, item.answer, paces=record.paces)
     events = [entry.event for entry in record.entries]
     zero_ms = max((event.last_sample_ms for event in events if isinstance(event, timeline.SpeechStopped)), default=0.0)
     sounds = sorted((event for event in events if isinstance(event, timeline.AudioOut)), key=lambda out: out.start_ms)

@@ -58,6 +58,11 @@ def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
         missing = len(samples) - len(values) if name in _AWAITED else 0
         shares = {f"p{share}": percentile(values, share, missing) for share in (25, 50, 75, 95)}
         figures[name] = {"n": len(values), **shares}
+    for role in ("thinker", "writer"):
+        made = [sample.paces[role] for sample in samples if role in sample.paces]
+        tokens, steps, seconds = (sum(getattr(pace, part) for pace in made) for part in ("tokens", "steps", "seconds"))
+        figures[f"{role}_tokens_per_step"] = tokens / steps if steps else None
+        figures[f"{role}_tokens_per_s"] = tokens / seconds if seconds else None
     streams = sorted({name for sample in samples for name in sample.tokens})
     figures["tokens"] = {name: fmean(sample.tokens.get(name, 0) for sample in samples) for name in streams}
     return figures

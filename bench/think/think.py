@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import torch
 
-from agent.models.registry import load_decoder
+from agent.models.registry import load_decoder, row_costs
 from bench.stopping import stoppable
 from bench.think.baselines import Aloud, Published
 from bench.think.metrics import Sample, measure
@@ -151,7 +151,7 @@ def simulate(
         try:
             while not errors and not shared.stopped:
                 row, plan = waiting.get_nowait()
-                engine = Lane(model.decoder, model.options.prefill_rows)
+                engine = Lane(model.decoder, model.options.prefill_rows, row_costs(model.decoder, model.options))
                 clock = VirtualLoop(engine, number, shared, costs)
                 sample = run_virtual(clock, stage.conversation(engine, row, plan))
                 samples[row.name, plan] = sample

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from agent.models.registry import row_costs
 from bench.stopping import run_until_stopped
 from bench.think.counting import counted
 from bench.think.scenarios import plain
@@ -74,7 +75,12 @@ def spoken(
 
 def _on_an_engine(stage: ThinkStage, work: Callable[[TorchEngine], Coroutine[object, object, bool]]) -> bool:
     options = stage.model.options
-    engine = TorchEngine(stage.model.decoder, prefill_rows=options.prefill_rows, threads=options.threads)
+    engine = TorchEngine(
+        stage.model.decoder,
+        prefill_rows=options.prefill_rows,
+        threads=options.threads,
+        row_costs=row_costs(stage.model.decoder, options),
+    )
     try:
         return run_until_stopped(work(engine)) is not None
     finally:

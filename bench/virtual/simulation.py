@@ -60,6 +60,16 @@ class WrittenReply:
 
 
 @dataclass(slots=True)
+class StreamPace:
+    """What one role's streams made after the first step of each."""
+
+    tokens: int = 0
+    """Those that were delivered."""
+    steps: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
 class Record:
     """One conversation: what happened when, and the tokens of the reply."""
 
@@ -69,6 +79,8 @@ class Record:
     """Second, and how many tokens were written or weighed then, by any stream."""
     thought_gaps_s: list[float] = field(default_factory=list)
     """Seconds between tokens of the thoughts that came one after the other in one stream."""
+    paces: dict[str, StreamPace] = field(default_factory=dict)
+    """By role."""
     first_step: int = 0
     """Number of the first engine step after the answer was asked for."""
 
@@ -87,6 +99,7 @@ class _Watched:
         self.delivered: list[tuple[float, int]] = []
         self.spent: list[tuple[float, int]] = []
         self.thought_gaps: list[float] = []
+        self.paces = {"thinker": StreamPace(), "writer": StreamPace()}
 
     def block(self, name: str) -> Block:
         block: Block = self._session.block(name)
@@ -98,13 +111,21 @@ class _Watched:
     async def generate(self, view: Sequence[Block], rules: Sampling) -> AsyncGenerator[Token]:
         block = view[-1]
         stream = self._session.generate(view, rules)
-        last_s: float | None = None
+        thinks = block.name == "thoughts"
+        pace = self.paces["thinker" if thinks else "writer"]
+        first = last = -1
+        last_s = 0.0
         try:
             async for token in stream:
-                if block.name == "thoughts":
-                    if last_s is not None:
-                        self.thought_gaps.append(self._clock() - last_s)
-                    last_s = self._clock()
+                if last < 0:
+                    first = token.step
+                elif thinks:
+                    self.thought_gaps.append(self._clock() - last_s)
+                if token.step > first:
+                    pace.tokens += 1
+                    pace.steps += token.step > last
+                    pace.seconds += self._clock() - last_s
+                last, last_s = token.step, self._clock()
                 self.delivered.append((self._clock(), token.step))
                 self.spent.append((self._clock(), 1))
                 if block.name.startswith("reply") and token.id not in rules.stop:
@@ -205,7 +226,7 @@ async def converse(
         await timed_ears.close()
         await conversing
     record.written = [token for token in watched.written() if token.at_s >= timed_ears.last_s]
-    record.spent, record.thought_gaps_s = watched.spent, watched.thought_gaps
+    record.spent, record.thought_gaps_s, record.paces = watched.spent, watched.thought_gaps, watched.paces
     asked = timed_ears.answered_s
     record.first_step = min((step for at, step in watched.delivered if at >= asked), default=0)
     return record

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import torch
 
 from reasoning.engine.attention import Run
+from reasoning.engine.drafts import MOST_ROWS
 from reasoning.engine.torch_engine import TorchEngine
 
 if TYPE_CHECKING:
@@ -61,7 +62,13 @@ class StepCosts:
         return low + (high - low) * (rows - left) / (right - left)
 
 
-_MEASURED: Final = {0: (1, 8, 32, 128), 1: (1, 2, 4, 9, 32, 128), 2: (2, 4, 6, 10, 32), 3: (3, 5, 11, 32)}
+_MEASURED: Final = {
+    0: (1, 8, 32, 128),
+    1: (1, 2, 4, 9, 32, 128),
+    2: (2, 4, 6, 10, 32),
+    3: (3, 5, 11, 32),
+    **{logits: (logits, 12) for logits in range(4, MOST_ROWS + 1)},
+}
 """Rows in all, by rows with logits, whose cost is measured."""
 _READ: Final = (64, 64, 160, 16)
 """Tokens of the blocks in front of a measured row: prompt, input, thoughts, reply."""
@@ -108,8 +115,8 @@ def settled(measured: Mapping[tuple[int, int], float]) -> StepCosts:
 class Lane(TorchEngine):
     """An engine without a thread: whoever drives it computes its steps."""
 
-    def __init__(self, decoder: Decoder, prefill_rows: int) -> None:
-        super().__init__(decoder, prefill_rows=prefill_rows)
+    def __init__(self, decoder: Decoder, prefill_rows: int, row_costs: Sequence[float] = ()) -> None:
+        super().__init__(decoder, prefill_rows=prefill_rows, row_costs=row_costs)
         self._planned_step = self._schedule.next_step()
 
     def _work(self) -> None:

@@ -38,8 +38,15 @@ class Run:
 
     tokens: Sequence[int]
     view: Sequence[BlockCache]
-    logits: bool
-    """Whether the logits after the last token are wanted."""
+    logits: int
+    """After how many of the last tokens logits are wanted."""
+    guesses: int = 0
+    """How many of the last tokens are drafts: no other run sees them, and the block grows by the others only."""
+
+    @property
+    def grown(self) -> int:
+        """Length of the written block as the step's other runs see it, and as it is after the step."""
+        return self.view[-1].length + len(self.tokens) - self.guesses
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +151,16 @@ def settle(runs: Sequence[Run], frequencies: Tensor) -> None:
 def plan(runs: Sequence[Run], frequencies: Tensor, device: torch.device = CPU, *, portable: bool = False) -> Plan:
     """Lay out one step for a device; see `rotary_frequencies`. The caches have room for the tokens.
 
-    Within a step every run sees all new tokens of the others' blocks, and its own causally.
+    Within a step every run sees all new tokens of the others' blocks but their drafts, and its own causally.
     """
     stretches, first = _Stretches(), 0
-    grown = {id(run.view[-1]): run.view[-1].length + len(run.tokens) for run in runs}
+    grown = {id(run.view[-1]): run.grown for run in runs}
     for run in runs:
         own, count = run.view[-1], len(run.tokens)
         rows = range(first, first + count)
         position = sum(grown.get(id(cache), cache.length) for cache in run.view[:-1]) + own.length
         begin = 0
-        for strip, start, length, origin in _side_by_side(run, grown):
+        for strip, start, length, origin in _side_by_side(run, {**grown, id(own): own.length + count}):
             distance = position - begin + origin
             begin += length
             if begin <= position or count == 1:

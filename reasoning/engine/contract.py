@@ -87,7 +87,7 @@ class Token:
     log_prob: float
     """Natural log-probability under the model, before temperature and cuts."""
     seen: Mapping[str, int]
-    """Length in tokens of each block of the view, as the step that made this token saw it."""
+    """Length in tokens of each block of the view, as this token saw it."""
     step: int
     """Number of the engine step that made it: streams with equal numbers shared one forward pass."""
 
@@ -119,9 +119,11 @@ class EngineSession(Protocol[B]):
     def generate(self, view: Sequence[B], rules: Sampling) -> AsyncGenerator[Token]:
         """Write the view's last block token by token.
 
-        An unread stream computes at most one token ahead, then pauses; without live views it computes as far as its
-        segment goes. After `aclose` the block holds exactly the tokens that were delivered. Raises `BlockBusy` and
-        `ContextFull` as `append` does, and `BadTool` for a grammar that cannot be used, before anything is written.
+        An unread stream computes at most one step ahead, then pauses; without live views it computes as far as its
+        segment goes. A step makes a token, and where guesses come true (`reasoning.engine.drafts`) those as well; the
+        tokens are the same with them and without. After `aclose` the block holds exactly the tokens that were
+        delivered. Raises `BlockBusy` and `ContextFull` as `append` does, and `BadTool` for a grammar that cannot be
+        used, before anything is written.
         """
         ...
 

@@ -226,6 +226,8 @@ class Decoder:
             self.config.head_size, self.config.rope_base, self.config.rope_scale, _rope_factors(gguf)
         )
         self._native = None if library is None else self._native_model(library)
+        self.kernels = None if library is None else library.name
+        """The instruction set of the C kernels, with which a row of a few gets the same bits in any company."""
         weights.keep()
 
     def cache(self) -> BlockCache:
@@ -235,11 +237,14 @@ class Decoder:
 
     @torch.inference_mode()
     def forward(self, runs: Sequence[Run]) -> Tensor:
-        """Write all runs' tokens into their blocks; give float32 logits [runs that want them, vocabulary]."""
+        """Write all runs' tokens into their blocks; give float32 logits [tokens that want them, vocabulary].
+
+        Drafts lie behind a block's end: the block has grown by them when its length is counted up.
+        """
         x = self._embed([token for run in runs for token in run.tokens])
         logits = self._step(runs, x) if self._native is None else self._native.step(runs, x)
         for run in runs:
-            run.view[-1].length += len(run.tokens)
+            run.view[-1].length = run.grown
         return logits
 
     def _native_model(self, library: Library) -> NativeModel:

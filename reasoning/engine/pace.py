@@ -35,9 +35,9 @@ def step_seconds(decoder: Decoder, streams: int, reading: int, context: int) -> 
     for part in (shared.keys, shared.values):
         part.zero_()
     shared.length = context
-    runs = [Run([_TOKEN], [shared, decoder.cache()], logits=True) for _ in range(streams)]
+    runs = [Run([_TOKEN], [shared, decoder.cache()], logits=1) for _ in range(streams)]
     if reading:
-        runs.append(Run([_TOKEN] * reading, [decoder.cache()], logits=False))
+        runs.append(Run([_TOKEN] * reading, [decoder.cache()], logits=0))
     began = perf_counter()
     # Its sum is there when all is computed, wherever that is.
     decoder.forward(runs).sum().item()

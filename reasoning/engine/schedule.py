@@ -6,10 +6,11 @@ Sans-I/O: no thread, no lock, no product of matrices. The engine calls it betwee
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from reasoning.engine.attention import Run
+from reasoning.engine.drafts import MOST_ROWS, NO_DRAFT, Draft, Guesser, Occurrences, allotted
 from reasoning.errors import BlockBusy, ContextFull, ReasoningError
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class TorchBlock:
     """How many of `ids` were appended or delivered; the rest was sampled, and its reader has not taken it yet."""
     release: Callable[[], None] = lambda: None
     """Ends the reading of the last stream, in its event loop: what was not delivered will not be."""
+    guesser: Guesser = field(default_factory=Guesser)
+    """The session's, for drafts."""
+    occurrences: Occurrences = field(default_factory=Occurrences)
+    """Where its tokens stand, for drafts."""
     view: tuple[TorchBlock, ...] = ()
     """The view under which the block was last written: what still waits is computed under it."""
     writer: Job | None = None
@@ -61,7 +66,10 @@ class TorchBlock:
     def crop(self, length: int) -> None:
         """Forget all but the first `length` delivered tokens, on the worker."""
         self.delivered = min(length, self.delivered)
+        if self.delivered < len(self.ids):
+            self.guesser.note_gone(self.ids, self.delivered)
         del self.ids[self.delivered :]
+        self.occurrences.crop(self.delivered)
         self.cache.crop(self.delivered)
 
 
@@ -72,10 +80,14 @@ class Job:
     view: tuple[TorchBlock, ...]
     leave: int
     """Tokens of the block that may stay waiting."""
-    on_logits: Callable[[Tensor, int, Mapping[str, int]], Reading[Callable[[], bool]]] | None = None
-    """Takes the logits after the last token, the step and the lengths seen, on the worker, which holds no lock
-    meanwhile. Reads of them what it needs, and gives what publishes the outcome, for the worker to call under its
-    lock; True: the job goes on."""
+    on_logits: Callable[[Tensor, Sequence[int], int, Mapping[str, int]], Reading[Callable[[], bool]]] | None = None
+    """Takes logits [1 + drafts, vocabulary], the drafts, the step and the lengths that its first row saw, on the
+    worker, which holds no lock meanwhile. Reads of them what it needs, and gives what publishes the outcome, for the
+    worker to call under its lock; True: the job goes on."""
+    draft: Callable[[int], Draft] = lambda _: NO_DRAFT
+    """Guesses up to so many tokens behind the one that is computed next."""
+    ahead: float = 0.0
+    """Tokens that drafts have gained it, as far as others have not used them up."""
     finish: Callable[[ReasoningError | None], None] = lambda _: None
     runnable: Callable[[], bool] = lambda: True
 
@@ -102,9 +114,13 @@ class Step:
 class Schedule:
     """The jobs of all sessions, and what of them goes into a step."""
 
-    def __init__(self, *, prefill_rows: int, context: int, vocabulary: int) -> None:
-        """`prefill_rows`: rows of waiting text in a step that streams wait for; `context`: tokens of one view."""
+    def __init__(self, *, prefill_rows: int, context: int, vocabulary: int, row_costs: Sequence[float] = ()) -> None:
+        """`prefill_rows`: rows of waiting text in a step that streams wait for; `context`: tokens of one view.
+
+        `row_costs`: by its number of rows, what a step costs; steps that it does not tell of carry no drafts.
+        """
         self.prefill_rows, self._context, self._vocabulary = prefill_rows, context, vocabulary
+        self.row_costs = row_costs
         self.jobs: list[Job] = []
 
     def add(self, job: Job, tokens: Sequence[int]) -> None:
@@ -137,7 +153,10 @@ class Schedule:
             job.finish(error)
 
     def next_step(self) -> Step:
-        """Lay out one step: every stream that may run, then waiting text, oldest first, in the rows that are left."""
+        """Lay out one step: every stream that may run, then waiting text, oldest first, in the rows that are left.
+
+        Drafts come only where no text waits: they would make it wait longer.
+        """
         for job in [job for job in self.jobs if job.done]:
             self.end(job, None)
         step = Step()
@@ -159,7 +178,26 @@ class Schedule:
             if job not in streams and rows > 0:
                 wanted = min(rows, job.block.waiting - (0 if job.on_logits else job.leave))
                 rows -= self._take(step, job.view, wanted, job)
+        self._add_drafts(step)
         return step
+
+    def _add_drafts(self, step: Step) -> None:
+        """Let the streams of a step that carries nothing else compute guesses with it, as many as are worth it."""
+        room = min(len(self.row_costs), MOST_ROWS + 1) - len(step.runs) - 1
+        if not step.runs or room <= 0 or not all(run.logits and len(run.tokens) == 1 for run in step.runs):
+            return
+        drafts = [job.draft(min(room, self._room(job.view) - 1)) for job in step.jobs]
+        counts, ahead = allotted(drafts, self.row_costs, [job.ahead for job in step.jobs])
+        for number, (job, draft, count) in enumerate(zip(step.jobs, drafts, counts, strict=True)):
+            job.ahead = ahead[number]
+            if count:
+                run = step.runs[number]
+                tokens = [*run.tokens, *draft.tokens[:count]]
+                step.runs[number] = replace(run, tokens=tokens, logits=1 + count, guesses=count)
+
+    def _room(self, view: Sequence[TorchBlock]) -> int:
+        """Tokens that may still be computed in the view's last block."""
+        return self._context - sum(len(other.ids) for other in view[:-1]) - view[-1].cache.length
 
     def _unread(self, job: Job) -> list[TorchBlock]:
         """Blocks that the job reads, directly or through another such block, and that are not computed to the end."""
@@ -175,13 +213,12 @@ class Schedule:
     def _take(self, step: Step, view: tuple[TorchBlock, ...], count: int, job: Job) -> int:
         """Let a step compute `count` tokens of the view's last block for a job, which writes that block or reads it."""
         block = view[-1]
-        length = sum(len(other.ids) for other in view[:-1]) + block.cache.length + count
-        if length > self._context:
-            self.end(job, self._too_long(length))
+        if count > self._room(view):
+            self.end(job, self._too_long(self._context - self._room(view) + count))
             return 0
         tokens = block.ids[block.cache.length : block.cache.length + count]
         wants_logits = job.on_logits is not None and block is job.block and block.waiting == count
-        step.runs.append(Run(tokens, [other.cache for other in view], wants_logits))
+        step.runs.append(Run(tokens, [other.cache for other in view], int(wants_logits)))
         step.jobs.append(job)
         return count
 

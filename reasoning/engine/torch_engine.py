@@ -3,7 +3,8 @@
 Each step carries one row of every live stream of every session, and up to `prefill_rows` rows of tokens that wait to
 be written: appended text, questions, and the last token of a block that nobody had needed yet. A token is computed
 when somebody needs it: `append` leaves the last token of a block to the stream that starts there, or to the next
-reader.
+reader. Where a step has rows to spare, streams compute guesses of their next tokens with it; what is chosen is what
+would have been chosen without them.
 
 Threads: the worker owns caches and runs commands between steps, so nothing changes under a running step. It computes
 and samples without the lock, which guards only the short lists that both sides touch: who starts something takes it,
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from reasoning.engine.contract import ChoiceScores, Sampling, Token
+from reasoning.engine.drafts import NO_DRAFT, Draft, Guesser
 from reasoning.engine.pace import StepPace, step_seconds
 from reasoning.engine.prompts import KeptPrompts
 from reasoning.engine.sampling import Reading, Sampler, read_together, scored_choices
@@ -48,15 +50,25 @@ class TorchEngine:
     live_views: Final = True
 
     def __init__(
-        self, decoder: Decoder, *, prefill_rows: int = 8, threads: int | None = None, grammars: Grammars | None = None
+        self,
+        decoder: Decoder,
+        *,
+        prefill_rows: int = 8,
+        threads: int | None = None,
+        grammars: Grammars | None = None,
+        row_costs: Sequence[float] = (),
     ) -> None:
         """Start the worker. `prefill_rows`: rows of waiting text in a step that streams wait for.
 
-        `grammars`: those of the decoder's vocabulary; without them, streams with a grammar are refused.
+        `grammars`: those of the decoder's vocabulary; without them, streams with a grammar are refused. `row_costs`:
+        what a step costs by its number of rows, relative to any unit; without it, no draft is computed.
         """
         self._decoder, self._threads, self._grammars = decoder, threads, grammars
         self._schedule = Schedule(
-            prefill_rows=prefill_rows, context=decoder.context, vocabulary=decoder.config.vocabulary
+            prefill_rows=prefill_rows,
+            context=decoder.context,
+            vocabulary=decoder.config.vocabulary,
+            row_costs=row_costs,
         )
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -110,6 +122,9 @@ class TorchEngine:
             torch.set_num_threads(threads)
             self._schedule.prefill_rows = prefill_rows
             self._pace = StepPace(usual_s) if usual_s else None
+            if usual_s and self._schedule.row_costs:
+                # Drafts are judged by what rows cost here; where none are made, they stay off.
+                self._schedule.row_costs = (0.0, *(seconds / usual_s[0] for seconds in usual_s))
 
         await self.between_steps(take)
 
@@ -234,9 +249,10 @@ class TorchEngine:
                 continue
             if job.on_logits is not None and job in self._schedule.jobs:
                 seen = {block.name: block.cache.length for block in job.view}
+                guesses = run.tokens[len(run.tokens) - run.guesses :]
                 jobs.append(job)
-                readings.append(job.on_logits(logits[row], self.steps, seen))
-            row += 1
+                readings.append(job.on_logits(logits[row : row + run.logits], guesses, self.steps, seen))
+            row += run.logits
         return list(zip(jobs, read_together(readings), strict=True))
 
     def _next_step(self) -> Step | None:
@@ -264,12 +280,13 @@ class TorchSession:
         self._engine = engine
         self._blocks: dict[str, TorchBlock] = {}
         self._streams: set[_Stream] = set()
+        self._guesser = Guesser()
         self._questions: set[Job] = set()
 
     def block(self, name: str) -> TorchBlock:
         """Return the block of that name, made empty at first mention."""
         if name not in self._blocks:
-            self._blocks[name] = TorchBlock(name, self._engine.new_cache())
+            self._blocks[name] = TorchBlock(name, self._engine.new_cache(), guesser=self._guesser)
         return self._blocks[name]
 
     async def append(self, view: Sequence[TorchBlock], tokens: Sequence[int]) -> None:
@@ -321,8 +338,10 @@ class TorchSession:
         answer: asyncio.Future[ChoiceScores] = loop.create_future()
         scratch = TorchBlock("question", self._engine.new_cache())
 
-        def on_logits(logits: Tensor, step: int, _seen: Mapping[str, int]) -> Reading[Callable[[], bool]]:
-            log_odds = yield from scored_choices(logits, choices)
+        def on_logits(
+            logits: Tensor, _guesses: Sequence[int], step: int, _seen: Mapping[str, int]
+        ) -> Reading[Callable[[], bool]]:
+            log_odds = yield from scored_choices(logits[-1], choices)
             _tell(loop, _give, answer, ChoiceScores(log_odds, step))
             return lambda: False
 
@@ -383,11 +402,20 @@ class _Stream:
         self._error: ReasoningError | None = None
         self._made = 0
         """Tokens that were chosen; counted by the worker."""
+        self._latest = 0
+        """Those of the last step."""
+        self._guessed = NO_DRAFT
+        """What was guessed for the step that is laid out, computed or not."""
         self._taken = 0
         """Tokens that the reader has; counted by its event loop."""
         self._block = view[-1]
         self._job = Job(
-            tuple(view), leave=0, on_logits=self._on_logits, finish=self._on_end, runnable=self._is_runnable
+            tuple(view),
+            leave=0,
+            on_logits=self._on_logits,
+            draft=self._draft,
+            finish=self._on_end,
+            runnable=self._is_runnable,
         )
         engine.add(self._job)
         self._block.release = self.release
@@ -429,26 +457,60 @@ class _Stream:
         self._engine.drop(self._job)
 
     def _is_runnable(self) -> bool:
-        return self._made - self._taken <= 1
+        # Whoever has all but what the last step made gets another step computed meanwhile.
+        return self._made - self._taken <= max(1, self._latest)
 
-    def _on_logits(self, logits: Tensor, step: int, seen: Mapping[str, int]) -> Reading[Callable[[], bool]]:
-        chosen, log_prob = yield from self._sampler.choose(logits)
-        return partial(self._publish, Token(chosen, log_prob, seen, step))
+    def _draft(self, limit: int) -> Draft:
+        # Of the tokens that are left, the last needs no guess behind it.
+        limit = min(limit, self._rules.max_tokens - self._made - 1)
+        texts = [(block.ids, block.occurrences) for block in reversed(self._job.view)]
+        self._guessed = NO_DRAFT if limit < 1 else self._block.guesser.look_up(texts, limit)
+        return self._guessed
 
-    def _publish(self, token: Token) -> bool:
-        self._block.ids.append(token.id)
-        self._made += 1
-        _tell(self._loop, self._arrive, token)
-        return token.id not in self._rules.stop and self._made < self._rules.max_tokens
+    def _on_logits(
+        self, logits: Tensor, guesses: Sequence[int], step: int, seen: Mapping[str, int]
+    ) -> Reading[Callable[[], bool]]:
+        """Choose from one row after the other for as long as the guess that the next one follows is what was chosen."""
+        chosen: list[Token] = []
+        for number, row in enumerate(logits):
+            try:
+                token, log_prob = yield from self._sampler.choose(row)
+            except (RuntimeError, IndexError, EngineFailed):
+                if not chosen:
+                    raise
+                # The tokens before it stand; the next step meets the same row again.
+                break
+            lengths = seen if not number else {**seen, self._block.name: seen[self._block.name] + number}
+            chosen.append(Token(token, log_prob, lengths, step))
+            if number == len(guesses) or token != guesses[number] or not self._goes_on(token, number + 1):
+                break
+        return partial(self._publish, chosen)
+
+    def _goes_on(self, token: int, chosen: int) -> bool:
+        """Say whether something is to follow a token, the last of so many that a step made."""
+        return token not in self._rules.stop and self._made + chosen < self._rules.max_tokens
+
+    def _publish(self, tokens: Sequence[Token]) -> bool:
+        goes_on = self._goes_on(tokens[-1].id, len(tokens))
+        ids = [token.id for token in tokens]
+        self._block.guesser.note(self._guessed, ids)
+        self._guessed = NO_DRAFT
+        self._block.ids += ids
+        # All but the last were guessed, and computed with the step.
+        self._block.cache.length += len(tokens) - 1
+        self._made += len(tokens)
+        self._latest = len(tokens)
+        _tell(self._loop, self._arrive, tokens)
+        return goes_on
 
     def _on_end(self, error: ReasoningError | None) -> None:
         _tell(self._loop, self._finish, error)
 
     # --- in the reader's event loop ---
 
-    def _arrive(self, token: Token) -> None:
+    def _arrive(self, tokens: Sequence[Token]) -> None:
         if not self._released:
-            self._arrived.append(token)
+            self._arrived.extend(tokens)
             self._news.set()
 
     def _finish(self, error: ReasoningError | None) -> None:

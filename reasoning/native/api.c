@@ -51,6 +51,8 @@ void descant_norm(const float *x, const float *weight, int size, float epsilon, 
 
 void descant_gate(float *gate, const float *up, int count) { gated(gate, up, count); }
 
+void descant_quantise(const float *x, int columns, Group *out) { quantise(x, columns, out); }
+
 /* Keys and values [kv heads, head size] of one position of a block with a single layer. */
 void descant_write(const Heads *heads, const Block *block, int position, const float *k, const float *v) {
     write_row(heads, block, 0, position, k, v);

@@ -52,6 +52,7 @@ def _declared(functions: ctypes.CDLL) -> ctypes.CDLL:
         "descant_linear": (number, [pointer, pointer, number, pointer, pointer, number, pointer]),
         "descant_norm": (None, [pointer, pointer, number, real, pointer]),
         "descant_gate": (None, [pointer, pointer, number]),
+        "descant_quantise": (None, [pointer, number, pointer]),
         "descant_write": (None, [pointer, pointer, number, pointer, pointer]),
         "descant_attend": (number, [pointer, pointer, pointer, number, pointer, pointer, number, pointer]),
     }

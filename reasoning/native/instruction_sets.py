@@ -45,6 +45,7 @@ class InstructionSet:
 
 
 _AVX2: Final = ("-mavx2", "-mfma", "-mf16c")
+_DOTPROD: Final = "-march=armv8.2-a+dotprod"
 _AVX512: Final = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
 
 SETS: Final = (
@@ -57,9 +58,10 @@ SETS: Final = (
     ),
     InstructionSet("avx-vnni", "avx2", frozenset({"avx2", "fma", "f16c", "avx_vnni"}), (*_AVX2, "-mavxvnni")),
     InstructionSet("avx2", "avx2", frozenset({"avx2", "fma", "f16c"}), _AVX2),
-    # The vectors of plain C are those of NEON; its dot products are not used by name.
-    InstructionSet("neon", "generic", frozenset({"asimddp"}), ("-march=armv8.2-a+dotprod",)),
-    InstructionSet("generic", "generic", frozenset()),
+    # Of two flags for the same thing compilers take the second.
+    InstructionSet("neon", "neon", frozenset({"asimddp"}), (_DOTPROD,), (("i8mm", f"{_DOTPROD}+i8mm"),)),
+    # Multiplying and adding at once would round otherwise: plain C computes the same on every processor.
+    InstructionSet("generic", "generic", frozenset(), ("-ffp-contract=off",)),
 )
 """The best first."""
 

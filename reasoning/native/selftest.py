@@ -59,13 +59,15 @@ def check(library: Library) -> None:
     _check_attention(library, rng)
 
 
-def random_tensor(rng: np.random.Generator, kind: GgmlType, rows: int, columns: int) -> NDArray[np.uint8]:
-    """Bytes of a tensor with random weights of ordinary size."""
+def random_tensor(
+    rng: np.random.Generator, kind: GgmlType, rows: int, columns: int, scale: float | None = None
+) -> NDArray[np.uint8]:
+    """Bytes of a tensor with random weights: of ordinary size, or each block with the same half precision `scale`."""
     weights, size = BLOCKS[kind]
     raw = rng.integers(0, 256, (rows * columns // weights, size), dtype=np.uint8)
     for at in _HALVES.get(kind, (0,)):
-        numbers = (rng.random(len(raw)) * 0.01 + 0.001).astype(np.float16)
-        raw[:, at : at + 2] = numbers.view(np.uint8).reshape(-1, 2)
+        numbers = rng.random(len(raw)) * 0.01 + 0.001 if scale is None else np.full(len(raw), scale)
+        raw[:, at : at + 2] = numbers.astype(np.float16).view(np.uint8).reshape(-1, 2)
     return raw.reshape(-1)
 
 

@@ -160,15 +160,16 @@ class NativeModel:
         )
 
     def step(self, runs: Sequence[Run], x: Tensor) -> Tensor:
-        """Write all runs' tokens into their blocks; give logits [runs that want them, vocabulary].
+        """Write all runs' tokens into their blocks; give logits [tokens that want them, vocabulary].
 
         `x` [rows, width] are the embeddings, float32; they are overwritten.
         """
         for run in runs:
             run.view[-1].reserve(run.view[-1].length + len(run.tokens))
         writes, reads, pairs = _laid_out(runs)
-        ends = np.cumsum([len(run.tokens) for run in runs], dtype=np.int32) - 1
-        want = np.ascontiguousarray(ends[[run.logits for run in runs]])
+        stops = np.cumsum([len(run.tokens) for run in runs])
+        asked = [np.arange(stop - run.logits, stop) for run, stop in zip(runs, stops, strict=True)]
+        want = np.concatenate(asked, dtype=np.int32)
         logits = torch.empty(len(want), self._shape.vocabulary)
         step = _Step(
             len(writes),
@@ -216,9 +217,9 @@ def _block(cache: BlockCache) -> tuple[int, int, int]:
 def _laid_out(runs: Sequence[Run]) -> tuple[Table, Table, Table]:
     """Give where each row is written, the blocks that are read, and who reads them, block by block.
 
-    Within a step every run sees all new tokens of the others' blocks, and its own causally.
+    Within a step every run sees all new tokens of the others' blocks but their drafts, and its own causally.
     """
-    grown = {id(run.view[-1]): run.view[-1].length + len(run.tokens) for run in runs}
+    grown = {id(run.view[-1]): run.grown for run in runs}
     readers: dict[int, tuple[BlockCache, list[tuple[int, int, int]]]] = {}
     writes: list[tuple[int, int, int, int]] = []
     first = 0

@@ -12,10 +12,17 @@ from agent.models.registry import (
     load_recogniser,
     load_turn_judge,
     load_voice,
+    row_costs,
 )
 from audio.errors import EarsUnavailable, VoiceUnavailable
+from reasoning.engine.decoder import Decoder
+from reasoning.engine.drafts import ROW_COSTS
 from reasoning.errors import UnknownModel
+from reasoning.formats.gguf import open_gguf
+from reasoning.native.library import load
+from reasoning.options import EngineOptions
 from reasoning.store.catalogue import CATALOGUE, Use
+from tests.reasoning.tiny_models import LLAMA, write_tiny
 
 
 @pytest.mark.parametrize(("use", "loaders"), [(Use.ASR, RECOGNISERS), (Use.VOICE, VOICES), (Use.TURN, TURN_JUDGES)])
@@ -44,3 +51,15 @@ def test_an_empty_folder_is_told_with_what_mends_it(tmp_path: Path) -> None:
     with pytest.raises(EarsUnavailable):
         load_turn_judge(tmp_path, Settings())
     assert load_turn_judge(None, Settings()) is None
+
+
+def test_drafts_are_made_where_they_change_no_token_and_their_rows_are_known(tmp_path: Path) -> None:
+    file = open_gguf(write_tiny(tmp_path / "tiny.gguf", LLAMA, "Q8_0"))
+    assert row_costs(Decoder(file, native="off"), EngineOptions()) == ()
+    kernels = load("auto")
+    if kernels is None:
+        pytest.skip("there are no kernels here")
+    decoder = Decoder(file, native="auto")
+    assert row_costs(decoder, EngineOptions()) == ROW_COSTS.get(kernels.name, ())
+    assert row_costs(decoder, EngineOptions(drafts="off")) == ()
+    assert row_costs(Decoder(file, native="generic"), EngineOptions()) == ()

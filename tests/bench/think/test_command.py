@@ -14,6 +14,7 @@ from bench.think import summary, tables
 from bench.think.command import ThinkBenchOptions, run, spread
 from bench.think.metrics import Sample
 from bench.think.tasks import TaskQuestion
+from bench.virtual.simulation import StreamPace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,6 +104,18 @@ def test_the_targets_are_those_that_are_asked_for() -> None:
     assert targets["words_until_answer_over_aloud"].value == pytest.approx(0.2)
     assert targets["final_correct_over_think_first"].value == pytest.approx(2.5 / 9.0)
     assert targets["first_content_p50_s"].value == 1.5
+
+
+def test_streams_are_as_quick_as_all_their_tokens_over_all_their_time() -> None:
+    samples = outcome()["async"][:3]
+    samples[0].paces = {"writer": StreamPace(30, 20, 2.0), "thinker": StreamPace(10, 10, 1.0)}
+    samples[1].paces = {"writer": StreamPace(), "thinker": StreamPace(5, 5, 0.2)}
+    figures = summary.summarise(samples)
+    assert figures["writer_tokens_per_step"] == 1.5
+    assert figures["writer_tokens_per_s"] == 15.0
+    assert figures["thinker_tokens_per_step"] == 1.0
+    assert figures["thinker_tokens_per_s"] == pytest.approx(12.5)
+    assert summary.summarise(samples[2:])["writer_tokens_per_s"] is None
 
 
 def test_items_on_which_think_first_is_quick_are_no_comparison_of_promptness() -> None:

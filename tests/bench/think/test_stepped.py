@@ -17,10 +17,11 @@ from reasoning.engine.contract import Sampling
 from reasoning.engine.decoder import Decoder
 from reasoning.engine.torch_engine import TorchEngine
 from reasoning.formats.gguf import open_gguf
+from tests.reasoning.engine.test_torch_engine import FREE_ROWS
 from tests.reasoning.tiny_models import LLAMA, write_tiny
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
     from pathlib import Path
 
 COSTS = StepCosts({0: [(1, 0.010), (8, 0.024)], 1: [(1, 0.040), (9, 0.056)], 2: [(2, 0.045), (10, 0.061)]})
@@ -35,7 +36,7 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
 
 
 def conversation(
-    engine: TorchEngine, words: list[int], count: int, late_s: float
+    engine: TorchEngine, words: list[int], count: int, late_s: float, ban: frozenset[int] = frozenset()
 ) -> Callable[[], Coroutine[object, object, Seen]]:
     """A thinker that reads a prompt, a writer that starts later, words that arrive at a moment, and a question."""
 
@@ -48,7 +49,7 @@ def conversation(
             await session.append([prompt, thoughts], [3, 4, 5])
 
             async def stream(view: list[object], many: int) -> None:
-                async with aclosing(session.generate(view, Sampling(max_tokens=many))) as tokens:  # type: ignore[arg-type]
+                async with aclosing(session.generate(view, Sampling(max_tokens=many, ban=ban))) as tokens:  # type: ignore[arg-type]
                     async for token in tokens:
                         seen.append((round(loop.time(), 6), token.id, dict(token.seen)))
 
@@ -66,15 +67,20 @@ def conversation(
     return main
 
 
-def in_batch(decoder: Decoder, plans: list[tuple[list[int], int, float]]) -> list[Seen]:
+def in_batch(
+    decoder: Decoder,
+    plans: list[tuple[list[int], int, float]],
+    row_costs: Sequence[float] = (),
+    ban: frozenset[int] = frozenset(),
+) -> list[Seen]:
     batch, found = Batch(decoder, 1), {}
     batch.enter(len(plans))
 
     def lane(number: int) -> None:
         try:
-            engine = Lane(decoder, 4)
+            engine = Lane(decoder, 4, row_costs)
             loop = VirtualLoop(engine, number, batch, COSTS)
-            found[number] = run_virtual(loop, conversation(engine, *plans[number])())
+            found[number] = run_virtual(loop, conversation(engine, *plans[number], ban)())
         finally:
             batch.leave()
 
@@ -121,6 +127,25 @@ def test_time_passes_by_the_cost_of_the_rows_that_are_ones_own(decoder: Decoder)
     assert set(steps) == {0.040}
     writer = [at for at, _, lengths in seen if "reply" in lengths]
     assert writer[0] > 10.0
+
+
+def test_drafts_cost_the_rows_that_they_take(decoder: Decoder) -> None:
+    plan = ([1, 2, 3], 90, 10.0)
+    # Of few tokens, most pairs have been there before.
+    few = frozenset(range(4, LLAMA.vocabulary))
+    (plain,) = in_batch(decoder, [plan], (), few)
+    (drafted,) = in_batch(decoder, [plan], FREE_ROWS, few)
+    (thinker, quick) = (
+        [(at, token) for at, token, lengths in seen if "reply" not in lengths] for seen in (plain, drafted)
+    )
+    assert [token for _, token in quick] == [token for _, token in thinker]
+    ends = sorted({at for at, _ in quick})
+    assert len(ends) < 0.7 * len(quick)
+    # With guesses, more than one row ends in logits.
+    assert {round(later - sooner, 6) for sooner, later in pairwise(ends)} <= {
+        0.040, *(round(COSTS.of([Run([1] * rows, [], rows, rows - 1)]), 6) for rows in range(2, 9))
+    }  # fmt: skip
+    assert COSTS.of([Run([1] * 4, [], 4, 3)]) == pytest.approx(0.049)
 
 
 def test_words_that_arrive_during_a_step_are_seen_by_the_one_that_is_laid_out_after_it(decoder: Decoder) -> None:

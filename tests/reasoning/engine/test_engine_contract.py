@@ -1,8 +1,8 @@
 """What every engine owes its callers, on each of them: the embedded one, and the served one over two kinds of server.
 
-`portable` is `torch` by what every device has, `cuda` the same on a card. `served` is the engine for vLLM over a small
-stand-in for the server, on the same tiny model as `torch`; `vllm` is the same engine over a real vLLM, `live` over one
-with live views. What only one engine promises is tested in its own file.
+`drafts` is `torch` where drafts cost nothing, `portable` is `torch` by what every device has, `cuda` that on a card.
+`served` is the engine for vLLM over a small stand-in for the server, on the same tiny model as `torch`; `vllm` is the
+same engine over a real vLLM, `live` over one with live views. What only one engine promises is tested in its own file.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from reasoning.options import VllmOptions
 from reasoning.vllm.blocks import ServerLimits
 from reasoning.vllm.engine import VllmEngine
 from reasoning.vllm.servers import Servers
+from tests.reasoning.engine.test_torch_engine import FREE_ROWS
 from tests.reasoning.reference import Reference, ReferenceBlock
 from tests.reasoning.tiny_models import LLAMA, write_tiny
 from tests.reasoning.toy_vllm import ToyServer, ToyVllm, computed_by
@@ -73,10 +74,15 @@ def tiny_lab(engine: Engine, path: Path) -> Lab:
 
 @asynccontextmanager
 async def torch_lab(
-    path: Path, context: int, device: torch.device | None = None, *, portable: bool = False
+    path: Path,
+    context: int,
+    device: torch.device | None = None,
+    *,
+    portable: bool = False,
+    row_costs: Sequence[float] = (),
 ) -> AsyncIterator[Lab]:
     decoder = Decoder(open_gguf(path), torch.float32, device, max_context=context, portable=portable)
-    engine = TorchEngine(decoder, threads=1)
+    engine = TorchEngine(decoder, threads=1, row_costs=row_costs)
     try:
         yield tiny_lab(engine, path)
     finally:
@@ -108,6 +114,7 @@ async def vllm_lab(server: VllmServer, context: int) -> AsyncIterator[Lab]:
 @pytest.fixture(
     params=[
         "torch",
+        "drafts",
         "portable",
         *(["cuda"] if torch.cuda.is_available() else []),
         "served",
@@ -122,7 +129,8 @@ def open_lab(request: pytest.FixtureRequest, tiny: Path) -> Callable[[int], Any]
     if request.param == "served":
         return lambda context: served_lab(tiny, context)
     device = torch.device("cuda", 0) if request.param == "cuda" else None
-    return lambda context: torch_lab(tiny, context, device, portable=request.param == "portable")
+    costs = FREE_ROWS if request.param == "drafts" else ()
+    return lambda context: torch_lab(tiny, context, device, portable=request.param == "portable", row_costs=costs)
 
 
 @pytest.fixture

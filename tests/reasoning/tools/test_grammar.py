@@ -23,6 +23,7 @@ from reasoning.formats.gguf import GgufFile, open_gguf
 from reasoning.prompting.tokenizer import Tokenizer
 from reasoning.tools.calls import Tool, grammar_of, read_call
 from reasoning.tools.grammar import Grammars, Matcher
+from tests.reasoning.engine.test_torch_engine import FREE_ROWS
 from tests.reasoning.model_files import model_file
 from tests.reasoning.tiny_models import LLAMA, write_tiny
 
@@ -181,8 +182,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> GgufFile:
     return open_gguf(write_tiny(tmp_path_factory.mktemp("tiny") / "tiny.gguf", TINY))
 
 
-def engine_of(file: GgufFile, grammars: Grammars | None) -> TorchEngine:
-    return TorchEngine(Decoder(file, torch.float32, max_context=2048), threads=1, grammars=grammars)
+def engine_of(file: GgufFile, grammars: Grammars | None, row_costs: Sequence[float] = ()) -> TorchEngine:
+    decoder = Decoder(file, torch.float32, max_context=2048)
+    return TorchEngine(decoder, threads=1, grammars=grammars, row_costs=row_costs)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 3.0])
@@ -209,6 +211,26 @@ async def test_a_random_model_writes_valid_calls_and_the_stream_beside_it_is_unt
                 assert other == alone
     finally:
         engine.close()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+async def test_a_call_is_the_same_with_drafts(file: GgufFile, temperature: float) -> None:
+    rules = Sampling(stop=frozenset({END}), temperature=temperature, max_tokens=400, grammar=grammar(begin=""))
+    found, steps = list[list[list[int]]](), list[int]()
+    for row_costs in ((), FREE_ROWS):
+        engine = engine_of(file, Grammars(Bytes()), row_costs)
+        try:
+            async with engine.session() as session:
+                found.append([])
+                for seed in range(3):
+                    block = session.block(f"call{seed}")
+                    await session.append([block], [9 + seed])
+                    found[-1].append(await collect(session, block, replace(rules, seed=seed)))
+            steps.append(engine.steps)
+        finally:
+            engine.close()
+    assert found[0] == found[1]
+    assert steps[1] < steps[0]
 
 
 async def collect(session: TorchSession, block: TorchBlock, rules: Sampling) -> list[int]:
