@@ -18,9 +18,9 @@ PROMISED_S: Final = 2.5
 """Seconds from the user's last word to the first that tells something."""
 READ: Final = 45
 """Tokens that are read before the first thought: the end of the question, and 36 of the head of the thoughts."""
-STEPS: Final = 26
-"""What a reply takes from the first thought to its first sentence, the probe and the voice's share of the processor
-included, in joint steps: the demo's question on two cores with AVX2, the median of five runs."""
+STEPS: Final = 21
+"""What a reply takes from the first thought to its first sentence, the probe included, in joint steps: the demo's
+question on two cores with AVX2, the median of three runs."""
 _SILENCE_S: Final = 0.2
 """`ears.soft_end_ms`: before it nothing is decoded for good."""
 

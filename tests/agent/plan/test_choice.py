@@ -42,13 +42,13 @@ def test_a_fast_machine_keeps_the_promise_and_says_no_filler_before_a_reply_that
 def test_two_cores_with_avx2() -> None:
     chosen = plan(SMALL)
     assert chosen.threads == 2
-    assert (chosen.filler_after_s, chosen.filler_again_s) == (1.1, 1.78)
+    assert (chosen.filler_after_s, chosen.filler_again_s) == (1.1, 1.64)
     assert (chosen.partial_every_ms, chosen.partial_window_s) == (500, 12)
-    assert chosen.content_s == pytest.approx(2.8, abs=0.1)
-    assert chosen.joint_bound_s == pytest.approx(0.054, abs=0.001)
+    assert chosen.content_s == pytest.approx(2.5, abs=0.05)
+    assert chosen.joint_bound_s == pytest.approx(0.066, abs=0.001)
 
 
-@pytest.mark.parametrize("machine", [SMALL, CONTAINER, BOARD])
+@pytest.mark.parametrize("machine", [CONTAINER, BOARD])
 def test_a_machine_that_cannot_keep_the_promise_is_told(machine: Machine) -> None:
     chosen, measured = plan(machine), MEASURED[machine]
     assert not chosen.prompt
