@@ -10,6 +10,8 @@ AgentError             exit code 1: the environment, or the run
 ├── TranscriptError    exit code 2: a file that a transcript cannot be written to
 ├── ServerUnavailable  the server cannot listen there, or not without a key
 ├── ServerUnreachable  a server does not answer, refuses, or ends the session
+├── ForeignRecord      a file of measurements that is not what was written there
+├── NotMeasured        the clock gave no time of a step that makes sense
 └── RobotNotReady      the robot cannot be commanded
 """
 
@@ -60,6 +62,14 @@ class TranscriptError(AgentError):
     """A file that a transcript cannot be written to."""
 
     exit_code: ClassVar[int] = 2
+
+
+class NotMeasured(AgentError):
+    """What a step takes could not be measured."""
+
+
+class ForeignRecord(AgentError):
+    """A file of measurements that is torn, of another machine, or holds what cannot be."""
 
 
 class RobotNotReady(AgentError):

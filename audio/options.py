@@ -45,6 +45,10 @@ class EarsOptions:
     partial_every_ms: int = 500
     """Milliseconds between partial transcripts; more when one decode takes longer than that divided by 1.3."""
 
+    partial_window_s: int = 12
+    """Seconds of the shortest window that a partial transcript is decoded in. Below 12 it is quicker, and hears worse;
+    what counts in the end is decoded in 12 or more."""
+
     stop_every_ms: int = 120
     """Milliseconds between two short decodes that look for a stop phrase, while there is something to stop."""
 

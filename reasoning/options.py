@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from reasoning.engine.cores import usual_threads
 
 Mode = Literal["async", "think-first", "no-think"]
 """How thinking and speaking are ordered: at the same time, one after the other, or speaking only."""
@@ -18,10 +20,10 @@ class EngineOptions:
     """`torch` is the embedded engine; `vllm` leaves the model to servers, see the group `vllm`."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where it computes; auto: a graphics processor that torch can use, else the processor. Not run on CUDA or MPS."""
-    threads: int = 2
-    """Threads of a step; more than the machine's cores make it slower."""
+    threads: int = field(default_factory=usual_threads)
+    """Threads of a step: one for each physical core that this process may use, eight at most. More make it slower."""
     prefill_rows: int = 8
-    """Rows of waiting text in a step that a stream waits for; keeps such a step under 1.5 ordinary ones."""
+    """Rows of waiting text in a step that a stream waits for: more are read sooner, and hold the streams up longer."""
     context: int = 8192
     """Tokens that one view may hold; each costs 28 kB with the default model."""
     native: Literal["auto", "off", "require", "generic", "avx2", "avx-vnni", "avx512-vnni", "neon"] = "auto"
@@ -78,6 +80,8 @@ class LoopOptions:
     """Seconds after the last word until a filler is said, when there is nothing to say yet."""
     filler_again_s: float = 1.6
     """Seconds of silence inside a reply until another filler is said, and before a reply without thoughts."""
+    fillers: int = 2
+    """Fillers that may come one after the other with nothing between, 0 to 2; then the wait is silent."""
     lead_s: float = 1.2
     """Write the next sentence when less than this is left to play: late thoughts still change what is said."""
     temperature: float = 0.0

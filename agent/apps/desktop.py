@@ -24,7 +24,7 @@ import numpy as np
 from rich.console import Console
 
 from agent.apps.display import displayed, latency_table
-from agent.apps.loading import loading, spinning
+from agent.apps.loading import spinning, tell_start, telling
 from agent.apps.progress import shown as progress_shown
 from agent.conversation import timeline
 from agent.conversation.assembly import open_conversation
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.apps.display import Display
-    from agent.config.settings import Settings
+    from agent.config.settings import Loaded, Settings
     from agent.conversation.driver import ConversationDriver
     from audio.clock import Sound
     from audio.hearing.ears import Ears
@@ -168,10 +168,12 @@ class DeskOptions:
     """Whether replies may command the robot of the settings."""
     tools: Sequence[Tool] = ()
     """What replies may call besides."""
+    verbose: bool = False
+    """Whether it is told what the start takes its time for."""
 
 
 async def run(
-    settings: Settings, live: DeskOptions, shown: Callable[[Controls], AbstractAsyncContextManager[Screen]]
+    loaded: Loaded, live: DeskOptions, shown: Callable[[Controls], AbstractAsyncContextManager[Screen]]
 ) -> None:
     """Talk over the sound card until the user ends it; then show how prompt it was.
 
@@ -184,12 +186,14 @@ async def run(
     controls = Controls()
     async with AsyncExitStack() as stack:
         notices = Notices()
-        card = SoundCard(settings.devices, notices.tell, sounddevice)
+        card = SoundCard(loaded.settings.devices, notices.tell, sounddevice)
         card.check()
-        models = await stack.enter_async_context(open_models(settings, fetching=progress_shown, shown=spinning))
-        with loading("ears and voice"):
-            voice, engine, speech = OwnVoice(), models.engine, await models.speech()
-            ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, engine, own=voice.own))
+        opening = open_models(
+            loaded.settings, given=loaded.origins, fetching=progress_shown, shown=spinning, tell=telling, warm=True
+        )
+        models = await stack.enter_async_context(opening)
+        voice, engine, speech, settings = OwnVoice(), models.engine, await models.speech(), models.settings
+        ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, engine, own=voice.own))
         log = stack.enter_context(timeline.Timeline(live.timeline_file)) if live.timeline_file else None
         saved = stack.enter_context(Transcript(live.save_file)) if live.save_file else None
         robot = await stack.enter_async_context(commanded(settings.robot)) if live.robot else None
@@ -197,6 +201,7 @@ async def run(
             await until_ready(robot)
             controls.robot = True
         await stack.enter_async_context(card)
+        tell_start(models, verbose=live.verbose)
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, controls.ended.set)
         stack.callback(asyncio.get_running_loop().remove_signal_handler, signal.SIGINT)
         async with shown(controls) as screen:

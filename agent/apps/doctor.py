@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from agent.config.invocation import open_store
 from agent.errors import AgentError
 from agent.models.served import check_vocabulary, servers_of, vocabulary_in
+from agent.plan.record import any_kept
 from agent.robot.access import look
 from reasoning.errors import DeviceUnavailable, ReasoningError, StoreError
 from reasoning.prompting.script import FAMILIES, family_of
@@ -31,7 +32,7 @@ from robots.options import RobotOptions
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent.config.settings import ModelOptions, Settings
+    from agent.config.settings import Loaded, ModelOptions, Settings
     from reasoning.native.instruction_sets import Use
     from reasoning.native.library import Survey
     from reasoning.options import EngineOptions
@@ -65,6 +66,17 @@ class Finding:
     """What was found."""
     mend: str = ""
     """What to do; empty when nothing is wrong."""
+
+
+def examine_plan(loaded: Loaded) -> list[Finding]:
+    """Look what was chosen for this machine, if it was measured; measures nothing."""
+    if not any_kept():
+        return [Finding("plan", Verdict.GOOD, "none yet: the first start measures this machine")]
+    fitting = _import("agent.plan.fitting")
+    found = None if isinstance(fitting, str) else fitting.known(loaded.settings, loaded.origins)
+    if found is None or found.plan is None:
+        return [Finding("plan", Verdict.GOOD, "none yet for these models: the next start measures this machine")]
+    return [Finding("plan", Verdict.GOOD if found.plan.prompt else Verdict.NOTE, found.told())]
 
 
 def examine(options: ModelOptions, store: Store, native: Use = "auto") -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Says what is being loaded while it is: a spinner on a terminal, a line elsewhere. Loads nothing."""
+"""Says what is being loaded, and what came of a start, on standard error. Loads nothing."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from rich.console import Console
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent.models.assembly import OpenModels
 
-@contextmanager
-def loading(what: str, console: Console | None = None) -> Iterator[None]:
-    """Show "loading …" on standard error while the block runs."""
-    console = console or Console(stderr=True)
-    if not console.is_terminal:
-        console.print(f"loading {what}", soft_wrap=True, highlight=False, markup=False)
-        yield
-        return
-    with console.status(f"loading {what}"):
-        yield
+
+def telling(line: str) -> None:
+    """Print a line on standard error."""
+    Console(stderr=True).print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def tell_start(models: OpenModels, *, verbose: bool) -> None:
+    """Say what was chosen for this machine, and where the time went."""
+    for line in [models.plan, *(models.times.lines() if verbose else [])]:
+        if line:
+            telling(line)
 
 
 @contextmanager

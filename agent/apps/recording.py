@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from agent.apps.display import displayed, latency_table
-from agent.apps.loading import spinning
+from agent.apps.loading import spinning, tell_start, telling
 from agent.apps.progress import shown
 from agent.conversation import timeline
 from agent.conversation.assembly import open_conversation
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.apps.display import Display
-    from agent.config.settings import Settings
+    from agent.config.settings import Loaded
     from agent.models.assembly import OpenModels
     from audio.io.wav import WavReader
     from reasoning.tools.calls import Tool
@@ -55,15 +55,19 @@ class RecordingOptions:
     """Whether replies may command the robot of the settings."""
     tools: Sequence[Tool] = ()
     """What replies may call besides."""
+    verbose: bool = False
+    """Whether it is told what the start takes its time for."""
 
 
-async def run(settings: Settings, talk: RecordingOptions) -> None:
+async def run(loaded: Loaded, talk: RecordingOptions) -> None:
     """Play the recording, write what is heard, show what happens and how prompt it was."""
     recording = read_wav(talk.input_file)
     check_writable(talk.output_file)
     console = Console()
-    async with open_models(settings, fetching=shown, shown=spinning) as models:
-        await models.speech()
+    opening = open_models(
+        loaded.settings, given=loaded.origins, fetching=shown, shown=spinning, tell=telling, warm=True
+    )
+    async with opening as models:
         with displayed(console) as display:
             entries = await converse(recording, models, talk=talk, display=display)
     console.print(latency_table(timeline.turn_latencies(entries)))
@@ -75,7 +79,8 @@ async def converse(
 ) -> list[timeline.TimelineEntry]:
     """Hold one conversation with a recording, in real time; give everything that happened."""
     entries: list[timeline.TimelineEntry] = []
-    settings, speech = models.settings, await models.speech()
+    speech = await models.speech()
+    settings = models.settings
     async with AsyncExitStack() as stack:
         ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, models.engine))
         log = stack.enter_context(timeline.Timeline(talk.timeline_file)) if talk.timeline_file else None
@@ -114,6 +119,7 @@ async def converse(
                 on_turn=robot.heard if robot else None,
             )
         )
+        tell_start(models, verbose=talk.verbose)
         start = time.monotonic()
         await hold(
             conversation,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from agent.apps.loading import spinning
+from agent.apps.loading import spinning, tell_start, telling
 from agent.apps.progress import shown
 from agent.errors import ConfigError, ServerUnavailable
 from agent.models.assembly import open_models
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from agent.config.settings import Settings
+    from agent.config.settings import Loaded, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,13 @@ class ServeOptions:
     tls_key: Path | None
     robot: bool = False
     """Whether clients may command the robot of the settings."""
+    verbose: bool = False
+    """Whether it is told what the start takes its time for."""
 
 
-async def run(settings: Settings, place: ServeOptions) -> None:
+async def run(loaded: Loaded, place: ServeOptions) -> None:
     """Serve until SIGTERM or SIGINT."""
+    settings = loaded.settings
     key = None if place.api_key_file is None else read_key(place.api_key_file)
     if key is None and not is_loopback(place.host):
         raise ServerUnavailable(
@@ -51,7 +54,8 @@ async def run(settings: Settings, place: ServeOptions) -> None:
     tls = _tls(place)
     async with AsyncExitStack() as stack:
         robot = await stack.enter_async_context(_shared_robot(settings)) if place.robot else None
-        opened = await stack.enter_async_context(open_models(settings, fetching=shown, shown=spinning))
+        opening = open_models(settings, given=loaded.origins, fetching=shown, shown=spinning, tell=telling, warm=True)
+        opened = await stack.enter_async_context(opening)
         models = await stack.enter_async_context(open_server_models(opened, robot))
         server = RealtimeServer(
             models,
@@ -61,6 +65,7 @@ async def run(settings: Settings, place: ServeOptions) -> None:
             voice=settings.models.voice,
         )
         async with server.listening(place.host, place.port, tls) as port:
+            tell_start(opened, verbose=place.verbose)
             web, sockets = ("http", "ws") if tls is None else ("https", "wss")
             host = f"[{place.host}]" if ":" in place.host else place.host
             Console(highlight=False, soft_wrap=True).print(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from agent.apps.display import Printed
-from agent.apps.loading import spinning
+from agent.apps.loading import spinning, telling
 from agent.apps.progress import shown
 from agent.conversation import timeline
 from agent.errors import BadQuestion
@@ -20,18 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from agent.config.settings import Settings
+    from agent.config.settings import Loaded
     from reasoning.tools.calls import Tool
 
 
 async def run(
-    settings: Settings, text: str, timeline_file: Path | None, seed: int, *, thoughts: bool, tools: Sequence[Tool] = ()
+    loaded: Loaded, text: str, timeline_file: Path | None, seed: int, *, thoughts: bool, tools: Sequence[Tool] = ()
 ) -> None:
     """Ask, and print thoughts (dimmed, on a terminal or not) and answer."""
     if not text.strip():
         raise BadQuestion('the question is empty; ask something, as in: descant ask "what is 12 times 7?"')
     async with AsyncExitStack() as stack:
-        models = await stack.enter_async_context(open_models(settings, fetching=shown, shown=spinning))
+        opening = open_models(loaded.settings, given=loaded.origins, fetching=shown, shown=spinning, tell=telling)
+        models = await stack.enter_async_context(opening)
         # Only now, so that nothing is overwritten by a question that cannot be asked.
         file = stack.enter_context(timeline.Timeline(timeline_file)) if timeline_file else None
         talk = await stack.enter_async_context(Talk(models, tools=tools, seed=seed))

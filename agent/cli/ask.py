@@ -38,7 +38,7 @@ def ask(
         asyncio.run(remote.ask(server, server_key(api_key_file), text, timeline, thoughts=thoughts))
         return
     overrides = {"loop.mode": mode, "models.llm": model, **engine_overrides(engine, server, api_key_file)}
-    settings = invocation.load(overrides).settings
+    loaded = invocation.load(overrides)
     from agent.apps.typed import run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
 
-    asyncio.run(run(settings, text, timeline, seed, thoughts=thoughts, tools=tools_of(tools)))
+    asyncio.run(run(loaded, text, timeline, seed, thoughts=thoughts, tools=tools_of(tools)))

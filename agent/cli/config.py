@@ -14,7 +14,16 @@ def group() -> None:
 
 @app.command()
 def show(context: typer.Context) -> None:
-    """Print the effective settings as TOML, with what each means and where it came from."""
+    """Print the effective settings as TOML, what each means, and where it came from or by what it was chosen."""
     from agent.config.settings import render  # noqa: PLC0415 - `--help` must be quick
+    from agent.plan.record import any_kept  # noqa: PLC0415 - the same
 
-    typer.echo(render(context.obj.load()), nl=False)
+    loaded = context.obj.load()
+    chosen, measured = {}, []
+    if any_kept():
+        from agent.plan.fitting import known  # noqa: PLC0415 - torch is slow to import
+
+        fitting = known(loaded.settings, loaded.origins)
+        if fitting is not None and fitting.plan is not None:
+            chosen, measured = fitting.plan.settings(), fitting.measurements()
+    typer.echo(render(loaded, chosen, measured), nl=False)

@@ -30,18 +30,22 @@ def doctor(
     from rich.console import Console  # noqa: PLC0415 - `--help` must be quick
     from rich.table import Table  # noqa: PLC0415 - the same
 
-    from agent.apps.doctor import Verdict, examine  # noqa: PLC0415 - the same
+    from agent.apps.doctor import Verdict, examine, examine_plan  # noqa: PLC0415 - the same
     from agent.config.invocation import open_store  # noqa: PLC0415 - the same
 
     invocation: Invocation = context.obj
-    settings = invocation.load({"models.llm": model, **engine_overrides(engine, server, api_key_file)}).settings
+    loaded = invocation.load({"models.llm": model, **engine_overrides(engine, server, api_key_file)})
+    settings = loaded.settings
     if echo:
         from agent.apps.echo_check import check_echo  # noqa: PLC0415 - the same
 
         findings = [asyncio.run(check_echo(settings.devices))]
     else:
-        looked = examine(settings.models, open_store(settings.models), settings.engine.native)
-        findings = [*looked, *asyncio.run(_examine_others(settings))]
+        findings = [
+            *examine(settings.models, open_store(settings.models), settings.engine.native),
+            *(examine_plan(loaded) if settings.engine.kind == "torch" else []),
+            *asyncio.run(_examine_others(settings)),
+        ]
     marks = {Verdict.GOOD: "[green]ok", Verdict.NOTE: "[yellow]note", Verdict.BAD: "[red]wrong"}
     table = Table("", "what", "found", "to mend it", box=None)
     for finding in findings:

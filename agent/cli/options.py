@@ -38,6 +38,7 @@ ModelServers = Annotated[
 ServerKey = Annotated[
     Path | None, typer.Option("--api-key-file", metavar="FILE", help="File whose first line is that server's key.")
 ]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Say what the start takes its time for.")]
 SaveFile = Annotated[
     Path | None,
     typer.Option("--save", metavar="FILE", help="Write what was said, as text. Nothing is saved otherwise."),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.config.invocation import Invocation
-    from agent.config.settings import Settings
+    from agent.config.settings import Loaded
 
 app = typer.Typer(no_args_is_help=True, help="Command a robot over MQTT (VDA 5050), or simulate one.")
 
@@ -46,20 +46,20 @@ def run(
     On a terminal further lines are read while the robot moves: "stop" stops it at once.
     """
     given = {"robot.map": site_map, "robot.broker": broker, "robot.address": robot, "models.llm": model}
-    settings = _load(context, {**given, **engine_overrides(engine, server, api_key_file)})
+    loaded = _load(context, {**given, **engine_overrides(engine, server, api_key_file)})
     from agent.robot.typed import TypedOptions  # noqa: PLC0415 - torch is slow to import
     from agent.robot.typed import run as carry_out  # noqa: PLC0415 - the same
 
     listen = request is None or sys.stdin.isatty()
     typed = TypedOptions((request,) if request else (), listen, confirmed, thoughts, seed)
-    if not asyncio.run(carry_out(settings, typed)):
+    if not asyncio.run(carry_out(loaded, typed)):
         raise typer.Exit(1)
 
 
 @app.command()
 def stop(context: typer.Context, broker: Broker = None, robot: RobotAddress = None) -> None:
     """Stop the robot, whoever commands it, and say by its own state what happened."""
-    options = _load(context, {"robot.broker": broker, "robot.address": robot}).robot
+    options = _load(context, {"robot.broker": broker, "robot.address": robot}).settings.robot
     from robots.events import Happening  # noqa: PLC0415 - the same
     from robots.session import stop_robot  # noqa: PLC0415 - the same
     from robots.transport.connection import broker_of  # noqa: PLC0415 - quick to stop, but `--help` is quicker
@@ -80,7 +80,7 @@ def resume(
     confirmed: Annotated[bool, typer.Option("--yes", help="Confirm in advance.")] = False,
 ) -> None:
     """End a pause of the robot, after you have confirmed it."""
-    options = _load(context, {"robot.map": site_map, "robot.broker": broker, "robot.address": robot}).robot
+    options = _load(context, {"robot.map": site_map, "robot.broker": broker, "robot.address": robot}).settings.robot
     from agent.robot.access import resume as let_go  # noqa: PLC0415 - see `stop`
 
     def confirm(question: str) -> bool:
@@ -95,7 +95,7 @@ def resume(
 @app.command()
 def state(context: typer.Context, broker: Broker = None, robot: RobotAddress = None, site_map: SiteMap = None) -> None:
     """Say what the robot reports: where it is, what it does, what it can do, and whether it can be commanded."""
-    options = _load(context, {"robot.map": site_map, "robot.broker": broker, "robot.address": robot}).robot
+    options = _load(context, {"robot.map": site_map, "robot.broker": broker, "robot.address": robot}).settings.robot
     from agent.robot.access import look  # noqa: PLC0415 - see `stop`
 
     lines, fit = asyncio.run(look(options))
@@ -132,7 +132,7 @@ def simulate(
     seconds: Annotated[float | None, typer.Option("--seconds", help="End after so long; else with Ctrl-C.")] = None,
 ) -> None:
     """Be a robot on a small map, in two dimensions, with faults at will; Ctrl-C ends it."""
-    options = _load(context, {"robot.map": site_map, "robot.broker": broker, "robot.address": robot}).robot
+    options = _load(context, {"robot.map": site_map, "robot.broker": broker, "robot.address": robot}).settings.robot
     from robots.simulator.run import SimulationOptions  # noqa: PLC0415 - see `stop`
     from robots.simulator.run import simulate as be_a_robot  # noqa: PLC0415 - the same
 
@@ -147,6 +147,6 @@ def simulate(
     )
 
 
-def _load(context: typer.Context, given: Mapping[str, object]) -> Settings:
+def _load(context: typer.Context, given: Mapping[str, object]) -> Loaded:
     invocation: Invocation = context.obj
-    return invocation.load(given).settings
+    return invocation.load(given)

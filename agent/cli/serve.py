@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.options import Broker, Engine, Mode, Model, ModelServers, RobotAddress, SiteMap
+from agent.cli.options import Broker, Engine, Mode, Model, ModelServers, RobotAddress, SiteMap, Verbose
 from agent.config.invocation import engine_overrides
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def serve(
     robot: RobotAddress = None,
     broker: Broker = None,
     site_map: SiteMap = None,
+    verbose: Verbose = False,
 ) -> None:
     """Serve the OpenAI Realtime protocol and a web page; any Realtime client can talk to it."""
     if robot is None and (broker or site_map):
@@ -49,7 +50,8 @@ def serve(
         "robot.broker": broker,
         "robot.map": site_map,
     }
-    settings = invocation.load(overrides).settings
+    loaded = invocation.load(overrides)
     from agent.apps.serving import ServeOptions, run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
 
-    asyncio.run(run(settings, ServeOptions(host, port, api_key_file, tls_cert, tls_key, robot is not None)))
+    place = ServeOptions(host, port, api_key_file, tls_cert, tls_key, robot is not None, verbose)
+    asyncio.run(run(loaded, place))

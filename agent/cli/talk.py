@@ -21,6 +21,7 @@ from agent.cli.options import (
     ServerKey,
     SiteMap,
     TimelineFile,
+    Verbose,
 )
 from agent.cli.tools import Tools, tools_of
 from agent.config.invocation import engine_overrides, no_models_here, no_tools_here, server_key
@@ -57,6 +58,7 @@ def talk(
     server: Server = None,
     api_key_file: ServerKey = None,
     tools: Tools = None,
+    verbose: Verbose = False,
 ) -> None:
     """Talk over microphone and loudspeaker; with --input and --output a recording is asked and answered instead."""
     if (input_file is None) != (output_file is None):
@@ -67,7 +69,7 @@ def talk(
     if robot is not None and realtime is not None:
         raise typer.BadParameter("--robot does not go with --server: start the server with `descant serve --robot`.")
     invocation: Invocation = context.obj
-    settings = invocation.load(
+    loaded = invocation.load(
         {
             "loop.mode": mode,
             "models.llm": model,
@@ -79,7 +81,7 @@ def talk(
             "robot.broker": broker,
             "robot.map": site_map,
         }
-    ).settings
+    )
     if realtime is not None:
         from agent.apps import remote_talk  # noqa: PLC0415 - websockets are slow to import, `--help` must be quick
 
@@ -89,16 +91,17 @@ def talk(
         if input_file is not None and output_file is not None:
             asyncio.run(remote_talk.run_recording(place, input_file, output_file, max_seconds))
         else:
-            asyncio.run(remote_talk.run_live(place, settings.devices))
+            asyncio.run(remote_talk.run_live(place, loaded.settings.devices))
         return
     if input_file is not None and output_file is not None:
         from agent.apps.recording import RecordingOptions, run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
 
         asyncio.run(
             run(
-                settings,
+                loaded,
                 RecordingOptions(
-                    input_file, output_file, timeline, seed, max_seconds, save, robot is not None, tools_of(tools)
+                    *(input_file, output_file, timeline, seed, max_seconds, save, robot is not None, tools_of(tools)),
+                    verbose=verbose,
                 ),
             )
         )
@@ -106,10 +109,10 @@ def talk(
     from agent.apps.desktop import DeskOptions, lines  # noqa: PLC0415 - the same
     from agent.apps.desktop import run as run_live  # noqa: PLC0415 - the same
 
-    live = DeskOptions(timeline, seed, save, robot is not None, tools_of(tools))
+    live = DeskOptions(timeline, seed, save, robot is not None, tools_of(tools), verbose)
     if no_ui or not sys.stdout.isatty():
-        asyncio.run(run_live(settings, live, lines))
+        asyncio.run(run_live(loaded, live, lines))
         return
     from agent.terminal.app import terminal  # noqa: PLC0415 - the same
 
-    asyncio.run(run_live(settings, live, terminal))
+    asyncio.run(run_live(loaded, live, terminal))

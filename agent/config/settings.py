@@ -10,7 +10,7 @@ import difflib
 import json
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
@@ -150,18 +150,29 @@ def load(
     return Loaded(settings, origins, file)
 
 
-def render(loaded: Loaded) -> str:
-    """Write the effective settings as TOML, with a comment that explains each."""
+def render(loaded: Loaded, chosen: Mapping[str, object] | None = None, measured: Sequence[str] = ()) -> str:
+    """Write the effective settings as TOML, with a comment that explains each.
+
+    chosen: values by `group.field` that hold on this machine where nobody sets another. They stand in comments: read
+        again as a file, the text sets none of them.
+    measured: what they were chosen by, in lines.
+    """
+    chosen = chosen or {}
     lines = [f"# settings file: {loaded.file or f'none (would be {default_file()})'}"]
+    lines += [f"# measured: {line}" for line in measured]
     for group in Settings.model_fields:
         options = getattr(loaded.settings, group)
         docs = field_docs(type(options))
         lines += ["", f"[{group}]"]
         for item in fields(options):
-            value = getattr(options, item.name)
-            origin = loaded.origins.get(f"{group}.{item.name}", "default")
+            value, key = getattr(options, item.name), f"{group}.{item.name}"
+            by_machine = key in chosen and key not in loaded.origins
+            origin = "chosen for this machine" if by_machine else loaded.origins.get(key, "default")
             lines.append(f"# {docs.get(item.name, item.name)} [{origin}]")
-            lines.append(f"# {item.name} =" if value is None else f"{item.name} = {_toml(value)}")
+            if by_machine:
+                lines.append(f"# {item.name} = {_toml(chosen[key])}")
+            else:
+                lines.append(f"# {item.name} =" if value is None else f"{item.name} = {_toml(value)}")
     return "\n".join(lines) + "\n"
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.conversation import timeline
 from agent.conversation.driver import ConversationDriver
 from agent.conversation.reasoner import LoopReasoner
+from reasoning.engine.cores import usable_cores
 from reasoning.loop.loop import Loop
 from reasoning.policies.fillers import FILLERS
 from reasoning.tools.running import ToolRunner
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from reasoning.options import LoopOptions
     from reasoning.prompting.script import Script
     from reasoning.tools.calls import Tool
+
+_FEW_CORES: Final = 2
+"""On so many the language model leaves none to the voice."""
 
 
 @asynccontextmanager
@@ -72,6 +76,9 @@ async def open_conversation(
             on_stop=on_stop,
             on_call=on_call,
             on_turn=on_turn,
+            slowdown=lambda: engine.slowdown,
+            # With cores to spare, the voice has one to itself.
+            give_way=engine.give_way if usable_cores() <= _FEW_CORES else lambda _: None,
         )
         await conversation.open()
         yield conversation
@@ -90,6 +97,8 @@ async def spoken_conversation(
     on_stop: Callable[[str], None] | None = None,
     on_call: Callable[[ToolCall], object] | None = None,
     on_turn: Callable[[Words], str | None] | None = None,
+    slowdown: Callable[[], float] = lambda: 1.0,
+    give_way: Callable[[float], None] = lambda _: None,
 ) -> ConversationDriver:
     """Put a conversation together around a reasoner.
 
@@ -123,6 +132,8 @@ async def spoken_conversation(
         on_call=called,
         on_turn=on_turn,
         pending=lambda: not runner.idle,
+        slowdown=slowdown,
+        give_way=give_way,
     )
 
 

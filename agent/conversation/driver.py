@@ -69,6 +69,8 @@ class ConversationDriver:
         on_turn: Callable[[heard.Words], str | None] | None = None,
         client: RemoteClient | None = None,
         pending: Callable[[], bool] = lambda: False,
+        slowdown: Callable[[], float] = lambda: 1.0,
+        give_way: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Wire the parts.
 
@@ -80,6 +82,8 @@ class ConversationDriver:
         client: owns the conversation in place of this driver, asks for replies and is told of them; the end of a turn
             asks for none then, and `on_call` and `on_turn` are not used.
         pending: whether something goes on outside whose outcome will be noted, such as a call.
+        slowdown: how many times as long as usual replies take, for the machine is busy.
+        give_way: called with the seconds for which the voice needs the processor, since the listener waits for it.
         """
         self._ears, self._reasoner, self._emit = ears, reasoner, emit
         self._client, self._pending = client, pending
@@ -87,8 +91,8 @@ class ConversationDriver:
         self._always_stoppable = on_stop is not None
         # What a remote client has already, it plays: there a voice over the reply pauses nothing.
         self._turns = TurnTaking(turns, can_pause=sink.revocable)
-        self._speaker = Speaker(voice, sink, voice_options)
-        self._playback = Playback(self._speaker, self._turns, fillers, options, emit)
+        self._speaker = Speaker(voice, sink, voice_options, give_way)
+        self._playback = Playback(self._speaker, self._turns, fillers, options, emit, slowdown=slowdown)
         self._replies = ReplyMaker(
             reasoner,
             self._speaker,
@@ -168,6 +172,10 @@ class ConversationDriver:
         """
         await self._replies.room()
         self._replies.note(text, unprompted=unprompted)
+
+    def get_ready(self) -> None:
+        """Compute what can be before anybody speaks: a client has changed what its replies begin with."""
+        self._replies.get_ready()
 
     def tell(self, text: str) -> None:
         """Tell the reasoner something for the reply that is being made."""

@@ -29,8 +29,11 @@ class Playback:
         fillers: Sequence[Clip],
         options: LoopOptions,
         emit: Callable[[timeline.Event], None],
+        *,
+        slowdown: Callable[[], float],
     ) -> None:
-        """`fillers` are spoken in advance (none: waits are silent)."""
+        """`fillers` are spoken in advance (none: waits are silent); `slowdown` is that of `ConversationDriver`."""
+        self._slowdown = slowdown
         self._speaker, self._turns, self._options, self._emit = speaker, turns, options, emit
         self._fillers = {clip.text: clip for clip in fillers}
         self._ends_ms: dict[int, tuple[float, float]] = {}
@@ -39,6 +42,8 @@ class Playback:
         """Second since which the listener waits; in the future while something sounds."""
         self.now_s = 0.0
         """Second of the conversation; never goes back."""
+        self._clock = FillerClock(options, 0.0)
+        """That of the newest reply whose wait may be filled."""
 
     def advance(self, to_sample: int, now_s: float, reply: Reply | None) -> Pcm:
         """Let time pass: give what is to be played up to a sample, and tell what begins and ends of the reply."""
@@ -60,10 +65,13 @@ class Playback:
         return lead_s if lead_s > 0 else min(0.0, self._silent_since_s - self.now_s)
 
     def expect(self, reply: Reply, since_s: float | None) -> None:
-        """Take note that the listener waits for a reply since that second; None: from now on."""
+        """Take note that the listener waits for a reply since that second; None: from now on, without having spoken."""
         self._silent_since_s = self.now_s if since_s is None else since_s
         spoken = reply.request is not None and reply.request.spoken
-        reply.fillers = FillerClock(self._options, self._silent_since_s) if spoken and self._fillers else None
+        # Fillers of a reply that said nothing else count for the next one: the listener hears them in a row.
+        in_a_row = self._clock.in_a_row if since_s is None else 0
+        self._clock = FillerClock(self._options, self._silent_since_s, in_a_row)
+        reply.fillers = self._clock if spoken and self._fillers else None
 
     def fill(self, reply: Reply) -> None:
         """Fill the wait for a reply with a short phrase, if one is due."""
@@ -71,7 +79,7 @@ class Playback:
             return
         if self._speaker.lead_s > 0 or self._turns.paused:
             return
-        phrase = reply.fillers.due(self.now_s, begun=reply.begun, direct=reply.direct)
+        phrase = reply.fillers.due(self.now_s, begun=reply.begun, direct=reply.direct, slowdown=self._slowdown())
         if phrase is not None:
             self._speaker.fill(reply, self._fillers[phrase])
 
@@ -81,6 +89,8 @@ class Playback:
         self._emit(timeline.AudioOut(start_ms, end_ms, clip.text.strip(), clip.kind))
         self._silent_since_s = end_ms / 1000
         self._turns.reply_sounds(clip.text)
+        if clip.kind == "content":
+            self._clock.content_sounds()
         if reply is not None:
             reply.begun = True
             if reply.fillers is not None:

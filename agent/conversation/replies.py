@@ -7,6 +7,7 @@ reply is made at a time. Does not know how turns are found, nor what a listener 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,7 @@ from agent.conversation.reply import ReplyRequest
 from agent.conversation.turn_taking import Forget, Hear
 from agent.conversation.work import (
     BeginPreemptive,
+    GetReady,
     NoteTaken,
     ReplyCut,
     ReplyHeard,
@@ -175,6 +177,10 @@ class ReplyMaker:
         """Tell the reasoner something from outside; `unprompted`: reply to it as soon as nobody has the turn."""
         self._put(NoteTaken(text, unprompted))
 
+    def get_ready(self) -> None:
+        """Have the reasoner open anew: a client has changed what its replies begin with."""
+        self._put(GetReady())
+
     def announce(self, text: str) -> None:
         """Say these very words, after what is being said."""
         if self._saved is not None:
@@ -234,6 +240,10 @@ class ReplyMaker:
                 await self._note(text, unprompted=unprompted)
             case ReplyRequested(request, client_id):
                 await self._give(request, client_id)
+            case GetReady() if self._answering is None:
+                # What cannot be taken in is told by the reply that needs it.
+                with suppress(ReasoningError):
+                    await self._reasoner.open()
             case _:
                 # What is said over a reply that nothing interrupts waits until its turn is whole.
                 pass

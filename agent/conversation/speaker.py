@@ -13,7 +13,7 @@ from agent.conversation.reply import Piece, Reply
 from audio.speaking.clauses import Clauses
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from agent.conversation.ports import Sink, Synthesis
     from audio.clock import Pcm
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 _SECONDS_A_LETTER: Final = 0.065
 """Speech of text that is not synthesised yet: about 15 letters a second."""
+_CLAUSE_S: Final = 0.25
+"""For so long a voice needs the processor to itself, on a small machine, to speak a clause."""
+_SOON_S: Final = 0.3
+"""With no more than so much left to hear, the listener is about to wait for the next clause."""
 _NO_SENTENCE: Final = -1
 """What a filler belongs to."""
 
@@ -29,8 +33,15 @@ _NO_SENTENCE: Final = -1
 class Speaker:
     """Speaks the replies of one conversation, one after the other."""
 
-    def __init__(self, voice: Synthesis, sink: Sink, options: VoiceOptions) -> None:
-        self._voice, self._sink, self._options = voice, sink, options
+    def __init__(
+        self,
+        voice: Synthesis,
+        sink: Sink,
+        options: VoiceOptions,
+        give_way: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """`give_way` is that of `ConversationDriver`."""
+        self._voice, self._sink, self._options, self._give_way = voice, sink, options, give_way
         self._texts: asyncio.Queue[tuple[Reply, int, str]] = asyncio.Queue()
         """Clauses that wait for the voice; bounded by what replies may hold."""
         self._count = 0
@@ -150,6 +161,8 @@ class Speaker:
             reply, sentence, clause = await self._texts.get()
             if reply.cancelled:
                 continue
+            if reply.may_be_heard and self._sink.unplayed < _SOON_S * self._sink.rate:
+                self._give_way(_CLAUSE_S)
             clip = None if sentence in reply.unsaid else await self._voice.synthesize(clause)
             if reply.cancelled:
                 continue

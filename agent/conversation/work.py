@@ -72,6 +72,20 @@ class ReplyRequested:
     client_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class GetReady:
+    """What a reply begins with has changed, and can be read before anybody speaks."""
+
+
 Work = (
-    Hear | Forget | BeginPreemptive | ReplyRetracted | TurnClosed | ReplyCut | ReplyHeard | NoteTaken | ReplyRequested
+    Hear
+    | Forget
+    | BeginPreemptive
+    | ReplyRetracted
+    | TurnClosed
+    | ReplyCut
+    | ReplyHeard
+    | NoteTaken
+    | ReplyRequested
+    | GetReady
 )

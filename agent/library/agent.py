@@ -6,9 +6,10 @@ keywords a caller may give; what is behind them is known elsewhere.
 
 from __future__ import annotations
 
+import logging
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.config.settings import load
 from agent.errors import ConfigError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from audio.hearing.transcriber import Recogniser
     from audio.speaking.synthesizer import Voice
     from reasoning.tools.calls import Tool
+
+
+_log: Final = logging.getLogger("descant.plan")
 
 
 class Agent:
@@ -101,7 +105,10 @@ async def open(  # noqa: A001 - it is written descant.open
     own_voice = None if isinstance(voice, str) else voice
     _require("recogniser", own_recogniser, ("decode", "spot"))
     _require("voice", own_voice, ("rate", "speak"))
-    async with open_models(loaded.settings, recogniser=own_recogniser, voice=own_voice) as models:
+    opening = open_models(
+        loaded.settings, given=loaded.origins, recogniser=own_recogniser, voice=own_voice, tell=_log.info
+    )
+    async with opening as models:
         yield Agent(models)
 
 

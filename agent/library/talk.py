@@ -284,9 +284,16 @@ class Talk:
             self._told = tell
             return self._loop
 
-        settings, sink = self._models.settings, PlayoutSink(playout)
+        settings, engine = self._models.settings, self._models.engine
         conversation = await spoken_conversation(
-            LoopReasoner(make, emit), self._runner, settings, ears=ears, voice=voice, sink=sink, emit=emit
+            LoopReasoner(make, emit),
+            self._runner,
+            settings,
+            ears=ears,
+            voice=voice,
+            sink=PlayoutSink(playout),
+            emit=emit,
+            slowdown=lambda: engine.slowdown,
         )
         self._to_note = partial(conversation.note, unprompted=True)
         return conversation

@@ -7,7 +7,8 @@ here. Shows nothing: whoever opens models may be told how far they are.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,22 +18,28 @@ from agent.config.invocation import open_store
 from agent.language.stop_phrases import StopPhrases
 from agent.models.registry import fetch_turn, load_engine, load_recogniser, load_turn_judge, load_voice
 from agent.models.served import open_served
+from agent.models.spans import StartTimes
+from agent.models.warming import warm_ears, warm_mind
+from agent.plan.fitting import begin
 from audio.hearing.ears import Ears
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
+from audio.speaking.rehearsed import RehearsedVoice
 from audio.speaking.synthesizer import Synthesizer
+from reasoning.engine.torch_engine import TorchEngine
+from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Container
     from contextlib import AbstractContextManager
 
     from agent.config.settings import Settings
     from agent.models.registry import Files
+    from agent.plan.fitting import Fitting
     from audio.hearing.transcriber import Judge, Recogniser
     from audio.messages import Words
     from audio.speaking.synthesizer import Voice
     from reasoning.engine.contract import Engine
-    from reasoning.engine.torch_engine import TorchEngine
     from reasoning.options import EngineOptions
     from reasoning.prompting.script import Script
     from reasoning.store.store import Progress
@@ -45,6 +52,10 @@ if TYPE_CHECKING:
 
 def _unseen() -> AbstractContextManager[Callable[[Progress], None]]:
     return nullcontext(lambda _: None)
+
+
+def _untold(_: str) -> None:
+    """Nobody wants to know."""
 
 
 # --- the language model ---
@@ -96,24 +107,58 @@ def load_speech(files: Files, settings: Settings) -> Speech:
     )
 
 
-def fetch_speech(
+@dataclass(frozen=True, slots=True)
+class FoundSpeech:
+    """Where models of ears and voice lie, or those that somebody brought."""
+
+    recogniser: Path | Recogniser
+    voice: Path | Voice
+    judge: Path | None
+
+    def load(self, settings: Settings, times: StartTimes | None = None, *, warm: bool = False) -> Speech:
+        """Load them, in the calling thread and one more. Raises EarsUnavailable or VoiceUnavailable.
+
+        warm: have them hear and speak for the first time, too.
+        """
+        times, found = times or StartTimes(), self.recogniser
+        with ThreadPoolExecutor(1, "voice") as beside:
+            voice = beside.submit(self._load_voice, settings, times, warm=warm)
+            with times.span("ears loaded"):
+                recogniser = load_recogniser(found, settings) if isinstance(found, Path) else found
+                judge = load_turn_judge(self.judge, settings)
+            if warm:
+                warm_ears(recogniser, judge, times)
+            return Speech(recogniser, voice.result(), judge)
+
+    def _load_voice(self, settings: Settings, times: StartTimes, *, warm: bool) -> Voice:
+        with times.span("voice loaded"):
+            voice = load_voice(self.voice, settings) if isinstance(self.voice, Path) else self.voice
+        if not warm:
+            return voice
+        with times.span("voice: fillers spoken"):
+            return RehearsedVoice(voice, FILLERS if settings.loop.mode == "async" else FILLERS[:1])
+
+
+def find_speech(
     settings: Settings,
     fetching: Fetching = _unseen,
     *,
     recogniser: Recogniser | None = None,
     voice: Voice | None = None,
-) -> Speech:
-    """Fetch and load what is not given, in the calling thread."""
+) -> FoundSpeech:
+    """Fetch what is not given, in the calling thread."""
     options, store = settings.models, open_store(settings.models)
     with fetching() as progress:
-        hearing = recogniser or store.ensure(options.asr, progress)
-        speaking = voice or store.ensure(options.voice, progress)
-        judge = fetch_turn(options, store, progress)
-    return Speech(
-        load_recogniser(hearing, settings) if isinstance(hearing, Path) else hearing,
-        load_voice(speaking, settings) if isinstance(speaking, Path) else speaking,
-        load_turn_judge(judge, settings),
-    )
+        return FoundSpeech(
+            recogniser or store.ensure(options.asr, progress),
+            voice or store.ensure(options.voice, progress),
+            fetch_turn(options, store, progress),
+        )
+
+
+def fetch_speech(settings: Settings) -> Speech:
+    """Fetch and load ears and voice, in the calling thread."""
+    return find_speech(settings).load(settings)
 
 
 @asynccontextmanager
@@ -138,6 +183,7 @@ async def open_speech(
         command=phrases.command,
         own=own,
         give_way=_stay if engine is None else engine.give_way,
+        slowdown=(lambda: 1.0) if engine is None else (lambda: engine.slowdown),
     )
     async with ears, Synthesizer(lambda: speech.voice, settings.voice) as synthesizer:
         yield ears, synthesizer
@@ -153,12 +199,31 @@ def _stay(_: float) -> None:
 class OpenModels:
     """The models of one process, which its conversations share. Made by `open_models`."""
 
-    def __init__(self, settings: Settings, engine: Engine, script: Script, load: Callable[[], Speech]) -> None:
-        """`load` loads ears and voice; it is called once, in a thread, when they are first needed."""
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        script: Script,
+        load: Callable[[], Speech],
+        *,
+        fitting: Fitting | None = None,
+        times: StartTimes | None = None,
+        warm: bool = False,
+    ) -> None:
+        """Make it.
+
+        load: loads ears and voice; it is called once, in a thread, when they are first needed.
+        warm: it has them hear and speak, too.
+        """
         self.settings, self.engine, self.script = settings, engine, script
+        """The settings that hold: what nobody set may be chosen when they are fitted to the machine."""
+        self.times = times or StartTimes()
+        self._fitting = fitting
         self._load = load
         self._loading = asyncio.Lock()
         self._speech: Speech | None = None
+        self._heard, self._read = warm, False
+        """Whether the ears have heard something, and the instructions were read."""
 
     async def speech(self) -> Speech:
         """Give ears and voice. Raises EarsUnavailable or VoiceUnavailable."""
@@ -167,25 +232,83 @@ class OpenModels:
                 self._speech = await asyncio.to_thread(self._load)
             return self._speech
 
+    async def fit(self, *, measure: bool) -> None:
+        """Take what is chosen for this machine; `measure`: measure it first, if nobody has."""
+        fitting, engine = self._fitting, self.engine
+        if fitting is None or not isinstance(engine, TorchEngine):
+            return
+        if measure:
+            speech = await self.speech()
+            with self.times.span("this machine measured" if fitting.measured is None else "measured before"):
+                await fitting.measure(engine, speech.recogniser, speech.voice)
+        await fitting.fit(engine)
+        self.settings = fitting.now
+
+    async def warm(self) -> None:
+        """Do, once, what the first answer would be the first to do. Raises EarsUnavailable or VoiceUnavailable."""
+        if not self._read:
+            self._read = True
+            await warm_mind(self.engine, self.script, self.times)
+        speech = await self.speech()
+        if not self._heard:
+            self._heard = True
+            await asyncio.to_thread(warm_ears, speech.recogniser, speech.judge, self.times)
+
+    @property
+    def plan(self) -> str:
+        """What was chosen for this machine, in a line; empty where nothing was."""
+        return "" if self._fitting is None else self._fitting.told()
+
 
 @asynccontextmanager
 async def open_models(
     settings: Settings,
     *,
+    given: Container[str] | None = None,
     recogniser: Recogniser | None = None,
     voice: Voice | None = None,
     fetching: Fetching = _unseen,
     shown: Shown = nullcontext,
+    tell: Callable[[str], None] = _untold,
+    warm: bool = False,
+    times: StartTimes | None = None,
 ) -> AsyncIterator[OpenModels]:
     """Fetch and load the language model, and free it at the end; ears and voice follow when they are needed.
 
+    given: settings that somebody set, by `group.name`: the others are chosen by what is known of this machine. None:
+        all hold as they are.
     recogniser, voice: used instead of those that the settings name.
     fetching: entered while models are fetched; what it gives is told how far they are, from a thread.
     shown: entered with the name of what is being loaded, while it is.
+    tell: takes a line for the user.
+    warm: load ears and voice at once, measure the machine if nobody has, and do what the first answer would wait for.
+    times: is told what takes the time.
     """
+    times = times or StartTimes()
     store = open_store(settings.models)
-    with fetching() as progress:
+    with fetching() as progress, times.span("models found"):
         file = await asyncio.to_thread(store.language_model, settings.models.llm, progress)
-    load = partial(fetch_speech, settings, fetching, recogniser=recogniser, voice=voice)
-    async with open_engine(file, settings, shown) as (engine, script):
-        yield OpenModels(settings, engine, script, load)
+    fitting = None
+    if given is not None and settings.engine.kind == "torch":
+        with times.span("kernels, and what is known of this machine"):
+            fitting = await asyncio.to_thread(begin, settings, given, file, tell)
+        settings = fitting.now
+    find = partial(find_speech, settings, fetching, recogniser=recogniser, voice=voice)
+    load: Callable[[], Speech] = partial(_loaded, find, settings)
+    async with AsyncExitStack() as stack:
+        if warm:
+            found = await asyncio.to_thread(find)
+            # Beside the language model: each of the three keeps one core busy at most.
+            beside = stack.enter_context(ThreadPoolExecutor(1, "speech"))
+            load = beside.submit(found.load, settings, times, warm=True).result
+        with times.span("language model loaded"):
+            engine, script = await stack.enter_async_context(open_engine(file, settings, shown))
+        models = OpenModels(settings, engine, script, load, fitting=fitting, times=times, warm=warm)
+        if warm:
+            await models.warm()
+        await models.fit(measure=warm)
+        yield models
+
+
+def _loaded(find: Callable[[], FoundSpeech], settings: Settings) -> Speech:
+    return find().load(settings)

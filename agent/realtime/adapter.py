@@ -93,6 +93,7 @@ class RealtimeAdapter:
             expected="" if self._robot is None else self._robot.names,
             command=self._stops.command,
             judge=models.judge,
+            slowdown=lambda: models.reasoning.engine.slowdown,
         )
         self._reasoner = self._new_reasoner(self._emit)
         self._driver = ConversationDriver(
@@ -107,6 +108,7 @@ class RealtimeAdapter:
             turns=models.turns,
             on_stop=None if self._robot is None else self._robot.stop,
             client=self,
+            slowdown=lambda: models.reasoning.engine.slowdown,
         )
         self._aside: dict[str, asyncio.Task[None]] = {}
         """Responses out of band that are being made, by id."""
@@ -162,6 +164,7 @@ class RealtimeAdapter:
                     await self._ears.transcribe(item_id, sound)
                 case messages.Configure():
                     await self._configure()
+                    self._driver.get_ready()
                 case _:
                     self._do([command])
 

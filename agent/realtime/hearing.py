@@ -95,13 +95,16 @@ class ClientEars:
         expected: str = "",
         command: Callable[[str], Command | None] = lambda _: None,
         judge: SharedJudge | None = None,
+        slowdown: Callable[[], float] = lambda: 1.0,
     ) -> None:
         """Get ready.
 
         expected: sentences with words that are likely to be said.
         command: gives the last command to stop in a text.
         judge: tells by ear whether a turn is finished, with semantic turns.
+        slowdown: how many times as long as usual replies take, for the machine is busy.
         """
+        self._slowdown = slowdown
         self._recogniser, self._options, self._tell, self._activity = recogniser, options, tell, activity
         self._expected, self._command, self._judge = expected, command, judge
         self._session: SessionFields | None = None
@@ -241,7 +244,7 @@ class ClientEars:
             self._transcriber.feed(samples)
         self._taken += len(samples)
         if self._taken >= self._next_partial and (self._partial is None or self._partial.done()):
-            self._next_partial = self._taken + samples_of(self._options.partial_every_ms)
+            self._next_partial = self._taken + samples_of(self._options.partial_every_ms * self._slowdown())
             self._partial = self._start(self._hear_partial(self._turn))
 
     async def _hear_partial(self, turn: int) -> None:
@@ -259,7 +262,13 @@ class ClientEars:
             return
         options = ears_options(self._options, detection)
         judge = self._judge if isinstance(detection, SemanticVad) else None
-        ears = Ears(self._activity(options), self._new_transcriber(judge), options, command=self._command)
+        ears = Ears(
+            self._activity(options),
+            self._new_transcriber(judge),
+            options,
+            command=self._command,
+            slowdown=self._slowdown,
+        )
         self._ears = await ears.__aenter__()
         self._reader = asyncio.create_task(self._read(self._ears), name="ears")
 

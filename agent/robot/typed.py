@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from rich.console import Console
 from rich.text import Text
 
-from agent.apps.loading import spinning
+from agent.apps.loading import spinning, telling
 from agent.apps.progress import shown
 from agent.conversation.assembly import open_loop
 from agent.conversation.options import TurnOptions
@@ -32,7 +32,7 @@ from robots.transport.connection import site_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent.config.settings import Settings
+    from agent.config.settings import Loaded, Settings
     from reasoning.engine.contract import Engine
     from reasoning.loop.loop import Loop
     from reasoning.prompting.script import Script
@@ -57,14 +57,16 @@ class TypedOptions:
     seed: int
 
 
-async def run(settings: Settings, typed: TypedOptions) -> bool:
+async def run(loaded: Loaded, typed: TypedOptions) -> bool:
     """Carry out typed requests; return whether everything that was begun was done."""
+    settings = loaded.settings
     site_of(settings.robot)
-    async with open_models(settings, fetching=shown, shown=spinning) as models, commanded(settings.robot) as robot:
+    opening = open_models(settings, given=loaded.origins, fetching=shown, shown=spinning, tell=telling)
+    async with opening as models, commanded(settings.robot) as robot:
         await until_ready(robot)
         screen = Lines(Console(highlight=False), thoughts=typed.thoughts)
         talk = TypedConversation(robot, screen, typed, settings.turns)
-        return await talk.hold(models.engine, models.script, settings)
+        return await talk.hold(models.engine, models.script, models.settings)
 
 
 class TypedScreen(Protocol):

@@ -58,6 +58,7 @@ class Ears:
         *,
         own: Callable[[Words, float], bool] = lambda *_: False,
         give_way: Callable[[float], None] = lambda _: None,
+        slowdown: Callable[[], float] = lambda: 1.0,
     ) -> None:
         """Put the parts together.
 
@@ -65,8 +66,10 @@ class Ears:
         own: tells whether words are the agent's own, come back as an echo, at that second of the input clock: they are
             told as if none had been heard.
         give_way: called with the seconds for which the ears need the processor.
+        slowdown: how many times as long as usual a reply takes, for the machine is busy: partials come as much rarer.
         """
         self._activity = activity
+        self._slowdown = slowdown
         self._transcriber = transcriber
         self.options: Final = options
         self._stops = StopListener(transcriber.spot, command, options, give_way)
@@ -126,7 +129,7 @@ class Ears:
         # In a pause the thread stays free for the final decode that may come.
         due = self._activity.voiced and self._activity.now >= self._next_partial
         if due and (not self._work or self._work.done()):
-            self._next_partial = self._activity.now + samples_of(self.options.partial_every_ms)
+            self._next_partial = self._activity.now + samples_of(self.options.partial_every_ms * self._slowdown())
             self._work = self._start(self._partial(self._activity.now), "partial transcript")
             await self._outbox.put(_Coming(self._work, "speech"))
 

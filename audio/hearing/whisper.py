@@ -112,6 +112,7 @@ class WhisperDecoder:
 
     def __init__(self, model_dir: Path, options: EarsOptions) -> None:
         self._model = _load(model_dir, options.threads)
+        self._partial_window = options.partial_window_s
         token = self._model.hf_tokenizer.token_to_id
         languages = ["<|en|>", "<|transcribe|>"] if self._model.model.is_multilingual else []
         self._prompt = [token(name) for name in ("<|startoftranscript|>", *languages, "<|notimestamps|>")]
@@ -128,10 +129,10 @@ class WhisperDecoder:
         heard = self._decode(sound, final=final)
         if not (final and expected and heard.words):
             return heard
-        return better_heard(heard, plausible(self.decode_window(sound, _window(sound), expected=expected)))
+        return better_heard(heard, plausible(self.decode_window(sound, window_of(sound), expected=expected)))
 
     def _decode(self, sound: Sound, *, final: bool) -> Hypothesis:
-        window = _window(sound)
+        window = window_of(sound) if final else window_of(sound, self._partial_window)
         best = self.decode_window(sound, window)
         if final and best.doubtful and window < BUCKETS_S[-1]:
             again = self.decode_window(sound, BUCKETS_S[-1])
@@ -187,9 +188,10 @@ class WhisperDecoder:
         return tuple(words)
 
 
-def _window(sound: Sound) -> int:
+def window_of(sound: Sound, shortest: int = BUCKETS_S[0]) -> int:
     """Give the seconds of the shortest window that holds the sound and its tail."""
-    return next((size for size in BUCKETS_S if len(sound) <= (size - _TAIL_S) * RATE), BUCKETS_S[-1])
+    sizes = (shortest, *(size for size in BUCKETS_S if size > shortest))
+    return next((size for size in sizes if len(sound) <= (size - _TAIL_S) * RATE), BUCKETS_S[-1])
 
 
 def better_heard(heard: Hypothesis, again: Hypothesis) -> Hypothesis:

@@ -154,6 +154,18 @@ class Engine(Protocol):
         """Leave this machine's processor to others for so long; never blocks. An engine elsewhere ignores it."""
         ...
 
+    @property
+    def slowdown(self) -> float:
+        """How many times as long as they should steps take lately, from 1 up; an engine elsewhere does not know: 1."""
+        ...
+
+    async def keep_prompt(self, tokens: Sequence[int]) -> None:
+        """Compute how prompts begin, once: sessions whose prompt begins so have it at once.
+
+        An engine that does so by itself does nothing.
+        """
+        ...
+
     def session(self) -> AbstractAsyncContextManager[EngineSession[Any]]:
         """Open a session that owns its blocks."""
         ...

@@ -119,7 +119,7 @@ class Schedule:
 
         `row_costs`: by its number of rows, what a step costs; steps that it does not tell of carry no drafts.
         """
-        self._prefill_rows, self._context, self._vocabulary = prefill_rows, context, vocabulary
+        self.prefill_rows, self._context, self._vocabulary = prefill_rows, context, vocabulary
         self.row_costs = row_costs
         self.jobs: list[Job] = []
 
@@ -162,7 +162,7 @@ class Schedule:
         step = Step()
         ready = [job for job in self.jobs if job.runnable()]
         streams = [job for job in ready if job.on_logits is not None and job.block.waiting <= 1]
-        rows = self._prefill_rows if streams else _FULL_CHUNK
+        rows = self.prefill_rows if streams else _FULL_CHUNK
         for job in [*streams, *(job for job in ready if job not in streams)]:
             for block in self._unread(job):
                 if rows > 0 and not _writes(step, block, 1):

@@ -20,12 +20,15 @@ import time
 from collections import deque
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import torch
 
 from reasoning.engine.contract import ChoiceScores, Sampling, Token
 from reasoning.engine.drafts import NO_DRAFT, Draft, Guesser
+from reasoning.engine.pace import StepPace, step_seconds
+from reasoning.engine.prompts import KeptPrompts
 from reasoning.engine.sampling import Reading, Sampler, read_together, scored_choices
 from reasoning.engine.schedule import Job, Schedule, Step, TorchBlock
 from reasoning.errors import BadTool, EngineFailed, ReasoningError
@@ -74,6 +77,9 @@ class TorchEngine:
         self._closed = self._stopped = False
         self._rest_until = 0.0
         self.steps = 0
+        self._prompts = KeptPrompts()
+        self._pace: StepPace | None = None
+        """Compares steps with what they should take; None while that is not known."""
         self._worker = threading.Thread(target=self._work, name="torch-engine", daemon=True)
         self._worker.start()
 
@@ -97,6 +103,37 @@ class TorchEngine:
         if self.device.type != "cpu":
             return
         self._rest_until = max(self._rest_until, time.monotonic() + seconds)
+
+    @property
+    def slowdown(self) -> float:
+        """How many times as long as they should steps take lately; 1 where it is not known what they should."""
+        return 1.0 if self._pace is None else self._pace.slowdown
+
+    async def step_seconds(self, streams: int, *, reading: int = 0, context: int) -> float:
+        """Time a step of so many streams and rows of waiting text, between those of others."""
+        took: list[float] = []
+        await self.between_steps(lambda: took.append(step_seconds(self._decoder, streams, reading, context)))
+        return took[0]
+
+    async def fit(self, *, threads: int, prefill_rows: int, usual_s: Sequence[float] = ()) -> None:
+        """Take what suits this machine; `usual_s`: seconds that steps of 1, 2, … rows should take."""
+
+        def take() -> None:
+            torch.set_num_threads(threads)
+            self._schedule.prefill_rows = prefill_rows
+            self._pace = StepPace(usual_s) if usual_s else None
+            # Without costs to begin with there are no drafts: there they would not be exact.
+            if usual_s and self._schedule.row_costs:
+                self._schedule.row_costs = (0.0, *(seconds / usual_s[0] for seconds in usual_s))
+
+        await self.between_steps(take)
+
+    async def keep_prompt(self, tokens: Sequence[int]) -> None:
+        """Compute how prompts begin; see `Engine.keep_prompt`."""
+        async with self.session() as session:
+            block = session.block("prompt")
+            await session.append([block], tokens)
+            await self.between_steps(lambda: self._prompts.keep(block))
 
     # --- what sessions ask for; called in an event loop ---
 
@@ -174,6 +211,7 @@ class TorchEngine:
                     self._commands.popleft()()
 
     def _compute(self, step: Step) -> None:
+        began = perf_counter()
         try:
             logits = self._decoder.forward(step.runs)
         except (RuntimeError, MemoryError) as error:
@@ -186,6 +224,8 @@ class TorchEngine:
             for run, job in zip(step.runs, step.jobs, strict=True):
                 self._compute(Step([run], [job]))
             return
+        if self._pace is not None:
+            self._pace.took(sum(len(run.tokens) for run in step.runs), perf_counter() - began)
         self._deliver(step, logits)
 
     def _deliver(self, step: Step, logits: Tensor) -> None:
@@ -225,6 +265,8 @@ class TorchEngine:
                     self._commands.popleft()()
                 if self._closed:
                     return None
+                for job in self._schedule.jobs:
+                    self._prompts.begin(job)
                 step = self._schedule.next_step() if rest <= 0 else Step()
             if step.runs:
                 return step

@@ -49,6 +49,14 @@ class VllmEngine:
     def give_way(self, seconds: float) -> None:
         """Use no processor of this machine anyway."""
 
+    @property
+    def slowdown(self) -> float:
+        """Not known of a server: 1."""
+        return 1.0
+
+    async def keep_prompt(self, tokens: Sequence[int]) -> None:
+        """Leave that to the servers, which keep what many requests begin with."""
+
     @asynccontextmanager
     async def session(self) -> AsyncIterator[VllmSession]:
         """Open a session; leaving it ends its streams and frees its blocks."""

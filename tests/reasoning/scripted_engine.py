@@ -151,6 +151,13 @@ class ScriptedEngine:
     def give_way(self, seconds: float) -> None:
         """Use no processor anyway."""
 
+    @property
+    def slowdown(self) -> float:
+        return 1.0
+
+    async def keep_prompt(self, tokens: Sequence[int]) -> None:
+        """Keep nothing: reading costs no step here."""
+
     @asynccontextmanager
     async def session(self) -> AsyncIterator[ScriptedSession]:
         session = ScriptedSession(self)

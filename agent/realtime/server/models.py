@@ -6,15 +6,12 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from agent.conversation.assembly import spoken_fillers
 from agent.conversation.reply import ReplyRequest
 from agent.realtime.adapter import ServerModels
 from agent.realtime.hearing import SharedJudge, SharedRecogniser
 from agent.realtime.protocol.messages import ResponseSpec
 from agent.realtime.reasoner import ReasonerConfig, ResponseDetails, SessionReasoner
-from audio.clock import RATE
 from audio.speaking.synthesizer import Synthesizer
 
 if TYPE_CHECKING:
@@ -27,13 +24,15 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def open_server_models(models: OpenModels, robot: SharedRobot | None = None) -> AsyncIterator[ServerModels]:
     """Load ears and voice, warm all models, and free what is the server's at the end."""
-    settings, engine, script, speech = models.settings, models.engine, models.script, await models.speech()
+    await models.warm()
+    engine, script, speech, settings = models.engine, models.script, await models.speech(), models.settings
     async with Synthesizer(lambda: speech.voice, settings.voice) as synthesizer:
         recogniser = SharedRecogniser(speech.recogniser)
         reasoning = ReasonerConfig(engine, script, settings.loop, settings.engine.context)
-        fillers = await spoken_fillers(synthesizer, settings.loop)
-        await asyncio.to_thread(recogniser.decode, np.zeros(RATE, np.float32), final=False)
-        await _warm(reasoning)
+        with models.times.span("voice: fillers spoken"):
+            fillers = await spoken_fillers(synthesizer, settings.loop)
+        with models.times.span("a first reply"):
+            await _warm(reasoning)
         yield ServerModels(
             reasoning,
             recogniser,

@@ -6,14 +6,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.apps.doctor import Finding, Verdict, examine, examine_device, examine_robot
-from agent.config.settings import ModelOptions
+from agent.apps.doctor import Finding, Verdict, examine, examine_device, examine_plan, examine_robot
+from agent.config.settings import ModelOptions, load
+from agent.plan.fitting import begin
+from agent.plan.record import keep
 from reasoning.engine.device import present
 from reasoning.native.library import Survey
 from reasoning.options import EngineOptions
 from reasoning.store.catalogue import CATALOGUE, find
 from reasoning.store.store import Store
 from robots.options import RobotOptions
+from tests.agent.plan.test_choice import BOARD, DESKTOP, MEASURED
 
 if TYPE_CHECKING:
     import pytest
@@ -153,3 +156,22 @@ def test_kernels_that_the_settings_name_are_those_that_are_looked_at(tmp_path: P
     finding = look(ModelOptions(cache_dir=tmp_path), impossible)["kernels"]
     assert (finding.verdict, finding.mend) == (Verdict.BAD, "set engine.native to auto")
     assert f"engine.native is {impossible}, and this processor has no " in finding.found
+
+
+def test_the_plan_is_told_once_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    model = tmp_path / "model.gguf"
+    model.write_bytes(b"a model")
+    loaded = load(overrides={"models.llm": str(model), "engine.native": "off"})
+    (none,) = examine_plan(loaded)
+    assert "the first start measures this machine" in none.found
+    fitting = begin(loaded.settings, loaded.origins, model, busy=lambda: False)
+    keep(fitting.folder, fitting.key, MEASURED[DESKTOP])
+    (found,) = examine_plan(loaded)
+    assert found.verdict is Verdict.GOOD
+    assert "a step of thinker and writer takes" in found.found
+    keep(fitting.folder, fitting.key, MEASURED[BOARD])
+    (slow,) = examine_plan(loaded)
+    assert slow.verdict is Verdict.NOTE
+    (other,) = examine_plan(load(overrides={"models.llm": str(tmp_path / "none.gguf"), "engine.native": "off"}))
+    assert "the next start measures this machine" in other.found

@@ -71,15 +71,15 @@ def held(folder: Path, *, tokens_at_once: int, slow_s: float) -> Sample:
 
 
 @pytest.mark.parametrize("tokens_at_once", [0, 5, 40])
-def test_a_slow_server_leads_to_fillers_and_not_to_silence(tmp_path: Path, tokens_at_once: int) -> None:
+def test_a_slow_server_leads_to_two_fillers_and_then_to_a_silent_wait(tmp_path: Path, tokens_at_once: int) -> None:
     slow_s = 9.0
     sample = held(tmp_path, tokens_at_once=tokens_at_once, slow_s=slow_s)
     held_back = [text for at, kind, text in sample.timeline if kind == "filler" and at < slow_s]
-    assert len(held_back) >= 3
-    assert held_back[:3] == list(FILLERS[:3])
+    assert held_back[:2] == list(FILLERS[:2])
+    kinds = "".join(kind[0] for _, kind, _ in sample.timeline if kind in {"filler", "content"})
+    assert "fff" not in kinds
     assert sample.first_sound_s is not None
     assert sample.first_sound_s <= OPTIONS.filler_after_s + 0.2
-    assert sample.longest_silence_s <= OPTIONS.filler_again_s + 0.2
     # When the server goes on, so does the answer, whole.
     content = [at for at, kind, _ in sample.timeline if kind == "content"]
     assert content[-1] > slow_s

@@ -272,10 +272,40 @@ async def test_a_slow_answer_is_held_honestly_and_then_comes() -> None:
         assert pieces[-1].kind == "content"
         assert last_number(" ".join(one.heard)) == 24.0
         (turn,) = turn_latencies(one.entries)
-        assert turn.longest_silence_ms <= options.filler_again_s * 1000 + 100
+        assert [piece.kind for piece in pieces[:3]] == ["filler", "filler", "content"]
+        assert pieces[1].start_ms - pieces[0].end_ms <= options.filler_again_s * 1000 + 100
         assert turn.first_sound_ms is not None
         assert turn.first_content_ms is not None
         assert turn.first_sound_ms < turn.first_content_ms
+
+
+async def test_a_wait_that_two_fillers_did_not_fill_is_silent() -> None:
+    async with world(Model(steps=lambda _: 4)) as one:
+        await one.say(ASK)
+        await one.wait(lambda: bool(one.of(TurnEnded)))
+        one.engine.step_s = 1000.0
+        await one.hear(0.0, 12.0)
+        assert [piece.text for piece in one.of(AudioOut)] == list(FILLERS[:2])
+        one.engine.step_s = 0.02
+        await one.reply()
+        assert one.heard
+
+
+async def test_fillers_of_replies_that_say_nothing_count_together() -> None:
+    async with world(Model(steps=lambda _: 4)) as one:
+        await one.say(ASK)
+        await one.wait(lambda: bool(one.of(TurnEnded)))
+        one.engine.step_s = 1000.0
+        await one.hear(0.0, 12.0)
+        reply = one.driver._replies.newest
+        assert reply is not None
+        playback = one.driver._playback
+        playback.expect(reply, None)
+        await one.hear(0.0, 5.0)
+        assert len(one.of(AudioOut)) == 2
+        playback.expect(reply, one.now)
+        await one.hear(0.0, 5.0)
+        assert len(one.of(AudioOut)) == 4
 
 
 async def test_a_quick_answer_needs_no_filler() -> None:

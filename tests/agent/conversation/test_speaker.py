@@ -30,6 +30,7 @@ class Spoken:
     def __init__(self, speaker: Speaker, synthesis: Synthesizer, voice: Letters) -> None:
         self.speaker, self.synthesis, self.voice = speaker, synthesis, voice
         self.reply: Reply
+        self.given_way: list[float] = []
         self.now = 0
         self.started: list[ClipStarted] = []
         self.sound = np.zeros(0, np.int16)
@@ -79,9 +80,12 @@ class Spoken:
 async def mouth() -> AsyncIterator[Spoken]:
     voice = Letters()
     async with synthesizer(voice) as synthesis:
-        speaker = Speaker(synthesis, PlayoutSink(Playout(RATE)), OPTIONS)
+        given_way: list[float] = []
+        speaker = Speaker(synthesis, PlayoutSink(Playout(RATE)), OPTIONS, given_way.append)
         task = asyncio.create_task(speaker.run())
-        yield Spoken(speaker, synthesis, voice)
+        one = Spoken(speaker, synthesis, voice)
+        one.given_way = given_way
+        yield one
         voice.may_go.set()
         task.cancel()
         await asyncio.wait([task])
@@ -99,6 +103,24 @@ async def test_nothing_is_heard_before_the_gate_opens() -> None:
         assert not one.sound.any()
         assert one.speaker.lead_s > 0
         assert one.reply.ledger.heard() == ""
+
+
+async def test_the_processor_is_the_voice_s_while_the_listener_waits_for_it_and_not_else() -> None:
+    async with mouth() as one:
+        one.begin()
+        one.say("It is so.")
+        await one.quiet()
+        assert one.given_way == []
+        one.open()
+        one.listen(5000)
+        one.say("And so it was.")
+        await one.quiet()
+        assert len(one.given_way) == 1
+        one.say("Much is left to hear when this is spoken.")
+        one.say("And this.")
+        await one.quiet()
+        assert len(one.given_way) == 1
+        assert 0 < one.given_way[0] < 0.5
 
 
 async def test_what_was_held_is_heard_in_its_order_when_the_gate_opens() -> None:

@@ -38,6 +38,33 @@ async def test_a_text_turn() -> None:
         assert not client.of("response.output_audio.delta")
 
 
+async def test_new_instructions_and_tools_are_read_before_anybody_speaks() -> None:
+    tool = {"type": "function", "name": "look", "description": "Look.", "parameters": {"type": "object"}}
+    async with served() as one, one.client() as client:
+        for changed in ({"instructions": "Speak like a sailor."}, {"tools": [tool]}):
+            read = asyncio.Event()
+            one.models.engine.on_step = lambda _, read=read: read.set()  # type: ignore[misc]
+            await client.configure(**changed)
+            await asyncio.wait_for(read.wait(), 10)
+        assert one.models.engine.log == []
+        assert (await client.ask(QUESTION))["status"] == "completed"
+        assert "Speak like a sailor." in one.models.engine.log[0][1]
+
+
+async def test_instructions_that_change_while_a_reply_is_made_do_not_disturb_it() -> None:
+    async with served() as one, one.client() as client:
+        await client.configure(output_modalities=["text"])
+        await client.write(QUESTION)
+        await client.send("response.create")
+        await client.until("response.created")
+        await client.configure(instructions="Speak like a sailor.")
+        done = (await client.until("response.done"))["response"]
+        assert done["status"] == "completed"
+        assert "24" in done["output"][0]["content"][0]["text"]
+        await client.ask(QUESTION)
+        assert "Speak like a sailor." in one.models.engine.log[-1][1]
+
+
 async def test_a_spoken_turn_by_voice_activity() -> None:
     async with served() as one, one.client() as client:
         await client.sound(0.0, 0.4)

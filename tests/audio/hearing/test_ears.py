@@ -58,11 +58,13 @@ def frames(sound: Sound) -> Sequence[Sound]:
     return list(sound[: len(sound) - len(sound) % FRAME].reshape(-1, FRAME))
 
 
-async def hear(sound: Sound, decoder: CountingDecoder | None = None, *, settle_every: int = 1) -> list[EarsEvent]:
+async def hear(
+    sound: Sound, decoder: CountingDecoder | None = None, *, settle_every: int = 1, slowdown: float = 1.0
+) -> list[EarsEvent]:
     """Feed sound; the loop gets time for decodes every so many frames."""
     events: list[EarsEvent] = []
     listener = transcriber(decoder or CountingDecoder())
-    async with Ears(VoiceActivity(OPTIONS, by_level), listener, OPTIONS) as ears:
+    async with Ears(VoiceActivity(OPTIONS, by_level), listener, OPTIONS, slowdown=lambda: slowdown) as ears:
 
         async def read() -> None:
             events.extend([event async for event in ears.events()])
@@ -104,6 +106,17 @@ async def test_final_decode_is_the_only_one_that_hears_the_end() -> None:
     assert [final for _, final in decoder.asked] == [False, False, True]
     lead, tail = OPTIONS.preroll_ms, 150
     assert decoder.asked[-1][0] == pytest.approx(samples_of(lead + 1400 + tail), abs=samples_of(10))
+
+
+async def test_partials_give_way_to_a_reply_on_a_busy_machine_and_the_final_decode_does_not() -> None:
+    asked = {}
+    for slowdown in (1.0, 2.0):
+        decoder = CountingDecoder()
+        await hear(sound_of((0.9, 4300), (0, 1000)), decoder, slowdown=slowdown)
+        asked[slowdown] = [final for _, final in decoder.asked]
+    assert asked[1.0].count(False) == 8
+    assert 4 <= asked[2.0].count(False) <= 5
+    assert asked[1.0].count(True) == asked[2.0].count(True) == 1
 
 
 async def test_resumed_speech_is_a_new_revision_of_the_same_turn() -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from audio.clock import RATE
 from audio.hearing.agreement import Word
-from audio.hearing.whisper import Hypothesis, better_heard, plausible, unloop
+from audio.hearing.whisper import Hypothesis, better_heard, plausible, unloop, window_of
 
 
 def words(text: str, confidence: float = 0.9) -> tuple[Word, ...]:
@@ -70,3 +72,11 @@ def test_expected_words_mend_a_transcript_and_make_none(heard: str, again: str, 
 def test_a_doubtful_transcript_mends_nothing() -> None:
     first, second = Hypothesis(words("Wait."), -0.5, 0.0), Hypothesis(words("Wave."), -0.1, 0.0, doubtful=True)
     assert better_heard(first, second) is first
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shortest", "window"),
+    [(1, 12, 12), (11.1, 12, 12), (11.3, 12, 15), (29, 12, 30), (40, 12, 30), (1, 8, 8), (7.3, 8, 12), (13, 8, 15)],
+)
+def test_a_window_holds_the_sound_and_its_tail(seconds: float, shortest: int, window: int) -> None:
+    assert window_of(np.zeros(int(seconds * RATE), np.float32), shortest) == window

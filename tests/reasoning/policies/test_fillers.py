@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -38,9 +39,39 @@ def test_between_two_fillers_is_time(gaps: list[float]) -> None:
         if fillers.due(now, begun=bool(said)) is not None:
             said.append(now)
             fillers.sounding_until(now)
+            fillers.content_sounds()
     assert all(b - a >= OPTIONS.filler_again_s - 1e-9 for a, b in pairwise(said))
     if now >= OPTIONS.filler_after_s:
         assert said
+
+
+@given(st.lists(st.one_of(st.just("content"), st.floats(0.01, 9)), max_size=80), st.integers(0, 9))
+def test_after_two_fillers_in_a_row_the_wait_is_silent(course: list[float | str], wanted: int) -> None:
+    fillers, now, in_a_row = FillerClock(replace(OPTIONS, fillers=wanted), waiting_since=0.0), 0.0, 0
+    for event in course:
+        if isinstance(event, str):
+            fillers.content_sounds()
+            in_a_row = 0
+        else:
+            now += event
+            if fillers.due(now, begun=False) is not None:
+                fillers.sounding_until(now)
+                in_a_row += 1
+        assert in_a_row <= min(wanted, 2)
+
+
+def test_another_wait_is_filled_by_other_phrases() -> None:
+    fillers = FillerClock(OPTIONS, waiting_since=0.0)
+    heard = [fillers.due(10.0 * n, begun=True) for n in (1, 2, 3)]
+    assert heard == [FILLERS[0], FILLERS[1], None]
+    fillers.content_sounds()
+    assert fillers.due(40.0, begun=True) == FILLERS[2]
+
+
+def test_on_a_busy_machine_a_filler_comes_later_but_it_comes() -> None:
+    fillers = FillerClock(OPTIONS, waiting_since=0.0)
+    assert fillers.due(OPTIONS.filler_after_s * 1.2, begun=False, slowdown=1.3) is None
+    assert fillers.due(OPTIONS.filler_after_s * 1.6, begun=False, slowdown=4.0) == FILLERS[0]
 
 
 @pytest.mark.parametrize("phrase", FILLERS)
