@@ -122,8 +122,8 @@ class TorchEngine:
             torch.set_num_threads(threads)
             self._schedule.prefill_rows = prefill_rows
             self._pace = StepPace(usual_s) if usual_s else None
-            # Without costs to begin with there are no drafts: there they would not be exact.
             if usual_s and self._schedule.row_costs:
+                # Drafts are judged by what rows cost here; where none are made, they stay off.
                 self._schedule.row_costs = (0.0, *(seconds / usual_s[0] for seconds in usual_s))
 
         await self.between_steps(take)

@@ -93,6 +93,10 @@ async def test_the_tune_of_a_machine_is_taken_between_steps(engine: TorchEngine)
     await said(engine, OTHER)
     assert engine.slowdown > 1.2
     assert engine._schedule.prefill_rows == 3
+    assert engine._schedule.row_costs == ()
     await engine.fit(threads=1, prefill_rows=8)
     assert engine.slowdown == 1.0
+    engine._schedule.row_costs = (0.0, 1.0, 9.0)
+    await engine.fit(threads=1, prefill_rows=8, usual_s=(2.0, 3.0))
+    assert engine._schedule.row_costs == (0.0, 1.0, 1.5)
     assert await engine.step_seconds(2, reading=4, context=70) > 0
