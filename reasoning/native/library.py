@@ -111,10 +111,12 @@ def choose(use: Use) -> Choice:
     """
     passed_over: list[str] = []
     ways = list(_WAYS)
-    for one in candidates(use, processor()):
+    # An old compiler may know a set, and not what makes it faster.
+    tries = [(one, flags) for one in candidates(use, processor()) for flags in one.ways(processor())]
+    for one, flags in tries:
         for way in tuple(ways):
             try:
-                if (path := way(one.sources, one.flags_for(processor()), SOURCES)) is not None:
+                if (path := way(one.sources, flags, SOURCES)) is not None:
                     return Choice(_checked(path, one), tuple(passed_over))
             except NoCompiler as error:
                 passed_over.append(str(error))

@@ -221,6 +221,20 @@ def test_where_the_best_set_does_not_compile_the_next_is_used(fresh: Path, monke
         load("require")
 
 
+@needs_compiler
+@pytest.mark.usefixtures("fresh")
+def test_a_compiler_that_does_not_know_the_newest_instructions_makes_the_set_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    newest = InstructionSet("avx2", "generic", frozenset(), (), (("newest", "-mno-such-flag"),))
+    monkeypatch.setattr(library, "candidates", lambda *_: (newest, set_named("generic")))
+    monkeypatch.setattr(library, "processor", lambda: frozenset({"newest"}))
+    found = choose("auto")
+    assert found.library.name == "avx2"
+    (why,) = found.passed_over
+    assert "no-such-flag" in why
+
+
 @pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize(
     ("script", "word"),

@@ -411,3 +411,14 @@ async def test_drafts_stay_within_the_context(file: GgufFile) -> None:
     await asyncio.to_thread(engine.close)
     assert found == greedy(file, [1, 2, 3], 62)
     assert max(length + len(run[0]) for runs, _ in decoder.log for run in runs for length in run[2]) <= 64
+
+
+@pytest.mark.parametrize(("begun", "held"), [((0.0, 1.0, 1.2), (0.0, 1.0, 1.5, 2.0)), ((), ())])
+async def test_measured_steps_replace_the_costs_of_rows_where_drafts_are_exact(
+    begun: Sequence[float], held: Sequence[float], tmp_path: Path
+) -> None:
+    file = write_tiny(tmp_path / "tiny.gguf", LLAMA)
+    engine = TorchEngine(Decoder(open_gguf(file), torch.float32), threads=1, row_costs=begun)
+    await engine.fit(threads=1, prefill_rows=8, usual_s=(0.1, 0.15, 0.2))
+    assert engine._schedule.row_costs == pytest.approx(held)
+    engine.close()
