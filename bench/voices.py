@@ -12,7 +12,7 @@ import numpy as np
 import soxr
 
 from audio.clock import RATE
-from audio.io.wav import read_wav
+from audio.io.sound_files import read_sound
 
 if TYPE_CHECKING:
     from audio.clock import Sound
@@ -44,7 +44,7 @@ async def spoken(synthesizer: Synthesizer, voice: str, text: str) -> Sound:
             *("espeak-ng", "-v", voice, "-s", _WORDS_A_MINUTE, "-w", str(path), "--", text)
         )
         await process.wait()
-        return _trimmed(np.concatenate(list(read_wav(path))))
+        return _trimmed(np.concatenate(list(read_sound(path))))
 
 
 def _trimmed(sound: Sound) -> Sound:

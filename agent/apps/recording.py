@@ -25,7 +25,7 @@ from agent.library.spoken import hold, wall_clock
 from agent.models.assembly import open_models, open_speech
 from agent.robot.access import commanded, until_ready
 from agent.robot.controller import RobotAdapter
-from audio.io.wav import WavWriter, check_writable, read_wav
+from audio.io.sound_files import WavWriter, check_writable, read_sound
 from audio.speaking.playout import Playout
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from agent.apps.display import Display
     from agent.config.settings import Loaded
     from agent.models.assembly import OpenModels
-    from audio.io.wav import WavReader
+    from audio.io.sound_files import SoundReader
     from reasoning.tools.calls import Tool
 
 
@@ -61,7 +61,7 @@ class RecordingOptions:
 
 async def run(loaded: Loaded, talk: RecordingOptions) -> None:
     """Play the recording, write what is heard, show what happens and how prompt it was."""
-    recording = read_wav(talk.input_file)
+    recording = read_sound(talk.input_file)
     check_writable(talk.output_file)
     console = Console()
     opening = open_models(
@@ -75,7 +75,7 @@ async def run(loaded: Loaded, talk: RecordingOptions) -> None:
 
 
 async def converse(
-    recording: WavReader, models: OpenModels, *, talk: RecordingOptions, display: Display
+    recording: SoundReader, models: OpenModels, *, talk: RecordingOptions, display: Display
 ) -> list[timeline.TimelineEntry]:
     """Hold one conversation with a recording, in real time; give everything that happened."""
     entries: list[timeline.TimelineEntry] = []

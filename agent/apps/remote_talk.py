@@ -26,7 +26,7 @@ from agent.conversation import timeline
 from agent.errors import NothingHeard, ServerUnreachable
 from audio.clock import FRAME, RATE
 from audio.io.resampling import Resampler
-from audio.io.wav import WavWriter, check_writable, read_wav
+from audio.io.sound_files import WavWriter, check_writable, read_sound
 from audio.messages import Clip, ClipEnded, ClipStarted
 from audio.speaking.playout import Playout
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from agent.apps.remote import Event, RemoteSocket
     from audio.clock import Pcm, Sound
-    from audio.io.wav import WavReader
+    from audio.io.sound_files import SoundReader
     from audio.messages import PlayoutEvent
     from audio.options import DeviceOptions
 
@@ -213,7 +213,7 @@ async def run_recording(place: RemotePlace, recording_file: Path, output_file: P
         ServerUnreachable: the server cannot be reached, or ends the session.
 
     """
-    recording = read_wav(recording_file)
+    recording = read_sound(recording_file)
     check_writable(output_file)
     async with connected(place.server, place.key, place.extensions) as wire:
         with ExitStack() as stack:
@@ -316,7 +316,7 @@ class _Talk:
             self._log.write(t_ms, event)
 
 
-async def _paced(recording: WavReader, listener: Listener, max_seconds: float) -> AsyncIterator[tuple[Sound, float]]:
+async def _paced(recording: SoundReader, listener: Listener, max_seconds: float) -> AsyncIterator[tuple[Sound, float]]:
     """Yield frames on the wall clock, each with its second, until the recording is over and everything was heard."""
     frames: Iterator[Sound] = iter(recording)
     silence = np.zeros(FRAME, np.float32)

@@ -13,14 +13,14 @@ import numpy as np
 
 from audio.clock import FRAME
 from audio.errors import BadAudio
-from audio.io.wav import read_wav
+from audio.io.sound_files import read_sound
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from os import PathLike
 
     from audio.clock import Sound
-    from audio.io.wav import WavReader
+    from audio.io.sound_files import SoundReader
 
 _LONGEST: Final = 60 * 16_000
 """Samples in one piece; more at once is no sound that comes as it is recorded."""
@@ -31,7 +31,7 @@ class Recording:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
-        self._reader = read_wav(self.path)
+        self._reader = read_sound(self.path)
         self.seconds = self._reader.seconds
         """Its length."""
 
@@ -44,7 +44,7 @@ class Microphone:
     """Microphone and loudspeaker of the desk, those that the settings name: group `devices`."""
 
 
-async def played(recording: WavReader) -> AsyncIterator[Sound]:
+async def played(recording: SoundReader) -> AsyncIterator[Sound]:
     """Give a file's frames to whoever waits for sound."""
     for frame in recording:
         yield frame

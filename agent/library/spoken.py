@@ -19,7 +19,7 @@ import numpy as np
 
 from agent.conversation.frames import FrameQueue
 from audio.clock import FRAME, RATE
-from audio.io.wav import WavWriter, check_writable
+from audio.io.sound_files import WavWriter, check_writable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from audio.io.wav import read_wav
+from audio.io.sound_files import read_sound
 from bench.errors import ReportError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class SpeechClip:
 
     def sound(self) -> Sound:
         """Its sound at 16 kHz. Raises BadAudio."""
-        return np.concatenate(list(read_wav(self.path)))
+        return np.concatenate(list(read_sound(self.path)))
 
 
 def clips(folder: Path) -> list[SpeechClip]:

@@ -23,7 +23,7 @@ from agent.errors import NothingHeard
 from agent.models.assembly import OpenModels, load_speech
 from agent.models.registry import load_recogniser, load_voice
 from audio.clock import RATE, samples_of
-from audio.io.wav import WavWriter, read_wav
+from audio.io.sound_files import WavWriter, read_sound
 from audio.speaking.synthesizer import Synthesizer
 from bench.latency.dialogues import spoken
 from bench.think.metrics import Sample, measure
@@ -80,7 +80,7 @@ class SpeechStage:
             try:
                 with displayed(Console(quiet=True)) as display:
                     entries = await converse(
-                        read_wav(asked),
+                        read_sound(asked),
                         OpenModels(settings, self._engine, script, partial(load_speech, self._files, settings)),
                         talk=RecordingOptions(asked, answered, None, seed=0, max_seconds=_WAIT_S),
                         display=display,
@@ -88,7 +88,7 @@ class SpeechStage:
             except NothingHeard:
                 nothing = Sample(row.name, item.task, item.number, item.question, item.answer)
                 return Spoken(nothing, "", "", right_by_ear=False)
-            reply = np.concatenate(list(read_wav(answered)))
+            reply = np.concatenate(list(read_sound(answered)))
         sample = measure(row.name, item, Record(entries), self._stage.pace, script.tokenizer.decode)
         events = [entry.event for entry in entries]
         turns = [event.text for event in events if isinstance(event, timeline.TurnEnded)]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import soxr
 
-from audio.io.wav import read_wav
+from audio.io.sound_files import read_sound
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -87,7 +87,7 @@ async def serving(llm: str | None) -> AsyncIterator[Server]:
 
 def write_question() -> Path:
     """Write the recorded question as the protocol wants it: 24 kHz, 16 bit, mono."""
-    sound = np.concatenate(list(read_wav(QUESTION)))
+    sound = np.concatenate(list(read_sound(QUESTION)))
     file = BUILD / "question.pcm"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes((soxr.resample(sound, 16_000, 24_000) * 32767).astype("<i2").tobytes())

@@ -19,7 +19,7 @@ from agent.library.agent import Agent
 from agent.library.talk import Talk
 from agent.models.assembly import Speech
 from audio.clock import RATE
-from audio.io.wav import WavWriter, read_wav
+from audio.io.sound_files import WavWriter, read_sound
 from tests.descant.test_library import opened
 from tests.descant.test_listen import ASK, Clock, Ears, Voice, clock, sound_of
 
@@ -71,7 +71,7 @@ async def test_the_examples_run_as_they_stand(stage: dict[str, object], capsys: 
     assert told.startswith("Hello to you.\n")
     assert "ToolResult(id='call1', name='weather', text='rain, 12 degrees', failed=False)" in told
     assert "It is rain, 12 degrees." in told
-    assert read_wav("answer.wav").seconds > 5
+    assert read_sound("answer.wav").seconds > 5
     await run(voice, names)
     await run(recogniser, names)
     await run(opening, names)

@@ -19,7 +19,7 @@ from agent.models import assembly
 from agent.models.assembly import Speech
 from audio.clock import FRAME, RATE, Pcm, Sound
 from audio.hearing.vad import VoiceActivity
-from audio.io.wav import WavWriter, read_wav
+from audio.io.sound_files import WavWriter, read_sound
 from descant import events
 from tests.agent.command_line import write_babbler
 from tests.audio.hearing.test_vad import by_level
@@ -158,7 +158,7 @@ async def test_a_recording_is_answered_into_a_file(clock: Clock, tmp_path: Path)
     async with opened(load=lambda: Speech(Ears(), Voice(), None)) as agent, talking(agent, clock) as talk:
         seen = [event async for event in talk.listen(descant.Recording(question), output=answer)]
     assert said(seen) == ["Hello to you."]
-    assert read_wav(answer).seconds == pytest.approx(clock.now_s, abs=0.05)
+    assert read_sound(answer).seconds == pytest.approx(clock.now_s, abs=0.05)
 
 
 async def test_a_recording_without_words_is_an_error_that_names_it(clock: Clock, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import descant
 from audio.clock import Pcm, Sound
-from audio.io.wav import read_wav
+from audio.io.sound_files import read_sound
 from tests.reasoning.model_files import model_path
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -57,7 +57,7 @@ def test_the_ten_lines_answer_a_typed_and_a_spoken_question(tmp_path: Path) -> N
         assert "14" in said, said
 
     asyncio.run(program())
-    assert np.abs(np.concatenate(list(read_wav(tmp_path / "answer.wav")))).max() > 0.1
+    assert np.abs(np.concatenate(list(read_sound(tmp_path / "answer.wav")))).max() > 0.1
 
 
 def test_a_tool_is_called_by_own_ears_and_told_by_an_own_voice(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soxr
 
-from audio.io.wav import read_wav
+from audio.io.sound_files import read_sound
 from tests.agent.realtime.fakes import transcript
 from tests.e2e.stage.serving import say, served
 
@@ -70,7 +70,7 @@ async def said(client: Client) -> str:
 
 
 async def test_a_spoken_question_is_answered_cancelled_and_truncated() -> None:
-    recorded = np.concatenate(list(read_wav(RECORDINGS / "eggs.wav")))
+    recorded = np.concatenate(list(read_sound(RECORDINGS / "eggs.wav")))
     async with served() as one, one.client() as client:
         await client.configure(audio={"input": {"turn_detection": None}})
         await say(client, soxr.resample(recorded, 16_000, 24_000))

@@ -15,7 +15,7 @@ import pytest
 
 from audio.clock import RATE
 from audio.io.devices import SoundCard
-from audio.io.wav import read_wav
+from audio.io.sound_files import read_sound
 from audio.messages import Clip
 from audio.options import DeviceOptions
 from tests.agent.command_line import MODELS, write_babbler
@@ -65,7 +65,7 @@ async def test_every_sample_that_is_told_as_heard_went_out(card: VirtualCard, tm
                 break
     recorder.send_signal(signal.SIGINT)
     recorder.communicate()
-    recording = np.concatenate(list(read_wav(out)))
+    recording = np.concatenate(list(read_sound(out)))
     went_out_s = float((np.abs(recording) > 0.1).sum()) / RATE
     assert 0.5 < heard_s < clip_s
     # Never more than went out, and what was in the device's own buffer at that moment was less than 100 ms.
@@ -95,7 +95,9 @@ async def test_the_echo_of_the_card_is_cancelled(card: VirtualCard, seconds: int
     card.run("pactl", "load-module", "module-loopback", "source=spk.monitor", "sink=mic", "latency_msec=40")
     inputs = card.run("pactl", "list", "short", "sink-inputs").stdout.split()
     card.run("pactl", "set-sink-input-volume", inputs[0], "-20dB")
-    speech = np.concatenate([np.concatenate(list(read_wav(RECORDINGS / name))) for name in ("eggs.wav", "apples.wav")])
+    speech = np.concatenate(
+        [np.concatenate(list(read_sound(RECORDINGS / name))) for name in ("eggs.wav", "apples.wav")]
+    )
     async with SoundCard(DeviceOptions(), print) as sound_card:
         from audio.io.resampling import Resampler  # noqa: PLC0415 - native
 

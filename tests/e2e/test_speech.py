@@ -19,7 +19,7 @@ from audio.hearing.ears import Ears
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import WhisperDecoder
-from audio.io.wav import read_wav
+from audio.io.sound_files import read_sound
 from audio.messages import EarsEvent, HardEnd, Words
 from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.piper import PiperVoice
@@ -78,7 +78,7 @@ def finals(events: list[EarsEvent]) -> list[str]:
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question["file"].removesuffix(".wav"))
 async def test_every_recording_is_heard_right(question: dict[str, Any]) -> None:
     """All numbers, and all words but one: "Ben" is "been" in the arithmetic of some processors."""
-    sound = np.concatenate(list(read_wav(RECORDINGS / question["file"])))
+    sound = np.concatenate(list(read_sound(RECORDINGS / question["file"])))
     events = await hear(sound, wait_ms=1_400)
     (heard,) = finals(events)
     found, said = same_words(heard), same_words(question["text"])
@@ -91,7 +91,7 @@ async def test_every_recording_is_heard_right(question: dict[str, Any]) -> None:
 
 
 async def test_a_long_pause_ends_the_turn_unless_it_is_held_open() -> None:
-    sound = np.concatenate(list(read_wav(RECORDINGS / "fruit.wav")))
+    sound = np.concatenate(list(read_sound(RECORDINGS / "fruit.wav")))
     assert len(finals(await hear(sound))) == 2
     assert len(finals(await hear(sound, wait_ms=1_400))) == 1
 

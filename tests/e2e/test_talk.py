@@ -20,7 +20,7 @@ from agent.models.assembly import OpenModels, load_speech
 from agent.models.registry import Files, load_engine
 from audio.clock import Sound
 from audio.hearing.whisper import WhisperDecoder
-from audio.io.wav import read_wav
+from audio.io.sound_files import read_sound
 from reasoning.policies.grounding import numbers
 from tests.e2e.stage.make_recordings import RECORDINGS
 from tests.reasoning.model_files import model_path
@@ -71,11 +71,11 @@ class Talker:
         answer = self._folder / f"{mode}-{name}"
         settings = self._settings.model_copy(update={"loop": replace(self._settings.loop, mode=mode)})
         talk = RecordingOptions(RECORDINGS / name, answer, self._folder / "timeline.jsonl", seed=0, max_seconds=90)
-        recording, load = read_wav(talk.input_file), partial(load_speech, self._files, settings)
+        recording, load = read_sound(talk.input_file), partial(load_speech, self._files, settings)
         with displayed(Console(quiet=True)) as display:
             asyncio.run(converse(recording, OpenModels(settings, *self._mind, load), talk=talk, display=display))
         entries = timeline.read_timeline(self._folder / "timeline.jsonl")
-        sound = np.concatenate(list(read_wav(answer)))
+        sound = np.concatenate(list(read_sound(answer)))
         said = [entry.event for entry in entries if isinstance(entry.event, timeline.AudioOut)]
         clips = [sound[int(clip.start_ms * 16) : int(clip.end_ms * 16)] for clip in said if clip.kind == "content"]
         return [self._transcript(sound), *map(self._transcript, clips)], entries

@@ -12,7 +12,7 @@ import torch
 from agent.cli.tools import tools_of
 from agent.conversation.timeline import Probe, ReplyText, StateChanged, Thought, TurnDone, TurnEnded, read_timeline
 from agent.models.registry import load_engine
-from audio.io.wav import WavWriter
+from audio.io.sound_files import WavWriter
 from reasoning.errors import ReasoningError
 from reasoning.options import EngineOptions
 from tests.agent.command_line import Descant, descant, write_babbler

@@ -11,7 +11,7 @@ import pytest
 from agent.apps.remote import address, ask
 from agent.apps.remote_talk import WIRE_RATE, RemotePlace, run_recording
 from agent.errors import ConfigError, ServerUnreachable
-from audio.io.wav import WavWriter, read_wav
+from audio.io.sound_files import WavWriter, read_sound
 from tests.agent.command_line import Descant, descant
 from tests.agent.realtime.browser.peer import served
 
@@ -91,7 +91,7 @@ async def test_a_recording_is_played_and_the_reply_is_written(tmp_path: Path) ->
         await peer.send("conversation.item.input_audio_transcription.completed", item_id="u", transcript="Hello.")
         await peer.reply("r", "i", [("Hi.", np.full(WIRE_RATE // 5, 800, np.int16))])
         await talking
-    heard = np.concatenate(list(read_wav(answer)))
+    heard = np.concatenate(list(read_sound(answer)))
     # 0.2 s of the reply, whichever frame it began in; resampled to the input clock.
     assert abs(int((np.abs(heard) > 0.01).sum()) - 3200) < 64
     assert '"Hi."' in (tmp_path / "turn.jsonl").read_text()

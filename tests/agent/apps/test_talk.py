@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.io.wav import WavWriter
+from audio.io.sound_files import WavWriter
 from tests.agent.command_line import MODELS, Descant, descant, write_babbler
 
 __all__ = ["descant"]

@@ -10,7 +10,7 @@ import pytest
 from audio.clock import RATE
 from audio.errors import EarsUnavailable
 from audio.hearing.end_of_turn import EndOfTurn
-from audio.io.wav import read_wav
+from audio.io.sound_files import read_sound
 from audio.options import EarsOptions
 
 MODEL = platformdirs.user_cache_path("descant") / "models" / "smart-turn-v3.2" / "smart-turn-v3.2-cpu.onnx"
@@ -22,10 +22,10 @@ def test_a_whole_sentence_sounds_finished_and_a_word_of_greeting_does_not() -> N
     if not MODEL.is_file():
         pytest.skip("needs the judge of turns: descant models pull smart-turn-v3.2")
     judge = EndOfTurn(MODEL)
-    greeting = np.concatenate(list(read_wav(RECORDINGS / "greeting.wav")))
+    greeting = np.concatenate(list(read_sound(RECORDINGS / "greeting.wav")))
     assert judge.complete(greeting[: int(0.8 * RATE)]) < 0.2
     assert judge.complete(greeting[: int(1.75 * RATE)]) > 0.8
-    eggs = np.concatenate(list(read_wav(RECORDINGS / "eggs.wav")))
+    eggs = np.concatenate(list(read_sound(RECORDINGS / "eggs.wav")))
     assert judge.complete(np.tile(eggs, 2)[: len(eggs) + int(7.0 * RATE)]) > 0.5
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from audio.clock import FRAME, RATE, Sound, samples_of
 from audio.hearing.vad import CHUNK, VoiceActivity
-from audio.io.wav import read_wav
+from audio.io.sound_files import read_sound
 from audio.messages import Activity, HardEnd, SoftEnd, SpeechResumed, SpeechStarted
 from audio.options import EarsOptions
 from tests.e2e.stage.make_recordings import RECORDINGS
@@ -207,7 +207,7 @@ def loud_blocks(sound: Sound, part: float) -> npt.NDArray[np.intp]:
 @pytest.mark.parametrize("noise", [0.0, 0.001, 0.005])
 @pytest.mark.parametrize("name", ["eggs", "apples", "tickets", "loaves", "marbles", "weekday", "greeting"])
 def test_last_sample_is_where_the_recording_ends(name: str, noise: float) -> None:
-    clean = np.concatenate(list(read_wav(RECORDINGS / f"{name}.wav")))
+    clean = np.concatenate(list(read_sound(RECORDINGS / f"{name}.wav")))
     # A final "t" may be as soft as a breath: speech ends somewhere between -26 and -40 dB.
     certain, possible = loud_blocks(clean, 0.05), loud_blocks(clean, 0.01)
     noisy = clean + np.random.default_rng(0).normal(0, noise, len(clean)).astype(np.float32)

@@ -7,7 +7,7 @@ import pytest
 
 from audio.clock import FRAME, RATE, Sound
 from audio.io.echo import CleanMicrophone, own_words
-from audio.io.wav import read_wav
+from audio.io.sound_files import read_sound
 
 pytest.importorskip("pywebrtc_audio")
 RECORDINGS = Path(__file__).parents[2] / "e2e" / "recordings"
@@ -15,7 +15,7 @@ DEVICE = 48_000
 
 
 def speech(*names: str) -> Sound:
-    return np.concatenate([np.concatenate(list(read_wav(RECORDINGS / f"{name}.wav"))) for name in names])
+    return np.concatenate([np.concatenate(list(read_sound(RECORDINGS / f"{name}.wav"))) for name in names])
 
 
 def at_the_microphone(played: Sound, rate: int, *, delay_ms: int, seed: int = 0) -> Sound:

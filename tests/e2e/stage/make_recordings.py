@@ -17,7 +17,7 @@ import onnxruntime
 import soxr
 
 from audio.clock import RATE, Pcm, samples_of
-from audio.io.wav import WavWriter
+from audio.io.sound_files import WavWriter
 from audio.options import VoiceOptions
 from audio.speaking.piper import PiperVoice
 from audio.speaking.synthesizer import Synthesizer, trim

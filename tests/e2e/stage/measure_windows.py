@@ -17,7 +17,7 @@ import numpy as np
 
 from audio.clock import RATE
 from audio.hearing.whisper import WhisperDecoder
-from audio.io.wav import read_wav
+from audio.io.sound_files import read_sound
 from audio.options import EarsOptions
 from tests.e2e.stage.make_recordings import RECORDINGS
 from tests.e2e.test_speech import same_words
@@ -41,7 +41,7 @@ def main(model: Path, threads: int) -> None:
         wrong = words = 0
         times = []
         for question in questions:
-            sound = np.concatenate(list(read_wav(RECORDINGS / question["file"])))[: -RATE // 2]
+            sound = np.concatenate(list(read_sound(RECORDINGS / question["file"])))[: -RATE // 2]
             if len(sound) > window * RATE:
                 continue
             began = perf_counter()
@@ -60,7 +60,7 @@ def measure_confidence(model: Path) -> None:
     chance = np.random.default_rng(0)
     found: dict[bool, list[float]] = {True: [], False: []}
     for question in questions:
-        sound = np.concatenate(list(read_wav(RECORDINGS / question["file"])))[: -RATE // 2]
+        sound = np.concatenate(list(read_sound(RECORDINGS / question["file"])))[: -RATE // 2]
         level = np.sqrt(np.mean(sound[np.abs(sound) > 0.01] ** 2))
         said = same_words(question["text"])
         for decibels in (99, 10, 5, 0):

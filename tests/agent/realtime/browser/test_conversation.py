@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
-from audio.io.wav import WavWriter, read_wav
+from audio.io.sound_files import WavWriter, read_sound
 from tests.agent.realtime.browser.test_page import RECORDINGS, picture, shows, started
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def recorded(tmp_path: Path, *parts: str | float) -> Path:
             if isinstance(part, float):
                 writer.write(np.zeros(round(part * 16_000), np.int16))
             else:
-                sound = np.concatenate(list(read_wav(RECORDINGS / part)))
+                sound = np.concatenate(list(read_sound(RECORDINGS / part)))
                 writer.write((sound * 32767).astype(np.int16))
     return file
 

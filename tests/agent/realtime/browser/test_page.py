@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soxr
 
-from audio.io.wav import WavWriter, read_wav
+from audio.io.sound_files import WavWriter, read_sound
 from tests.agent.realtime.browser.conftest import PICTURES
 from tests.agent.realtime.browser.peer import RATE, Peer, served
 
@@ -80,7 +80,7 @@ def best_match(heard: Sound, sent: Sound) -> float:
 
 
 async def test_the_microphone_reaches_the_server_at_24_khz_16_bit(browse: Browse) -> None:
-    recording = np.concatenate(list(read_wav(QUESTION)))
+    recording = np.concatenate(list(read_sound(QUESTION)))
     async with served() as peer, browse(peer.url, QUESTION) as page:
         await started(page)
         await until(lambda: sum(map(len, peer.heard)) >= RATE * len(recording) / 16_000)

@@ -48,7 +48,7 @@ _CONVERT: Final = "convert it, for example with: ffmpeg -i FILE -ar 16000 -ac 1 
 
 
 @dataclass(frozen=True, slots=True)
-class WavReader:
+class SoundReader:
     """A sound file that was found good. Each iteration reads it anew, from the start."""
 
     path: Path
@@ -113,7 +113,7 @@ def cancels(block: Sound) -> bool | None:
     return None if power < _SILENT else float(np.square(block.mean(axis=1)).mean()) < _CANCELS * power
 
 
-def read_wav(path: Path | str) -> WavReader:
+def read_sound(path: Path | str) -> SoundReader:
     """Open a sound file and check its header. Raises BadAudio with one line that says what is wrong."""
     path = Path(path)
     found = _opened(path)
@@ -126,7 +126,7 @@ def read_wav(path: Path | str) -> WavReader:
     return found
 
 
-def _opened(path: Path) -> WavReader:
+def _opened(path: Path) -> SoundReader:
     head = b""
     try:
         if not path.is_file():
@@ -137,7 +137,7 @@ def _opened(path: Path) -> WavReader:
         if not head:
             raise BadAudio(f"{path}: is empty; a file with sound is needed")
         with soundfile.SoundFile(path) as sound:
-            return WavReader(path, sound.samplerate, sound.channels, sound.frames)
+            return SoundReader(path, sound.samplerate, sound.channels, sound.frames)
     except soundfile.SoundFileError as error:
         raise BadAudio(f"{path}: {_what_it_is(head) or f'cannot be read: {_reason(error)}'}; {_CONVERT}") from error
     except OSError as error:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from audio.clock import FRAME, RATE, Sound
 from audio.errors import BadAudio, CannotWrite
-from audio.io.wav import WavWriter, check_writable, read_wav
+from audio.io.sound_files import WavWriter, check_writable, read_sound
 
 TAIL = bytes.fromhex("000000001000800000aa00389b71")
 
@@ -62,7 +62,7 @@ def write(folder: Path, data: bytes) -> Path:
 
 
 def heard(path: Path) -> Sound:
-    frames = list(read_wav(path))
+    frames = list(read_sound(path))
     assert all(len(frame) == FRAME and frame.dtype == np.float32 for frame in frames)
     return np.concatenate(frames)
 
@@ -86,7 +86,7 @@ def test_reads_every_common_form(
     data = encode(tone(rate, channels=channels), tag, bits)
     path = write(tmp_path, riff(header(tag, channels, rate, bits, extensible=extensible), chunk(b"data", data)))
     assert_is_tone(heard(path))
-    assert read_wav(path).seconds == pytest.approx(0.5)
+    assert read_sound(path).seconds == pytest.approx(0.5)
 
 
 def ulaw_reference(code: int) -> float:
@@ -142,7 +142,7 @@ def test_reads_the_files_that_people_have(tmp_path: Path, kind: str, coding: str
     path = tmp_path / "sound"
     soundfile.write(path, tone(48_000, 2.0, channels=2), 48_000, format=kind, subtype=coding)
     found = heard(path)
-    assert read_wav(path).seconds == pytest.approx(2.0, abs=0.1)
+    assert read_sound(path).seconds == pytest.approx(2.0, abs=0.1)
     # Some codings delay by a few samples: the tone is there, as loud.
     assert np.sqrt(np.square(found[8000:24_000]).mean()) == pytest.approx(0.5 / np.sqrt(2), rel=accuracy)
     spectrum = np.abs(np.fft.rfft(found[8000:24_000]))
@@ -203,7 +203,7 @@ GOOD = riff(header(1, 1, RATE, 16), chunk(b"data", b"\0\1" * 500))
 def test_bad_input_is_told_in_one_line(tmp_path: Path, data: bytes, says: str) -> None:
     path = write(tmp_path, data)
     with pytest.raises(BadAudio) as caught:
-        read_wav(path)
+        read_sound(path)
     message = str(caught.value)
     assert says in message
     assert str(path) in message
@@ -216,9 +216,9 @@ def test_what_is_no_file_is_told(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     for path, says in [(tmp_path / "none.wav", "no such file"), (tmp_path, "is a directory"), (fifo, "regular file")]:
         with pytest.raises(BadAudio, match=says):
-            read_wav(path)
+            read_sound(path)
     with pytest.raises(BadAudio):
-        read_wav("nul\0byte.wav")
+        read_sound("nul\0byte.wav")
 
 
 SEEDS = [
@@ -257,7 +257,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         for _ in range(12):
             wav.write(noise)
     tracemalloc.start()
-    count = sum(1 for _ in read_wav(path))
+    count = sum(1 for _ in read_sound(path))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == 40 * RATE // FRAME
