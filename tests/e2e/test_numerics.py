@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-POSITIONS = 1000
 ALIKE = 0.96
 """Share of states that are decided alike; the others are rounded up to whole ones. The aim is 0.98, and 195 of 200
 are: the others lie within the largest difference, 0.14, of the threshold."""
@@ -47,16 +46,26 @@ def _two_threads() -> None:
     torch.set_num_threads(2)
 
 
-@pytest.fixture(name="reference", scope="module", params=TOP_1)
+@pytest.fixture(
+    name="reference",
+    scope="module",
+    params=[
+        ("smollm2-135m", 1000),
+        ("qwen2.5-coder-1.5b", 400),
+        pytest.param(("qwen2.5-coder-1.5b", 1000), marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+    ],
+    ids=lambda of: f"{of[0]}-{of[1]}",
+)
 def _reference(request: pytest.FixtureRequest) -> tuple[str, Reference, list[list[int]], list[Tensor]]:
-    """Name, reference, texts as tokens, and float32 logits at each of their positions."""
-    file = model_file(request.param)
+    """Name, reference, texts as tokens, and float32 logits at each of so many positions."""
+    name, positions = request.param
+    file = model_file(name)
     tokenizer = Tokenizer.from_gguf(file)
-    texts = [tokenizer.encode(text)[: POSITIONS // len(TEXTS)] for text in TEXTS]
-    assert sum(map(len, texts)) == POSITIONS
+    texts = [tokenizer.encode(text)[: positions // len(TEXTS)] for text in TEXTS]
+    assert sum(map(len, texts)) == positions
     # All weights of the larger model would be 6 GB.
     reference = Reference(file, kept=False)
-    return request.param, reference, texts, reference.step([(ids, [ReferenceBlock()]) for ids in texts])
+    return name, reference, texts, reference.step([(ids, [ReferenceBlock()]) for ids in texts])
 
 
 def read_together(decoder: Decoder, texts: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -78,12 +87,12 @@ def test_running_text_is_read_as_in_float32(
     if native == "off" and name == probe_states.MODEL:
         pytest.skip("minutes")
     found = read_together(Decoder(model_file(name), native=native), texts)
-    divergence = agreement = 0.0
+    divergence, agreement, positions = 0.0, 0.0, sum(map(len, texts))
     for exact, read in zip(expected, found, strict=True):
         # A text at a time: all logits of the larger model in float64 are more than a gigabyte.
         of, to = exact.log_softmax(-1), read.log_softmax(-1)
-        divergence += float((of.exp() * (of - to)).sum(-1).double().sum()) / POSITIONS
-        agreement += float((of.argmax(-1) == to.argmax(-1)).sum()) / POSITIONS
+        divergence += float((of.exp() * (of - to)).sum(-1).double().sum()) / positions
+        agreement += float((of.argmax(-1) == to.argmax(-1)).sum()) / positions
     print(f"{name}, native={native}: mean KL {divergence:.5f} nat, top-1 {agreement:.3f}")
     assert divergence <= 0.01
     assert agreement >= TOP_1[name]
