@@ -89,7 +89,7 @@ class SoundReader:
             with _Straight(self.path) as file:
                 while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
                     clean = np.clip(np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0), -1, 1)
-                    opposite = cancels(clean) if opposite is None else opposite
+                    opposite = _cancels(clean) if opposite is None else opposite
                     # The mean would be silence.
                     yield clean[:, 0].copy() if opposite else clean.mean(axis=1, dtype=np.float32)
         except (OSError, soundfile.SoundFileError) as error:
@@ -107,7 +107,7 @@ class _Straight(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
-def cancels(block: Sound) -> bool | None:
+def _cancels(block: Sound) -> bool | None:
     """Say whether channels [frames, channels] cancel each other; None where there is nothing to hear."""
     power = float(np.square(block).mean())
     return None if power < _SILENT else float(np.square(block.mean(axis=1)).mean()) < _CANCELS * power

@@ -1,7 +1,7 @@
 """Recordings of people with their transcripts: a folder of WAV files and an `index.tsv` that says what is said in them.
 
-The index has a line of names, then a line for each file, tab-separated: `file` and `transcript` (lower case, empty
-where nobody wrote it down); other columns are not read.
+The index has a line of names, then a line for each file, tab-separated: `file`, `transcript` (lower case, empty where
+nobody wrote it down), and, if it likes, `kind`, by which errors are told apart; other columns are not read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KINDS: Final = (
     ("libri_1088_fast", "fast"),
     ("katie", "fast"),
 )
-"""By the beginning of a file's name; the rest is read aloud."""
+"""By the beginning of a file's name, where the index has no kinds; the rest is read aloud."""
 _MOST_BYTES: Final = 64 * 2**20
 _MOST_CLIPS: Final = 10_000
 
@@ -43,6 +43,8 @@ class SpeechClip:
     path: Path
     text: str
     """What is said in it; empty where nobody wrote it down."""
+    told: str = ""
+    """The index's word for what is hard about it; empty where it has none."""
 
     @property
     def name(self) -> str:
@@ -52,7 +54,7 @@ class SpeechClip:
     @property
     def kind(self) -> str:
         """What is hard about it."""
-        return next((kind for head, kind in _KINDS if self.name.startswith(head)), "read aloud")
+        return self.told or next((kind for head, kind in _KINDS if self.name.startswith(head)), "read aloud")
 
     def sound(self) -> Sound:
         """Its sound at 16 kHz. Raises BadAudio."""
@@ -72,7 +74,9 @@ def clips(folder: Path) -> list[SpeechClip]:
             raise ReportError(f"{index}: longer than {_MOST_BYTES >> 20} MB; name a folder of recordings")
         with index.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            found = [SpeechClip(folder / (row["file"] or ""), row["transcript"] or "") for row in rows]
+            found = [
+                SpeechClip(folder / (row["file"] or ""), row["transcript"] or "", row.get("kind") or "") for row in rows
+            ]
     except OSError as error:
         raise ReportError(
             f"{index}: cannot be read ({error.strerror}); name a folder of recordings with --speech"

@@ -56,6 +56,12 @@ def test_a_folder_that_is_none_is_told(index: str | None, told: str, tmp_path: P
         clips(tmp_path)
 
 
+def test_the_index_may_name_kinds(tmp_path: Path) -> None:
+    rows = "file\ttranscript\tkind\norder_1.wav\tyes\ttrain\norder_2.wav\tno\t\nx.wav\t\t\n"
+    (tmp_path / "index.tsv").write_text(rows, encoding="utf-8")
+    assert [clip.kind for clip in clips(tmp_path)] == ["train", "orders", "read aloud"]
+
+
 class Questioner:
     """Hears a question in every sound."""
 
