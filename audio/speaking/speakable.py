@@ -11,7 +11,7 @@ import unicodedata
 from typing import Final
 from urllib.parse import urlsplit
 
-from audio.speaking.numerals import spell
+from languages.reading.english import read_aloud
 
 _CODE: Final = re.compile(r"```[^\n`]*\n.*?(?:```|\Z)", re.DOTALL)
 _LINK: Final = re.compile(r"!?\[([^\]\n]*)\]\([^)\s]*\)")
@@ -59,7 +59,7 @@ def speakable(text: str) -> str:
     text = _latex(text)
     for pattern, with_ in _MARKS:
         text = pattern.sub(with_, text)
-    text = spell(text.replace("`", ""))
+    text = read_aloud(text.replace("`", ""))
     text = text.replace("&", " and ")
     text = _LEFT_OVER.sub(" ", "".join(sign for sign in text if not _is_picture(sign)))
     text = _EMPTY_BRACKETS.sub(" ", text)

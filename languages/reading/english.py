@@ -1,6 +1,6 @@
 """Numbers, money, times, dates, units and simple mathematics as English words. Pure.
 
-Knows how they are said; `audio.speaking.speakable` knows where they stand among other text.
+Knows how they are said; whoever reads a text aloud knows where they stand in it.
 """
 
 from __future__ import annotations
@@ -307,7 +307,7 @@ _RULES: Final[tuple[tuple[str, Callable[[re.Match[str]], str]], ...]] = (
 _COMPILED: Final = tuple((re.compile(pattern, re.ASCII), say) for pattern, say in _RULES)
 
 
-def spell(text: str) -> str:
+def read_aloud(text: str) -> str:
     """Write every number and mathematical sign in `text` as English words. Text without them stays as it is."""
     for sign, words in _SIGNS.items():
         text = re.sub(rf"(?<=\d) ?{sign}", f" and {words}", text).replace(sign, words)

@@ -1,0 +1,1 @@
+"""Written forms as words: one module for each language."""
