@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.config.invocation import open_store
-from agent.language.stop_phrases import StopPhrases
 from agent.models.registry import fetch_turn, load_engine, load_recogniser, load_turn_judge, load_voice
 from agent.models.served import open_served
 from agent.models.spans import StartTimes
 from agent.models.warming import warm_ears, warm_mind
 from agent.plan.fitting import begin
 from audio.hearing.ears import Ears
+from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.speaking.rehearsed import RehearsedVoice
