@@ -1,1 +1,1 @@
-"""What differs between languages: how numbers are read and written, and other written forms. Knows no other room."""
+"""What is particular to a language, as data: one module for each. Knows no other room."""

@@ -10,10 +10,10 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from languages.reading import english
+from languages import english
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from languages.language import Language
 
 _CODE: Final = re.compile(r"```[^\n`]*\n.*?(?:```|\Z)", re.DOTALL)
 _LINK: Final = re.compile(r"!?\[([^\]\n]*)\]\([^)\s]*\)")
@@ -50,7 +50,7 @@ _LEADING: Final = re.compile(r"^[^\w\"'“‘(]+")
 _BEFORE_STOP: Final = re.compile(r" +(?=[,.;:!?](?:\s|$))")
 
 
-def speakable(text: str, read_aloud: Callable[[str], str] = english.read_aloud) -> str:
+def speakable(text: str, language: Language = english.LANGUAGE) -> str:
     """Return `text` as a reader of its language would say it; empty if there is nothing to say."""
     text = unicodedata.normalize("NFC", text)
     text = _CODE.sub(" ", text)
@@ -58,7 +58,7 @@ def speakable(text: str, read_aloud: Callable[[str], str] = english.read_aloud) 
     text = _latex(text)
     for pattern, with_ in _MARKS:
         text = pattern.sub(with_, text)
-    text = read_aloud(text.replace("`", ""))
+    text = language.read_aloud(text.replace("`", ""))
     text = _LEFT_OVER.sub(" ", "".join(sign for sign in text if not _is_picture(sign)))
     text = _EMPTY_BRACKETS.sub(" ", text)
     text = _BREAKS.sub(lambda found: f"{found[1] or '.'} ", text.strip())

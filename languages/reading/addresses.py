@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ENDS: Final = "com|org|net|edu|gov|info|io|ai|dev|app|co\\.uk|uk|de|ch|fr|es|eu|mx|nl|tv"
-_FILES: Final = "py|js|ts|txt|pdf|json|csv|md|html|css|xml|yaml|yml|toml|zip|png|jpg|jpeg|gif|svg|mp3|mp4|wav|docx?|xlsx?"
+_FILES: Final = (
+    "py|js|ts|txt|pdf|json|csv|md|html|css|xml|yaml|yml|toml|zip|png|jpg|jpeg|gif|svg|mp3|mp4|wav|docx?|xlsx?"
+)
 _EMAIL: Final = r"[\w+-]+(?:\.[\w+-]+){0,8}@[\w-]+(?:\.[\w-]+){1,8}"
 _NAME: Final = rf"[\w-]+(?:\.[\w-]+){{0,8}}\.(?:{_ENDS})\b(?:/[\w./%-]*)?(?!\.?[\w@])"
 _FILE: Final = rf"[\w-]+\.(?:{_FILES})\b(?!\.\w)"

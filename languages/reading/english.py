@@ -14,6 +14,7 @@ from languages.reading.english_calendar import calendar_rules
 from languages.reading.english_numbers import (
     AMOUNT,
     NUMBER,
+    before_noun,
     cardinal,
     digits,
     fraction,
@@ -23,7 +24,7 @@ from languages.reading.english_numbers import (
     roman,
 )
 from languages.reading.english_quantities import quantity_rules
-from languages.reading.grammar import Grammar, after, any_of, before, in_ascii, rule
+from languages.reading.grammar import ReadingGrammar, after, any_of, before, in_ascii, rule
 
 _SHORT: Final = {
     "no": "number", "nos": "numbers", "nr": "number", "p": "page", "pp": "pages", "fig": "figure", "figs": "figures",
@@ -124,14 +125,14 @@ def _feet(found: re.Match[str]) -> str | None:
     """Say "5'10"" as a height."""
     inches = found["inches"]
     if not inches:
-        return f"{cardinal(found['feet'])} {'foot' if found['feet'] == '1' else 'feet'}"
+        return f"{cardinal(found['feet'])} {'foot' if found['feet'] == '1' or before_noun(found) else 'feet'}"
     return f"{cardinal(found['feet'])} foot {cardinal(inches)}"
 
 
 def _inches(found: re.Match[str]) -> str | None:
     if found.group().endswith('"') and found.string.count('"', 0, found.start()) % 2:
         return None  # it closes a quotation
-    return f"{cardinal(found['inches'])} {'inch' if found['inches'] == '1' else 'inches'}"
+    return f"{cardinal(found['inches'])} {'inch' if found['inches'] == '1' or before_noun(found) else 'inches'}"
 
 
 def _place(found: re.Match[str]) -> str:
@@ -200,8 +201,6 @@ def _named_by_figures(found: re.Match[str]) -> str | None:
     number, around = found.group(), before(found)
     least = 3 if _SHORT_ID.search(around) else 6 if _ID.search(around) else 16
     return digits(number) if len(number) >= least else None
-
-
 
 
 def _short_phone(found: re.Match[str]) -> str | None:
@@ -278,7 +277,8 @@ _SIGNS: Final = (
     rule(r"(?<=m) ?[-–—] ?(?=\d{1,2}(?::\d\d)? ?[aApP]\.?[mM])", " to "),
     rule(r"(?<=[\w)]) [-−–] (?=[\d($€£]|[a-z]\b)|(?<=\)) ?[-−] ?(?=[\d(])", _between("-")),
     rule(r"[-−](?=[$€£]?\.?\d)(?<![\w.)-][-−])", "minus "),
-    rule(rf"\s*(?P<sign>{any_of(_SPACED_OUT)})\s*", lambda found: _between(found["sign"])),
+    rule(r",(?<=\d,)(?=\d)", ", "),
+    rule(rf"\s*(?!\+\d[\d ().-]{{7}})(?P<sign>{any_of(_SPACED_OUT)})\s*", lambda found: _between(found["sign"])),
     rule(r"\s*−\s*", _between("−")),
     rule(r"\.(?=(?:NET|net)\b)", "dot "),
     rule(r"(?<!\w)&(?!\w)|(?<=\w)&(?=\w)", " and "),
@@ -288,4 +288,4 @@ _SIGNS: Final = (
     rule(NUMBER, lambda found: cardinal(found.group())),
     rule(r"(?<!\w)\.\d+", lambda found: cardinal(found.group())),
 )
-_GRAMMAR: Final = Grammar(_WORDS, _SIGNS)
+_GRAMMAR: Final = ReadingGrammar(_WORDS, _SIGNS)

@@ -36,7 +36,9 @@ _OF_A_YEAR: Final = re.compile(
     r"|report|budget|model|graduate|vintage|championship|war|treaty|constitution)\b|\)|[-–][12]\d{3}\b)"
 )
 """What stands behind a year."""
-_COUNTED: Final = re.compile(r" ?(?:[a-z]{2,}s\b(?<!as)(?<!is)(?<!was)(?<!has)|people|percent|%|°|[kcm]?[mgl]\b|ft\b|lbs?\b)")
+_COUNTED: Final = re.compile(
+    r" ?(?:[a-z]{2,}s\b(?<!as)(?<!is)(?<!was)(?<!has)|people|percent|%|°|[kcm]?[mgl]\b|ft\b|lbs?\b)"
+)
 _AFTER_TO: Final = re.compile(r"(?i:\b(?:in|of|from|between|since)\b) ([12]\d{3}) (?:to|and|or|until) $")
 
 
@@ -53,7 +55,9 @@ def _time(found: re.Match[str]) -> str:
 
 
 def _minute(minute: str) -> str:
-    return cardinal(str(int(minute))) if int(minute) > 9 else f"oh {cardinal(str(int(minute)))}" if int(minute) else "zero"
+    return (
+        cardinal(str(int(minute))) if int(minute) > 9 else f"oh {cardinal(str(int(minute)))}" if int(minute) else "zero"
+    )
 
 
 def _from_hour(found: re.Match[str]) -> str:
@@ -136,10 +140,15 @@ _IN_WORDS: Final = (
     rule(rf"{_NAME} {_YEAR}\b(?![,.]\d)", _short_month_year),
 )
 _IN_SIGNS: Final = (
-    rule(rf"(?<![\d.])(?P<first>\d{{1,2}}){_DATE_SIGN}(?P<second>\d{{1,2}})(?P=sign)(?P<year>[12]\d{{3}})(?![\d/])", _date),
+    rule(
+        rf"(?<![\d.])(?P<first>\d{{1,2}}){_DATE_SIGN}(?P<second>\d{{1,2}})(?P=sign)(?P<year>[12]\d{{3}})(?![\d/])",
+        _date,
+    ),
     rule(r"(?<!\d)(?P<first>\d{1,2})(?P<sign>/)(?P<second>\d{1,2})/(?P<year>\d\d)(?![\d/])", _date),
-    rule(r"(?P<year>[1-9]\d{3})(?P<s>[-/.])(?P<month>0[1-9]|1[0-2])(?P=s)(?P<day>0[1-9]|[12]\d|3[01])(?![\d-])(?:T(?=\d))?",
-         _iso_date),
+    rule(
+        r"(?P<year>[1-9]\d{3})(?P<s>[-/.])(?P<month>0[1-9]|1[0-2])(?P=s)(?P<day>0[1-9]|[12]\d|3[01])(?![\d-])(?:T(?=\d))?",
+        _iso_date,
+    ),
     rule(
         rf"(?:(?P<low>3[01]|[12]\d|[1-9])(?:st|nd|rd|th)?{_TO})?{_DAY}(?:st|nd|rd|th)?(?: of)? {_NAME}\b(?:,? {_YEAR}\b)?",
         _day_month,

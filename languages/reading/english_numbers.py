@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from num2words import num2words
 
+from languages.reading.grammar import after, before
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,14 +23,16 @@ _LONGEST: Final = 15
 _LARGEST_PART: Final = 20
 """The greatest denominator that is said as a fraction; others are divisions."""
 _FRACTIONS: Final = {(1, 2): "one half", (1, 4): "one quarter", (3, 4): "three quarters", (1, 100): "one hundredth"}
+_NOUN: Final = re.compile(r" (?!(?:of|in|on|at|for|to|per|and|or|each|every|from|more|less|an?|is|if)\b)[a-z]")
 _ROMAN: Final = {"I": 1, "V": 5, "X": 10, "L": 50}
 
 
 def cardinal(number: str) -> str:
     """Say a number as it is written: "1,200.50" is "one thousand two hundred point five zero"."""
     whole, _, part = plain(number).partition(".")
-    said = digits(whole) if len(whole) > _LONGEST or (len(whole) > 1 and whole.startswith("0")) else _words(whole)
-    return " point ".join(filter(None, (said, digits(part))))
+    one_by_one = not whole or len(whole) > _LONGEST or (len(whole) > 1 and whole.startswith("0"))
+    said = digits(whole) if one_by_one else _words(whole)
+    return f"{said} point {digits(part)}".lstrip() if part else said
 
 
 def plain(number: str) -> str:
@@ -65,6 +69,11 @@ def counted(number: str, one: str, many: str) -> str:
     return f"{cardinal(number)} {one if plain(number) == '1' else many}"
 
 
+def before_noun(found: re.Match[str]) -> bool:
+    """Say whether a measure tells what something is like: "a 5 km run" is of five kilometer."""
+    return bool(re.search(r"\b(?i:an?) $", before(found)) and _NOUN.match(after(found)))
+
+
 def fraction(over: int, under: int) -> str:
     """Say a part of a whole, or a division where it is none."""
     if (over, under) in _FRACTIONS:
@@ -90,7 +99,7 @@ def roman(number: str) -> int:
 
 
 def _words(number: str) -> str:
-    return _evened(str(num2words(int(number or 0)))).replace(" and ", " ")
+    return _evened(str(num2words(int(number)))).replace(" and ", " ")
 
 
 def _evened(said: str) -> str:

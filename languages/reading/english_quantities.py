@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from languages.reading.english_numbers import AMOUNT, NUMBER, cardinal, counted, plain
+from languages.reading.english_numbers import AMOUNT, NUMBER, before_noun, cardinal, counted, plain
 from languages.reading.grammar import Rule, after, any_of, before, rule
 
 _MONEY: Final = {
@@ -93,6 +93,8 @@ def _money(found: re.Match[str]) -> str:
     sign, country = _CODES.get(found["sign"], (found["sign"], found.groupdict().get("country") or ""))
     country = _COUNTRIES.get(country, country)
     one, many, hundredth, hundredths = _MONEY[sign]
+    if before_noun(found) and not re.search(r"\.\d", found["number"]):
+        many = one
     if country:
         one, many = f"{country} {one}", f"{country} {many}"
     scale = found["scale"]
@@ -135,12 +137,14 @@ def _of_a_scale(found: re.Match[str]) -> str | None:
 def _measure(found: re.Match[str]) -> str | None:
     if found["unit"] == "m" and re.match(rf" (?:{_COUNTED})\b", after(found)):
         return None
-    if found["unit"] == "s" and re.search(r"(?i:\b(?:the|her|his|our|my|your|their|early|mid|late)[ -])$", before(found)):
+    if found["unit"] == "s" and re.search(
+        r"(?i:\b(?:the|her|his|our|my|your|their|early|mid|late)[ -])$", before(found)
+    ):
         return None  # "her 20s" are no seconds
     low = f"{cardinal(found['low'])} to " if found["low"] else ""
     one, many = _named(found["unit"])
-    if found["joined"] == "-":
-        return f"{low}{cardinal(found['number'])} {one}"
+    if found["joined"] == "-" or before_noun(found):
+        return f"{low}{cardinal(found['number'])} {one}{_per(found['per'])}"
     return f"{low}{counted(found['number'], one, many)}{_per(found['per'])}"
 
 
@@ -161,6 +165,11 @@ def _per(unit: str | None) -> str:
     return f" per {cardinal(number)} {many}" if number else f" per {one}{power}"
 
 
+def _each(found: re.Match[str]) -> str | None:
+    """Say "/lb" behind a price."""
+    return _per(found.group()) if re.search(r"\d$", before(found)) else None
+
+
 def _rate(found: re.Match[str]) -> str:
     """Say a unit that stands alone: "in km/h"."""
     return f"{_named(found['unit'])[1]}{_per(found['per'])}"
@@ -174,7 +183,8 @@ _IN_WORDS: Final = (
 _IN_SIGNS: Final = (
     rule(rf"{_BEFORE_MONEY}{_SCALED}(?!\w)", _money),
     rule(rf"(?<![\w.,]){_FROM}?(?P<number>{AMOUNT}){_SCALED} ?(?P<sign>{_SIGNS})(?!\w)", _money),
-    rule(r"(?<=\w)/(?=(?:month|year|day|hour|week|night|person|user|head|unit|item|lb|kg|seat)\b)", " per "),
+    rule(r"(?<=\w)/(?=(?:month|year|day|hour|week|night|person|user|head|unit|item|seat|minute|second)\b)", " per "),
+    rule(rf"/(?<=\w/)(?P<unit>{_MEASURE})(?!\w)", _each),
     rule(
         rf"{_FROM}?(?P<number>{AMOUNT})(?P<joined>[ -]?)(?P<unit>{_MEASURE})(?:{_PER})?(?![\w/°'’^])",
         _measure,

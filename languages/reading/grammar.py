@@ -34,7 +34,7 @@ def rule(pattern: str, say: Callable[[re.Match[str]], str | None] | str) -> Rule
     return Rule(re.compile(pattern, re.ASCII), (lambda _: say) if isinstance(say, str) else say)
 
 
-class Grammar:
+class ReadingGrammar:
     """The rules of one language. Rules that begin with letters are tried at the beginning of words only."""
 
     def __init__(self, words: Iterable[Rule], signs: Iterable[Rule]) -> None:

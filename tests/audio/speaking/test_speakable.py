@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from num2words import num2words
 
-from languages.reading.english_numbers import cardinal
 from audio.speaking.speakable import speakable
+from languages.reading.english_numbers import cardinal
 
 
 @pytest.mark.parametrize(
