@@ -28,8 +28,8 @@ from languages.reading.grammar import ReadingGrammar, after, any_of, before, in_
 
 _SHORT: Final = {
     "no": "number", "nos": "numbers", "nr": "number", "p": "page", "pp": "pages", "fig": "figure", "figs": "figures",
-    "vol": "volume", "ch": "chapter", "sec": "section", "approx": "about", "ca": "about", "c": "about", "art": "article",
-    "eq": "equation", "ext": "extension", "tel": "telephone", "apt": "apartment",
+    "vol": "volume", "ch": "chapter", "sec": "section", "approx": "about", "ca": "about", "c": "about",
+    "art": "article", "eq": "equation", "ext": "extension", "tel": "telephone", "apt": "apartment",
 }  # fmt: skip
 """Abbreviations that stand before a number."""
 _SHORT_WORDS: Final = {"e.g.": "for example", "i.e.": "that is", "vs.": "versus", "vs": "versus", "etc.": "et cetera.",

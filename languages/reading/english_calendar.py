@@ -150,7 +150,8 @@ _IN_SIGNS: Final = (
         _iso_date,
     ),
     rule(
-        rf"(?:(?P<low>3[01]|[12]\d|[1-9])(?:st|nd|rd|th)?{_TO})?{_DAY}(?:st|nd|rd|th)?(?: of)? {_NAME}\b(?:,? {_YEAR}\b)?",
+        rf"(?:(?P<low>3[01]|[12]\d|[1-9])(?:st|nd|rd|th)?{_TO})?{_DAY}(?:st|nd|rd|th)?(?: of)? {_NAME}\b"
+        rf"(?:,? {_YEAR}\b)?",
         _day_month,
     ),
     rule(rf"(?P<hour>1[0-2]|[1-9]){_TO}(?=(?:1[0-2]|[1-9])(?::[0-5]\d)? ?{_HALF})", _from_hour),
