@@ -182,9 +182,9 @@ _CORRECTIONS: Final = CorrectionWords(
         r"(?:=|\b(?:is|are|was|equals|makes|leaves|gives)\b)(?!.*(?:=|\b(?:is|are|was|equals)\b))"
     ),
 )  # fmt: skip
-_LIST_MARK: Final = re.compile(r"^\W*(?:step\s+)?\d{1,2}[.):]\s*", re.IGNORECASE)
 _WORKING: Final = WorkingWords(
-    list_mark=_LIST_MARK,
+    list_mark=re.compile(r"^\W*(?:step\s+)?\d{1,2}[.):]\s*", re.IGNORECASE),
+    numbered=re.compile(r"^\W*(?:step\s+)?\d{1,2}[.):]\s+", re.IGNORECASE),
     announces=re.compile(
         r"^\W*(?:(?:let's|let us|we|i|first|next|then|now|finally|need to|have to|must|will),?\s+)*"
         r"(?:add|calculate|check|combine|compare|compute|consider|convert|count|determine|divide|figure|find|identify|"
@@ -211,6 +211,7 @@ _WORKING: Final = WorkingWords(
     verb=" is ",
     the_answer="The answer is {}",
     called=re.compile(r"The answer is ((?:(?!\bis\b).)+)\."),
+    plural=re.compile(r"s$"),
     quantity=re.compile(
         r"(?:minus |about )?(?!.*\b(?:plus|minus|times|divided)\b)[$€£]?[\d,]*\.?\d+(?:%|°)?(?: [a-z0-9]+){0,6}",
         re.IGNORECASE,
@@ -224,7 +225,7 @@ _REQUESTS: Final = RequestWords(
     equals=r"\s*(?:is|equals|=|:|-)?\s*(\d+(?:\.\d+)?)",
 )
 
-LANGUAGE: Final = Language(
+ENGLISH: Final = Language(
     code="en",
     name="English",
     own_name="English",
@@ -242,3 +243,4 @@ LANGUAGE: Final = Language(
     working=_WORKING,
     requests=_REQUESTS,
 )
+LANGUAGE: Final = ENGLISH

@@ -195,6 +195,8 @@ class WorkingWords:
 
     list_mark: re.Pattern[str]
     """Opens a step with its number."""
+    numbered: re.Pattern[str]
+    """The same, with white space behind it: "1.5" opens with none."""
     announces: re.Pattern[str]
     """Opens a step that says what is to be done, not what was found."""
     answer: re.Pattern[str]
@@ -218,9 +220,11 @@ class WorkingWords:
     verb: str
     """Between a calculation and its result, with its spaces."""
     the_answer: str
-    """Tells an answer; `{}` is what it is."""
+    """Tells an answer, without its full stop; `{}` is what it is."""
     called: re.Pattern[str]
     """Finds the answer in that."""
+    plural: re.Pattern[str]
+    """Ending of a unit in the plural."""
     quantity: re.Pattern[str]
     """A result that can be said: a number and what it counts."""
 

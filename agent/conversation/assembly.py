@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from agent.conversation import timeline
 from agent.conversation.driver import ConversationDriver
 from agent.conversation.reasoner import LoopReasoner
+from languages.english import ENGLISH
 from reasoning.engine.cores import usable_cores
 from reasoning.loop.loop import Loop
-from reasoning.policies.fillers import FILLERS
 from reasoning.tools.running import ToolRunner
 
 if TYPE_CHECKING:
@@ -158,4 +158,4 @@ async def open_loop(
 
 async def spoken_fillers(voice: Synthesis, options: LoopOptions) -> list[Clip]:
     """Speak the fillers in advance; none where nothing is thought while the listener waits."""
-    return [await voice.synthesize(phrase) for phrase in FILLERS] if options.mode == "async" else []
+    return [await voice.synthesize(phrase) for phrase in ENGLISH.replies.fillers] if options.mode == "async" else []

@@ -26,9 +26,9 @@ from agent.conversation.work import (
     TurnClosed,
 )
 from audio.errors import AudioError
+from languages.english import ENGLISH
 from reasoning import events as loop
 from reasoning.errors import ReasoningError
-from reasoning.policies.consistency import REPAIR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -320,7 +320,7 @@ class ReplyMaker:
                 self._speaker.say(reply, text)
             case loop.Unsaid(text):
                 if self._speaker.unsay(reply, text):
-                    self._speaker.say(reply, REPAIR)
+                    self._speaker.say(reply, ENGLISH.replies.repair)
             case loop.ToolCall():
                 reply.calls.append(event)
                 self._make_calls(reply)

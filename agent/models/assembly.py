@@ -26,8 +26,8 @@ from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.speaking.rehearsed import RehearsedVoice
 from audio.speaking.synthesizer import Synthesizer
+from languages.english import ENGLISH
 from reasoning.engine.torch_engine import TorchEngine
-from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Container
@@ -136,7 +136,9 @@ class FoundSpeech:
         if not warm:
             return voice
         with times.span("voice: fillers spoken"):
-            return RehearsedVoice(voice, FILLERS if settings.loop.mode == "async" else FILLERS[:1])
+            return RehearsedVoice(
+                voice, ENGLISH.replies.fillers if settings.loop.mode == "async" else ENGLISH.replies.fillers[:1]
+            )
 
 
 def find_speech(

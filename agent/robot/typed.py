@@ -25,8 +25,8 @@ from agent.language.stop_phrases import StopPhrases
 from agent.models.assembly import open_models
 from agent.robot.access import commanded, until_ready
 from agent.robot.controller import RobotController
+from languages.english import ENGLISH
 from reasoning import events as loop_events
-from reasoning.policies.consistency import REPAIR
 from robots.transport.connection import site_of
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ class TypedConversation:
                 self._screen.show("says", text)
             case loop_events.Unsaid():
                 self._screen.end_thoughts()
-                self._said.append(REPAIR)
-                self._screen.show("says", REPAIR)
+                self._said.append(ENGLISH.replies.repair)
+                self._screen.show("says", ENGLISH.replies.repair)
             case loop_events.ToolCall():
                 self._screen.end_thoughts()
                 self._controller.called(event)

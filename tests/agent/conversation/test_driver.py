@@ -35,10 +35,10 @@ from audio.hearing.whisper import Hypothesis
 from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.playout import Playout
 from audio.speaking.synthesizer import Synthesizer
+from languages.english import ENGLISH
 from reasoning.events import LoopEvent, ReplyText, ToolCall
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions
-from reasoning.policies.fillers import FILLERS
 from reasoning.policies.grounding import last_number
 from reasoning.prompting.script import Script
 from tests.audio.hearing.test_vad import by_level
@@ -169,7 +169,7 @@ async def world(
     voice = Synthesizer(lambda: one.voice, VoiceOptions())
     async with one.engine.session() as blocks, ears, voice:
         one.blocks, one.ears, one.synthesizer = blocks, ears, voice
-        fillers = [await voice.synthesize(phrase) for phrase in FILLERS]
+        fillers = [await voice.synthesize(phrase) for phrase in ENGLISH.replies.fillers]
         one.voice.said.clear()
         script = Script(one.engine.tokenizer, FAMILY)
 
@@ -267,7 +267,7 @@ async def test_a_slow_answer_is_held_honestly_and_then_comes() -> None:
         await one.reply()
         pieces = one.of(AudioOut)
         assert pieces[0].kind == "filler"
-        assert pieces[0].text in FILLERS
+        assert pieces[0].text in ENGLISH.replies.fillers
         assert abs(pieces[0].start_ms / 1000 - spoken_until - options.filler_after_s) < 0.1
         assert pieces[-1].kind == "content"
         assert last_number(" ".join(one.heard)) == 24.0
@@ -285,7 +285,7 @@ async def test_a_wait_that_two_fillers_did_not_fill_is_silent() -> None:
         await one.wait(lambda: bool(one.of(TurnEnded)))
         one.engine.step_s = 1000.0
         await one.hear(0.0, 12.0)
-        assert [piece.text for piece in one.of(AudioOut)] == list(FILLERS[:2])
+        assert [piece.text for piece in one.of(AudioOut)] == list(ENGLISH.replies.fillers[:2])
         one.engine.step_s = 0.02
         await one.reply()
         assert one.heard
