@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from num2words import num2words
 
 from audio.speaking.speakable import speakable
-from languages.reading.english import cardinal
+from languages.reading.english_numbers import cardinal
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from languages.reading.english import cardinal
         ("3 * (4 + 5) = 27", "three times (four plus five) equals twenty seven"),
         ("x^2 + 3x = 10", "x squared plus three x equals ten"),
         ("2^10", "two to the power of ten"),
-        ("4 m²", "four meters squared"),
+        ("4 m²", "four square meters"),
         ("12 / 4", "twelve divided by four"),
         ("1/2 of 3/8", "one half of three eighths"),
         ("-5 degrees", "minus five degrees"),
@@ -85,9 +85,9 @@ from languages.reading.english import cardinal
         ("10^-3 grams", "ten to the power of minus three grams"),
         ("version v1.0.0, v2", "version one point zero point zero, version two"),
         ("Between 5%-10% of them", "Between five to ten percent of them"),
-        ("US$5 and C$7.50", "five US dollars and seven C dollars and fifty cents"),
+        ("US$5 and C$7.50", "five US dollars and seven Canadian dollars and fifty cents"),
         ("15.21 £ or 20€", "fifteen pounds and twenty one pence or twenty euros"),
-        ("5 USD, EUR 20", "five dollars, twenty euros"),
+        ("5 USD, EUR 20", "five US dollars, twenty euros"),
         ("$.50", "fifty cents"),
         ("₹500 and ¥1,000", "five hundred rupees and one thousand yen"),
         ("10m users, 7B parameters, 10k rows", "ten million users, seven billion parameters, ten thousand rows"),
