@@ -53,7 +53,7 @@ class ModelOptions:
     asr: str = "whisper-tiny.en"
     """Speech recognition: a name of `descant models list`."""
     voice: str = "piper-en-us-joe"
-    """Voice: a name of `descant models list`."""
+    """Voice: a name of `descant voices`."""
     turn: str = "smart-turn-v3.2"
     """Judge of whether a turn sounds finished; empty: words and silence alone decide."""
     cache_dir: Path = field(default_factory=_default_cache_dir)

@@ -32,7 +32,7 @@ _FRUITLESS_ATTEMPTS = 3
 _RELEASES = "https://github.com"
 
 
-class Publisher:
+class ModelHost:
     """A place where publishers keep their files; once found unreachable it is not asked again."""
 
     def __init__(self, endpoint: str | None = None) -> None:

