@@ -86,7 +86,10 @@ class VoiceOptions:
     """Threads of one synthesis. One is well ahead of real time and leaves a core to the language model."""
 
     speed: float = 1.0
-    """Speed of speech: 1.2 is a fifth faster than the voice was recorded."""
+    """Speed of speech, 0.5 to 2: 1.2 is a fifth faster than the voice was recorded."""
+
+    pitch: float = 1.0
+    """Height of the voice, 0.7 to 1.4, where `descant voices` says that it can be set: 1.2 is a fifth higher."""
 
     first_clause_words: int = 4
     """Words after which the first clause of a reply may end at a comma: it is heard that much sooner."""
@@ -99,6 +102,12 @@ class VoiceOptions:
 
     sentence_ms: int = 240
     """Milliseconds of silence kept after a sentence."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no voice can do. Raises ValueError."""
+        for name, value, low, high in (("speed", self.speed, 0.5, 2.0), ("pitch", self.pitch, 0.7, 1.4)):
+            if not low <= value <= high:
+                raise ValueError(f"{name} = {value:g} is not between {low:g} and {high:g}")
 
 
 @dataclass(frozen=True, slots=True)

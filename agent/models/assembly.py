@@ -18,6 +18,7 @@ from agent.config.invocation import open_store
 from agent.models.registry import (
     fetch_recogniser,
     fetch_turn,
+    fetch_voice,
     load_engine,
     load_recogniser,
     load_turn_judge,
@@ -25,6 +26,7 @@ from agent.models.registry import (
 )
 from agent.models.served import open_served
 from agent.models.spans import StartTimes
+from agent.models.voices import VoiceShelf
 from agent.models.warming import warm_ears, warm_mind
 from agent.plan.fitting import begin
 from audio.hearing.ears import Ears
@@ -105,6 +107,8 @@ class Speech:
     voice: Voice
     judge: Judge | None
     """The judge of turns, if there is one."""
+    voices: VoiceShelf | None = None
+    """The other voices that conversations may take, if there are any."""
 
 
 def load_speech(files: Files, settings: Settings) -> Speech:
@@ -119,7 +123,8 @@ class FoundSpeech:
     """Where models of ears and voice lie, or those that somebody brought."""
 
     recogniser: Path | Recogniser
-    voice: Path | Voice
+    voice: Voice | None
+    """None: the one that the settings name, whose files are there."""
     judge: Path | None
 
     def load(self, settings: Settings, times: StartTimes | None = None, *, warm: bool = False) -> Speech:
@@ -127,19 +132,19 @@ class FoundSpeech:
 
         warm: have them hear and speak for the first time, too.
         """
-        times, found = times or StartTimes(), self.recogniser
+        times, found, shelf = times or StartTimes(), self.recogniser, VoiceShelf(settings)
         with ThreadPoolExecutor(1, "voice") as beside:
-            voice = beside.submit(self._load_voice, settings, times, warm=warm)
+            voice = beside.submit(self._load_voice, settings, shelf, times, warm=warm)
             with times.span("ears loaded"):
                 recogniser = load_recogniser(found, settings) if isinstance(found, Path) else found
                 judge = load_turn_judge(self.judge, settings)
             if warm:
                 warm_ears(recogniser, judge, times)
-            return Speech(recogniser, voice.result(), judge)
+            return Speech(recogniser, voice.result(), judge, shelf)
 
-    def _load_voice(self, settings: Settings, times: StartTimes, *, warm: bool) -> Voice:
+    def _load_voice(self, settings: Settings, shelf: VoiceShelf, times: StartTimes, *, warm: bool) -> Voice:
         with times.span("voice loaded"):
-            voice = load_voice(self.voice, settings) if isinstance(self.voice, Path) else self.voice
+            voice = shelf.load(settings.models.voice) if self.voice is None else self.voice
         if not warm:
             return voice
         with times.span("voice: fillers spoken"):
@@ -162,9 +167,11 @@ def find_speech(
     """
     options, store = settings.models, open_store(settings.models)
     with fetching() as progress:
+        if voice is None:
+            fetch_voice(options.voice, store, progress)
         return FoundSpeech(
             recogniser or fetch_recogniser(options, store, progress, instead),
-            voice or store.ensure(options.voice, progress),
+            voice,
             fetch_turn(options, store, progress),
         )
 
