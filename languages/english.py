@@ -146,6 +146,11 @@ _PROMPTS: Final = PromptWording(
     ),
     work_open="Working, one short calculation per line:\n",
     resume_open="Now I was told something more. With that, one short calculation per line:\n",
+    notes_request=(
+        "\n(First think it through for yourself, step by step, in a few short sentences. End with your answer.)"
+    ),
+    notes_open="Let me think step by step.",
+    notes_resume_open="I was told something more just now. Let me think on.",
     answer_request="\n(Answer at once, in one short sentence.)",
     step_request="Read the last finished step above aloud to me, in plain spoken words.",
     result_request="Now tell me your final answer in one short spoken sentence.",
@@ -154,6 +159,8 @@ _PROMPTS: Final = PromptWording(
     need_bias=0.95,
     need_of_numbers=0.45,
     need_bias_with_tools=0.4,
+    steps_question="\n\n(Before you answer: does it take several steps of reasoning? Answer only yes or no.)",
+    steps_bias=2.0,
     force_answer="\nAnswer:",
     yes=("Yes", "yes", " Yes", " yes"),
     no=("No", "no", " No", " no"),

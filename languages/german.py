@@ -191,6 +191,11 @@ _PROMPTS: Final = PromptWording(
     ),
     work_open="Rechnung, eine kurze Rechnung pro Zeile:\n",
     resume_open="Jetzt wurde mir noch etwas gesagt. Damit, eine kurze Rechnung pro Zeile:\n",
+    notes_request=(
+        "\n(Denk es zuerst für dich durch, Schritt für Schritt, in wenigen kurzen Sätzen. Schließe mit deiner Antwort.)"
+    ),
+    notes_open="Ich denke Schritt für Schritt.",
+    notes_resume_open="Gerade wurde mir noch etwas gesagt. Ich denke weiter.",
     answer_request="\n(Antworte sofort auf Deutsch, in einem kurzen Satz.)",
     step_request="Lies mir den letzten fertigen Schritt oben auf Deutsch vor, in einfachen Worten.",
     result_request="Sag mir jetzt deine endgültige Antwort auf Deutsch, in einem kurzen Satz.",
@@ -199,6 +204,8 @@ _PROMPTS: Final = PromptWording(
     need_bias=0.95,
     need_of_numbers=0.45,
     need_bias_with_tools=0.4,
+    steps_question="\n\n(Before you answer: does it take several steps of reasoning? Answer only yes or no.)",
+    steps_bias=2.0,
     force_answer="\nAntwort:",
     yes=("Yes", "yes", " Yes", " yes"),
     no=("No", "no", " No", " no"),

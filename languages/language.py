@@ -151,6 +151,9 @@ class PromptWording:
     think_request: str
     work_open: str
     resume_open: str
+    notes_request: str
+    notes_open: str
+    notes_resume_open: str
     answer_request: str
     step_request: str
     result_request: str
@@ -159,6 +162,9 @@ class PromptWording:
     """Log-odds of yes at which the need question divides small talk from problems, with the default model."""
     need_of_numbers: float
     need_bias_with_tools: float
+    steps_question: str
+    steps_bias: float
+    """Log-odds of yes at which the steps question divides what takes reasoning from the rest, with that model."""
     force_answer: str
     yes: tuple[str, ...]
     no: tuple[str, ...]

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, Literal
 
 State = Literal["listening", "thinking", "thinking_and_writing", "writing", "done"]
 NEED: Final = "need to think"
+STEPS: Final = "reason in steps"
 ACT: Final = "act"
 """Names of the probes."""
 

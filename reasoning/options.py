@@ -11,6 +11,9 @@ from reasoning.engine.cores import usual_threads
 Mode = Literal["async", "think-first", "no-think"]
 """How thinking and speaking are ordered: at the same time, one after the other, or speaking only."""
 
+PolicyName = Literal["auto", "sums", "plain"]
+"""How to think of a question, and what of it is said: see docs/policies.md."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
@@ -66,6 +69,9 @@ class LoopOptions:
 
     mode: Mode = "async"
     """`async` thinks and speaks at the same time; `think-first` and `no-think` are there to compare with."""
+    policy: PolicyName = "auto"
+    """How to think: `sums` in lines of calculation that are read out, where there is something to compute; `plain` in
+    notes that are never read out, about everything; `auto` asks the model which of them a question takes, if any."""
     direct_replies: bool = True
     """Answer small talk and plain facts at once, when a probe says that nothing has to be worked out."""
     think_tokens: int = 320

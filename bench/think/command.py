@@ -25,7 +25,7 @@ from bench.think.unhurried import checked, spoken
 from bench.virtual.pace import measure_pace
 from bench.virtual.stepped import StepCosts, measure_costs
 from bench.virtual.timed import Pace
-from reasoning.policies.switches import PolicySwitches
+from reasoning.policies.sums.switches import PolicySwitches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

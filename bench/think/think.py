@@ -23,7 +23,8 @@ from bench.virtual.simulation import converse
 from bench.virtual.stepped import Batch, Lane, VirtualLoop, run_virtual
 from reasoning.loop.loop import Loop
 from reasoning.options import Mode
-from reasoning.policies.switches import ALL_POLICIES
+from reasoning.policies.choosing import choice_of
+from reasoning.policies.sums.switches import ALL_POLICIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from reasoning.engine.torch_engine import TorchEngine
     from reasoning.events import LoopEvent
     from reasoning.options import EngineOptions, LoopOptions
-    from reasoning.policies.switches import PolicySwitches
+    from reasoning.policies.sums.switches import PolicySwitches
     from reasoning.prompting.script import Script
 
 BenchMode = Literal["async", "think-first", "no-think", "aloud", "published"]
@@ -69,7 +70,8 @@ class Row:
             if self.mode == "published":
                 return Published(session, script, self.options, emit, clock)
             options = replace(self.options, mode=self.mode)
-            return Loop(session, script, options, emit, clock, context=context, policies=self.policies)
+            choice = choice_of(options.policy, self.policies)
+            return Loop(session, script, options, emit, clock, context=context, choice=choice)
 
         return make
 

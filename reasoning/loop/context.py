@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import BadTool
 from reasoning.loop.turn import Turn
-from reasoning.policies.corrections import restated
-from reasoning.policies.switches import ALL_POLICIES
 from reasoning.tools.calls import checked_tools
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from languages.language import Language
     from reasoning.engine.contract import Block, EngineSession
     from reasoning.options import LoopOptions
-    from reasoning.policies.switches import PolicySwitches
+    from reasoning.policies.policy import Policy
     from reasoning.prompting.script import Script
     from reasoning.tools.calls import Tool
 
@@ -63,13 +61,13 @@ class LoopContext:
         *,
         limit: int,
         tools: Sequence[Tool],
-        policies: PolicySwitches = ALL_POLICIES,
+        policy: Policy,
     ) -> None:
-        """`limit`: tokens that a view may hold."""
+        """`limit`: tokens that a view may hold; `policy`: the one that turns begin with."""
         self.session, self.script, self.options, self._limit = session, script, options, limit
         self._head = script
         """Whose words head the conversation, whatever is spoken later: they are read once."""
-        self.policies = policies
+        self._policy = policy
         self.tools = checked_tools(tools)
         self._prompt = session.block("prompt")
         self._history: list[_Past] = []
@@ -162,9 +160,8 @@ class LoopContext:
         async with self._writing:
             turn = self.turn
             turn.text = text
-            turn.meant = (
-                restated(turn.carried.told, text, self.language) if turn.carried and self.policies.resume else ""
-            )
+            old = turn.carried
+            turn.meant = old.policy.restated(old.told, text, self.language) if old else ""
             await self._write_input(turn)
 
     async def note(self, text: str) -> bool:
@@ -229,7 +226,7 @@ class LoopContext:
         block = self.session.block
         # As many names as turns can be in the context at once: what is dropped makes room for what comes.
         number = self._turns % (self.options.history_turns + 2)
-        return Turn(number, block(f"input{number}"), block("thoughts"), language=self.language)
+        return Turn(number, block(f"input{number}"), block("thoughts"), self._policy, language=self.language)
 
     async def _write_input(self, turn: Turn) -> None:
         await self._rewrite(turn.input, [*self.past, turn.input], self.script.tokenizer.encode(turn.input_text))

@@ -4,17 +4,18 @@ One turn, in `async` mode:
 
     hear(words) ...         the input grows in the cache
     note(text)              what comes from outside (a call's result, a robot's news) stands in the input at once
-    answer(final words)     thinker: works in short lines until it concludes
-                            reply:   whenever a step is finished and little is left to play, a plain calculation is
-                                     read out as it stands; about any other step the writer writes one sentence, which
-                                     is judged, and released if it tells something new that the thoughts support
+    answer(final words)     thinker: works in steps until it concludes
+                reply:   whenever a step has found something and little is left to play, it is told: as it stands,
+                                     or in a sentence that the writer writes, which is judged, and released if the
+                                     policy has no objection
                             at last: the result, so that what is spoken ends with what was thought
-                            small talk needs no thoughts: a probe says so, and the reply is written at once
+                            probes choose the policy meanwhile; small talk needs no thoughts, and is answered at once
                             with tools: a reply may call them instead, before it says anything (see `actions`)
     take_back()             the user goes on: the attempt to answer is dropped with all that it has spent
     finish(heard)           what the user heard becomes history; on an interruption the thoughts stay
 
-The roles are `thinker` and `writer`; what may be said is decided by `policies`; blocks and history are `context`'s.
+The roles are `thinker` and `writer`; blocks and history are `context`'s. How thoughts are asked for, what of them may be
+said and when, is the policy's (`policies.policy`): none of it is known here.
 Written against `Engine`. Knows no audio: the caller says how much is left to play. Time comes from the caller's clock.
 """
 
@@ -24,15 +25,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import ContextFull
-from reasoning.events import NEED, HistoryDropped, LoopEvent, Probe, State, StateChanged, TurnDone
+from reasoning.events import HistoryDropped, LoopEvent, Probe, State, StateChanged, TurnDone
 from reasoning.loop.actions import Actions
 from reasoning.loop.context import LoopContext
 from reasoning.loop.streams import Streams
 from reasoning.loop.thinker import Thinker
 from reasoning.loop.turn import Phase
 from reasoning.loop.writer import Writer
-from reasoning.policies.admission import several_numbers
-from reasoning.policies.switches import ALL_POLICIES
+from reasoning.policies.choosing import choice_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from languages.language import Language
     from reasoning.engine.contract import EngineSession
     from reasoning.loop.turn import Attempt, Turn
+    from reasoning.loop.writer import Unjudged
     from reasoning.options import LoopOptions
-    from reasoning.policies.admission import Kind
-    from reasoning.policies.switches import PolicySwitches
+    from reasoning.policies.policy import Kind, Policy, PolicyChoice
     from reasoning.prompting.script import Script
     from reasoning.tools.calls import Tool
     from reasoning.tools.written import WrittenCall
@@ -75,12 +75,16 @@ class Loop:
         context: int,
         seed: int = 0,
         tools: Sequence[Tool] = (),
-        policies: PolicySwitches = ALL_POLICIES,
+        choice: PolicyChoice | None = None,
     ) -> None:
-        """Make the loop; `context` is the number of tokens that a view may hold, `seed` that of what is drawn."""
+        """Make the loop; `context` is the number of tokens that a view may hold, `seed` that of what is drawn.
+
+        choice: which policy a question is answered by; without one, what the options say.
+        """
         self._session, self._options = session, options
         self._emit, self._clock = emit, clock
-        self._context = LoopContext(session, script, options, limit=context, tools=tools, policies=policies)
+        self._choice = choice or choice_of(options.policy)
+        self._context = LoopContext(session, script, options, limit=context, tools=tools, policy=self._choice.first)
         streams = Streams(session, script, options, seed=seed)
         self._changed = asyncio.Event()
         """Set when there may be something to tell: a finding, the end of the thoughts, room to speak."""
@@ -162,6 +166,8 @@ class Loop:
         await self._drop_replies(turn)
         await self._session.crop(turn.thoughts, turn.kept)
         turn.begin_anew()
+        if turn.carried is None:
+            turn.policy = self._choice.first
         self._show("listening")
 
     async def finish(self, heard: str, *, interrupted: bool = False, calls: Sequence[WrittenCall] = ()) -> None:
@@ -175,7 +181,7 @@ class Loop:
         turn = await self._context.next_turn(heard, interrupted=interrupted)
         left = old.left() if interrupted else None
         if left is not None and len(old.thoughts) <= _CARRIED * self._options.think_tokens:
-            turn.carried = left
+            turn.carried, turn.policy = left, left.policy
             # The step that was being thought stands in the block.
             old.attempt.steps.finish()
             await self._thinker.reopen(old.thoughts)
@@ -218,7 +224,10 @@ class Loop:
             async with asyncio.TaskGroup() as group:
                 thinker = group.create_task(self._thinker.think(turn), name="thinker")
                 asked = group.create_task(self._wants_calls(turn), name="act probe") if tools else None
-                needed = surely or await self._needs_thought(turn, asked)
+                policy = turn.policy if surely else await self._policy_for(turn, asked)
+                needed = policy is not None
+                if policy is not None and await self._think_otherwise(turn, policy, thinker):
+                    thinker = group.create_task(self._thinker.think(turn), name="thinker")
                 if needed and attempt.phase is Phase.PROBING:
                     self._enter(attempt, Phase.THINKING)
                 wanted = asked is not None and await asked
@@ -253,26 +262,49 @@ class Loop:
         ending = turn.thoughts.tokens[-1] in self._script.think_ends
         return self._room and not ending and not self._writer.spent(turn.attempt)
 
-    async def _needs_thought(self, turn: Turn, wants_calls: asyncio.Task[bool] | None) -> bool:
-        """Ask whether the words call for thinking; small talk is answered at once. The thinker goes on meanwhile."""
+    async def _policy_for(self, turn: Turn, wants_calls: asyncio.Task[bool] | None) -> Policy | None:
+        """Ask how the words are to be thought about; None: not at all. The thinker goes on meanwhile."""
         if not self._options.direct_replies or turn.carried is not None:
             # Few words that correct a problem look like small talk without it, and its thoughts are there.
-            return True
-        scores = await self._session.score_choices(
-            [*self._context.past, turn.input], self._script.need, self._script.yes_no
-        )
-        family = self._script.family
+            return turn.policy
+        view, script = [*self._context.past, turn.input], self._script
+        questions = self._choice.questions(script)
+        try:
+            async with asyncio.TaskGroup() as group:
+                asked = [
+                    group.create_task(self._session.score_choices(view, question, script.yes_no), name=name)
+                    for name, question in questions
+                ]
+        except* ContextFull as errors:
+            raise ContextFull(str(errors.exceptions[0])) from errors
         talks = wants_calls is not None and not await wants_calls
-        log_odds = scores.log_odds - (family.need_bias_with_tools if talks else family.need_bias)
-        if several_numbers(turn.input_text, turn.language):
-            log_odds += family.need_of_numbers
-        turn.attempt.tokens["probe"] += len(self._script.need)
-        self._emit(Probe(NEED, log_odds, 0.0, decision=log_odds > 0))
-        return log_odds > 0
+        chosen = self._choice.choose([one.result().log_odds for one in asked], turn.input_text, script, tools=talks)
+        for (name, question), log_odds in zip(questions, chosen.log_odds, strict=True):
+            turn.attempt.tokens["probe"] += len(question)
+            self._emit(Probe(name, log_odds, 0.0, decision=log_odds > 0))
+        return chosen.policy
+
+    async def _think_otherwise(self, turn: Turn, policy: Policy, thinker: asyncio.Task[None]) -> bool:
+        """Go over to a policy; say whether it asks for thoughts in another way, so that they are begun anew.
+
+        What the dropped ones cost stays spent.
+        """
+        old, turn.policy = turn.policy, policy
+        if policy == old:
+            return False
+        turn.attempt.findings.clear()
+        if policy.opening(self._script) == old.opening(self._script):
+            return False
+        thinker.cancel()
+        await asyncio.wait([thinker])
+        turn.attempt.drop_thoughts()
+        self._enter(turn.attempt, Phase.PROBING)
+        await self._thinker.open(turn)
+        return True
 
     # --- replying and calling ---
 
-    async def _reply_at_once(self, turn: Turn, kind: Kind, head: Sequence[int] | None = None) -> None:
+    async def _reply_at_once(self, turn: Turn, kind: Kind | Unjudged, head: Sequence[int] | None = None) -> None:
         """Reply without thoughts; a "direct" reply that has to be thought about is left to the caller."""
         attempt = turn.attempt
         self._enter(attempt, Phase.REPLYING)

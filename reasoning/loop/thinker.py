@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from reasoning.events import Thought
 from reasoning.loop.turn import Phase
-from reasoning.policies.admission import finds
-from reasoning.policies.corrections import standing
 
 if TYPE_CHECKING:
     import asyncio
@@ -57,7 +55,7 @@ class Thinker:
             await self._resume(turn, turn.carried)
         else:
             await self._session.crop(turn.thoughts, 0)
-            await self._session.append(self._context.view(turn), self._script.think_open)
+            await self._session.append(self._context.view(turn), turn.policy.opening(self._script))
 
     async def think(self, turn: Turn) -> None:
         """Think until the model concludes, or the budget does."""
@@ -82,15 +80,15 @@ class Thinker:
 
     async def _resume(self, turn: Turn, old: Carried) -> None:
         """Open the thoughts with what the turn's words leave standing of the interrupted turn's."""
-        script = self._script
-        kept = standing(old.steps, old.told, turn.text, turn.language) if self._context.policies.resume else []
+        script, policy = self._script, turn.policy
+        kept = [*policy.standing(old.steps, old.told, turn.text, turn.language)]
         if kept == [*old.steps] == [*turn.kept_steps[: len(kept)]]:
-            await self._session.append(self._context.view(turn), script.resume_open)
+            await self._session.append(self._context.view(turn), policy.going_on(script))
             return
         # From the head on: what stands is to be read as if it had been thought with the new words in sight.
         await self._session.crop(turn.thoughts, 0)
         written = script.tokenizer.encode("".join(f"{step}\n" for step in kept))
-        await self._session.append(self._context.view(turn), [*script.think_open, *written])
+        await self._session.append(self._context.view(turn), [*policy.opening(script), *written])
         turn.keep(kept)
 
     async def _work(self, turn: Turn, view: Sequence[Block]) -> bool:
@@ -130,7 +128,6 @@ class Thinker:
         """Note which of the newest finished steps found something that nothing before them holds."""
         finished = turn.attempt.steps.finished
         for place, step in enumerate(steps, len(finished) - len(steps)):
-            known = "\n".join([turn.input_text, *finished[:place]])
-            if finds(step, known, turn.language) and step not in finished[:place]:
+            if turn.policy.found(step, finished[:place], turn.input_text, turn.language):
                 turn.attempt.findings.append(step)
                 self._changed.set()

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 from languages.english import ENGLISH
 from reasoning.loop.steps import Steps
+from reasoning.policies.policy import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from languages.language import Language
     from reasoning.engine.contract import Block
+    from reasoning.policies.policy import Policy
     from reasoning.tools.written import WrittenCall
 
 
@@ -96,6 +98,8 @@ class Carried:
     """Its finished steps."""
     told: str
     """The words that they are about."""
+    policy: Policy
+    """The one by which they were thought."""
 
 
 @dataclass(slots=True)
@@ -108,6 +112,8 @@ class Turn:
     """Holds `input_text`, and nothing else."""
     thoughts: Block
     """The first `kept` tokens belong to the turn, what follows to the attempt."""
+    policy: Policy
+    """How it is thought about; another one may be chosen while it is answered."""
     language: Language = ENGLISH
     """What is spoken in it."""
     text: str = ""
@@ -143,6 +149,14 @@ class Turn:
         """What may be repeated in speech without being thought: the input, and the calls that were made."""
         return "\n".join([self.input_text, *(call.text() for call in self.attempt.calls)])
 
+    @property
+    def evidence(self) -> Evidence:
+        """What a sentence is judged by now."""
+        steps = self.attempt.steps
+        return Evidence(
+            self.input_text, self.known, tuple(steps.finished), steps.rest, tuple(self.attempt.said), self.language
+        )
+
     def keep(self, steps: Sequence[str]) -> None:
         """Let the thoughts as they stand, with these steps, survive the attempts; begins one with them."""
         self.kept, self.kept_steps = len(self.thoughts), tuple(steps)
@@ -158,4 +172,4 @@ class Turn:
         if not self.text or (self.carried is None and not steps):
             return None
         told = self.meant or (self.input_text if self.carried is None else f"{self.carried.told}\n{self.input_text}")
-        return Carried(tuple(steps), told)
+        return Carried(tuple(steps), told, self.policy)

@@ -1,27 +1,17 @@
 """The public role: writes sentences that may be spoken, each judged before it is released or taken back unheard.
 
 Its view is [history, input, thoughts, said ..., draft]. Each sentence has a block of its own, headed by the request
-that it answers. A private line is released as it stands only where the policies make a sentence of it: a plain
-calculation, or what the thoughts call their answer.
+that it answers. A private line is released as it stands only where the turn's policy makes a sentence of it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from reasoning.events import ReplyText, Retracted, Unsaid
 from reasoning.loop.steps import sentence_end, spoken_part
 from reasoning.loop.turn import Phase
-from reasoning.policies.admission import (
-    echoes,
-    judge,
-    objection_to_result,
-    objection_to_step,
-    reckons,
-    tells_result,
-)
-from reasoning.policies.consistency import contradicted
-from reasoning.policies.readout import readout
+from reasoning.policies.admission import echoes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +20,11 @@ if TYPE_CHECKING:
     from reasoning.loop.context import LoopContext
     from reasoning.loop.streams import Streams
     from reasoning.loop.turn import Attempt, Turn
-    from reasoning.policies.admission import Kind
+    from reasoning.policies.policy import Kind
     from reasoning.prompting.script import Script
 
+Unjudged = Literal["unthought", "acted"]
+"""Sentences that no policy judges: of a reply that may not be thought about, and what is said of calls."""
 _RESULT_SENTENCES = 3
 """Sentences in which the result may be told."""
 
@@ -49,7 +41,6 @@ class Writer:
     ) -> None:
         self._context, self._streams, self._emit, self._enter = context, streams, emit, enter
         self._session, self._options = context.session, context.options
-        self._policies = context.policies
 
     @property
     def _script(self) -> Script:
@@ -60,7 +51,7 @@ class Writer:
 
     async def tell_step(self, turn: Turn) -> bool:
         """Tell the newest finding; False where nothing could be said of it."""
-        text = readout(turn.attempt.findings[-1], turn.language) if self._policies.readout else None
+        text = turn.policy.verbatim(turn.attempt.findings[-1], turn.language, at_last=False)
         if text is None or self._objection(turn, text, "step"):
             return await self.say(turn, "step")
         # As it stands: that costs no token and invents nothing.
@@ -74,7 +65,7 @@ class Writer:
         if attempt.checked == len(attempt.steps.finished):
             return
         attempt.checked = len(attempt.steps.finished)
-        while (wrong := contradicted(attempt.said, attempt.steps.finished, turn.language)) is not None:
+        while (wrong := turn.policy.contradicted(attempt.said, attempt.steps.finished, turn.language)) is not None:
             attempt.said.remove(wrong.sentence)
             self._emit(Unsaid(wrong.sentence, "the thoughts contradict it"))
             if wrong.instead is not None and wrong.instead not in attempt.said:
@@ -85,10 +76,10 @@ class Writer:
     async def conclude(self, turn: Turn) -> None:
         """End the reply with the result of the thoughts."""
         attempt = turn.attempt
-        if attempt.said and tells_result(attempt.said[-1], attempt.steps.finished, turn.language):
+        if attempt.said and turn.policy.tells_result(attempt.said[-1], turn.evidence):
             return
-        if self._policies.readout and attempt.steps.finished:
-            last = readout(attempt.steps.finished[-1], turn.language)
+        if attempt.steps.finished:
+            last = turn.policy.verbatim(attempt.steps.finished[-1], turn.language, at_last=False)
             if last is not None and not self._objection(turn, last, "result"):
                 self.release(turn, last)
                 return
@@ -107,10 +98,10 @@ class Writer:
         Other lines of the thoughts are private, even if nothing else is there to say.
         """
         attempt = turn.attempt
-        if attempt.said and tells_result(attempt.said[-1], attempt.steps.finished, turn.language):
+        if attempt.said and turn.policy.tells_result(attempt.said[-1], turn.evidence):
             return
         for step in reversed(attempt.steps.finished):
-            text = readout(step, turn.language)
+            text = turn.policy.verbatim(step, turn.language, at_last=True)
             if text is not None and not self._objection(turn, text, "result"):
                 self.release(turn, text)
                 return
@@ -127,13 +118,13 @@ class Writer:
 
     # --- sentences ---
 
-    async def say_all(self, turn: Turn, kind: Kind) -> None:
+    async def say_all(self, turn: Turn, kind: Kind | Unjudged) -> None:
         """Write sentences until the model or the budget ends them."""
         while await self.say(turn, kind):
             if self._ended(turn.attempt):
                 break
 
-    async def say(self, turn: Turn, kind: Kind) -> bool:
+    async def say(self, turn: Turn, kind: Kind | Unjudged) -> bool:
         """Write one sentence at the end of the draft, judge it, and release it or take it back."""
         attempt = turn.attempt
         draft, start = attempt.replies[-1], len(attempt.replies[-1])
@@ -190,21 +181,10 @@ class Writer:
         draft = turn.attempt.replies[-1]
         await self._session.append(self._context.view(turn, draft), self._script.tokenizer.encode(text))
 
-    def _objection(self, turn: Turn, text: str, kind: Kind) -> str:
+    def _objection(self, turn: Turn, text: str, kind: Kind | Unjudged) -> str:
         """Say why a sentence must not be spoken; nothing when it may."""
-        attempt, grounding = turn.attempt, self._policies.grounding
-        match kind:
-            case "acted":
-                return "says its request back" if echoes(text, self._script.family.acted_request) else ""
-            case "unthought":
-                return ""
-            case "direct":
-                return "reckons without thoughts" if grounding and reckons(text, turn.input_text, turn.language) else ""
-        thoughts = f"{attempt.steps.text}\n{attempt.steps.rest}"
-        verdict = judge(text, turn.known, thoughts, attempt.reply, grounding=grounding, language=turn.language)
-        if not verdict.speak:
-            return verdict.reason
-        if kind == "step":
-            steps = attempt.steps.finished
-            return objection_to_step(text, turn.known, steps, attempt.reply, turn.language) if grounding else ""
-        return objection_to_result(text, attempt.steps.finished, turn.language)
+        if kind == "acted":
+            return "says its request back" if echoes(text, self._script.family.acted_request) else ""
+        if kind == "unthought":
+            return ""
+        return turn.policy.objection(text, kind, turn.evidence)

@@ -68,6 +68,12 @@ class Family:
     """Opens the thoughts."""
     resume_open: str
     """Follows thoughts that were interrupted by new words."""
+    notes_request: str
+    """As `think_request`, where there is nothing to compute: asks for notes in sentences."""
+    notes_open: str
+    """Opens them."""
+    notes_resume_open: str
+    """Follows notes that were interrupted by new words."""
     answer_request: str
     """Follows the user's words where the reply comes at once."""
     step_request: str
@@ -83,6 +89,10 @@ class Family:
     """Log-odds that words with two numbers or more have ahead: small talk has few."""
     need_bias_with_tools: float
     """As `need_bias`, with tools in the prompt and words that ask for none of them."""
+    steps_question: str
+    """Follows the user's words and asks whether they call for reasoning in steps."""
+    steps_bias: float
+    """Log-odds of yes at which it divides what takes reasoning from what is answered at once."""
     force_answer: str
     """Goes on with thoughts that do not come to an end: they name the best answer they have."""
     yes: tuple[str, ...]
@@ -133,6 +143,9 @@ def _instruct(marks: tuple[str, ...], language: Language) -> Family:
         think_request=wording.think_request,
         work_open=wording.work_open,
         resume_open=wording.resume_open,
+        notes_request=wording.notes_request,
+        notes_open=wording.notes_open,
+        notes_resume_open=wording.notes_resume_open,
         answer_request=wording.answer_request,
         step_request=wording.step_request,
         result_request=wording.result_request,
@@ -140,6 +153,8 @@ def _instruct(marks: tuple[str, ...], language: Language) -> Family:
         need_bias=wording.need_bias,
         need_of_numbers=wording.need_of_numbers,
         need_bias_with_tools=wording.need_bias_with_tools,
+        steps_question=wording.steps_question,
+        steps_bias=wording.steps_bias,
         force_answer=wording.force_answer,
         yes=wording.yes,
         no=wording.no,
@@ -159,12 +174,16 @@ def _thinking(marks: tuple[str, ...], language: Language) -> Family:
         plain,
         think_request="",
         work_open="<think>\n",
+        notes_request="",
+        notes_open="<think>\n",
         answer_request=" /no_think",
         step_request=f"{plain.step_request} /no_think",
         result_request=f"{plain.result_request} /no_think",
         need_question=f"{plain.need_question} /no_think",
         need_bias=0.0,
         need_of_numbers=0.0,
+        steps_question=f"{plain.steps_question} /no_think",
+        steps_bias=0.0,
         think_end="</think>",
     )
 
@@ -195,6 +214,10 @@ class Script:
         """Opens the thoughts when the turn has ended."""
         self.resume_open = words(f"\n\n{family.resume_open}")
         """Goes on with thoughts that were interrupted by new words."""
+        self.notes_open = [*words(family.notes_request), *answer, *tags(family.notes_open)]
+        """Opens notes in sentences."""
+        self.notes_resume_open = words(f"\n\n{family.notes_resume_open}")
+        """Goes on with them behind new words."""
         self.answer_open = [*words(family.answer_request), *answer]
         """Opens a reply without thoughts."""
         self.note_open = [*words(family.note_request), *answer]
@@ -204,6 +227,7 @@ class Script:
         self.step_open = self._request(pieces.user_open, family.step_request, answer)
         self.result_open = self._request(pieces.user_open, family.result_request, answer)
         self.need = [*words(family.need_question), *answer]
+        self.steps = [*words(family.steps_question), *answer]
         self.close = list(pieces.assistant_close)
         """Closes a message of the model that did not close itself."""
         self.think_close = tags(f"{family.think_end}\n\n") if family.think_end else []

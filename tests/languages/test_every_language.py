@@ -21,7 +21,7 @@ from languages.known import known_languages, language_of
 from languages.language import Language
 from reasoning.loop.steps import sentence_end
 from reasoning.policies.grounding import names, numbers, ungrounded
-from reasoning.policies.readout import readout
+from reasoning.policies.sums.readout import readout
 from reasoning.prompting.script import FAMILIES, Family
 
 LANGUAGES = list(known_languages().values())

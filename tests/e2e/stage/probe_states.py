@@ -20,6 +20,7 @@ from reasoning.engine.decoder import Decoder
 from reasoning.engine.sampling import scored_choices
 from reasoning.loop.context import LoopContext
 from reasoning.options import LoopOptions
+from reasoning.policies.sums.sums import Sums
 from reasoning.prompting.script import Script, family_of
 from reasoning.prompting.tokenizer import Tokenizer
 from tests.reasoning.model_files import model_file
@@ -113,7 +114,7 @@ async def states(script: Script, turns: Sequence[Turn]) -> list[list[int]]:
     """Give the tokens that the loop lets the model read at the end of each turn's words, before it asks."""
     found = []
     async with ScriptedEngine(Mind(lambda *_: "")).session() as session:
-        context = LoopContext(session, script, LoopOptions(), limit=4096, tools=())
+        context = LoopContext(session, script, LoopOptions(), limit=4096, tools=(), policy=Sums())
         await context.open()
         for said, heard in turns:
             await context.hear(said)

@@ -21,8 +21,10 @@ from reasoning.events import (
 )
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions, Mode
+from reasoning.policies.choosing import ByProbes
 from reasoning.policies.grounding import last_number, numbers
-from reasoning.policies.switches import ALL_POLICIES, PolicySwitches
+from reasoning.policies.sums.sums import Sums
+from reasoning.policies.sums.switches import ALL_POLICIES, PolicySwitches
 from reasoning.prompting.script import Script, family_of
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, ScriptedSession, Words
 from tests.reasoning.scripted_server import ShownSession, served_session
@@ -82,6 +84,8 @@ class Model:
     """The same as log-odds."""
 
     def score_choices(self, before: str) -> float:
+        if FAMILY.steps_question in before:
+            return -20.0
         assert FAMILY.need_question in before
         return self.need if self.need is not None else -20.0 if self.small_talk else 20.0
 
@@ -162,9 +166,8 @@ async def rig(
     async with _SESSIONS[_over](engine) as session:
         script = Script(engine.tokenizer, FAMILY)
         options = options or LoopOptions(mode=mode)
-        loop = Loop(
-            session, script, options, events.append, engine.clock, context=context, policies=policies, seed=seed
-        )
+        choice = ByProbes(Sums(policies))
+        loop = Loop(session, script, options, events.append, engine.clock, context=context, choice=choice, seed=seed)
         await loop.open()
         yield Rig(loop, engine, session, script, events)
         await loop.finish("")

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reasoning.events import ReplyText, Unsaid
-from reasoning.policies.consistency import contradicted
-from reasoning.policies.switches import ALL_POLICIES
+from reasoning.policies.sums.consistency import contradicted
+from reasoning.policies.sums.switches import ALL_POLICIES
 from tests.reasoning.loop.test_loop import Model, rig
 from tests.reasoning.scripted_engine import END
 

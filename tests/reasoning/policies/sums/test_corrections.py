@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning.policies.corrections import exchanges, restated, standing
+from reasoning.policies.sums.corrections import exchanges, restated, standing
 
 TICKETS = "I buy four tickets for nine dollars each and pay with $50. How much change do I get?"
 EGGS = "A farmer has twelve chickens. Each chicken lays two eggs a day. How many eggs does he collect in five days?"

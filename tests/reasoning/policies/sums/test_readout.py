@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasoning.policies.grounding import numbers
-from reasoning.policies.readout import readout
+from reasoning.policies.sums.readout import readout
 
 
 @pytest.mark.parametrize(

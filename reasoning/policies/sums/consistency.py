@@ -11,21 +11,13 @@ from typing import TYPE_CHECKING
 
 from languages.english import ENGLISH
 from reasoning.policies.grounding import last_number, numbers, pieces
-from reasoning.policies.readout import readout
+from reasoning.policies.policy import Contradicted
+from reasoning.policies.sums.readout import readout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from languages.language import Language
-
-
-@dataclass(frozen=True, slots=True)
-class Contradicted:
-    """A sentence that the thoughts contradict."""
-
-    sentence: str
-    instead: str | None
-    """What they say now, fit to be spoken; None where the writer must tell it."""
 
 
 def contradicted(said: Sequence[str], steps: Sequence[str], language: Language = ENGLISH) -> Contradicted | None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from reasoning.policies.consistency import Contradicted, contradicted
+from reasoning.policies.sums.consistency import Contradicted, contradicted
 
 THOUGHTS = ["6 * 4 = 25 eggs", "25 - 3 = 22"]
 

@@ -1,0 +1,140 @@
+"""What may be said of thoughts, and when: the protocol between the loop and its policies.
+
+The loop knows roles, views, budgets, and how much is left to play. A policy knows how thoughts are asked for, whether
+the newest stretch of them found something, how to say it, whether a sentence may be said, what contradicts what was
+said, and what survives new words. It sees text alone: it starts no stream and knows no block. All methods are quick,
+and none changes the policy: one object serves every conversation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from languages.english import ENGLISH
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from languages.language import Language
+    from reasoning.prompting.script import Script
+
+Kind = Literal["step", "result", "direct"]
+"""What a sentence is: about a step of thoughts that go on, their result, or a reply without thoughts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a sentence is judged by."""
+
+    asked: str
+    """The user's words, and what others told with them."""
+    known: str
+    """The same, and the calls that were made: what may be repeated without being thought."""
+    steps: Sequence[str] = ()
+    """Finished steps of the thoughts, in order."""
+    rest: str = ""
+    """What was thought behind the last finished step."""
+    said: Sequence[str] = field(default=())
+    """Sentences that were released and stand, in order."""
+    language: Language = ENGLISH
+
+    @property
+    def thoughts(self) -> str:
+        """All that was thought."""
+        return "\n".join([*self.steps, self.rest])
+
+    @property
+    def reply(self) -> str:
+        """All that was said."""
+        return " ".join(self.said)
+
+
+@dataclass(frozen=True, slots=True)
+class Contradicted:
+    """A sentence that the thoughts contradict."""
+
+    sentence: str
+    instead: str | None
+    """What they say now, fit to be spoken; None where the writer must tell it."""
+
+
+class Policy(Protocol):
+    """One way to think and to speak of it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in settings."""
+        ...
+
+    def opening(self, script: Script) -> Sequence[int]:
+        """Ask for thoughts and open them: tokens behind the user's words."""
+        ...
+
+    def going_on(self, script: Script) -> Sequence[int]:
+        """Open interrupted thoughts again, behind new words."""
+        ...
+
+    def found(self, step: str, before: Sequence[str], asked: str, language: Language) -> bool:
+        """Say whether a finished step, behind those `before`, has found something that can be told at once."""
+        ...
+
+    def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
+        """Give a step as a sentence to speak as it stands; None: the writer words it.
+
+        at_last: the writer has failed, and nothing else is left to say.
+        """
+        ...
+
+    def objection(self, sentence: str, kind: Kind, evidence: Evidence) -> str:
+        """Say why a sentence must not be spoken; nothing when it may.
+
+        A direct reply that is objected to is thought about instead.
+        """
+        ...
+
+    def tells_result(self, sentence: str, evidence: Evidence) -> bool:
+        """Say whether a sentence that was said tells what the thoughts conclude, so that nothing is left to say."""
+        ...
+
+    def contradicted(self, said: Sequence[str], steps: Sequence[str], language: Language) -> Contradicted | None:
+        """Give the first sentence that was said and is not true any more."""
+        ...
+
+    def standing(self, steps: Sequence[str], told: str, words: str, language: Language) -> Sequence[str]:
+        """Give the steps that stand once `words` were said to what had been `told`, in their order."""
+        ...
+
+    def restated(self, told: str, words: str, language: Language) -> str:
+        """Give what was told as `words` correct it; nothing where they correct nothing for certain."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """How a question is answered."""
+
+    policy: Policy | None
+    """None: at once, without thoughts."""
+    log_odds: Sequence[float]
+    """The answers to the questions, after calibration: above zero is yes."""
+
+
+class PolicyChoice(Protocol):
+    """Which policy a question is answered by."""
+
+    @property
+    def first(self) -> Policy:
+        """The policy by which the thoughts begin, before anything is known of the question."""
+        ...
+
+    def questions(self, script: Script) -> Sequence[tuple[str, Sequence[int]]]:
+        """Give what the model is asked about the user's words: a name, and the tokens behind them."""
+        ...
+
+    def choose(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> Chosen:
+        """Choose by the log-odds of yes to each question.
+
+        tools: the prompt lists tools, and none of them is wanted.
+        """
+        ...
