@@ -14,8 +14,8 @@ One turn, in `async` mode:
     take_back()             the user goes on: the attempt to answer is dropped with all that it has spent
     finish(heard)           what the user heard becomes history; on an interruption the thoughts stay
 
-The roles are `thinker` and `writer`; blocks and history are `context`'s. How thoughts are asked for, what of them may be
-said and when, is the policy's (`policies.policy`): none of it is known here.
+The roles are `thinker` and `writer`; blocks and history are `context`'s. How thoughts are asked for, and what
+of them may be said, is the policy's (`policies.policy`): none of it is known here.
 Written against `Engine`. Knows no audio: the caller says how much is left to play. Time comes from the caller's clock.
 """
 

@@ -23,6 +23,7 @@ from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions, Mode
 from reasoning.policies.choosing import ByProbes
 from reasoning.policies.grounding import last_number, numbers
+from reasoning.policies.policy import PolicyChoice
 from reasoning.policies.sums.sums import Sums
 from reasoning.policies.sums.switches import ALL_POLICIES, PolicySwitches
 from reasoning.prompting.script import Script, family_of
@@ -158,6 +159,7 @@ async def rig(
     context: int = 100_000,
     mode: Mode = "async",
     policies: PolicySwitches = WRITTEN,
+    choice: PolicyChoice | None = None,
     seed: int = 0,
 ) -> AsyncIterator[Rig]:
     model = model or Model()
@@ -166,7 +168,7 @@ async def rig(
     async with _SESSIONS[_over](engine) as session:
         script = Script(engine.tokenizer, FAMILY)
         options = options or LoopOptions(mode=mode)
-        choice = ByProbes(Sums(policies))
+        choice = choice or ByProbes(Sums(policies))
         loop = Loop(session, script, options, events.append, engine.clock, context=context, choice=choice, seed=seed)
         await loop.open()
         yield Rig(loop, engine, session, script, events)

@@ -1,0 +1,185 @@
+# ruff: noqa: ARG002 - a policy need not look at all that it is given
+"""The loop under other policies than sums: plain notes, a choice between both, and one that a stranger wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from languages.english import ENGLISH
+from languages.language import Language
+from reasoning.events import NEED, STEPS, Probe, ReplyText, Retracted, Thought, TurnDone
+from reasoning.options import LoopOptions, Mode
+from reasoning.policies.choosing import Always, ByProbes, choice_of
+from reasoning.policies.plain import Plain
+from reasoning.policies.policy import Contradicted, Evidence, Kind, PolicyChoice
+from reasoning.policies.sums.sums import Sums
+from reasoning.prompting.script import Script
+from tests.reasoning.loop import test_loop
+from tests.reasoning.loop.test_loop import FAMILY, Model, rig
+from tests.reasoning.scripted_engine import END
+
+over = test_loop.over
+QUESTION = "Ann is taller than Bob, and Bob is taller than Cid. Who is the smallest?"
+NOTES = f" Ann is above Bob. Bob is above Cid. So the smallest one is Cid.{END}"
+NOTED = ByProbes(Sums(), Plain())
+
+
+class Noting(Model):
+    """Thinks in notes where it is asked to, and else in sums."""
+
+    steps_of: float = 20.0
+    """Log-odds of yes when it is asked whether the words take reasoning."""
+
+    def score_choices(self, before: str) -> float:
+        return self.steps_of if FAMILY.steps_question in before else super().score_choices(before)
+
+    def write(self, before: str, name: str) -> str:
+        if name.startswith("thoughts") and FAMILY.notes_open in before.rpartition("<|im_start|>")[2]:
+            return NOTES
+        return super().write(before, name)
+
+
+def noting(result: str = f"The smallest one is Cid.{END}", *, steps: float = 20.0, need: float = -20.0) -> Noting:
+    model = Noting(result=lambda _: result, need=need, at_once=f"It is Bob.{END}")
+    model.steps_of = steps
+    return model
+
+
+@dataclass(frozen=True, slots=True)
+class Aloud:
+    """Says every step as it stands: a policy in some forty lines."""
+
+    @property
+    def name(self) -> str:
+        return "aloud"
+
+    def opening(self, script: Script) -> Sequence[int]:
+        return script.notes_open
+
+    def going_on(self, script: Script) -> Sequence[int]:
+        return script.notes_resume_open
+
+    def found(self, step: str, before: Sequence[str], asked: str, language: Language) -> bool:
+        return step not in before
+
+    def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
+        return step
+
+    def objection(self, sentence: str, kind: Kind, evidence: Evidence) -> str:
+        return "said before" if sentence in evidence.said else ""
+
+    def tells_result(self, sentence: str, evidence: Evidence) -> bool:
+        return sentence == evidence.steps[-1]
+
+    def contradicted(self, said: Sequence[str], steps: Sequence[str], language: Language) -> Contradicted | None:
+        return None
+
+    def standing(self, steps: Sequence[str], told: str, words: str, language: Language) -> Sequence[str]:
+        return steps
+
+    def restated(self, told: str, words: str, language: Language) -> str:
+        return ""
+
+
+@pytest.mark.parametrize("mode", ["async", "think-first"])
+async def test_a_policy_of_a_stranger_runs_the_loop(mode: Mode) -> None:
+    async with rig(noting(), mode=mode, choice=Always(Aloud())) as one:
+        await one.turn(QUESTION)
+        assert one.said[-1] == "So the smallest one is Cid."
+        assert one.of(Probe) == []
+        if mode == "async":
+            assert one.said == ["Ann is above Bob.", "Bob is above Cid.", "So the smallest one is Cid."]
+            first = next(place for place, event in enumerate(one.events) if isinstance(event, ReplyText))
+            assert any(isinstance(event, Thought) for event in one.events[first:])
+
+
+async def test_notes_are_thought_to_their_end_and_the_writer_tells_what_they_conclude() -> None:
+    async with rig(noting(), choice=NOTED) as one:
+        await one.turn(QUESTION)
+        assert one.said == ["The smallest one is Cid."]
+        assert one.thought.endswith(NOTES.removesuffix(END))
+        assert [(probe.question, probe.decision) for probe in one.of(Probe)] == [(NEED, False), (STEPS, True)]
+        ended = max(place for place, event in enumerate(one.events) if isinstance(event, Thought))
+        assert all(event not in one.events[:ended] for event in one.of(ReplyText))
+        # What the sums' opening began was dropped: the writer reads notes alone.
+        (writer,) = (text for name, text in one.engine.log if name == "reply0")
+        assert FAMILY.work_open not in writer
+        assert FAMILY.notes_open in writer
+
+
+async def test_a_sum_loses_no_step_to_the_choice() -> None:
+    firsts: list[int] = []
+    for choice in (ByProbes(Sums()), NOTED):
+        async with rig(noting(need=20.0), choice=choice) as one:
+            await one.loop.answer(test_loop.QUESTION)
+            assert test_loop.last_number(one.said[-1]) == 24.0
+            firsts.append(one.engine.steps)
+    assert firsts[0] == firsts[1]
+
+
+async def test_small_talk_is_answered_at_once() -> None:
+    async with rig(noting(steps=-20.0), choice=NOTED) as one:
+        await one.turn("Who are you?")
+        assert one.said == ["It is Bob."]
+
+
+@pytest.mark.parametrize("lie", ["The smallest one is Dora.", "The smallest one is 30."])
+async def test_a_name_or_a_number_that_nobody_gave_is_not_told_of_notes(lie: str) -> None:
+    async with rig(noting(f"Well, {lie}{END}"), choice=NOTED) as one:
+        await one.turn(QUESTION)
+        assert one.said == [FAMILY.no_answer]
+        assert [event.text for event in one.of(Retracted)] == [f"Well, {lie}"]
+
+
+async def test_notes_go_on_behind_new_words_and_are_dropped_when_they_are_taken_back() -> None:
+    async with rig(noting(), choice=NOTED) as one:
+        await one.loop.hear(QUESTION)
+        await one.loop.answer(QUESTION)
+        await one.loop.finish("", interrupted=True)
+        begun = len(one.of(Probe))
+        await one.loop.answer("And Dan is smaller still.")
+        assert len(one.of(Probe)) == begun
+        thoughts = [text for name, text in one.engine.log if name == "thoughts"][-1]
+        assert thoughts.endswith(FAMILY.notes_resume_open)
+        assert FAMILY.work_open not in thoughts
+        await one.loop.finish("It is Dan.")
+        await one.loop.answer(QUESTION)
+        await one.loop.take_back()
+        await one.loop.answer(test_loop.QUESTION)
+        assert isinstance(one.events[-1], TurnDone)
+        assert FAMILY.work_open in [text for name, text in one.engine.log if name == "thoughts"][-2]
+
+
+@pytest.mark.parametrize("context", range(100, 260, 20))
+async def test_a_context_that_is_full_ends_the_choice_too(context: int) -> None:
+    async with rig(noting(), choice=NOTED, context=context) as one:
+        await one.loop.answer(QUESTION)
+        assert one.said
+        assert isinstance(one.events[-1], TurnDone)
+
+
+@pytest.mark.parametrize(
+    ("choice", "log_odds", "chosen"),
+    [
+        (NOTED, (2.0, 9.0), "sums"),
+        (NOTED, (0.0, 9.0), "plain"),
+        (NOTED, (0.0, -9.0), None),
+        (ByProbes(Sums()), (0.0,), None),
+        (choice_of("plain"), (), "plain"),
+    ],
+)
+def test_what_the_questions_say_chooses(choice: PolicyChoice, log_odds: Sequence[float], chosen: str | None) -> None:
+    script = Script(test_loop.Words(), FAMILY)
+    assert len(choice.questions(script)) == len(log_odds)
+    found = choice.choose(log_odds, "Who is it?", script, tools=False)
+    assert (found.policy.name if found.policy else None) == chosen
+    assert len(found.log_odds) == len(log_odds)
+
+
+def test_the_setting_names_a_policy() -> None:
+    assert choice_of(LoopOptions().policy).first.name == "sums"
+    assert choice_of("plain").first == Plain()
+    assert ENGLISH.prompts.notes_open
