@@ -159,8 +159,14 @@ _PROMPTS: Final = PromptWording(
     need_bias=0.95,
     need_of_numbers=0.45,
     need_bias_with_tools=0.4,
-    steps_question="\n\n(Before you answer: does it take several steps of reasoning? Answer only yes or no.)",
-    steps_bias=2.0,
+    kind_question=(
+        "\n\n(Before you answer: what kind of question is this? Answer in one word: chat, fact, advice, calculation, "
+        "or puzzle.)"
+    ),
+    # Talk, facts and advice give -4.6 to -2.7, problems -1.7 and more.
+    kind_bias=-2.1,
+    reasoned=("calculation", "Calculation", " calculation", "puzzle", "Puzzle", " puzzle"),
+    told=("chat", "Chat", " chat", "fact", "Fact", " fact", "advice", "Advice", " advice"),
     force_answer="\nAnswer:",
     yes=("Yes", "yes", " Yes", " yes"),
     no=("No", "no", " No", " no"),

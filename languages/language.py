@@ -162,9 +162,11 @@ class PromptWording:
     """Log-odds of yes at which the need question divides small talk from problems, with the default model."""
     need_of_numbers: float
     need_bias_with_tools: float
-    steps_question: str
-    steps_bias: float
-    """Log-odds of yes at which the steps question divides what takes reasoning from the rest, with that model."""
+    kind_question: str
+    kind_bias: float
+    """Log-odds at which the question of the kind divides what takes reasoning from the rest, with that model."""
+    reasoned: tuple[str, ...]
+    told: tuple[str, ...]
     force_answer: str
     yes: tuple[str, ...]
     no: tuple[str, ...]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Literal
 
 State = Literal["listening", "thinking", "thinking_and_writing", "writing", "done"]
 NEED: Final = "need to think"
-STEPS: Final = "reason in steps"
+KIND: Final = "takes reasoning"
 ACT: Final = "act"
 """Names of the probes."""
 

@@ -272,16 +272,16 @@ class Loop:
         try:
             async with asyncio.TaskGroup() as group:
                 asked = [
-                    group.create_task(self._session.score_choices(view, question, script.yes_no), name=name)
-                    for name, question in questions
+                    group.create_task(self._session.score_choices(view, one.tokens, one.choices), name=one.name)
+                    for one in questions
                 ]
         except* ContextFull as errors:
             raise ContextFull(str(errors.exceptions[0])) from errors
         talks = wants_calls is not None and not await wants_calls
         chosen = self._choice.choose([one.result().log_odds for one in asked], turn.input_text, script, tools=talks)
-        for (name, question), log_odds in zip(questions, chosen.log_odds, strict=True):
-            turn.attempt.tokens["probe"] += len(question)
-            self._emit(Probe(name, log_odds, 0.0, decision=log_odds > 0))
+        for one, log_odds in zip(questions, chosen.log_odds, strict=True):
+            turn.attempt.tokens["probe"] += len(one.tokens)
+            self._emit(Probe(one.name, log_odds, 0.0, decision=log_odds > 0))
         return chosen.policy
 
     async def _think_otherwise(self, turn: Turn, policy: Policy, thinker: asyncio.Task[None]) -> bool:

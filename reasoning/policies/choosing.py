@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
-from reasoning.events import NEED, STEPS
+from reasoning.events import KIND, NEED
 from reasoning.policies.plain import Plain
-from reasoning.policies.policy import Chosen
+from reasoning.policies.policy import Chosen, ProbeQuestion
 from reasoning.policies.sums.findings import several_numbers
 from reasoning.policies.sums.sums import Sums
 from reasoning.policies.sums.switches import ALL_POLICIES
@@ -31,7 +31,7 @@ class Always:
 
     first: Policy
 
-    def questions(self, script: Script) -> Sequence[tuple[str, Sequence[int]]]:
+    def questions(self, script: Script) -> Sequence[ProbeQuestion]:
         """Ask nothing."""
         del script
         return ()
@@ -50,10 +50,12 @@ class ByProbes:
     other: Policy | None = None
     """None: what is no sum is answered at once."""
 
-    def questions(self, script: Script) -> Sequence[tuple[str, Sequence[int]]]:
+    def questions(self, script: Script) -> Sequence[ProbeQuestion]:
         """Ask whether there is something to compute, and whether it takes reasoning."""
-        asked = [(NEED, script.need)]
-        return asked if self.other is None else [*asked, (STEPS, script.steps)]
+        need = ProbeQuestion(NEED, script.need, script.yes_no)
+        if self.other is None:
+            return [need]
+        return [need, ProbeQuestion(KIND, script.kind, script.kinds)]
 
     def choose(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> Chosen:
         """Choose by what is above its bias."""
@@ -61,7 +63,7 @@ class ByProbes:
         need = log_odds[0] - (family.need_bias_with_tools if tools else family.need_bias)
         if several_numbers(asked, script.language):
             need += family.need_of_numbers
-        rest = [odds - family.steps_bias for odds in log_odds[1:]]
+        rest = [odds - family.kind_bias for odds in log_odds[1:]]
         if need > 0:
             return Chosen(self.first, (need, *rest))
         return Chosen(self.other if rest and rest[0] > 0 else None, (need, *rest))

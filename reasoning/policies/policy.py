@@ -111,6 +111,17 @@ class Policy(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeQuestion:
+    """What the model is asked about the user's words, beside its thoughts."""
+
+    name: str
+    tokens: Sequence[int]
+    """Stand behind the user's words, and open the answer."""
+    choices: tuple[frozenset[int], frozenset[int]]
+    """Tokens of the answer that mean yes, and no."""
+
+
+@dataclass(frozen=True, slots=True)
 class Chosen:
     """How a question is answered."""
 
@@ -128,8 +139,8 @@ class PolicyChoice(Protocol):
         """The policy by which the thoughts begin, before anything is known of the question."""
         ...
 
-    def questions(self, script: Script) -> Sequence[tuple[str, Sequence[int]]]:
-        """Give what the model is asked about the user's words: a name, and the tokens behind them."""
+    def questions(self, script: Script) -> Sequence[ProbeQuestion]:
+        """Give what the model is asked about the user's words."""
         ...
 
     def choose(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> Chosen:

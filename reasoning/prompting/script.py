@@ -89,10 +89,14 @@ class Family:
     """Log-odds that words with two numbers or more have ahead: small talk has few."""
     need_bias_with_tools: float
     """As `need_bias`, with tools in the prompt and words that ask for none of them."""
-    steps_question: str
-    """Follows the user's words and asks whether they call for reasoning in steps."""
-    steps_bias: float
-    """Log-odds of yes at which it divides what takes reasoning from what is answered at once."""
+    kind_question: str
+    """Follows the user's words and asks what kind of question they are, in one word."""
+    kind_bias: float
+    """Log-odds of `reasoned` to `told` at which it divides what takes reasoning from what is answered at once."""
+    reasoned: tuple[str, ...]
+    """Answers that name a kind which takes reasoning: the first tokens of these count."""
+    told: tuple[str, ...]
+    """Answers that name one which does not."""
     force_answer: str
     """Goes on with thoughts that do not come to an end: they name the best answer they have."""
     yes: tuple[str, ...]
@@ -153,8 +157,10 @@ def _instruct(marks: tuple[str, ...], language: Language) -> Family:
         need_bias=wording.need_bias,
         need_of_numbers=wording.need_of_numbers,
         need_bias_with_tools=wording.need_bias_with_tools,
-        steps_question=wording.steps_question,
-        steps_bias=wording.steps_bias,
+        kind_question=wording.kind_question,
+        kind_bias=wording.kind_bias,
+        reasoned=wording.reasoned,
+        told=wording.told,
         force_answer=wording.force_answer,
         yes=wording.yes,
         no=wording.no,
@@ -182,8 +188,7 @@ def _thinking(marks: tuple[str, ...], language: Language) -> Family:
         need_question=f"{plain.need_question} /no_think",
         need_bias=0.0,
         need_of_numbers=0.0,
-        steps_question=f"{plain.steps_question} /no_think",
-        steps_bias=0.0,
+        kind_question=f"{plain.kind_question} /no_think",
         think_end="</think>",
     )
 
@@ -227,7 +232,7 @@ class Script:
         self.step_open = self._request(pieces.user_open, family.step_request, answer)
         self.result_open = self._request(pieces.user_open, family.result_request, answer)
         self.need = [*words(family.need_question), *answer]
-        self.steps = [*words(family.steps_question), *answer]
+        self.kind = [*words(family.kind_question), *answer]
         self.close = list(pieces.assistant_close)
         """Closes a message of the model that did not close itself."""
         self.think_close = tags(f"{family.think_end}\n\n") if family.think_end else []
@@ -242,6 +247,7 @@ class Script:
         self.bans = frozenset(tokenizer.special.values()) - self.think_ends
         """Control tokens that no stream may write."""
         self.yes_no = (self._single(family.yes), self._single(family.no))
+        self.kinds = (self._begin(family.reasoned), self._begin(family.told))
 
     @property
     def language(self) -> Language:
@@ -311,6 +317,9 @@ class Script:
 
     def _request(self, user_open: Sequence[int], request: str, answer: Sequence[int]) -> list[int]:
         return [*user_open, *self.tokenizer.encode(request), *answer]
+
+    def _begin(self, answers: Sequence[str]) -> frozenset[int]:
+        return frozenset(self.tokenizer.encode(answer)[0] for answer in answers)
 
     def _single(self, answers: Sequence[str]) -> frozenset[int]:
         ids = map(self.tokenizer.encode, answers)

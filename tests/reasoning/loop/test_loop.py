@@ -85,7 +85,7 @@ class Model:
     """The same as log-odds."""
 
     def score_choices(self, before: str) -> float:
-        if FAMILY.steps_question in before:
+        if FAMILY.kind_question in before:
             return -20.0
         assert FAMILY.need_question in before
         return self.need if self.need is not None else -20.0 if self.small_talk else 20.0

@@ -10,7 +10,7 @@ import pytest
 
 from languages.english import ENGLISH
 from languages.language import Language
-from reasoning.events import NEED, STEPS, Probe, ReplyText, Retracted, Thought, TurnDone
+from reasoning.events import KIND, NEED, Probe, ReplyText, Retracted, Thought, TurnDone
 from reasoning.options import LoopOptions, Mode
 from reasoning.policies.choosing import Always, ByProbes, choice_of
 from reasoning.policies.plain import Plain
@@ -30,11 +30,11 @@ NOTED = ByProbes(Sums(), Plain())
 class Noting(Model):
     """Thinks in notes where it is asked to, and else in sums."""
 
-    steps_of: float = 20.0
-    """Log-odds of yes when it is asked whether the words take reasoning."""
+    kind: float = 20.0
+    """Log-odds of yes when it is asked what kind of question it is."""
 
     def score_choices(self, before: str) -> float:
-        return self.steps_of if FAMILY.steps_question in before else super().score_choices(before)
+        return self.kind if FAMILY.kind_question in before else super().score_choices(before)
 
     def write(self, before: str, name: str) -> str:
         if name.startswith("thoughts") and FAMILY.notes_open in before.rpartition("<|im_start|>")[2]:
@@ -42,9 +42,9 @@ class Noting(Model):
         return super().write(before, name)
 
 
-def noting(result: str = f"The smallest one is Cid.{END}", *, steps: float = 20.0, need: float = -20.0) -> Noting:
+def noting(result: str = f"The smallest one is Cid.{END}", *, kind: float = 20.0, need: float = -20.0) -> Noting:
     model = Noting(result=lambda _: result, need=need, at_once=f"It is Bob.{END}")
-    model.steps_of = steps
+    model.kind = kind
     return model
 
 
@@ -101,7 +101,7 @@ async def test_notes_are_thought_to_their_end_and_the_writer_tells_what_they_con
         await one.turn(QUESTION)
         assert one.said == ["The smallest one is Cid."]
         assert one.thought.endswith(NOTES.removesuffix(END))
-        assert [(probe.question, probe.decision) for probe in one.of(Probe)] == [(NEED, False), (STEPS, True)]
+        assert [(probe.question, probe.decision) for probe in one.of(Probe)] == [(NEED, False), (KIND, True)]
         ended = max(place for place, event in enumerate(one.events) if isinstance(event, Thought))
         assert all(event not in one.events[:ended] for event in one.of(ReplyText))
         # What the sums' opening began was dropped: the writer reads notes alone.
@@ -121,7 +121,7 @@ async def test_a_sum_loses_no_step_to_the_choice() -> None:
 
 
 async def test_small_talk_is_answered_at_once() -> None:
-    async with rig(noting(steps=-20.0), choice=NOTED) as one:
+    async with rig(noting(kind=-20.0), choice=NOTED) as one:
         await one.turn("Who are you?")
         assert one.said == ["It is Bob."]
 
