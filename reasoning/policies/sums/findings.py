@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 _PATTERN: Final = 6
 """Steps in a row that differ by their numbers alone: no question asks for so many, so the thoughts run on."""
+_CLAUSE: Final = re.compile(r"([^,.;!?]+)([,.;!?])")
+_TELLING: Final = 3
+"""Words of a question, at least, that tell it from others."""
+_LIKENESS: Final = 0.6
+"""Share of a question's words that an answer in its own words has."""
 _FIGURES: Final = re.compile(r"\d[\d.,]*")
 
 
@@ -60,7 +65,15 @@ def objection_to_step(sentence: str, user: str, steps: Sequence[str], said: str,
         return "nothing new"
     if told and not any(told <= numbers(step, language) | {0.0, 1.0} for step in steps):
         return "no single step says so"
-    return ""
+    return "sounds like the answer" if _words_the_question(sentence, user, language) else ""
+
+
+def _words_the_question(sentence: str, user: str, language: Language) -> bool:
+    """Say whether a sentence is worded as the last question is: "I am home at 5:15" answers "When am I home?"."""
+    asked = [clause for clause in _CLAUSE.findall(user) if clause[1] == "?"]
+    words = {piece for piece in pieces(asked[-1][0], language) if isinstance(piece, str)} if asked else set[str]()
+    words -= language.working.operations
+    return len(words) >= _TELLING and len(words & set(pieces(sentence, language))) > _LIKENESS * len(words)
 
 
 def tells_result(sentence: str, steps: Sequence[str], language: Language = ENGLISH) -> bool:

@@ -67,6 +67,13 @@ def test_a_step_is_not_called_the_answer() -> None:
     assert not objection_to_step("The answer is 72.", "What is 84 minus 12?", ["Answer: 72"], "")
 
 
+def test_a_step_is_not_worded_as_the_answer() -> None:
+    asked = "I have a meeting at 3:45 that lasts 90 minutes, then a 25 minute walk. When am I home?"
+    steps = ["3:45 + 90 minutes = 5:15"]
+    assert objection_to_step("I am home at 5:15.", asked, steps, "") == "sounds like the answer"
+    assert not objection_to_step("The meeting ends at 5:15.", asked, steps, "")
+
+
 DAYS = [
     "- 9 days before Sunday, December 18, 2022 is Saturday, December 11, 2022.",
     "Answer: Thursday, December 8, 2022",

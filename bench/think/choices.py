@@ -1,0 +1,109 @@
+"""How questions of each kind are answered: what the probes say of them, and which policy that chooses.
+
+`python -m bench.think.choices --tasks everyday,navigate,gsm_symbolic --n 8 --questions DIR` prints the range of each
+probe's log-odds and a table of what is chosen, of development questions alone: the biases are set by it
+(docs/policies.md). Asked at the end of the user's words, as the loop asks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+from agent.apps.progress import shown
+from agent.config.invocation import Invocation, open_store
+from agent.models.registry import find, load_decoder
+from bench.think import questions
+from reasoning.engine.attention import Run
+from reasoning.engine.sampling import read_together, scored_choices
+from reasoning.policies.choosing import choice_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bench.think.tasks import TaskQuestion
+    from reasoning.engine.decoder import Decoder
+    from reasoning.prompting.script import Script
+
+_HEARD: Final = "All right."
+"""Stands for the reply to what was asked before."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceMade:
+    """What was asked, and how it is answered."""
+
+    task: str
+    question: str
+    log_odds: Sequence[float]
+    """After calibration, one for each probe."""
+    policy: str
+    """Its name; `none` where the reply comes at once."""
+
+
+class ChoiceProbes:
+    """Asks the model about questions, one at a time."""
+
+    def __init__(self, decoder: Decoder, script: Script) -> None:
+        self._decoder, self._script = decoder, script
+        self._choice = choice_of("auto")
+        self._opening = decoder.cache()
+        decoder.forward([Run(script.prompt, [self._opening], logits=False)])
+
+    def ask(self, item: TaskQuestion) -> ChoiceMade:
+        """Read a question, and choose."""
+        script, words, mine = self._script, self._script.tokenizer.encode, self._decoder.cache()
+        before = [*words(item.before), *script.heard_open, *words(_HEARD), *script.heard_close] if item.before else []
+        asked = self._choice.questions(script)
+        self._decoder.forward([Run([*before, *words(item.question)], [self._opening, mine], logits=False)])
+        runs = [Run(one.tokens, [self._opening, mine, self._decoder.cache()], logits=True) for one in asked]
+        read = read_together(
+            scored_choices(row, one.choices) for row, one in zip(self._decoder.forward(runs), asked, strict=True)
+        )
+        odds = [one if isinstance(one, float) else float("nan") for one in read]
+        chosen = self._choice.choose(odds, item.question, script, tools=False)
+        return ChoiceMade(item.task, item.question, chosen.log_odds, chosen.policy.name if chosen.policy else "none")
+
+
+def table(made: Iterable[ChoiceMade], names: Sequence[str]) -> list[str]:
+    """Give a line for each task: how often each policy was chosen, and each probe's lowest, middle and highest odds."""
+    by_task: dict[str, list[ChoiceMade]] = {}
+    for one in made:
+        by_task.setdefault(one.task, []).append(one)
+    lines = [f"| kind | none | plain | sums | {' | '.join(names)} |", f"|---|{'---|' * (3 + len(names))}"]
+    for task, of in by_task.items():
+        counts = Counter(one.policy for one in of)
+        odds = [sorted(one.log_odds[probe] for one in of) for probe in range(len(names))]
+        ranges = [f"{values[0]:.1f}, {median(values):.1f}, {values[-1]:.1f}" for values in odds]
+        lines.append(f"| {task} | {counts['none']} | {counts['plain']} | {counts['sums']} | {' | '.join(ranges)} |")
+    return lines
+
+
+def _main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description="Print which policy development questions are answered by.")
+    parser.add_argument("--tasks", default="everyday,generated", help="tasks, or sets of them")
+    parser.add_argument("--n", type=int, default=8, help="questions of each task")
+    parser.add_argument("--questions", type=Path, help="folder of the public questions")
+    parser.add_argument("--json", type=Path, help="write every question with its log-odds")
+    wanted: Any = parser.parse_args(arguments)
+    settings = Invocation().load({}).settings
+    with shown() as progress:
+        files = find(settings, open_store(settings.models), progress, speech=False)
+    probes, made = ChoiceProbes(*load_decoder(files.llm, settings.engine)), list[ChoiceMade]()
+    for task in questions.named(wanted.tasks.split(",")):
+        made += [probes.ask(item) for item in questions.items(task, "dev", wanted.n, wanted.questions)]
+        sys.stdout.write(f"{table(made[-wanted.n :], ('need', 'kind'))[-1]}\n")
+        sys.stdout.flush()
+    if wanted.json:
+        rows = [[one.task, one.question, *one.log_odds, one.policy] for one in made]
+        wanted.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])
