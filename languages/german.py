@@ -15,6 +15,7 @@ from languages.language import (
     PromptWording,
     ReplySayings,
     RequestWords,
+    RobotSayings,
     SentenceRules,
     StopWords,
     WorkingWords,
@@ -232,7 +233,8 @@ _CORRECTIONS: Final = CorrectionWords(
         "ich", "du", "wir", "ihr", "mein", "sein", "dieser", "diese", "dieses", "nein", "nicht", "entschuldigung",
         "moment", "eigentlich", "oh", "meine", "meinte", "sagte", "sage", "sag", "mach", "über", "aus", "bei", "eins",
         "wie", "viel", "viele", "was", "hat", "haben", "hatte", "so", "wenn", "nur", "jetzt", "stattdessen", "doch",
-        "sondern", "sorry", "je", "pro",
+        "sondern", "sorry", "je", "pro", "mir", "dir", "mich", "dich", "danke", "bitte", "hallo", "kannst", "geht",
+        "und", "welche", "wer", "wo", "warum",
     )),
     joins=frozenset({"und", "dann"}),
     endings=re.compile(r"(?:en|er|es|e|n|s)$"),
@@ -294,6 +296,24 @@ _REQUESTS: Final = RequestWords(
     ),
     equals=r"\s*(?:ist|gleich|=|:|-)?\s*(\d+(?:[.,]\d+)?)",
 )
+_ROBOT: Final = RobotSayings(
+    happenings={
+        "stopped": "{robot} steht.",
+        "unconfirmed": "Ich weiß nicht sicher, ob {robot} steht. Drücke den Notschalter am Roboter.",
+        "resumed": "{robot} darf wieder fahren.",
+        "held": "{robot} macht Pause. Weiter geht es erst, wenn du es bestätigst.",
+        "unknown": "Die Verbindung zu {robot} ist gestört. Was aus der Aufgabe wurde, ist unbekannt.",
+        "denied": "{robot} nimmt von hier keine Befehle an.",
+        "other": "Ein anderes Programm steuert {robot}; von hier kommt vorerst nichts.",
+    },
+    shall_it="Soll {robot} das tun: {what}?",
+    may_it_move="Darf {robot} wieder fahren?",
+    confirmed="In Ordnung.",
+    unchanged="In Ordnung, es bleibt, wie es ist.",
+    impossible="Das ist leider nicht möglich.",
+    not_now="Das geht gerade nicht.",
+    say_again="Dann sag es bitte noch einmal.",
+)
 
 LANGUAGE: Final = Language(
     code="de",
@@ -312,4 +332,5 @@ LANGUAGE: Final = Language(
     corrections=_CORRECTIONS,
     working=_WORKING,
     requests=_REQUESTS,
+    robot=_ROBOT,
 )

@@ -15,6 +15,7 @@ from languages.language import (
     PromptWording,
     ReplySayings,
     RequestWords,
+    RobotSayings,
     SentenceRules,
     StopWords,
     WorkingWords,
@@ -210,7 +211,8 @@ _CORRECTIONS: Final = CorrectionWords(
         "pero", "es", "son", "era", "eran", "ser", "lo", "él", "ella", "ellos", "yo", "tú", "nosotros", "mi", "su",
         "que", "este", "esta", "no", "perdón", "perdona", "espera", "oh", "digo", "dije", "decir", "quise", "quería",
         "sobre", "desde", "uno", "cómo", "cuánto", "cuántos", "cuánta", "cuántas", "qué", "hace", "tiene", "tienen",
-        "si", "solo", "ahora", "sino", "cada", "realidad",
+        "si", "solo", "ahora", "sino", "cada", "realidad", "me", "te", "se", "le", "nos", "ha", "he", "hay", "mucho",
+        "gracias", "hola", "cuál", "quién", "está", "estás", "y",
     )),
     joins=frozenset({"y", "luego"}),
     endings=re.compile(r"(?:es|os|as|s|o|a|e)$"),
@@ -266,6 +268,24 @@ _REQUESTS: Final = RequestWords(
     ),
     equals=r"\s*(?:es|igual a|=|:|-)?\s*(\d+(?:[.,]\d+)?)",
 )
+_ROBOT: Final = RobotSayings(
+    happenings={
+        "stopped": "{robot} se ha detenido.",
+        "unconfirmed": "No puedo confirmar que {robot} se haya detenido. Pulsa el botón de parada del robot.",
+        "resumed": "{robot} puede moverse de nuevo.",
+        "held": "{robot} está en pausa. Solo sigue cuando lo confirmes.",
+        "unknown": "La conexión con {robot} ha fallado. No se sabe qué ha sido de su tarea.",
+        "denied": "{robot} no acepta órdenes desde aquí.",
+        "other": "Otro programa dirige a {robot}; desde aquí no se hace nada por ahora.",
+    },
+    shall_it="¿Debe {robot} hacer esto: {what}?",
+    may_it_move="¿Puede {robot} moverse de nuevo?",
+    confirmed="De acuerdo.",
+    unchanged="De acuerdo, se queda como está.",
+    impossible="Lo siento, no es posible.",
+    not_now="Ahora no es posible.",
+    say_again="Entonces dilo otra vez, por favor.",
+)
 
 LANGUAGE: Final = Language(
     code="es",
@@ -284,4 +304,5 @@ LANGUAGE: Final = Language(
     corrections=_CORRECTIONS,
     working=_WORKING,
     requests=_REQUESTS,
+    robot=_ROBOT,
 )
