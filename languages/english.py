@@ -166,6 +166,8 @@ _PROMPTS: Final = PromptWording(
     ),
     # Talk, facts and advice give -4.6 to -2.7, problems -1.7 and more.
     kind_bias=-2.1,
+    # Sums give -0.1 and more, puzzles -0.9 and less.
+    sums_bias=-0.5,
     reasoned=("calculation", "Calculation", " calculation", "puzzle", "Puzzle", " puzzle"),
     told=("chat", "Chat", " chat", "fact", "Fact", " fact", "advice", "Advice", " advice"),
     force_answer="\nAnswer:",
@@ -178,6 +180,7 @@ _PROMPTS: Final = PromptWording(
     ),
     note_request="\n(Tell me this news in one short sentence.)",
     meant="(So: {})",
+    found_request="Tell me in one short spoken sentence, in words of your own, what you have found out so far.",
 )
 _CORRECTIONS: Final = CorrectionWords(
     negated=re.compile(r"\b(?:not|instead of|rather than)\s+", re.IGNORECASE),

@@ -211,6 +211,8 @@ _PROMPTS: Final = PromptWording(
     ),
     # Talk, facts and advice give -4.6 to -2.7, problems -1.7 and more.
     kind_bias=-2.1,
+    # Sums give -0.1 and more, puzzles -0.9 and less.
+    sums_bias=-0.5,
     reasoned=("calculation", "Calculation", " calculation", "puzzle", "Puzzle", " puzzle"),
     told=("chat", "Chat", " chat", "fact", "Fact", " fact", "advice", "Advice", " advice"),
     force_answer="\nAntwort:",

@@ -165,6 +165,8 @@ class PromptWording:
     kind_question: str
     kind_bias: float
     """Log-odds at which the question of the kind divides what takes reasoning from the rest, with that model."""
+    sums_bias: float
+    """The same, with the calibrated log-odds of the need question added, for what is thought about as a sum."""
     reasoned: tuple[str, ...]
     told: tuple[str, ...]
     force_answer: str
@@ -175,6 +177,8 @@ class PromptWording:
     note_request: str
     meant: str
     """What the user means by a correction; `{}` is the question with it."""
+    found_request: str = ""
+    """Asks what was found so far, where thoughts are prose; empty: `step_request` asks."""
 
 
 @dataclass(frozen=True, slots=True)

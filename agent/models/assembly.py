@@ -83,17 +83,17 @@ async def open_engine(
         async with open_served(file, settings) as opened:
             yield opened
     else:
-        async with open_embedded(file, settings.engine, shown) as opened:
+        async with open_embedded(file, settings.engine, shown, settings.models.profiles) as opened:
             yield opened
 
 
 @asynccontextmanager
 async def open_embedded(
-    file: Path, options: EngineOptions, shown: Shown = nullcontext
+    file: Path, options: EngineOptions, shown: Shown = nullcontext, profiles: Path | None = None
 ) -> AsyncIterator[tuple[TorchEngine, Script]]:
-    """Load the language model into this process, and free it at the end."""
+    """Load the language model into this process, and free it at the end; `profiles` is a user's file of them."""
     with shown("the language model (longer the first time: its weights are repacked)"):
-        engine, script = await asyncio.to_thread(load_engine, file, options)
+        engine, script = await asyncio.to_thread(load_engine, file, options, profiles)
     try:
         yield engine, script
     finally:

@@ -30,7 +30,8 @@ from reasoning.engine.torch_engine import TorchEngine
 from reasoning.errors import EngineFailed, ModelUnavailable, UnknownModel, WrongChecksum
 from reasoning.formats.gguf import open_gguf
 from reasoning.formats.safetensors_folder import open_safetensors
-from reasoning.prompting.script import Script, family_of
+from reasoning.prompting.profiles.reading import known_profiles
+from reasoning.prompting.script import Script, script_of
 from reasoning.prompting.tokenizer import Tokenizer
 from reasoning.store.store import Progress
 from reasoning.tools.grammar import Grammars
@@ -177,9 +178,9 @@ def _onnx(folder: Path) -> Path:
 # --- the language model ---
 
 
-def load_engine(file: Path, options: EngineOptions) -> tuple[TorchEngine, Script]:
-    """Load the language model, and what to say to it."""
-    decoder, script = load_decoder(file, options)
+def load_engine(file: Path, options: EngineOptions, profiles: Path | None = None) -> tuple[TorchEngine, Script]:
+    """Load the language model, and what to say to it; `profiles` is a user's file of model profiles."""
+    decoder, script = load_decoder(file, options, profiles=profiles)
     grammars = Grammars(script.tokenizer)
     engine = TorchEngine(
         decoder,
@@ -199,10 +200,13 @@ def row_costs(decoder: Decoder, options: EngineOptions) -> Sequence[float]:
     return ROW_COSTS.get(decoder.kernels or "", ()) if options.drafts == "auto" else ()
 
 
-def load_decoder(file: Path, options: EngineOptions, packed: Path | None = None) -> tuple[Decoder, Script]:
+def load_decoder(
+    file: Path, options: EngineOptions, packed: Path | None = None, *, profiles: Path | None = None
+) -> tuple[Decoder, Script]:
     """Load the language model without a thread of its own; `packed` is the folder of its repacked weights."""
+    known = known_profiles(profiles)
     model, tokenizer = _opened(file)
-    script = Script(tokenizer, family_of(model.value("general.name", str, file.stem)))
+    script = script_of(tokenizer, model.value("general.name", str, file.stem), known)
     at = place(options.device, options.native)
     try:
         decoder = Decoder(

@@ -52,7 +52,7 @@ class ChoiceProbes:
 
     def __init__(self, decoder: Decoder, script: Script) -> None:
         self._decoder, self._script = decoder, script
-        self._choice = choice_of("auto")
+        self._choice = choice_of("auto", tagged=script.thinks_in_tags)
         self._opening = decoder.cache()
         decoder.forward([Run(script.prompt, [self._opening], logits=False)])
 
@@ -92,7 +92,7 @@ def _main(arguments: Sequence[str]) -> None:
     parser.add_argument("--questions", type=Path, help="folder of the public questions")
     parser.add_argument("--json", type=Path, help="write every question with its log-odds")
     wanted: Any = parser.parse_args(arguments)
-    settings = Invocation().load({}).settings
+    settings = Invocation(None, ()).load().settings
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=False)
     probes, made = ChoiceProbes(*load_decoder(files.llm, settings.engine)), list[ChoiceMade]()

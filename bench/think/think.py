@@ -70,7 +70,7 @@ class Row:
             if self.mode == "published":
                 return Published(session, script, self.options, emit, clock)
             options = replace(self.options, mode=self.mode)
-            choice = choice_of(options.policy, self.policies)
+            choice = choice_of(options.policy, self.policies, tagged=script.thinks_in_tags)
             return Loop(session, script, options, emit, clock, context=context, choice=choice)
 
         return make

@@ -83,7 +83,7 @@ class Loop:
         """
         self._session, self._options = session, options
         self._emit, self._clock = emit, clock
-        self._choice = choice or choice_of(options.policy)
+        self._choice = choice or choice_of(options.policy, tagged=script.thinks_in_tags)
         self._context = LoopContext(session, script, options, limit=context, tools=tools, policy=self._choice.first)
         streams = Streams(session, script, options, seed=seed)
         self._changed = asyncio.Event()
@@ -146,7 +146,7 @@ class Loop:
         attempt.deadline = self._clock() + self._options.turn_s
         await self._context.hear(text)
         try:
-            if self._options.mode == "no-think" or (turn.input_text and not text):
+            if self._options.mode == "no-think" or self._script.never_thinks or (turn.input_text and not text):
                 await self._act_or_reply(turn)
             elif self._options.mode == "think-first":
                 await self._thinker.open(turn)
@@ -334,7 +334,7 @@ class Loop:
         """Call, and say so; where no tool does all that is asked, say that."""
         attempt, script = turn.attempt, self._script
         self._enter(attempt, Phase.ACTING)
-        await self._context.head_draft(turn, script.act_open if len(turn.thoughts) else script.heard_open)
+        await self._context.head_draft(turn, script.act_open if len(turn.thoughts) else script.reply_open)
         if not await self._actions.write(turn, attempt.replies[-1]):
             # Our own words: a small model that has just tried to call says anything here.
             self._writer.release(turn, script.family.declined)
@@ -345,7 +345,7 @@ class Loop:
             self._writer.release(turn, script.family.acted)
 
     async def _wants_calls(self, turn: Turn) -> bool:
-        return await self._actions.wanted(turn, [*self._context.past, turn.input], self._script.heard_open)
+        return await self._actions.wanted(turn, [*self._context.past, turn.input], self._script.reply_open)
 
     # --- state ---
 

@@ -81,11 +81,6 @@ class Steps:
         return self._taken(len(self.rest))
 
     @property
-    def circling(self) -> bool:
-        """Whether the text repeats itself: its newest step stands there for the third time."""
-        return bool(self.finished) and self.finished.count(self.finished[-1]) > 2
-
-    @property
     def text(self) -> str:
         """The finished steps, a line each."""
         return "\n".join(self.finished)

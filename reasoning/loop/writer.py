@@ -165,7 +165,7 @@ class Writer:
         attempt = turn.attempt
         view, written = self._context.view(turn, attempt.replies[-1]), list[str]()
         # A call is decoded under its grammar, never spoken.
-        ban = self._script.call_starts if self._context.tools else frozenset()
+        ban = (self._script.call_starts if self._context.tools else frozenset()) | self._script.think_tag
         limit = self._options.sentence_tokens
         async with self._streams.run(attempt, view, "writer", self._script.ends, limit, ban=ban) as pieces:
             async for piece in pieces:
@@ -183,6 +183,8 @@ class Writer:
 
     def _objection(self, turn: Turn, text: str, kind: Kind | Unjudged) -> str:
         """Say why a sentence must not be spoken; nothing when it may."""
+        if self._script.tokenizer.writes_special(text):
+            return "writes a control token as words"
         if kind == "acted":
             return "says its request back" if echoes(text, self._script.family.acted_request) else ""
         if kind == "unthought":

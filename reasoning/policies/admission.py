@@ -14,10 +14,14 @@ from languages.english import ENGLISH
 from reasoning.policies.grounding import numbers, ungrounded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from languages.language import Language
 
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _APOSTROPHED: Final = re.compile(r"(?:[^\W\d_]|')+")
+_LONGER: Final = 5
+"""Words of a sentence that does not come again by chance."""
 _ECHO: Final = 5
 """Words in a row that are no accident."""
 
@@ -52,6 +56,12 @@ def _repeats(sentence: str, said: str, language: Language) -> bool:
         if words and numbers(sentence, language) <= numbers(other, language) and len(mine & words) >= 0.6 * len(mine):
             return True
     return False
+
+
+def circles_in_prose(steps: Sequence[str]) -> bool:
+    """Say whether prose repeats itself: a sentence is there a fourth time; short ones ("Wait.") may come again."""
+    newest = steps[-1] if steps else ""
+    return len(newest.split()) >= _LONGER and steps.count(newest) > 3
 
 
 def echoes(sentence: str, request: str) -> bool:

@@ -7,22 +7,27 @@ against a bias that was measured with the default model on development questions
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from reasoning.events import KIND, NEED
 from reasoning.policies.plain import Plain
 from reasoning.policies.policy import Chosen, ProbeQuestion
 from reasoning.policies.sums.findings import several_numbers
+from reasoning.policies.sums.prose import Prose
 from reasoning.policies.sums.sums import Sums
 from reasoning.policies.sums.switches import ALL_POLICIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from languages.language import Language
     from reasoning.options import PolicyName
     from reasoning.policies.policy import Policy, PolicyChoice
     from reasoning.policies.sums.switches import PolicySwitches
     from reasoning.prompting.script import Script
+
+_TINY: Final = 5
+"""Words of a turn that is answered without thoughts where no probe can be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +56,48 @@ class ByProbes:
     """None: what is no sum is answered at once."""
 
     def questions(self, script: Script) -> Sequence[ProbeQuestion]:
-        """Ask whether there is something to compute, and whether it takes reasoning."""
+        """Ask whether there is something to compute, and of what kind the question is, where that was measured."""
+        if script.calibration is None:
+            return []
         need = ProbeQuestion(NEED, script.need, script.yes_no)
-        if self.other is None:
-            return [need]
-        return [need, ProbeQuestion(KIND, script.kind, script.kinds)]
+        return [need] if self.other is None else [need, ProbeQuestion(KIND, script.kind, script.kinds)]
 
     def choose(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> Chosen:
-        """Choose by what is above its bias."""
-        family = script.family
-        need = log_odds[0] - (family.need_bias_with_tools if tools else family.need_bias)
+        """Choose by what is above its bias; where nothing was measured, only the smallest turns go without thoughts."""
+        measured = script.calibration
+        if measured is None:
+            return Chosen(None if _tiny(asked, script.language) else self.first, ())
+        need, *kinds = log_odds
+        need -= measured.need_bias_with_tools if tools else measured.need_bias
         if several_numbers(asked, script.language):
-            need += family.need_of_numbers
-        rest = [odds - family.kind_bias for odds in log_odds[1:]]
-        if need > 0:
-            return Chosen(self.first, (need, *rest))
-        return Chosen(self.other if rest and rest[0] > 0 else None, (need, *rest))
+            need += measured.need_of_numbers
+        if not kinds:
+            return Chosen(self.first if need > 0 else None, (need,))
+        family, (kind,) = script.family, kinds
+        if need > 0 and need + kind > family.sums_bias:
+            policy: Policy | None = self.first
+        else:
+            policy = self.other if kind > family.kind_bias else None
+        return Chosen(policy, (need, kind - family.kind_bias))
 
 
-def choice_of(name: PolicyName, switches: PolicySwitches = ALL_POLICIES) -> PolicyChoice:
-    """Give the choice that a setting names."""
+def choice_of(name: PolicyName, switches: PolicySwitches = ALL_POLICIES, *, tagged: bool = False) -> PolicyChoice:
+    """Give the choice that a setting names; `tagged`: the model thinks in tags, whatever it is asked for."""
+    sums: Policy = Prose(Sums(switches)) if tagged else Sums(switches)
     match name:
         case "auto":
-            return ByProbes(Sums(switches), Plain())
+            return ByProbes(sums, None if tagged else Plain())
         case "sums":
-            return ByProbes(Sums(switches))
+            return ByProbes(sums)
         case "plain":
             return Always(Plain())
         case _:
             assert_never(name)
+
+
+def _tiny(words: str, language: Language) -> bool:
+    """Say whether words are so few, without two numbers to compute with, that they are small talk or a plain question.
+
+    It takes the place of a measured probe: "Hi, who are you?" is tiny, "How do I boil an egg for my dog?" is not.
+    """
+    return len(words.split()) <= _TINY and not several_numbers(words, language)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reasoning.policies.admission import judge
+from reasoning.policies.admission import circles_in_prose, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +41,10 @@ class Plain:
         """Find nothing: what a note has found is known when the notes have come to their end."""
         del step, before, asked, language
         return False
+
+    def circling(self, steps: Sequence[str]) -> bool:
+        """Say whether they repeat themselves."""
+        return circles_in_prose(steps)
 
     def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
         """Read nothing out: notes are private."""

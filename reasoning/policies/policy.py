@@ -79,6 +79,10 @@ class Policy(Protocol):
         """Say whether a finished step, behind those `before`, has found something that can be told at once."""
         ...
 
+    def circling(self, steps: Sequence[str]) -> bool:
+        """Say whether the thoughts lead nowhere any more, by their finished steps; then they are ended."""
+        ...
+
     def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
         """Give a step as a sentence to speak as it stands; None: the writer words it.
 

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from languages.language import Language
 
-_PATTERN: Final = 6
-"""Steps in a row that differ by their numbers alone: no question asks for so many, so the thoughts run on."""
+LONG: Final = 6
+"""Steps in a row that differ by their numbers alone: hardly any question asks for more, so no more are told."""
+ENDLESS: Final = 10
+"""As many that there will be no end."""
 _CLAUSE: Final = re.compile(r"([^,.;!?]+)([,.;!?])")
 _TELLING: Final = 3
 """Words of a question, at least, that tell it from others."""
@@ -104,6 +106,8 @@ def _result(steps: Sequence[str], language: Language) -> tuple[set[float], set[s
     return set() if result is None else {result}, set()
 
 
-def run_on(steps: Sequence[str]) -> bool:
-    """Say whether the newest steps repeat a pattern that only grows, such as "20 * 1.2 = 24", "24 * 1.2 = 28.8"."""
-    return len(steps) >= _PATTERN and len({_FIGURES.sub("0", step) for step in steps[-_PATTERN:]}) == 1
+def run_on(steps: Sequence[str], count: int) -> bool:
+    """Say whether that many steps repeat a pattern that only grows, such as "20 * 1.2 = 24", "24 * 1.2 = 28.8"."""
+    newest = steps[-count:]
+    reckoned = all(len(_FIGURES.findall(step)) > 1 for step in newest)
+    return reckoned and len(newest) == count and len({_FIGURES.sub("0", step) for step in newest}) == 1

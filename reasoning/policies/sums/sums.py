@@ -9,6 +9,8 @@ from reasoning.policies.admission import judge
 from reasoning.policies.sums.consistency import contradicted
 from reasoning.policies.sums.corrections import restated, standing
 from reasoning.policies.sums.findings import (
+    ENDLESS,
+    LONG,
     finds,
     objection_to_result,
     objection_to_step,
@@ -49,7 +51,11 @@ class Sums:
     def found(self, step: str, before: Sequence[str], asked: str, language: Language) -> bool:
         """Say whether a step has found a new number or makes a plain statement, and leads on."""
         known = "\n".join([asked, *before])
-        return finds(step, known, language) and step not in before and not run_on([*before, step])
+        return finds(step, known, language) and step not in before and not run_on([*before, step], LONG)
+
+    def circling(self, steps: Sequence[str]) -> bool:
+        """Say whether the newest step stands there for the third time, or a pattern goes on and on."""
+        return bool(steps) and (steps.count(steps[-1]) > 2 or run_on(steps, ENDLESS))
 
     def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
         """Read a plain calculation out, or what is called the answer."""

@@ -21,10 +21,9 @@ from reasoning.events import (
 )
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions, Mode
-from reasoning.policies.choosing import ByProbes
+from reasoning.policies.choosing import choice_of
 from reasoning.policies.grounding import last_number, numbers
 from reasoning.policies.policy import PolicyChoice
-from reasoning.policies.sums.sums import Sums
 from reasoning.policies.sums.switches import ALL_POLICIES, PolicySwitches
 from reasoning.prompting.script import Script, family_of
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, ScriptedSession, Words
@@ -168,7 +167,7 @@ async def rig(
     async with _SESSIONS[_over](engine) as session:
         script = Script(engine.tokenizer, FAMILY)
         options = options or LoopOptions(mode=mode)
-        choice = choice or ByProbes(Sums(policies))
+        choice = choice or choice_of("sums", policies, tagged=script.thinks_in_tags)
         loop = Loop(session, script, options, events.append, engine.clock, context=context, choice=choice, seed=seed)
         await loop.open()
         yield Rig(loop, engine, session, script, events)

@@ -65,6 +65,9 @@ class Aloud:
     def found(self, step: str, before: Sequence[str], asked: str, language: Language) -> bool:
         return step not in before
 
+    def circling(self, steps: Sequence[str]) -> bool:
+        return False
+
     def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
         return step
 
@@ -165,6 +168,8 @@ async def test_a_context_that_is_full_ends_the_choice_too(context: int) -> None:
     ("choice", "log_odds", "chosen"),
     [
         (NOTED, (2.0, 9.0), "sums"),
+        (NOTED, (2.0, -1.7), "plain"),
+        (NOTED, (2.0, -9.0), None),
         (NOTED, (0.0, 9.0), "plain"),
         (NOTED, (0.0, -9.0), None),
         (ByProbes(Sums()), (0.0,), None),

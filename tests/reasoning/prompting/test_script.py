@@ -98,14 +98,13 @@ def test_the_wording_grounds_no_number(family: Family) -> None:
             assert not numbers(wording) - {0.0, 1.0}, each.name
 
 
-@pytest.mark.parametrize("name", ["Qwen3 1.7B", "qwen3-0.6b", "QWEN3-4B-Instruct"])
-def test_a_model_that_was_trained_to_think_has_words_of_its_own(name: str) -> None:
-    assert family_of(name).think_end
-
-
-@pytest.mark.parametrize("name", ["Qwen2.5 Coder 1.5B Instruct", "smollm2-135m", "", "anything"])
-def test_every_other_model_has_words(name: str) -> None:
+@pytest.mark.parametrize("name", ["Qwen3 1.7B", "QWEN3-4B-Instruct", "Qwen2.5 Coder 1.5B Instruct", "", "anything"])
+def test_a_name_alone_makes_no_model_one_that_thinks_in_tags(name: str) -> None:
     assert not family_of(name).think_end
+
+
+def test_a_name_does_so_where_a_profile_says_that_the_template_does_not_tell() -> None:
+    assert family_of("DeepSeek R1 Distill Qwen 1.5B").think_end == "</think>"
 
 
 def test_the_system_text_can_be_replaced() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from languages.english import ENGLISH
 from reasoning.policies.sums.findings import (
     finds,
     objection_to_result,
@@ -10,6 +11,7 @@ from reasoning.policies.sums.findings import (
     several_numbers,
     tells_result,
 )
+from reasoning.policies.sums.sums import Sums
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,12 @@ def test_numbers_are_counted_as_often_as_they_are_said(words: str, several: bool
 
 
 def test_steps_that_only_grow_lead_nowhere() -> None:
-    growing = [f"{2**power} * 2 = {2 ** (power + 1)}" for power in range(6)]
-    assert run_on(growing)
-    assert not run_on(growing[:5])
-    assert not run_on([*growing[:5], "Answer: 32 ounces"])
+    growing = [f"{2**power} * 2 = {2 ** (power + 1)}" for power in range(10)]
+    assert [Sums().found(growing[at], growing[:at], "Double it.", ENGLISH) for at in range(7)] == [
+        *[True] * 5,
+        False,
+        False,
+    ]
+    assert not Sums().circling(growing[:9])
+    assert Sums().circling(growing)
+    assert not run_on([*growing[:5], "Answer: 32 ounces"], 6)
