@@ -176,14 +176,15 @@ _PROMPTS: Final = PromptWording(
     answer_request="\n(Responde enseguida en español, con una sola frase corta.)",
     step_request="Léeme en español el último paso terminado de arriba, con palabras sencillas.",
     result_request="Ahora dime tu respuesta final en español, con una sola frase corta.",
-    # The probe stays English: its answers are single tokens of the vocabularies, and it is calibrated so.
-    need_question="\n\n(Before you answer: do you have to compute something? Answer only yes or no.)",
-    need_bias=0.95,
+    # Small talk and facts give -0.8 to -0.2, problems 0.5 to 2.3.
+    need_question="\n\n(Antes de responder: ¿tienes que calcular algo? Responde solo sí o no.)",
+    need_bias=0.15,
     need_of_numbers=0.45,
-    need_bias_with_tools=0.4,
+    need_bias_with_tools=-0.4,
     force_answer="\nRespuesta:",
-    yes=("Yes", "yes", " Yes", " yes"),
-    no=("No", "no", " No", " no"),
+    # "Sí" begins with a token of its own in many vocabularies.
+    yes=("Sí", "sí", "S", "s", "Si", "si"),
+    no=("No", "no"),
     act_request="Ahora haz lo que te he pedido.",
     acted_request=(
         "Estás empezando esto ahora, nada está hecho todavía:\n{calls}\n"
