@@ -45,6 +45,10 @@ class Playback:
         self._clock = FillerClock(options, 0.0)
         """That of the newest reply whose wait may be filled."""
 
+    def fill_with(self, fillers: Sequence[Clip]) -> None:
+        """Take other clips for the fillers, spoken by another voice; none: waits are silent from now on."""
+        self._fillers = {clip.text: clip for clip in fillers}
+
     def advance(self, to_sample: int, now_s: float, reply: Reply | None) -> Pcm:
         """Let time pass: give what is to be played up to a sample, and tell what begins and ends of the reply."""
         self.now_s = max(self.now_s, now_s)
@@ -80,7 +84,7 @@ class Playback:
         if self._speaker.lead_s > 0 or self._turns.paused:
             return
         phrase = reply.fillers.due(self.now_s, begun=reply.begun, direct=reply.direct, slowdown=self._slowdown())
-        if phrase is not None:
+        if phrase is not None and phrase in self._fillers:
             self._speaker.fill(reply, self._fillers[phrase])
 
     def _began(self, clip: ClipStarted, start_ms: float, reply: Reply | None) -> None:
