@@ -59,7 +59,7 @@ def test_every_language_of_espeak_is_there_and_speaks() -> None:
     for entry in VOICES.values():
         if entry.backend is VoiceBackend.ESPEAK:
             assert len(library.voice(entry, VoiceOptions()).speak("Berlin")) > 2000, entry.name
-    assert len(library.voice(GERMAN, VoiceOptions()).speak("")) == 0
+    assert len(library.voice(GERMAN, VoiceOptions()).speak("")) < 400
 
 
 def test_two_threads_of_espeak_do_not_mix_their_sound() -> None:
