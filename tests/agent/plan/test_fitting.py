@@ -77,14 +77,14 @@ def test_the_line_says_that_others_are_computing_and_offers_nothing_for_their_sa
 @pytest.mark.parametrize(
     ("given", "asr", "own_ears", "hears"),
     [
-        ((), "whisper-tiny.en", False, "whisper-base"),
+        (set(), "whisper-tiny.en", False, "whisper-base"),
         ({"models.asr"}, "whisper-tiny.en", False, "whisper-tiny.en"),
         ({"models.asr"}, "whisper-base", False, "whisper-base"),
-        ((), "whisper-tiny.en", True, "whisper-tiny.en"),
+        (set(), "whisper-tiny.en", True, "whisper-tiny.en"),
     ],
 )
 def test_ears_are_chosen_where_nobody_set_or_brought_any(
-    tmp_path: Path, given: Container[str], asr: str, *, own_ears: bool, hears: str
+    tmp_path: Path, given: set[str], asr: str, *, own_ears: bool, hears: str
 ) -> None:
     settings = load(overrides={"models.asr": asr}).settings
     one = Fitting(settings, given, DESKTOP, KEY, tmp_path, print, MEASURED[DESKTOP], own_ears=own_ears)
