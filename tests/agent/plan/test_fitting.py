@@ -93,6 +93,16 @@ def test_ears_are_chosen_where_nobody_set_or_brought_any(
     assert ("hears" in one.told()) == chosen == any("hears" in line for line in one.measurements())
 
 
+def test_nothing_is_told_of_ears_that_were_chosen_and_could_not_be_had(tmp_path: Path) -> None:
+    one = Fitting(Settings(), (), DESKTOP, KEY, tmp_path, print, MEASURED[DESKTOP])
+    one.found_ears("whisper-base")
+    assert "whisper-base hears" in one.told()
+    one.found_ears("whisper-tiny.en")
+    assert one.now.models.asr == "whisper-tiny.en"
+    assert "hears" not in one.told()
+    assert one.plan == choose(MEASURED[DESKTOP], DESKTOP)
+
+
 def test_the_line_says_which_speech_model_hears_and_why() -> None:
     small = choose(MEASURED[SMALL], SMALL, ears_free=True)
     assert ears_told(small, loaded=True).startswith("whisper-tiny.en hears: with whisper-base")
