@@ -28,7 +28,7 @@ VENV ?= .venv
 TORCH_INDEX ?=
 DEMO_QUESTION ?= tests/e2e/recordings/tickets.wav
 DEMO_ANSWER ?= answer.wav
-TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en piper-en-us-joe smart-turn-v3.2
+TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en whisper-base piper-en-us-joe smart-turn-v3.2
 PYTEST_ARGS ?=
 GPU_ARGS ?=
 

@@ -37,10 +37,14 @@ class NumberWords:
     """Words that are numbers only behind another one: "un" of "treinta y un", which is an article elsewhere."""
     multiples: Mapping[str, float] = field(default_factory=dict)
     """Words that are a number by themselves, and no part of another: "dozen"."""
+    loose: bool = False
+    """Whether the sign between thousands is taken for a point where it groups none: models write "3.50 Euro"."""
     split: Callable[[str], Sequence[str]] = _whole
     """Takes a word that is several apart, such as "zweihundertdrei"; gives others as they are."""
     token: re.Pattern[str] = field(init=False)
     """A number in figures, a word, or a sign."""
+    grouped: re.Pattern[str] = field(init=False)
+    """A number in figures with signs between its thousands."""
     spelled: frozenset[str] = field(init=False)
     """All words that numbers are spelled with."""
 
@@ -49,7 +53,9 @@ class NumberWords:
         object.__setattr__(self, "spelled", frozenset(self.values.keys() | self.scales.keys()))
         group, point = re.escape(self.group), re.escape(self.point)
         grouped = rf"\d{{1,3}}(?:{group}\d{{3}})+(?!\d)(?:{point}\d+)?"
-        object.__setattr__(self, "token", re.compile(rf"{grouped}|\d+(?:{point}\d+)?|{_WORD}|\S"))
+        points = rf"(?:{point}|{group})" if self.loose else point
+        object.__setattr__(self, "token", re.compile(rf"{grouped}|\d+(?:{points}\d+)?|{_WORD}|\S"))
+        object.__setattr__(self, "grouped", re.compile(grouped))
 
     def tokens(self, text: str) -> list[str]:
         """Give figures, words and signs in reading order, as they are written."""
@@ -87,7 +93,8 @@ class NumberWords:
 
     def figure(self, written: str) -> float:
         """Give the value of a number in figures."""
-        return float(written.replace(self.group, "").replace(self.point, "."))
+        bare = written.replace(self.group, "" if self.grouped.fullmatch(written) else ".")
+        return float(bare.replace(self.point, "."))
 
     def _spelled_values(self, words: Sequence[str]) -> list[float]:
         """Give the value of a run of number words: none, one, or several for "five six"."""

@@ -20,7 +20,7 @@ from reasoning.engine.decoder import Decoder
 from reasoning.engine.device import place
 from reasoning.engine.drafts import ROW_COSTS
 from reasoning.engine.torch_engine import TorchEngine
-from reasoning.errors import EngineFailed, ModelUnavailable, UnknownModel
+from reasoning.errors import EngineFailed, ModelUnavailable, UnknownModel, WrongChecksum
 from reasoning.formats.gguf import open_gguf
 from reasoning.formats.safetensors_folder import open_safetensors
 from reasoning.prompting.script import Script, family_of
@@ -63,8 +63,21 @@ def find(settings: Settings, store: Store, progress: Callable[[Progress], None],
     llm = store.language_model(options.llm, progress)
     if not speech:
         return Files(llm, llm.parent, llm.parent)
-    asr, voice = store.ensure(options.asr, progress), store.ensure(options.voice, progress)
+    asr, voice = fetch_recogniser(options, store, progress), store.ensure(options.voice, progress)
     return Files(llm, asr, voice, fetch_turn(options, store, progress))
+
+
+def fetch_recogniser(
+    options: ModelOptions, store: Store, progress: Callable[[Progress], None], instead: str = ""
+) -> Path:
+    """Find the speech model; `instead` is one that hears where it cannot be had."""
+    try:
+        return store.ensure(options.asr, progress)
+    except (ModelUnavailable, WrongChecksum) as error:
+        if instead in {"", options.asr}:
+            raise
+        progress(Progress(options.asr, "", "failed", 0, 0, f"{error}; {instead} hears meanwhile"))
+        return store.ensure(instead, progress)
 
 
 def fetch_turn(options: ModelOptions, store: Store, progress: Callable[[Progress], None]) -> Path | None:

@@ -20,7 +20,6 @@ from agent.conversation.options import TurnOptions
 from agent.conversation.reply import ReplyRequest
 from agent.conversation.sinks import RemoteSink
 from agent.conversation.turn_taking import Answer, Authorize, HardStop, Hear, Interrupt
-from agent.language.stop_phrases import StopPhrases
 from agent.realtime.hearing import ClientEars, Decoded, Partial
 from agent.realtime.protocol import messages
 from agent.realtime.protocol.fields import ServerVad
@@ -28,6 +27,7 @@ from agent.realtime.reasoner import ReasonerConfig, ResponseDetails, SessionReas
 from agent.realtime.robot import RobotLease, SharedRobot
 from agent.realtime.sound import Outgoing
 from audio.clock import RATE
+from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.vad import VoiceActivity
 from audio.messages import HardEnd, SpeechStarted, Words
 from reasoning.events import Thought

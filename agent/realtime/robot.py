@@ -15,8 +15,8 @@ from agent.robot.controller import RobotController
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent.language.stop_phrases import StopPhrases
     from agent.realtime.protocol.messages import ResponseSpec
+    from audio.hearing.stop_phrases import StopPhrases
     from reasoning.events import ToolCall
     from reasoning.tools.calls import Tool
     from robots.session import RobotSession

@@ -21,10 +21,10 @@ from agent.apps.loading import spinning, telling
 from agent.apps.progress import shown
 from agent.conversation.assembly import open_loop
 from agent.conversation.options import TurnOptions
-from agent.language.stop_phrases import StopPhrases
 from agent.models.assembly import open_models
 from agent.robot.access import commanded, until_ready
 from agent.robot.controller import RobotController
+from audio.hearing.stop_phrases import StopPhrases
 from languages.english import ENGLISH
 from reasoning import events as loop_events
 from robots.transport.connection import site_of

@@ -24,11 +24,11 @@ from agent.conversation.timeline import (
     TurnEnded,
     turn_latencies,
 )
-from agent.language.stop_phrases import StopPhrases
 from audio import messages as heard
 from audio.clock import FRAME, RATE, Sound
 from audio.hearing.agreement import Word
 from audio.hearing.ears import Ears
+from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.transcriber import Judge, Recogniser, Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import Hypothesis
