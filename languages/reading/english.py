@@ -323,6 +323,8 @@ _SIGNS: Final = (
         lambda found: _between(found["sign"]),
     ),
     rule(r"\s*−\s*", _between("−")),
+    rule(r"/(?<=\band/)(?=or\b)", " "),
+    rule(r"/(?<=[a-z]/)(?=[a-z])", " or "),
     rule(r"\.(?=(?:NET|net)\b)", "dot "),
     rule(r"(?<!\w)&(?!\w)|(?<=\w)&(?=\w)", " and "),
     rule(r"π", "pi"),

@@ -240,6 +240,8 @@ _GRAMMAR: Final = _FORMS.grammar(
         rule(r"(?:1[1-9]|20)\d\d(?!\d)(?![.,]\d|/|-\d\d?(?!\d))", _bare_year),
         rule(r"(?P<number>\d{1,3})-?mal\b", lambda found: f"{_FORMS.number(found['number'], 'm')}mal"),
         rule(rf"(?P<number>{NUMBER})-(?=[A-Za-zÄÖÜäöü])", lambda found: f"{_FORMS.number(found['number'], 'm')}-"),
+        rule(r"/(?<=und/)(?=oder\b)", " "),
+        rule(r"/(?<=[a-zäöüß]/)(?=[a-zäöüß])", " oder "),
         rule(r" : (?<=\d : )(?=\d)", " geteilt durch "),
         rule(r"§ ?(?=\d)", "Paragraf "),
         rule(r"~ ?(?=\d)", "ungefähr "),

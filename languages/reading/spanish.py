@@ -239,6 +239,8 @@ _GRAMMAR: Final = _FORMS.grammar(
         ),
         rule(r"(?P<low>)(?P<hour>1[0-2]|[1-9])(?P<minute>)(?P<h>) ?(?P<half>[aApP]\. ?[mM]\.|[aApP][mM]\b)", _clock),
         rule(r"(?P<number>\d+)-(?=[A-Za-z])", lambda found: f"{_FORMS.number(found['number'])}-"),
+        rule(r"/(?<=\by/)(?=o\b)", " "),
+        rule(r"/(?<=[a-záéíóúñ]/)(?=[a-záéíóúñ])", " o "),
         rule(rf"~ ?(?={NUMBER})", "unos "),
     ),
 )

@@ -57,7 +57,7 @@ from languages.reading.english_numbers import cardinal
         ("😀", ""),
         ("   ", ""),
         ("A & B", "A and B"),
-        ("well-known and/or e-mail", "well-known and/or e-mail"),
+        ("well-known and/or e-mail", "well-known and or e-mail"),
         ("sold for $2.5M last year", "sold for two point five million dollars last year"),
         ("$3B, €1.5bn and £20k", "three billion dollars, one point five billion euros and twenty thousand pounds"),
         ("$2T", "two trillion dollars"),
