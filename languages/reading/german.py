@@ -185,7 +185,8 @@ def _day_and_month(found: re.Match[str]) -> str | None:
 def _clock(found: re.Match[str]) -> str:
     minute = int(found["minute"] or 0)
     low = f"{_cardinal(int(found['low']), 'm')} bis " if found["low"] else ""
-    return low + _time(int(found["hour"]), minute)
+    seconds = f" und {_FORMS.counted(str(int(found['second'])), _SECOND)}" if found["second"] else ""
+    return low + _time(int(found["hour"]), minute) + seconds
 
 
 def _place_in_order(found: re.Match[str]) -> str | None:
@@ -200,7 +201,7 @@ def _bare_year(found: re.Match[str]) -> str | None:
     told = re.search(
         r"(?i:\b(?:jahre?s?|seit|anno|sommer|winter|herbst|frühling|um|von|bis|ende|anfang|mitte)) $", before(found)
     )
-    counts = re.match(r" [A-ZÄÖÜ]|[\d.,:/%€]| ?(?:€|%|km|m|kg|g|l)\b", after(found))
+    counts = re.match(r" [A-ZÄÖÜ]|[.,:/]?\d|%| ?(?:€|%|km|m|kg|g|l)\b", after(found))
     return _year(found.group()) if told or not counts else None
 
 
@@ -232,10 +233,10 @@ _GRAMMAR: Final = _FORMS.grammar(
         rule(rf"{_DAY}\.(?P<month>1[0-2]|0?[1-9])\.(?![\d])", _day_and_month),
         rule(
             r"(?:(?P<low>2[0-4]|1?\d) ?(?:[-–]|bis) ?)?(?P<hour>2[0-4]|[01]?\d)(?:[:.](?P<minute>[0-5]\d))?"
-            r"(?::[0-5]\d)? ?(?:Uhr|h(?= )(?<=\d h))(?!\w)",
+            r"(?::(?P<second>[0-5]\d))? ?(?:Uhr|h(?= )(?<=\d h))(?!\w)",
             _clock,
         ),
-        rule(r"(?P<number>\d{1,3})\.(?= [A-ZÄÖÜa-zäöü])(?!(?: [A-Z]\w+){0,1}$)", _place_in_order),
+        rule(r"(?P<number>\d{1,3})\.(?= [A-ZÄÖÜa-zäöü])", _place_in_order),
         rule(r"(?P<number>[1-9]\d|1[1-9]\d0|20\d0)er\b", _decade),
         rule(r"(?:1[1-9]|20)\d\d(?!\d)(?![.,]\d|/|-\d\d?(?!\d))", _bare_year),
         rule(r"(?P<number>\d{1,3})-?mal\b", lambda found: f"{_FORMS.number(found['number'], 'm')}mal"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from num2words import num2words
 
 from audio.speaking.speakable import speakable
+from languages.known import language_of
 from languages.reading.english_numbers import cardinal
 
 
@@ -178,3 +179,9 @@ def test_no_number_is_glued_to_a_letter_and_no_figure_is_left(pieces: list[str])
     assert not re.search(r"\d", said)
     names = "one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|forty|fifty|hundred|thousand|million"
     assert not re.search(rf"(?:percent|point|minus|plus|{names})(?!s\b|es\b|teen|ty|ies|th)[A-Za-z]", said)
+
+
+def test_a_day_at_the_head_of_a_line_is_no_mark_of_a_list() -> None:
+    german = language_of("de")
+    assert speakable("1. Mai ist frei.", german) == "erster Mai ist frei."
+    assert speakable("1. Äpfel kaufen", german) == "Äpfel kaufen"
