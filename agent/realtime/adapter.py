@@ -30,6 +30,7 @@ from audio.clock import RATE
 from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.vad import VoiceActivity
 from audio.messages import HardEnd, SpeechStarted, Words
+from languages.spoken import spoken
 from reasoning.events import Thought
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class RealtimeAdapter:
             voice_options=models.voice,
             emit=self._emit,
             turns=models.turns,
+            languages=spoken(models.ears.language, models.ears.languages),
+            on_language=None if self._robot is None else self._robot.speak,
             on_stop=None if self._robot is None else self._robot.stop,
             client=self,
             slowdown=lambda: models.reasoning.engine.slowdown,
@@ -124,7 +127,8 @@ class RealtimeAdapter:
 
     def _new_reasoner(self, emit: Callable[[timeline.Event], None]) -> SessionReasoner:
         skills = () if self._robot is None else self._robot.tools
-        return SessionReasoner(self._models.reasoning, emit, self._clock, self._spec, skills)
+        languages = spoken(self._models.ears.language, self._models.ears.languages)
+        return SessionReasoner(self._models.reasoning, emit, self._clock, self._spec, skills, language=languages[0])
 
     @property
     def busy(self) -> bool:

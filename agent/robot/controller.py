@@ -310,6 +310,10 @@ class RobotAdapter:
         """The place that the user was asked for."""
         return self._controller.doubt
 
+    def speak(self, language: Language) -> None:
+        """Speak of the robot in a language."""
+        self._controller.language = language
+
     def heard(self, words: Words) -> str | None:
         """Take a whole turn of the user; give what is to be answered, if anything is."""
         return self._controller.heard(words.committed, words.confidence, words.other)

@@ -175,7 +175,7 @@ class Transcriber:
             complete, heard = await asyncio.gather(self._complete(sound), self._decode(sound, final=True))
             turn.revision += turn.agreement.settle(heard.words)
             other = _text([*turn.settled, *heard.other]) if heard.other else ""
-            return replace(turn.words(final=True), complete=complete, other=other)
+            return replace(turn.words(final=True), complete=complete, language=heard.language.code, other=other)
 
     async def _complete(self, sound: Sound) -> float | None:
         """Judge by ear whether the turn is finished, beside its final decode."""

@@ -127,7 +127,7 @@ def test_no_other_language_leaks_into_what_it_says(language: Language) -> None:
 
 @every_language
 def test_its_sayings_have_the_same_blanks_as_the_english_ones(language: Language) -> None:
-    def blanks(text: str) -> list[str | None]:
+    def blanks(text: str) -> list[str]:
         return sorted(str(name) for _, name, _, _ in Formatter().parse(text) if name is not None)
 
     for part in ("prompts", "places", "replies"):
