@@ -21,11 +21,11 @@ from languages.reading.english_numbers import (
     groups,
     ordinal,
     plural,
-    roman,
     year,
 )
 from languages.reading.english_quantities import measure_of_part, measures_of_parts, quantity_rules
 from languages.reading.grammar import ReadingGrammar, after, any_of, before, in_ascii, rule
+from languages.reading.roman import roman
 
 _SHORT: Final = {
     "no": "number", "nos": "numbers", "nr": "number", "p": "page", "pp": "pages", "fig": "figure", "figs": "figures",

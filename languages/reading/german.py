@@ -13,8 +13,8 @@ from languages.reading.continental import (
     ContinentalWords,
     CountedNoun,
 )
-from languages.reading.english_numbers import roman
 from languages.reading.grammar import after, before, in_ascii, rule
+from languages.reading.roman import roman
 
 _MONTHS: Final = (
     "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli",

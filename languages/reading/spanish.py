@@ -12,8 +12,8 @@ from typing import Final
 from num2words import num2words
 
 from languages.reading.continental import NUMBER, ContinentalForms, ContinentalWords, CountedNoun
-from languages.reading.english_numbers import roman
 from languages.reading.grammar import after, before, in_ascii, rule
+from languages.reading.roman import roman
 
 _MONTHS: Final = (
     "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio",
