@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from languages.reading.addresses import AddressWords, address_rules
-from languages.reading.grammar import ReadingGrammar, Rule, after, any_of, before, rule
+from languages.reading.grammar import ReadingGrammar, Rule, after, any_of, before, rule, with_stop
 
 NUMBER: Final = (
     r"(?:\d{1,3}(?:\.\d{3})+(?!\d|\.\d)(?:,\d+)?|\d{1,3}(?: \d{3})+(?! ?\d)(?:,\d+)?"
@@ -273,7 +273,7 @@ class ContinentalForms:
         words = self._words
         money, scale = any_of(words.money), any_of(words.scales)
         return (
-            rule(rf"(?:{any_of(words.short)})(?!\w)", lambda found: words.short[found.group()]),
+            rule(rf"(?:{any_of(words.short)})(?!\w)", lambda found: with_stop(found, words.short[found.group()])),
             rule(
                 rf"(?:{any_of(words.before_numbers)}) ?(?=\d)",
                 lambda found: f"{words.before_numbers[found.group().rstrip()]} ",

@@ -24,7 +24,7 @@ from languages.reading.english_numbers import (
     year,
 )
 from languages.reading.english_quantities import measure_of_part, measures_of_parts, quantity_rules
-from languages.reading.grammar import ReadingGrammar, after, any_of, before, in_ascii, rule
+from languages.reading.grammar import ReadingGrammar, after, any_of, before, in_ascii, rule, with_stop
 from languages.reading.roman import roman
 
 _SHORT: Final = {
@@ -35,8 +35,10 @@ _SHORT: Final = {
 """Abbreviations that stand before a number."""
 _SHORT_WORDS: Final = {"e.g.": "for example",
     "incl.": "including",
-    "excl.": "excluding", "i.e.": "that is", "vs.": "versus", "vs": "versus", "etc.": "et cetera.",
+    "excl.": "excluding", "i.e.": "that is", "vs.": "versus", "vs": "versus", "etc.": "et cetera",
                        "w/": "with", "w/o": "without", "C#": "C sharp", "F#": "F sharp"}  # fmt: skip
+_TITLES: Final = {"Mr": "Mister", "Mrs": "Missus", "Ms": "Miz", "Dr": "Doctor", "Prof": "Professor", "Gen": "General"}
+"""Before a name."""
 _OPERATORS: Final = {
     "×": "times", "·": "times", "*": "times", "x": "times", "÷": "divided by", "/": "divided by", "+": "plus",
     "-": "minus", "−": "minus", "–": "minus", "=": "equals", "≈": "is about", "≠": "is not equal to",
@@ -94,13 +96,19 @@ def _code(found: re.Match[str]) -> str:
     said = []
     for part in parts:
         if not part.isdigit():
-            said.append(" ".join(part) if part.isupper() and len(part) <= 3 else part)
+            said.append(_letters(part) if part.isupper() and len(part) <= 3 else part)
         elif len(part) > 2 or part.startswith("0"):
             of_year = re.fullmatch(r"(?:19|20)\d\d", part) and not several and (len(parts[0]) > 2 or parts[0] == "FY")
             said.append(year(int(part)) if of_year else digits(part))
         else:
             said.append(cardinal(part))
-    return " ".join(said)
+    words = re.sub(r"\bA (?=[a-z])", "A-", " ".join(said))
+    return words.removesuffix(".") if after(found).startswith(".") else words
+
+
+def _letters(name: str) -> str:
+    """Spell a name so that voices take no "A" of it for the article."""
+    return ".".join(f"{name} ").rstrip() if "A" in name and len(name) > 1 else " ".join(name)
 
 
 def _power(found: re.Match[str]) -> str:
@@ -123,7 +131,9 @@ def _mixed(found: re.Match[str]) -> str | None:
     over, under = int(found["over"]), int(found["under"])
     if not 0 < over < under <= 100:
         return None
-    return f"{cardinal(found['whole'])} and {fraction(over, under)}{measures_of_parts(found['unit'] or '')}"
+    part = re.sub(r"^one (?=e)", "an ", fraction(over, under))
+    part = re.sub("^one ", "a ", part)
+    return f"{cardinal(found['whole'])} and {part}{measures_of_parts(found['unit'] or '')}"
 
 
 def _part(found: re.Match[str]) -> str:
@@ -187,6 +197,11 @@ def _dash(found: re.Match[str]) -> str | None:
     return " to " if rises and not re.search(r"[-+*/×=] ?[\d.,$€£]+\W*$", left) else " minus "
 
 
+def _which(found: re.Match[str]) -> str:
+    """Say "Jr." behind a name."""
+    return with_stop(found, {"Jr": "junior", "Sr": "senior"}[found["which"]])
+
+
 def _times(found: re.Match[str]) -> str | None:
     """Say "10x", where it is no unknown of an equation."""
     return None if re.search(r"[-+=*/^(] ?[\d.]+$", before(found)) else " times"
@@ -235,6 +250,8 @@ _SHORT_ID: Final = re.compile(
 def _named_by_figures(found: re.Match[str]) -> str | None:
     """Say the number of an order, a telephone and the like digit by digit."""
     number, around = found.group(), before(found)
+    if re.search(r"\b[A-Z]{2} $", around) and len(number) == len("90210"):
+        return digits(number)
     least = 3 if _SHORT_ID.search(around) else 5 if _ID.search(around) else 16
     return digits(number) if len(number) >= least else None
 
@@ -249,6 +266,7 @@ _PHONE: Final = (
     r"\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){1,6}(?<=\d)(?![-\w])",
     r"(?:\(0\d{2,4}\)|0\d{2,4})[ -]\d{3,8}(?:[ -]\d{3,4})?(?![-\w])",
     r"\d{4}(?:[ -]\d{4}){3}(?![-\w])",
+    r"1[38]00 \d{3} \d{3}(?![-\w])",
     r"(?:1[- ])?8(?:00|88|77|66)-[\d-]{7,9}(?<=\d)(?!\w)",
     r"\d+(?:-\d+){2,8}(?:-[xX]\b)?(?![-\w])(?! ?=)",
 )
@@ -267,7 +285,9 @@ _WORDS: Final = (
         rf"(?P<short>(?i:{any_of(_SHORT)}))\. ?(?=\d)",
         lambda found: f"{_SHORT[found['short'].lower()]} ",
     ),
-    rule(rf"(?:{any_of(_SHORT_WORDS)})(?!\w)", lambda found: _SHORT_WORDS[found.group()]),
+    rule(rf"(?:{any_of(_SHORT_WORDS)})(?!\w)", lambda found: with_stop(found, _SHORT_WORDS[found.group()])),
+    rule(rf"(?P<title>{any_of(_TITLES)})\.?(?= [A-Z])", lambda found: _TITLES[found["title"]]),
+    rule(r"(?P<which>[JS]r)\.(?<=[a-z,] [JS]r\.)", _which),
     rule(r"(?:[Vv]ersion )?[vV]\.? ?(?=\d+(?:\.\d|\b))", "version "),
     rule(r"x(?<=\dx)(?=\d+(?![\d.]* ?=))", " by "),
     rule(r"x(?<=\dx)(?= (?:as|more|the|\w+er)\b|[.,;!?]|$)", _times),

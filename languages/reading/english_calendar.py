@@ -44,7 +44,8 @@ _AFTER_TO: Final = re.compile(r"(?i:\b(?:in|of|from|between|since)\b) ([12]\d{3}
 
 def _time(found: re.Match[str]) -> str:
     hour, minute = int(found["hour"]), found["minute"] or "00"
-    half = " ".join(found["half"].upper().replace(".", "")) if found["half"] else ""
+    # Voices take a lone "A" for the article.
+    half = "-".join(found["half"].upper().replace(".", "")) if found["half"] else ""
     whole = "" if half else "o'clock" if hour < 13 else "hundred"
     said = f"{cardinal(str(hour))} {_minute(minute) if int(minute) else whole} {half}"
     if found.groupdict().get("second"):

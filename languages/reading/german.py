@@ -25,6 +25,8 @@ _WEAK: Final = re.compile(r"(?i:\b(?:am|im|vom|zum|zur|dem|den|des|bis|seit|ab|b
 """Before an ordinal that ends in -en."""
 _NAMED: Final = re.compile(r"(?i:\b(?:der|die|das|diese[rs]?|jede[rs]?|eine))\s$")
 """Before one that ends in -e."""
+_MINE: Final = re.compile(r"(?i:\b(?:[mds]?ein|kein|ihr|unser|euer))\s$")
+"""Before one that ends in -er."""
 _CENT: Final = CountedNoun("Cent", "Cent")
 _HUNDREDS_OF_A_YEAR: Final = range(1100, 2000)
 
@@ -140,7 +142,12 @@ _WORDS: Final = ContinentalWords(
         "z. B.": "zum Beispiel", "z.B.": "zum Beispiel", "d. h.": "das heißt", "d.h.": "das heißt",
         "u. a.": "unter anderem", "u.a.": "unter anderem", "bzw.": "beziehungsweise", "ca.": "circa",
         "v. Chr.": "vor Christus", "n. Chr.": "nach Christus", "inkl.": "inklusive", "zzgl.": "zuzüglich",
-        "evtl.": "eventuell", "km/h": "Kilometer pro Stunde", "m/s": "Meter pro Sekunde",
+        "evtl.": "eventuell", "usw.": "und so weiter", "etc.": "et cetera",
+        "Dr.": "Doktor", "Prof.": "Professor", "Hr.": "Herr", "Fr.": "Frau", "Mind.": "Mindestens",
+        "mind.": "mindestens",
+        "max.": "maximal", "vgl.": "vergleiche", "ggf.": "gegebenenfalls", "z. T.": "zum Teil",
+        "o. Ä.": "oder Ähnliches",
+        "km/h": "Kilometer pro Stunde", "m/s": "Meter pro Sekunde",
     },
     before_numbers={
         "Nr.": "Nummer", "S.": "Seite", "Abb.": "Abbildung", "Abs.": "Absatz", "Art.": "Artikel", "Kap.": "Kapitel",
@@ -191,7 +198,7 @@ def _clock(found: re.Match[str]) -> str:
 
 def _place_in_order(found: re.Match[str]) -> str | None:
     """Say figures with a full stop as an ordinal, where an article stands before them and a noun behind."""
-    if not (_WEAK.search(before(found)) or _NAMED.search(before(found))):
+    if not any(told.search(before(found)) for told in (_WEAK, _NAMED, _MINE)):
         return None
     return _ordinal(int(found["number"]), before(found))
 

@@ -81,6 +81,11 @@ def after(found: re.Match[str]) -> str:
     return found.string[found.end() : found.end() + _NEAR]
 
 
+def with_stop(found: re.Match[str], said: str) -> str:
+    """Keep the full stop of a short form that ends a text."""
+    return f"{said}." if found.group().endswith(".") and not after(found).strip() else said
+
+
 def any_of(names: Iterable[str]) -> str:
     """Give a pattern of any of these names, the longest first."""
     return "|".join(sorted(map(re.escape, names), key=lambda name: (-len(name), name)))

@@ -154,7 +154,7 @@ _SAID: Final = ContinentalWords(
         "Dr.": "doctor", "Dra.": "doctora", "Ud.": "usted", "Uds.": "ustedes", "EE. UU.": "Estados Unidos",
         "EE.UU.": "Estados Unidos", "aprox.": "aproximadamente", "a. C.": "antes de Cristo",
         "d. C.": "después de Cristo",
-        "km/h": "kilómetros por hora", "m/s": "metros por segundo", "etc.": "etcétera.",
+        "km/h": "kilómetros por hora", "m/s": "metros por segundo", "etc.": "etcétera",
     },
     before_numbers={
         "n.º": "número", "nº": "número", "N.º": "número", "Nº": "número", "núm.": "número", "Núm.": "número",
