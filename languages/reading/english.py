@@ -35,7 +35,8 @@ _SHORT: Final = {
 """Abbreviations that stand before a number."""
 _SHORT_WORDS: Final = {"e.g.": "for example",
     "incl.": "including",
-    "excl.": "excluding", "i.e.": "that is", "vs.": "versus", "vs": "versus", "etc.": "et cetera",
+    "excl.": "excluding", "i.e.": "that is", "vs.": "versus",
+    "PIN": "pin", "vs": "versus", "etc.": "et cetera",
                        "w/": "with", "w/o": "without", "C#": "C sharp", "F#": "F sharp"}  # fmt: skip
 _TITLES: Final = {"Mr": "Mister", "Mrs": "Missus", "Ms": "Miz", "Dr": "Doctor", "Prof": "Professor", "Gen": "General"}
 """Before a name."""
@@ -295,6 +296,8 @@ _WORDS: Final = (
     *_CALENDAR_WORDS,
     *_QUANTITY_WORDS,
     rule(r"[IVXL]+\b", _roman),
+    rule(r"[A-Z]{1,3}&[A-Z]{1,3}(?![A-Za-z])", lambda found: " and ".join(map(_letters, found.group().split("&")))),
+    rule(r"[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}(?!\w)", _code),
     rule(r"(?P<base>[A-Za-z])(?=\^)", lambda found: found["base"]),
     rule(r"(?=[A-Za-z]{1,8}\d)[A-Za-z\d]{2,40}(?![^\W\d_])", _code),
     rule(r"(?P<name>[A-Za-z]+)-(?=\d)", lambda found: f"{found['name']} "),
