@@ -36,7 +36,7 @@ from reasoning.options import EngineOptions, LoopOptions, VllmOptions
 from robots.options import RobotOptions
 
 _PREFIX = "DESCANT_"
-_NOT_SETTINGS = frozenset({"DESCANT_CONFIG", "DESCANT_DEBUG"})
+_NOT_SETTINGS = ("DESCANT_CONFIG", "DESCANT_DEBUG", "DESCANT_TEST_SPEECH", "DESCANT_TEST_QUESTIONS")
 """Variables that steer the program itself."""
 
 
