@@ -20,6 +20,7 @@ from languages.errors import UnknownLanguage
 from languages.known import known_languages, language_of
 from languages.language import Language
 from reasoning.loop.steps import sentence_end
+from reasoning.policies.consistency import contradicted
 from reasoning.policies.grounding import names, numbers, ungrounded
 from reasoning.policies.readout import readout
 from reasoning.prompting.script import FAMILIES, Family
@@ -156,6 +157,17 @@ def test_a_calculation_is_read_out(language: Language) -> None:
     assert not re.search(r"[*=]", said)
     assert numbers(said, language) == {4.0, 9.0, 36.0}
     assert language.working.called.fullmatch(f"{language.working.the_answer.format('xyz')}.")
+
+
+@every_language
+def test_what_was_said_is_held_against_the_thoughts(language: Language) -> None:
+    said = [readout(f"4 {sign} 9 = 35", language) or "" for sign in "*+-/"]
+    assert all(said)
+    for sentence, sign in zip(said, "*+-/", strict=True):
+        wrong = contradicted([sentence], [f"1. 4 {sign} 9 = 36"], language)
+        assert wrong is not None
+        assert wrong.instead == readout(f"4 {sign} 9 = 36", language)
+        assert contradicted([sentence], [f"4 {sign} 9 = 35", f"5 {sign} 9 = 36"], language) is None
 
 
 @every_language
