@@ -37,10 +37,20 @@ class NumberWords:
     """Words that are numbers only behind another one: "un" of "treinta y un", which is an article elsewhere."""
     multiples: Mapping[str, float] = field(default_factory=dict)
     """Words that are a number by themselves, and no part of another: "dozen"."""
+    points: frozenset[str] = frozenset()
+    """Words before the decimals of a number, which are said one by one: "point"."""
+    minus: frozenset[str] = frozenset()
+    """Words before a number below nought."""
+    article: Mapping[str, int] = field(default_factory=dict)
+    """Words that are a number where nothing else is said, and articles elsewhere: "ein"."""
+    loose: bool = False
+    """Whether the sign between thousands is taken for a point where it groups none: models write "3.50 Euro"."""
     split: Callable[[str], Sequence[str]] = _whole
     """Takes a word that is several apart, such as "zweihundertdrei"; gives others as they are."""
     token: re.Pattern[str] = field(init=False)
     """A number in figures, a word, or a sign."""
+    grouped: re.Pattern[str] = field(init=False)
+    """A number in figures with signs between its thousands."""
     spelled: frozenset[str] = field(init=False)
     """All words that numbers are spelled with."""
 
@@ -49,7 +59,9 @@ class NumberWords:
         object.__setattr__(self, "spelled", frozenset(self.values.keys() | self.scales.keys()))
         group, point = re.escape(self.group), re.escape(self.point)
         grouped = rf"\d{{1,3}}(?:{group}\d{{3}})+(?!\d)(?:{point}\d+)?"
-        object.__setattr__(self, "token", re.compile(rf"{grouped}|\d+(?:{point}\d+)?|{_WORD}|\S"))
+        points = rf"(?:{point}|{group})" if self.loose else point
+        object.__setattr__(self, "token", re.compile(rf"{grouped}|\d+(?:{points}\d+)?|{_WORD}|\S"))
+        object.__setattr__(self, "grouped", re.compile(grouped))
 
     def tokens(self, text: str) -> list[str]:
         """Give figures, words and signs in reading order, as they are written."""
@@ -85,9 +97,39 @@ class NumberWords:
         """Give the values of all numbers in reading order."""
         return [piece for piece in self.pieces(text) if isinstance(piece, float)]
 
+    def read(self, words: str) -> float | None:
+        """Give the value of words that are one number: "minus two point five" is -2.5; None for all else."""
+        tokens = [token.lower() for token in self.tokens(words)]
+        below = tokens[:1] != [] and tokens[0] in self.minus
+        tokens = tokens[below:]
+        point = next((at for at, token in enumerate(tokens) if token in self.points), len(tokens))
+        whole, decimals = self._one(tokens[:point]), self._decimals(tokens[point + 1 :])
+        if whole is None or (point < len(tokens) and not decimals):
+            return None
+        value = float(f"{whole:.0f}.{decimals}") if decimals else whole
+        return -value if below else value
+
+    def _one(self, tokens: Sequence[str]) -> float | None:
+        """Give the value of words that are one number without sign and decimals."""
+        if len(tokens) == 1 and tokens[0] in self.article:
+            return float(self.article[tokens[0]])
+        if tokens and tokens[0] in self.article and tokens[1] in self.scales:
+            tokens = tokens[1:]
+        found = self.pieces(" ".join(tokens))
+        return found[0] if len(found) == 1 and isinstance(found[0], float) else None
+
+    def _decimals(self, tokens: Sequence[str]) -> str:
+        """Give the digits that are said behind a point, or one number: "fourteen"; none for all else."""
+        digits = [self.values.get(token, 10) for token in tokens]
+        if all(digit < 10 for digit in digits):
+            return "".join(map(str, digits))
+        value = self._one(tokens)
+        return "" if value is None else f"{value:.0f}"
+
     def figure(self, written: str) -> float:
         """Give the value of a number in figures."""
-        return float(written.replace(self.group, "").replace(self.point, "."))
+        bare = written.replace(self.group, "" if self.grouped.fullmatch(written) else ".")
+        return float(bare.replace(self.point, "."))
 
     def _spelled_values(self, words: Sequence[str]) -> list[float]:
         """Give the value of a run of number words: none, one, or several for "five six"."""
@@ -99,7 +141,11 @@ class NumberWords:
             if scale == _HUNDRED:
                 current = max(current, 1) * scale
             elif scale is not None:
-                total, current = total + max(current, 1) * scale, 0
+                # "Dos mil millones": what is greater takes all that is smaller before it.
+                total, current = (
+                    ((total + current) or 1) * scale if total < scale else total + max(current, 1) * scale,
+                    0,
+                )
             else:
                 value = self.values[word] if word in self.values else self.inner[word]
                 tens = current % 10 == 0 and current % 100 >= 20 and 0 < value < 10

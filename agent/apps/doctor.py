@@ -22,6 +22,7 @@ from agent.errors import AgentError
 from agent.models.served import check_vocabulary, servers_of, vocabulary_in
 from agent.plan.record import any_kept
 from agent.robot.access import look
+from audio.speaking.voices import PACKAGES, VOICES, VoiceBackend
 from reasoning.errors import DeviceUnavailable, ReasoningError, StoreError
 from reasoning.prompting.profiles.profile import UNKNOWN, profile_of
 from reasoning.prompting.profiles.reading import known_profiles
@@ -87,7 +88,7 @@ def examine(options: ModelOptions, store: Store, native: Use = "auto") -> list[F
         _torch(),
         *_kernels(native),
         _library("ctranslate2", "speech recognition", "pip install descant"),
-        _library("piper", "voice", "pip install 'descant[voice]'", distribution="piper-tts"),
+        _voice_engine(options.voice),
         *_devices(),
         _optional("pywebrtc_audio", "echo cancellation; wear headphones", "pywebrtc-audio"),
         _optional("textual", "picture in the terminal; lines instead", "textual"),
@@ -283,8 +284,21 @@ def _memory() -> Finding:
     return Finding("memory", Verdict.GOOD, found)
 
 
+def _voice_engine(voice: str) -> Finding:
+    backend = VOICES[voice].backend if voice in VOICES else VoiceBackend.PIPER
+    package, distribution, extra = PACKAGES[backend]
+    return _library(package, "voice", f"pip install 'descant[{extra}]'", distribution=distribution)
+
+
 def _models(options: ModelOptions, store: Store) -> Iterator[Finding]:
-    for use, name in (("llm", options.llm), ("asr", options.asr), ("voice", options.voice)):
+    voice = VOICES.get(options.voice)
+    if voice is None:
+        yield Finding(f"voice {options.voice}", Verdict.BAD, "no such voice", "descant voices")
+    named = [("llm", options.llm), ("asr", options.asr), ("voice", voice.model if voice else "")]
+    for use, name in named:
+        if not name:
+            # Its library brings it along.
+            continue
         what = f"{use} {name}"
         if name not in CATALOGUE:
             yield _own_file(what, name)
@@ -315,6 +329,8 @@ def _turn(options: ModelOptions, store: Store) -> Iterator[Finding]:
 def _own_file(what: str, name: str) -> Finding:
     if what.startswith("llm") and Path(name).expanduser().is_file():
         return Finding(what, Verdict.GOOD, "a file of yours")
+    if what.startswith("asr") and Path(name.partition(":")[2] or os.devnull).expanduser().is_dir():
+        return Finding(what, Verdict.GOOD, "a folder of yours")
     return Finding(what, Verdict.BAD, "no such model", "descant models list")
 
 
@@ -323,7 +339,8 @@ def _disk(options: ModelOptions, store: Store) -> Finding:
     free = shutil.disk_usage(folder).free
     found = f"{free / 1e9:.1f} GB free in {options.cache_dir}"
     try:
-        statuses = [store.status(name) for name in (options.llm, options.asr, options.voice) if name in CATALOGUE]
+        voice = VOICES[options.voice].model if options.voice in VOICES else ""
+        statuses = [store.status(name) for name in (options.llm, options.asr, voice) if name in CATALOGUE]
     except StoreError:
         return Finding("disk", Verdict.NOTE, found)
     needed = sum(max(0, status.entry.size - status.present) for status in statuses)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from audio.clock import Sound
     from audio.options import EarsOptions
+    from languages.language import Language
 
 _CLIP_RATE: Final = 1000
 """Samples per second of clips that hold no sound: a millisecond is fine enough."""
@@ -73,9 +74,9 @@ class Utterance:
     text: str
     pause_s: float = 0.0
     """Seconds of silence before it."""
-    after: Literal["words", "reply"] = "words"
-    """What that silence follows: the user's words before it, or the moment at which the reply begins to tell something
-    (where it tells nothing, its end)."""
+    after: Literal["words", "reply", "silence"] = "words"
+    """What that silence follows: the user's words before it, the moment at which the reply begins to tell something
+    (where it tells nothing, its end), or the end of the reply."""
 
 
 class TimedEars:
@@ -127,9 +128,10 @@ class TimedEars:
         self.over = True
         await self._closed.wait()
 
-    def reply_tells(self) -> None:
+    def reply_tells(self, *, over: bool = False) -> None:
         """Learn that the reply begins to tell something, or is over."""
-        if self._next is not None and self._next.after == "reply" and self._begins_s == math.inf:
+        awaited = {"reply", "silence"} if over else {"reply"}
+        if self._next is not None and self._next.after in awaited and self._begins_s == math.inf:
             self._begins_s = self._clock() + self._next.pause_s
             self._known.set()
 
@@ -231,7 +233,8 @@ class TimedVoice:
         """Give the clip of a text."""
         return Clip(text, np.zeros(round(self._pace.sound(text) * _CLIP_RATE), np.int16), _CLIP_RATE)
 
-    async def synthesize(self, text: str) -> Clip:
+    async def synthesize(self, text: str, language: Language) -> Clip:
         """Take the time that synthesis takes, and give the clip."""
+        del language
         await asyncio.sleep(self._pace.synthesis(text))
         return self.clip(text)

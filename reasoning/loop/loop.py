@@ -101,6 +101,11 @@ class Loop:
         """Have other tools, between turns; `BadTool` for one that cannot be used, and all stays as it was."""
         await self._context.set_tools(tools)
 
+    @property
+    def language(self) -> Language:
+        """What is spoken now."""
+        return self._context.language
+
     def speak(self, language: Language) -> None:
         """Go on in a language, from the turn at hand on: before it is answered."""
         self._context.speak(language)

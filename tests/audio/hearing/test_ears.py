@@ -93,7 +93,7 @@ async def test_one_turn() -> None:
     assert kinds(events) == "SwwwewFE"
     final = events[-2]
     assert isinstance(final, Words)
-    assert final == Words(1, 0, "w0 w1 w2 w3", "", (0.5,) * 4, final=True)
+    assert final == Words(1, 0, "w0 w1 w2 w3", "", (0.5,) * 4, final=True, language="en")
     partials = [event for event in events if isinstance(event, Words) and not event.final]
     assert partials[0].committed == ""
     assert partials[0].tentative == "w0"
@@ -206,7 +206,7 @@ async def test_a_long_turn_is_cut_at_its_pauses_and_loses_no_word() -> None:
     assert len(words.committed.split()) == 11 * 8
     assert len(words.confidence) == 11 * 8
     assert max(length for length, _ in decoder.asked) <= 30 * RATE
-    assert sum(map(len, listener._turn.pieces)) <= 25 * RATE
+    assert len(listener._turn.until(11 * len(phrase))) <= 25 * RATE
 
 
 async def test_a_missing_model_is_told() -> None:
