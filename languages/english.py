@@ -42,6 +42,8 @@ _NUMBERS: Final = NumberWords(
     values={**_ORDINALS, **_TENS, **_UNITS},
     scales={"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000},
     joins=frozenset({"and"}),
+    points=frozenset({"point"}),
+    minus=frozenset({"minus", "negative"}),
     multiples={"dozen": 12.0},
 )
 _SENTENCES: Final = SentenceRules(

@@ -37,6 +37,12 @@ class NumberWords:
     """Words that are numbers only behind another one: "un" of "treinta y un", which is an article elsewhere."""
     multiples: Mapping[str, float] = field(default_factory=dict)
     """Words that are a number by themselves, and no part of another: "dozen"."""
+    points: frozenset[str] = frozenset()
+    """Words before the decimals of a number, which are said one by one: "point"."""
+    minus: frozenset[str] = frozenset()
+    """Words before a number below nought."""
+    article: Mapping[str, int] = field(default_factory=dict)
+    """Words that are a number where nothing else is said, and articles elsewhere: "ein"."""
     loose: bool = False
     """Whether the sign between thousands is taken for a point where it groups none: models write "3.50 Euro"."""
     split: Callable[[str], Sequence[str]] = _whole
@@ -91,6 +97,35 @@ class NumberWords:
         """Give the values of all numbers in reading order."""
         return [piece for piece in self.pieces(text) if isinstance(piece, float)]
 
+    def read(self, words: str) -> float | None:
+        """Give the value of words that are one number: "minus two point five" is -2.5; None for all else."""
+        tokens = [token.lower() for token in self.tokens(words)]
+        below = tokens[:1] != [] and tokens[0] in self.minus
+        tokens = tokens[below:]
+        point = next((at for at, token in enumerate(tokens) if token in self.points), len(tokens))
+        whole, decimals = self._one(tokens[:point]), self._decimals(tokens[point + 1 :])
+        if whole is None or (point < len(tokens) and not decimals):
+            return None
+        value = float(f"{whole:.0f}.{decimals}") if decimals else whole
+        return -value if below else value
+
+    def _one(self, tokens: Sequence[str]) -> float | None:
+        """Give the value of words that are one number without sign and decimals."""
+        if len(tokens) == 1 and tokens[0] in self.article:
+            return float(self.article[tokens[0]])
+        if tokens and tokens[0] in self.article and tokens[1] in self.scales:
+            tokens = tokens[1:]
+        found = self.pieces(" ".join(tokens))
+        return found[0] if len(found) == 1 and isinstance(found[0], float) else None
+
+    def _decimals(self, tokens: Sequence[str]) -> str:
+        """Give the digits that are said behind a point, or one number: "fourteen"; none for all else."""
+        digits = [self.values.get(token, 10) for token in tokens]
+        if all(digit < 10 for digit in digits):
+            return "".join(map(str, digits))
+        value = self._one(tokens)
+        return "" if value is None else f"{value:.0f}"
+
     def figure(self, written: str) -> float:
         """Give the value of a number in figures."""
         bare = written.replace(self.group, "" if self.grouped.fullmatch(written) else ".")
@@ -106,7 +141,11 @@ class NumberWords:
             if scale == _HUNDRED:
                 current = max(current, 1) * scale
             elif scale is not None:
-                total, current = total + max(current, 1) * scale, 0
+                # "Dos mil millones": what is greater takes all that is smaller before it.
+                total, current = (
+                    ((total + current) or 1) * scale if total < scale else total + max(current, 1) * scale,
+                    0,
+                )
             else:
                 value = self.values[word] if word in self.values else self.inner[word]
                 tens = current % 10 == 0 and current % 100 >= 20 and 0 < value < 10

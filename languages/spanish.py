@@ -60,6 +60,9 @@ _NUMBERS: Final = NumberWords(
     values={**_ORDINALS, "primer": 1, "tercer": 3, **_HUNDREDS, **_TENS, **_UNITS},
     scales={"mil": 1_000, "millón": 1_000_000, "millon": 1_000_000, "millones": 1_000_000},
     joins=frozenset({"y"}),
+    points=frozenset({"coma", "punto"}),
+    minus=frozenset({"menos"}),
+    article={"un": 1, "una": 1},
     inner={"un": 1, "una": 1},
     multiples={"docena": 12.0},
     loose=True,
@@ -179,24 +182,21 @@ _PROMPTS: Final = PromptWording(
     answer_request="\n(Responde enseguida en español, con una sola frase corta.)",
     step_request="Léeme en español el último paso terminado de arriba, con palabras sencillas.",
     result_request="Ahora dime tu respuesta final en español, con una sola frase corta.",
-    # The probe stays English: its answers are single tokens of the vocabularies, and it is calibrated so.
-    need_question="\n\n(Before you answer: do you have to compute something? Answer only yes or no.)",
-    need_bias=0.95,
+    # Small talk and facts give -0.8 to -0.2, problems 0.5 to 2.3.
+    need_question="\n\n(Antes de responder: ¿tienes que calcular algo? Responde solo sí o no.)",
+    need_bias=0.15,
     need_of_numbers=0.45,
-    need_bias_with_tools=0.4,
-    kind_question=(
-        "\n\n(Before you answer: what kind of question is this? Answer in one word: chat, fact, advice, calculation, "
-        "or puzzle.)"
-    ),
-    # Talk, facts and advice give -4.6 to -2.7, problems -1.7 and more.
-    kind_bias=-2.1,
-    # Sums give -0.1 and more, puzzles -0.9 and less.
-    sums_bias=-0.5,
-    reasoned=("calculation", "Calculation", " calculation", "puzzle", "Puzzle", " puzzle"),
-    told=("chat", "Chat", " chat", "fact", "Fact", " fact", "advice", "Advice", " advice"),
+    need_bias_with_tools=-0.4,
+    # Nobody has measured it in this language: what is no sum is answered at once.
+    kind_question="",
+    kind_bias=0.0,
+    sums_bias=0.0,
+    reasoned=(),
+    told=(),
     force_answer="\nRespuesta:",
-    yes=("Yes", "yes", " Yes", " yes"),
-    no=("No", "no", " No", " no"),
+    # "Sí" begins with a token of its own in many vocabularies.
+    yes=("Sí", "sí", "S", "s", "Si", "si"),
+    no=("No", "no"),
     act_request="Ahora haz lo que te he pedido.",
     acted_request=(
         "Estás empezando esto ahora, nada está hecho todavía:\n{calls}\n"

@@ -29,7 +29,7 @@ _MARKS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
     (re.compile(pattern, re.MULTILINE), with_)
     for pattern, with_ in (
         (r"^[ \t]*(?:#{1,6}|>+)[ \t]+", ""),
-        (r"^[ \t]*(?:[-*+•]|\d{1,2}[.)])[ \t]+(?=\S)", ""),
+        (r"^[ \t]*(?:[-*+•]|\d{1,2}\))[ \t]+(?=\S)", ""),
         (r"^[ \t]*[-*_=][-*_= \t]+$", ""),
         (r"^[ \t]*[|:-][|: \t-]*$", ""),
         (r"\*\*\*(\S(?:.*?\S)?)\*\*\*", r"\1"),
@@ -42,6 +42,7 @@ _MARKS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (r"[ \t]*\|[ \t]*", ", "),
     )
 )
+_NUMBERED: Final = re.compile(r"^[ \t]*\d{1,2}\.[ \t]+(?=(\S+))", re.MULTILINE)
 _LEFT_OVER: Final = re.compile(r"[*_`~^\\{}\[\]#|<>$€£₹¥=⁄√∞→]+")
 _EMPTY_BRACKETS: Final = re.compile(r"\(\s*\)")
 _SPACE: Final = re.compile(r"[^\S\n]+")
@@ -56,6 +57,9 @@ def speakable(text: str, language: Language = english.LANGUAGE) -> str:
     text = _CODE.sub(" ", text)
     text = _LINK.sub(r"\1", text)
     text = _latex(text)
+    # In German, "1. Mai" heads a line and no list.
+    dotted = language.sentences.dotted or frozenset()
+    text = _NUMBERED.sub(lambda found: found.group() if found[1].lower().rstrip(".,") in dotted else "", text)
     for pattern, with_ in _MARKS:
         text = pattern.sub(with_, text)
     text = language.read_aloud(text.replace("`", ""))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from languages.reading.addresses import AddressWords, address_rules
-from languages.reading.grammar import ReadingGrammar, Rule, after, any_of, before, rule
+from languages.reading.grammar import ReadingGrammar, Rule, after, any_of, before, rule, with_stop
 
 NUMBER: Final = (
     r"(?:\d{1,3}(?:\.\d{3})+(?!\d|\.\d)(?:,\d+)?|\d{1,3}(?: \d{3})+(?! ?\d)(?:,\d+)?"
@@ -188,7 +188,13 @@ class ContinentalForms:
         return self._words.date(found, day, month, year) if 1 <= month <= 12 and 1 <= day <= 31 else None
 
     def _time(self, found: re.Match[str]) -> str:
-        return self._words.time(int(found["hour"]), int(found["minute"]))
+        said = self._words.time(int(found["hour"]), int(found["minute"]))
+        if not found["second"]:
+            return said
+        return said + self._words.and_cents + self.counted(str(int(found["second"])), self._words.units["s"])
+
+    def _slashless(self, found: re.Match[str]) -> str:
+        return " ".join(self.number(number.lstrip("0")) for number in found.group().split("/"))
 
     def _fraction(self, found: re.Match[str]) -> str:
         return self._words.fraction(int(found["over"]), int(found["under"]))
@@ -220,6 +226,11 @@ class ContinentalForms:
         if re.fullmatch(NUMBER, found.group()):
             return None
         return f" {self._words.addresses[1]} ".join(map(self.number, found.group().split(".")))
+
+    def _version(self, found: re.Match[str]) -> str | None:
+        """Say "2.0" behind what has versions."""
+        told = re.search(r"(?i:\b(?:versi[oó]n|release|windows|android|ios|python|macos|[vV]\.)) $", before(found))
+        return f" {self._words.addresses[1]} ".join(map(self.number, found.group().split("."))) if told else None
 
     def _dash(self, found: re.Match[str]) -> str:
         left, right = before(found), after(found)
@@ -262,7 +273,7 @@ class ContinentalForms:
         words = self._words
         money, scale = any_of(words.money), any_of(words.scales)
         return (
-            rule(rf"(?:{any_of(words.short)})(?!\w)", lambda found: words.short[found.group()]),
+            rule(rf"(?:{any_of(words.short)})(?!\w)", lambda found: with_stop(found, words.short[found.group()])),
             rule(
                 rf"(?:{any_of(words.before_numbers)}) ?(?=\d)",
                 lambda found: f"{words.before_numbers[found.group().rstrip()]} ",
@@ -291,10 +302,12 @@ class ContinentalForms:
             *(rule(rf"(?<![\w.,/]){pattern}", self.groups) for pattern in words.phones),
             rule(r"\d+(?:-\d+){2,8}(?:-[xX]\b)?(?![-\w])(?! ?=)", self.groups),
             rule(r"\d{3,}(?:[ -]\d{2,}){0,4}(?![\w-])", self._called),
-            rule(r"(?P<hour>2[0-3]|[01]?\d):(?P<minute>[0-5]\d)(?::[0-5]\d)?(?![\d:])", self._time),
+            rule(r"(?P<hour>2[0-3]|[01]?\d):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?![\d:])", self._time),
             rule(r"(?<![\d.])\d+(?:\.\d+){2,}(?!\d|[.,]\d)", self._point_groups),
+            rule(r"\d+\.\d+(?!\d|[.,]\d)", self._version),
             rule(rf"(?P<whole>\d{{1,3}})[ -]{ratio}", self._mixed),
-            rule(r"24/7|(?P<same>\d\d)/(?P=same)(?![\d/])", lambda f: " ".join(map(self.number, f.group().split("/")))),
+            rule(r"(?:0?[1-9]|1[0-2])/20\d\d(?![\d/])", self._slashless),
+            rule(r"24/7|(?P<same>\d\d)/(?P=same)(?![\d/])", self._slashless),
             rule(ratio, self._fraction),
             rule(r"(?P<number>\d+(?:[.,]\d+)?)[eE](?P<power>[-+−]?\d+)(?!\w)", self._scientific),
             rule(r"(?:\^|\*\*)(?P<power>\{[-−]?\w+\}|\([-−]?\w+\)|[-−]?\d+|\w)", self._power),
@@ -308,7 +321,7 @@ class ContinentalForms:
             rule(r"(?:#|№ ?)(?=\d)", f"{words.number_sign} "),
             rule(r"(?<=[\d%°€$])(?: ?[-–—] ?)(?=[$€£]?\d)", self._dash),
             rule(r":(?<=\d:)(?=\d)", f" {words.ratio} "),
-            rule(r" ?/ ?(?<=[\d)]/)(?=[\d(])| / (?=\d)", f" {words.operators['/']} "),
+            rule(r" ?/ ?(?<=[\d)]/)(?=[\d(])|(?<=\d) / (?=\d)", f" {words.operators['/']} "),
             rule(r"(?<=[\w)]) [-−] (?=[\d(]|[a-z]\b)", f" {words.minus} "),
             rule(r"[-−](?=[$€£]?\d)(?<![\w.)-][-−])", f"{words.minus} "),
             rule(rf"\s*(?!\+\d[\d ().-]{{7}})(?P<sign>{operators})\s*", self._operator),

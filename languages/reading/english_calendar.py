@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from languages.reading.english_numbers import cardinal, ordinal, plural, year
+from languages.reading.english_numbers import cardinal, counted, ordinal, plural, year
 from languages.reading.grammar import Rule, after, before, rule
 
 _MONTHS: Final = (
@@ -44,7 +44,8 @@ _AFTER_TO: Final = re.compile(r"(?i:\b(?:in|of|from|between|since)\b) ([12]\d{3}
 
 def _time(found: re.Match[str]) -> str:
     hour, minute = int(found["hour"]), found["minute"] or "00"
-    half = " ".join(found["half"].upper().replace(".", "")) if found["half"] else ""
+    # Voices take a lone "A" for the article.
+    half = "-".join(found["half"].upper().replace(".", "")) if found["half"] else ""
     whole = "" if half else "o'clock" if hour < 13 else "hundred"
     said = f"{cardinal(str(hour))} {_minute(minute) if int(minute) else whole} {half}"
     if found.groupdict().get("second"):
@@ -78,6 +79,20 @@ def _date(found: re.Match[str]) -> str | None:
     day_first = first > len(_MONTHS) or (found["sign"] == "." and second <= len(_MONTHS))
     month, day = (second, first) if day_first else (first, second)
     return _said_date(month, day, found["year"])
+
+
+def _day_of_year(found: re.Match[str]) -> str | None:
+    """Say "3/15" where it cannot be a part of something, or where something happens then."""
+    month, day = int(found["month"]), int(found["day"])
+    told = re.search(r"(?i:\b(?:on|until|till|since|due|dated)) $", before(found))
+    sums = re.match(r" ?[=*+]", after(found)) or re.search(r"[=*+] ?$", before(found))
+    return f"{_MONTHS[month - 1]} {ordinal(day)}" if told or (day > 20 and not sums) else None
+
+
+def _span(found: re.Match[str]) -> str:
+    """Say "2h 15m" and "1m 30s"."""
+    large, small = ("hour", "minute") if found["large"] == "h" else ("minute", "second")
+    return f"{counted(found['first'], large, f'{large}s')} {counted(found['second'], small, f'{small}s')}"
 
 
 def _iso_date(found: re.Match[str]) -> str | None:
@@ -145,12 +160,15 @@ _IN_SIGNS: Final = (
         _date,
     ),
     rule(r"(?<!\d)(?P<first>\d{1,2})(?P<sign>/)(?P<second>\d{1,2})/(?P<year>\d\d)(?![\d/])", _date),
+    rule(r"(?P<month>1[0-2]|0?[1-9])/(?P<day>3[01]|[12]\d|0?[1-9])(?![\d/]|\.\d)", _day_of_year),
+    rule(r"(?P<first>\d{1,3}) ?(?P<large>h) ?(?P<second>[0-5]?\d) ?m(?:in)?(?!\w)", _span),
+    rule(r"(?P<first>\d{1,3}) ?(?P<large>m)(?:in)? ?(?P<second>[0-5]?\d) ?s(?:ec)?(?!\w)", _span),
     rule(
         r"(?P<year>[1-9]\d{3})(?P<s>[-/.])(?P<month>0[1-9]|1[0-2])(?P=s)(?P<day>0[1-9]|[12]\d|3[01])(?![\d-])(?:T(?=\d))?",
         _iso_date,
     ),
     rule(
-        rf"(?:(?P<low>3[01]|[12]\d|[1-9])(?:st|nd|rd|th)?{_TO})?{_DAY}(?:st|nd|rd|th)?(?: of)? {_NAME}\b"
+        rf"(?:(?P<low>3[01]|[12]\d|[1-9])(?:st|nd|rd|th)?{_TO})?{_DAY}(?:st|nd|rd|th)?(?: of)? {_NAME}(?!\w)"
         rf"(?:,? {_YEAR}\b)?",
         _day_month,
     ),

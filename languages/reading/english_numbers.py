@@ -1,4 +1,4 @@
-"""Numbers as English words: cardinal, ordinal, digit by digit, years, parts, roman. Pure.
+"""Numbers as English words: cardinal, ordinal, digit by digit, years, parts. Pure.
 
 A number is given as it is written, with "." before its parts and commas between its thousands.
 """
@@ -24,7 +24,6 @@ _LARGEST_PART: Final = 20
 """The greatest denominator that is said as a fraction; others are divisions."""
 _FRACTIONS: Final = {(1, 2): "one half", (1, 4): "one quarter", (3, 4): "three quarters", (1, 100): "one hundredth"}
 _NOUN: Final = re.compile(r" (?!(?:of|in|on|at|for|to|per|and|or|each|every|from|more|less|an?|is|if)\b)[a-z]")
-_ROMAN: Final = {"I": 1, "V": 5, "X": 10, "L": 50}
 
 
 def cardinal(number: str) -> str:
@@ -88,14 +87,6 @@ def plural(said: str) -> str:
     if said.endswith("y"):
         return f"{said[:-1]}ies"
     return f"{said}es" if said.endswith("x") else f"{said}s"
-
-
-def roman(number: str) -> int:
-    """Give the value of a roman number below ninety; none where it is not written as one."""
-    values = [_ROMAN[sign] for sign in number]
-    if not re.fullmatch(r"(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})", number):
-        return 0
-    return sum(-one if one < other else one for one, other in zip(values, [*values[1:], 0], strict=True))
 
 
 def _words(number: str) -> str:

@@ -44,6 +44,11 @@ _COUNTED: Final = (
 _SCREENS: Final = "TV|tv|video|display|monitor|screen|camera|resolution|content|streaming"
 """What is 4K."""
 
+_NAMED_PLACE: Final = re.compile(
+    r"(?i:\b(?:room|apt\.?|apartment|suite|gate|unit|seat|flat|building|block|floor|platform|grade|class|row|exit) )$"
+)
+"""Before a number with a letter that is no scale."""
+
 _UNITS: Final = {
     "mph": ("mile per hour", "miles per hour"),
     "rpm": ("revolution per minute", "revolutions per minute"),
@@ -129,7 +134,8 @@ def _of_a_scale(found: re.Match[str]) -> str | None:
     """Say "10k" and "7B"; "10m" only of what is no length."""
     if found["scale"] == "m" and not re.match(rf" (?:{_COUNTED})\b", after(found)):
         return None
-    if re.match(rf" (?:{_SCREENS})\b", after(found)):
+    four_k = found["scale"] == "K" and found["number"] in {"4", "8"}
+    if four_k or re.match(rf" (?:{_SCREENS})\b", after(found)) or _NAMED_PLACE.search(before(found)):
         return f"{cardinal(found['number'])} {found['scale']}"
     return _scaled(found)
 
@@ -186,11 +192,22 @@ _IN_SIGNS: Final = (
     rule(r"(?<=\w)/(?=(?:month|year|day|hour|week|night|person|user|head|unit|item|seat|minute|second)\b)", " per "),
     rule(rf"/(?<=\w/)(?P<unit>{_MEASURE})(?!\w)", _each),
     rule(
-        rf"{_FROM}?(?P<number>{AMOUNT})(?P<joined>[ -]?)(?P<unit>{_MEASURE})(?:{_PER})?(?![\w/°'’^])",
+        rf"{_FROM}?(?P<number>{AMOUNT})(?P<joined>[ -]?)(?P<unit>{_MEASURE})(?:{_PER})?(?![\w/°'’^])"
+        r"(?:(?<=ft|lb|oz|hr|in|yd|mi)\.(?= [a-z])|(?<=hrs|lbs|min|sec|gal)\.(?= [a-z]))?",
         _measure,
     ),
     rule(rf"(?P<number>{NUMBER})(?P<scale>[kK]|[mM]n|[bB]n|[mMB]|[tT]n|T)(?![\w/])", _of_a_scale),
 )
+
+
+def measure_of_part(unit: str) -> str:
+    """Say the unit of a part: "1/2 tsp"."""
+    return f" {_named(unit)[0]}" if unit else ""
+
+
+def measures_of_parts(unit: str) -> str:
+    """Say the unit of more than one: "1 1/2 tsp"."""
+    return f" {_named(unit)[1]}" if unit else ""
 
 
 def quantity_rules() -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:

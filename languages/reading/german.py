@@ -13,8 +13,8 @@ from languages.reading.continental import (
     ContinentalWords,
     CountedNoun,
 )
-from languages.reading.english_numbers import roman
 from languages.reading.grammar import after, before, in_ascii, rule
+from languages.reading.roman import roman
 
 _MONTHS: Final = (
     "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli",
@@ -25,6 +25,8 @@ _WEAK: Final = re.compile(r"(?i:\b(?:am|im|vom|zum|zur|dem|den|des|bis|seit|ab|b
 """Before an ordinal that ends in -en."""
 _NAMED: Final = re.compile(r"(?i:\b(?:der|die|das|diese[rs]?|jede[rs]?|eine))\s$")
 """Before one that ends in -e."""
+_MINE: Final = re.compile(r"(?i:\b(?:[mds]?ein|kein|ihr|unser|euer))\s$")
+"""Before one that ends in -er."""
 _CENT: Final = CountedNoun("Cent", "Cent")
 _HUNDREDS_OF_A_YEAR: Final = range(1100, 2000)
 
@@ -140,7 +142,12 @@ _WORDS: Final = ContinentalWords(
         "z. B.": "zum Beispiel", "z.B.": "zum Beispiel", "d. h.": "das heißt", "d.h.": "das heißt",
         "u. a.": "unter anderem", "u.a.": "unter anderem", "bzw.": "beziehungsweise", "ca.": "circa",
         "v. Chr.": "vor Christus", "n. Chr.": "nach Christus", "inkl.": "inklusive", "zzgl.": "zuzüglich",
-        "evtl.": "eventuell", "km/h": "Kilometer pro Stunde", "m/s": "Meter pro Sekunde",
+        "evtl.": "eventuell", "usw.": "und so weiter", "etc.": "et cetera",
+        "Dr.": "Doktor", "Prof.": "Professor", "Hr.": "Herr", "Fr.": "Frau", "Mind.": "Mindestens",
+        "mind.": "mindestens",
+        "max.": "maximal", "vgl.": "vergleiche", "ggf.": "gegebenenfalls", "z. T.": "zum Teil",
+        "o. Ä.": "oder Ähnliches",
+        "km/h": "Kilometer pro Stunde", "m/s": "Meter pro Sekunde",
     },
     before_numbers={
         "Nr.": "Nummer", "S.": "Seite", "Abb.": "Abbildung", "Abs.": "Absatz", "Art.": "Artikel", "Kap.": "Kapitel",
@@ -185,12 +192,13 @@ def _day_and_month(found: re.Match[str]) -> str | None:
 def _clock(found: re.Match[str]) -> str:
     minute = int(found["minute"] or 0)
     low = f"{_cardinal(int(found['low']), 'm')} bis " if found["low"] else ""
-    return low + _time(int(found["hour"]), minute)
+    seconds = f" und {_FORMS.counted(str(int(found['second'])), _SECOND)}" if found["second"] else ""
+    return low + _time(int(found["hour"]), minute) + seconds
 
 
 def _place_in_order(found: re.Match[str]) -> str | None:
     """Say figures with a full stop as an ordinal, where an article stands before them and a noun behind."""
-    if not (_WEAK.search(before(found)) or _NAMED.search(before(found))):
+    if not any(told.search(before(found)) for told in (_WEAK, _NAMED, _MINE)):
         return None
     return _ordinal(int(found["number"]), before(found))
 
@@ -200,7 +208,7 @@ def _bare_year(found: re.Match[str]) -> str | None:
     told = re.search(
         r"(?i:\b(?:jahre?s?|seit|anno|sommer|winter|herbst|frühling|um|von|bis|ende|anfang|mitte)) $", before(found)
     )
-    counts = re.match(r" [A-ZÄÖÜ]|[\d.,:/%€]| ?(?:€|%|km|m|kg|g|l)\b", after(found))
+    counts = re.match(r" [A-ZÄÖÜ]|[.,:/]?\d|%| ?(?:€|%|km|m|kg|g|l)\b", after(found))
     return _year(found.group()) if told or not counts else None
 
 
@@ -232,14 +240,16 @@ _GRAMMAR: Final = _FORMS.grammar(
         rule(rf"{_DAY}\.(?P<month>1[0-2]|0?[1-9])\.(?![\d])", _day_and_month),
         rule(
             r"(?:(?P<low>2[0-4]|1?\d) ?(?:[-–]|bis) ?)?(?P<hour>2[0-4]|[01]?\d)(?:[:.](?P<minute>[0-5]\d))?"
-            r"(?::[0-5]\d)? ?(?:Uhr|h(?= )(?<=\d h))(?!\w)",
+            r"(?::(?P<second>[0-5]\d))? ?(?:Uhr|h(?= )(?<=\d h))(?!\w)",
             _clock,
         ),
-        rule(r"(?P<number>\d{1,3})\.(?= [A-ZÄÖÜa-zäöü])(?!(?: [A-Z]\w+){0,1}$)", _place_in_order),
+        rule(r"(?P<number>\d{1,3})\.(?= [A-ZÄÖÜa-zäöü])", _place_in_order),
         rule(r"(?P<number>[1-9]\d|1[1-9]\d0|20\d0)er\b", _decade),
         rule(r"(?:1[1-9]|20)\d\d(?!\d)(?![.,]\d|/|-\d\d?(?!\d))", _bare_year),
         rule(r"(?P<number>\d{1,3})-?mal\b", lambda found: f"{_FORMS.number(found['number'], 'm')}mal"),
         rule(rf"(?P<number>{NUMBER})-(?=[A-Za-zÄÖÜäöü])", lambda found: f"{_FORMS.number(found['number'], 'm')}-"),
+        rule(r"/(?<=und/)(?=oder\b)", " "),
+        rule(r"/(?<=[a-zäöüß]/)(?=[a-zäöüß])", " oder "),
         rule(r" : (?<=\d : )(?=\d)", " geteilt durch "),
         rule(r"§ ?(?=\d)", "Paragraf "),
         rule(r"~ ?(?=\d)", "ungefähr "),

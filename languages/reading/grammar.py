@@ -81,6 +81,11 @@ def after(found: re.Match[str]) -> str:
     return found.string[found.end() : found.end() + _NEAR]
 
 
+def with_stop(found: re.Match[str], said: str) -> str:
+    """Keep the full stop of a short form that ends a text."""
+    return f"{said}." if found.group().endswith(".") and not after(found).strip() else said
+
+
 def any_of(names: Iterable[str]) -> str:
     """Give a pattern of any of these names, the longest first."""
     return "|".join(sorted(map(re.escape, names), key=lambda name: (-len(name), name)))
@@ -90,11 +95,18 @@ _RAISED: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _LOWERED: Final = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 
 
+_GROUPED: Final = re.compile(
+    r"(?<![\w.,+(/-])(?<!\d )(?:[1-9]\d?(?: [0-9]{3}){2,}|[1-9]\d{0,2}(?: 000)+)(?![\d/-]| \d)", re.ASCII
+)
+"""Thousands with spaces between them; other figures in threes may be a telephone's."""
+
+
 def in_ascii(text: str) -> str:
     """Write raised figures behind "^", signs of fractions and figures of other scripts with those of ASCII."""
     text = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda found: "^" + found.group().translate(_RAISED), text.translate(_LOWERED))
     text = re.sub("(?<=[0-9])[\u00a0\u202f\u2009](?=[0-9]{3}(?![0-9]))", "", text)
     text = re.sub("[\u00a0\u202f\u2009]", " ", text)
+    text = _GROUPED.sub(lambda found: found.group().replace(" ", ""), text)
     text = re.sub("(?<=[0-9]) ?(?=[¼-¾⅐-⅞])", " ", text)
     return text if text.isascii() else "".join(map(_in_ascii, text))
 

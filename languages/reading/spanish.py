@@ -12,8 +12,8 @@ from typing import Final
 from num2words import num2words
 
 from languages.reading.continental import NUMBER, ContinentalForms, ContinentalWords, CountedNoun
-from languages.reading.english_numbers import roman
 from languages.reading.grammar import after, before, in_ascii, rule
+from languages.reading.roman import roman
 
 _MONTHS: Final = (
     "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio",
@@ -29,7 +29,10 @@ _PARTS: Final = {2: "medio", 3: "tercio", 4: "cuarto", 5: "quinto", 6: "sexto", 
 _MASCULINE: Final = re.compile(
     r"(?:días?|mapas?|planetas?|idiomas?|(?:te|siste|proble|progra|poe|esque)mas?|tranvías?)$"
 )
-_FEMININE: Final = re.compile(r"(?:as?|ción|ciones|sión|siones|dad|dades|tud|tudes|manos?|veces|vez|noches?|tardes?)$")
+_FEMININE: Final = re.compile(
+    r"(?:as?|ción|ciones|sión|siones|dad|dades|tud|tudes|manos?|veces|vez|noches?|tardes?|mujer|mujere|flore?|imágene|"
+    r"llave|calle|clase|frase|parte|leche|fuente|red|rede)$"
+)
 _KING: Final = re.compile(r"\b(?:Felipe|Alfonso|Carlos|Fernando|Juan|Pablo|Luis|Enrique|Isabel|Pío|Benedicto|Pedro|"
                           r"Jaime|Sancho|Napoleón|Jorge|Francisco|Guillermo|León|Gregorio|Amadeo) $")  # fmt: skip
 
@@ -151,12 +154,12 @@ _SAID: Final = ContinentalWords(
         "Dr.": "doctor", "Dra.": "doctora", "Ud.": "usted", "Uds.": "ustedes", "EE. UU.": "Estados Unidos",
         "EE.UU.": "Estados Unidos", "aprox.": "aproximadamente", "a. C.": "antes de Cristo",
         "d. C.": "después de Cristo",
-        "km/h": "kilómetros por hora", "m/s": "metros por segundo", "etc.": "etcétera.",
+        "km/h": "kilómetros por hora", "m/s": "metros por segundo", "etc.": "etcétera",
     },
     before_numbers={
         "n.º": "número", "nº": "número", "N.º": "número", "Nº": "número", "núm.": "número", "Núm.": "número",
         "pág.": "página", "págs.": "páginas", "p.": "página", "pp.": "páginas", "fig.": "figura", "cap.": "capítulo",
-        "vol.": "volumen", "art.": "artículo", "tel.": "teléfono",
+        "vol.": "volumen", "art.": "artículo", "tel.": "teléfono", "Tel.": "teléfono",
     },
     operators={
         "×": "por", "·": "por", "*": "por", "÷": "entre", "/": "entre", "+": "más", "-": "menos", "−": "menos",
@@ -203,7 +206,7 @@ def _king(found: re.Match[str]) -> str | None:
         return f"{said[:-1]}a" if name.endswith("Isabel ") else said
     return (
         _cardinal(value, "")
-        if re.search(r"(?:\b[A-ZÁÉÍÓÚ]\w+|siglos?|capítulo|tomo|parte|volumen|fase) $", name)
+        if re.search(r"(?:\b[A-ZÁÉÍÓÚ]\w+|siglos?|siglos [IVXL]+ y|capítulo|tomo|parte|volumen|fase) $", name)
         else None
     )
 
@@ -212,6 +215,12 @@ def _named_date(found: re.Match[str]) -> str:
     low = f"{_cardinal(int(found['low']), '')} {found['between']} " if found["low"] else ""
     year = f" de {_cardinal(int(found['year']), '')}" if found["year"] else ""
     return f"{low}{_cardinal(int(found['day']), '')} de {found['name']}{year}"
+
+
+def _day_and_month(found: re.Match[str]) -> str | None:
+    """Say "el 12/5"."""
+    told = re.search(r"(?i:\b(?:el|del|al|día)) $", before(found))
+    return _date(found, int(found["day"]), int(found["month"]), "") if told else None
 
 
 def _clock(found: re.Match[str]) -> str:
@@ -231,14 +240,17 @@ _GRAMMAR: Final = _FORMS.grammar(
             r"(?: (?:de|del) (?P<year>[12]\d{3})(?!\d))?",
             _named_date,
         ),
+        rule(r"(?P<day>3[01]|[12]\d|[1-9])/(?P<month>1[0-2]|[1-9])(?![\d/])", _day_and_month),
         rule(r"(?P<number>\d{1,4})\.?(?P<end>º|ª|er|ᵉʳ)(?![\wC])", _place_in_order),
         rule(
-            r"(?:(?P<low>2[0-4]|1?\d) ?[-–] ?)?(?P<hour>2[0-4]|[01]?\d)[:.](?P<minute>[0-5]\d)(?::[0-5]\d)? ?"
+            r"(?:(?P<low>2[0-4]|1?\d) ?[-–] ?)?(?P<hour>2[0-4]|[01]?\d)[:.](?P<minute>[0-5]\d) ?"
             r"(?:(?P<h>hrs?\b\.?|h\b\.?)|(?P<half>[aApP]\. ?[mM]\.|[aApP][mM]\b))",
             _clock,
         ),
         rule(r"(?P<low>)(?P<hour>1[0-2]|[1-9])(?P<minute>)(?P<h>) ?(?P<half>[aApP]\. ?[mM]\.|[aApP][mM]\b)", _clock),
         rule(r"(?P<number>\d+)-(?=[A-Za-z])", lambda found: f"{_FORMS.number(found['number'])}-"),
+        rule(r"/(?<=\by/)(?=o\b)", " "),
+        rule(r"/(?<=[a-záéíóúñ]/)(?=[a-záéíóúñ])", " o "),
         rule(rf"~ ?(?={NUMBER})", "unos "),
     ),
 )

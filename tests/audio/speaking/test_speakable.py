@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from num2words import num2words
 
 from audio.speaking.speakable import speakable
+from languages.known import language_of
 from languages.reading.english_numbers import cardinal
 
 
@@ -37,10 +38,10 @@ from languages.reading.english_numbers import cardinal
         ("1,000,000!", "one million!"),
         ("60 km/h and 25°C", "sixty kilometers per hour and twenty five degrees Celsius"),
         ("1 kg of rice", "one kilogram of rice"),
-        ("5:30 p.m. Then go", "five thirty P M. Then go"),
-        ("at 5 p.m. on Monday", "at five P M on Monday"),
+        ("5:30 p.m. Then go", "five thirty P-M. Then go"),
+        ("at 5 p.m. on Monday", "at five P-M on Monday"),
         ("7:00", "seven o'clock"),
-        ("9:05 am", "nine oh five A M"),
+        ("9:05 am", "nine oh five A-M"),
         ("2024-03-05", "March fifth, twenty twenty four"),
         ("May 21st, 2020", "May twenty first, twenty twenty"),
         ("in 1984", "in nineteen eighty four"),
@@ -57,7 +58,7 @@ from languages.reading.english_numbers import cardinal
         ("😀", ""),
         ("   ", ""),
         ("A & B", "A and B"),
-        ("well-known and/or e-mail", "well-known and/or e-mail"),
+        ("well-known and/or e-mail", "well-known and or e-mail"),
         ("sold for $2.5M last year", "sold for two point five million dollars last year"),
         ("$3B, €1.5bn and £20k", "three billion dollars, one point five billion euros and twenty thousand pounds"),
         ("$2T", "two trillion dollars"),
@@ -80,7 +81,7 @@ from languages.reading.english_numbers import cardinal
             "On 01/02/2023 and 25/12/2024",
             "On January second, twenty twenty three and December twenty fifth, twenty twenty four",
         ),
-        ("Add 2 1/2 cups.", "Add two and one half cups."),
+        ("Add 2 1/2 cups.", "Add two and a half cups."),
         ("A 10x10 grid, 3x4=12", "A ten by ten grid, three times four equals twelve"),
         ("10^-3 grams", "ten to the power of minus three grams"),
         ("version v1.0.0, v2", "version one point zero point zero, version two"),
@@ -96,7 +97,7 @@ from languages.reading.english_numbers import cardinal
         ("See No. 5 and pp. 3-4.", "See number five and pages three to four."),
         ("No. That is all.", "No. That is all."),
         ("Fig. 3, vol. 2, approx. 5", "figure three, volume two, about five"),
-        ("Dr. Smith's café, isn't it?", "Dr. Smith's café, isn't it?"),
+        ("Dr. Smith's café, isn't it?", "Doctor Smith's café, isn't it?"),
     ],
 )
 def test_says_it_as_a_reader_would(written: str, spoken: str) -> None:
@@ -178,3 +179,9 @@ def test_no_number_is_glued_to_a_letter_and_no_figure_is_left(pieces: list[str])
     assert not re.search(r"\d", said)
     names = "one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|forty|fifty|hundred|thousand|million"
     assert not re.search(rf"(?:percent|point|minus|plus|{names})(?!s\b|es\b|teen|ty|ies|th)[A-Za-z]", said)
+
+
+def test_a_day_at_the_head_of_a_line_is_no_mark_of_a_list() -> None:
+    german = language_of("de")
+    assert speakable("1. Mai ist frei.", german) == "erster Mai ist frei."
+    assert speakable("1. Äpfel kaufen", german) == "Äpfel kaufen"

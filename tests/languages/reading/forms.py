@@ -1,4 +1,4 @@
-"""The tables of written forms, and how their spoken words are read back."""
+"""The tables of written forms."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ class WrittenForm(NamedTuple):
 
 
 def table(language: str) -> list[WrittenForm]:
-    """Give the forms of a language."""
+    """Give the forms of a language, by its name in lower case."""
     lines = (HERE / f"{language}.tsv").read_text(encoding="utf-8").splitlines()
     return [WrittenForm(*line.split("\t")) for line in lines[1:]]
