@@ -163,6 +163,7 @@ class PromptWording:
     need_of_numbers: float
     need_bias_with_tools: float
     kind_question: str
+    """Empty where nothing was measured of it: then what is no sum is answered at once."""
     kind_bias: float
     """Log-odds at which the question of the kind divides what takes reasoning from the rest, with that model."""
     sums_bias: float

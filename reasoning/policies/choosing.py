@@ -60,7 +60,9 @@ class ByProbes:
         if script.calibration is None:
             return []
         need = ProbeQuestion(NEED, script.need, script.yes_no)
-        return [need] if self.other is None else [need, ProbeQuestion(KIND, script.kind, script.kinds)]
+        if self.other is None or not script.family.kind_question:
+            return [need]
+        return [need, ProbeQuestion(KIND, script.kind, script.kinds)]
 
     def choose(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> Chosen:
         """Choose by what is above its bias; where nothing was measured, only the smallest turns go without thoughts."""

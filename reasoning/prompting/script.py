@@ -93,7 +93,7 @@ class Family:
     need_bias_with_tools: float
     """As `need_bias`, with tools in the prompt and words that ask for none of them."""
     kind_question: str
-    """Follows the user's words and asks what kind of question they are, in one word."""
+    """Follows the user's words and asks what kind of question they are, in one word; empty: not to be asked."""
     kind_bias: float
     """Log-odds of `reasoned` to `told` at which it divides what takes reasoning from what is answered at once."""
     sums_bias: float

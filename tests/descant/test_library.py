@@ -38,7 +38,7 @@ class Model:
 
     def score_choices(self, before: str) -> float:
         asked = request(before)
-        if asked.endswith(FAMILY.need_question):
+        if asked.endswith((FAMILY.need_question, FAMILY.kind_question)):
             return -20.0
         calls = "weather" in asked and (self.again or "[result" not in asked)
         return 3.0 if calls else -3.0

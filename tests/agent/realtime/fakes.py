@@ -85,7 +85,7 @@ class Script24:
     small_talk: bool = False
 
     def score_choices(self, before: str) -> float:
-        if FAMILY.need_question in before[-200:]:
+        if FAMILY.need_question in before[-200:] or FAMILY.kind_question in before[-240:]:
             return -20.0 if self.small_talk else 20.0
         return 3.0 if "24" in before.rpartition(FAMILY.work_open)[2] else -3.0
 

@@ -53,10 +53,8 @@ class Model:
 
     def score_choices(self, before: str) -> float:
         asked = request(before)
-        if asked.endswith(FAMILY.need_question):
+        if asked.endswith((FAMILY.need_question, FAMILY.kind_question)):
             return 20.0 if self.needs_thought else -20.0
-        if asked.endswith(FAMILY.kind_question):
-            return -20.0
         return 3.0 if asked.startswith("Go to") or asked == FAMILY.act_request else -3.0
 
     def write(self, before: str, name: str) -> str:

@@ -12,7 +12,7 @@ from languages.known import language_of
 from reasoning.events import LoopEvent, ReplyText
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions
-from reasoning.policies.corrections import restated
+from reasoning.policies.sums.corrections import restated
 from reasoning.prompting.script import Script, family_of
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, Words
 

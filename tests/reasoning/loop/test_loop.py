@@ -84,9 +84,7 @@ class Model:
     """The same as log-odds."""
 
     def score_choices(self, before: str) -> float:
-        if FAMILY.kind_question in before:
-            return -20.0
-        assert FAMILY.need_question in before
+        assert FAMILY.need_question in before or FAMILY.kind_question in before
         return self.need if self.need is not None else -20.0 if self.small_talk else 20.0
 
     def write(self, before: str, name: str) -> str:
