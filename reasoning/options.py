@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from reasoning.engine.cores import usual_threads
 
 Mode = Literal["async", "think-first", "no-think"]
 """How thinking and speaking are ordered: at the same time, one after the other, or speaking only."""
 
+_LONGEST_PERSONA: Final = 2000
 PolicyName = Literal["auto", "sums", "plain"]
 """How to think of a question, and what of it is said: see docs/policies.md."""
 
@@ -72,6 +73,9 @@ class LoopOptions:
     policy: PolicyName = "auto"
     """How to think: `sums` in lines of calculation that are read out, where there is something to compute; `plain` in
     notes that are never read out, about everything; `auto` asks the model which of them a question takes, if any."""
+    persona: str = ""
+    """Who the assistant is and how it speaks, in your words: stands behind the instructions that every conversation
+    begins with; at most 2000 characters."""
     direct_replies: bool = True
     """Answer small talk and plain facts at once, when a probe says that nothing has to be worked out."""
     think_tokens: int = 320
@@ -111,3 +115,10 @@ class LoopOptions:
     """Tokens of all calls of a turn; where they do not suffice, nothing is called."""
     history_turns: int = 8
     """Turns that stay in the context; older ones are dropped."""
+
+    def __post_init__(self) -> None:
+        """Refuse a persona that would fill the context. Raises ValueError."""
+        if len(self.persona) > _LONGEST_PERSONA:
+            raise ValueError(f"persona has {len(self.persona)} characters, more than {_LONGEST_PERSONA}; shorten it")
+        if any(not (sign.isprintable() or sign.isspace()) for sign in self.persona):
+            raise ValueError("persona holds characters that are no text; write it in plain words")

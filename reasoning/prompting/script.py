@@ -319,8 +319,9 @@ class Script:
         return self._others[language.code]
 
     def instructed(self, instructions: str) -> Script:
-        """Give the same with instructions behind those of the family."""
-        return Script(self.tokenizer, self.family, f"{self.family.system}\n\n{instructions}", self.profile)
+        """Give the same with instructions behind those that stand there."""
+        system = self.family.system if self._system is None else self._system
+        return Script(self.tokenizer, self.family, f"{system}\n\n{instructions}", self.profile)
 
     @property
     def thinks_in_tags(self) -> bool:
