@@ -27,7 +27,7 @@ VOCABULARY: Final = 4000
 """More words than any scenario has."""
 TURNS: Final = 30
 """Turns of the event loop that a token takes from one side of the interface to the other, and more."""
-_YES, _NO = {"yes"}, {"no"}
+_YES, _NO = {"yes", "calculation", "puzzle"}, {"no", "chat", "fact", "advice"}
 
 
 class ScriptedMind:

@@ -58,7 +58,8 @@ class ScriptedDecoder:
         self.device = torch.device("cpu")
         self.names: dict[TokenCache, str] = {}
         """Blocks by their caches; that of a question has no name."""
-        self.yes_no: tuple[int, int] = (0, 0)
+        self.yes_no: dict[tuple[int, ...], tuple[int, int]] = {}
+        """Tokens that mean yes and no, by what is asked: several questions may be on their way."""
 
     def cache(self) -> TokenCache:
         return TokenCache()
@@ -78,8 +79,9 @@ class ScriptedDecoder:
         if name is None:
             odds = self._engine.mind.score_choices(self._engine.tokenizer.shown(prompt))
             self._engine.log.append(("question", self._engine.tokenizer.shown(prompt)))
+            yes_no = self.yes_no[tuple(view[-1].written[: view[-1].length])]
             return self._shares(
-                dict(zip(self.yes_no, (-math.log1p(math.exp(-odds)), -math.log1p(math.exp(odds))), strict=True))
+                dict(zip(yes_no, (-math.log1p(math.exp(-odds)), -math.log1p(math.exp(odds))), strict=True))
             )
         rest = self._mind.rest(name, prompt)
         token = rest[0] if rest else 1
@@ -177,7 +179,7 @@ class ShownTorchSession(TorchSession):
         self, view: Sequence[TorchBlock], question: Sequence[int], choices: Sequence[frozenset[int]]
     ) -> ChoiceScores:
         yes, no = (min(choice) for choice in choices)
-        self._lane.decoder.yes_no = yes, no
+        self._lane.decoder.yes_no[tuple(question)] = yes, no
         self._scripted.running.append("question")
         try:
             return await super().score_choices(view, question, choices)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from reasoning.policies.sums.consistency import Contradicted, contradicted
+from reasoning.policies.policy import Contradicted
+from reasoning.policies.sums.consistency import contradicted
 
 THOUGHTS = ["6 * 4 = 25 eggs", "25 - 3 = 22"]
 
