@@ -168,7 +168,7 @@ def _instruct(language: Language) -> Family:
 
 def _unprompted(family: Family) -> Family:
     """Word what thoughts between tags need: no request to think, and steps that are told, not read aloud."""
-    return replace(family, think_request="", step_request=family.language.prompts.found_request or family.step_request)
+    return replace(family, think_request="", step_request=family.language.prompts.found_request)
 
 
 def _tagged(family: Family, cut: ThinkingCut | None, profile: ModelProfile) -> Family:

@@ -78,7 +78,7 @@ class Conversation:
 @asynccontextmanager
 async def model(folder: Path, profiles: Path | None = None) -> AsyncIterator[tuple[TorchEngine, Script]]:
     engine, script = load_engine(
-        folder, EngineOptions(native="off", device="cpu", context=4000, prefill_rows=512), profiles
+        folder, EngineOptions(native="off", device="cpu", context=4000, prefill_rows=512, threads=1), profiles
     )
     try:
         yield engine, script
