@@ -259,7 +259,8 @@ class OpenModels:
         load: loads ears and voice; it is called once, in a thread, when they are first needed.
         warm: it has them hear and speak, too.
         """
-        self.engine, self.script = engine, script
+        persona = settings.loop.persona.strip()
+        self.engine, self.script = engine, script.instructed(persona) if persona else script
         self._given: Container[str] | None = given
         self.settings = self._profiled(settings)
         """The settings that hold: what nobody set is chosen by the model's profile, and when they are fitted to the

@@ -81,8 +81,6 @@ class Loop:
 
         choice: which policy a question is answered by; without one, what the options say.
         """
-        if options.persona.strip():
-            script = script.instructed(options.persona.strip())
         self._session, self._options = session, options
         self._emit, self._clock = emit, clock
         self._choice = choice or choice_of(options.policy, tagged=script.thinks_in_tags)

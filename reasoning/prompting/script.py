@@ -194,12 +194,8 @@ def _instruct(language: Language) -> Family:
 
 def _unprompted(family: Family) -> Family:
     """Word what thoughts between tags need: no request to think, and steps that are told, not read aloud."""
-    return replace(
-        family,
-        think_request="",
-        notes_request="",
-        step_request=family.language.prompts.found_request or family.step_request,
-    )
+    found = family.language.prompts.found_request
+    return replace(family, think_request="", notes_request="", step_request=found)
 
 
 def _tagged(family: Family, cut: ThinkingCut | None, profile: ModelProfile) -> Family:

@@ -56,10 +56,12 @@ class Model:
 
 
 @asynccontextmanager
-async def opened(model: Model | None = None, load: Callable[[], Speech] | None = None) -> AsyncIterator[Agent]:
+async def opened(
+    model: Model | None = None, load: Callable[[], Speech] | None = None, *, persona: str = ""
+) -> AsyncIterator[Agent]:
     model = model or Model()
     engine = ScriptedEngine(Mind(model.write, model.score_choices), Words(), 100_000)
-    settings = Settings(loop=LoopOptions(mode="no-think"))
+    settings = Settings(loop=LoopOptions(mode="no-think", persona=persona))
     script = Script(engine.tokenizer, FAMILY)
     yield Agent(OpenModels(settings, cast("Engine", engine), script, load or pytest.fail))
     assert engine.running == []
@@ -78,6 +80,17 @@ async def weather(city: str) -> str:
 async def test_a_question_is_answered() -> None:
     async with opened() as agent:
         assert await agent.ask("Good morning.") == "Hello to you."
+
+
+async def test_a_persona_stands_behind_the_instructions() -> None:
+    class Named(Model):
+        def write(self, before: str, name: str) -> str:
+            return (
+                f"I am Mia.{END}" if f"{FAMILY.system}\n\nYou are Mia.{END}" in before else super().write(before, name)
+            )
+
+    async with opened(Named(), persona=" You are Mia.\n") as agent:
+        assert await agent.ask("Who are you?") == "I am Mia."
 
 
 async def test_a_tool_is_called_and_the_answer_is_what_is_said_of_its_result() -> None:

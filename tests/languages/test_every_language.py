@@ -33,20 +33,18 @@ ENGLISH = language_of("en")
 ENGLISH_WORDS = re.compile(
     r"\b(?:the|and|you|your|is|are|with|not|sorry|please|answer|sentence|now|what)\b", re.IGNORECASE
 )
-_MAY_LACK = {"kind_question", "found_request"}
-"""Wording without which the loop does something else, instead of saying what is English."""
 every_language = pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.code)
 
 
 def sayings(language: Language) -> list[str]:
-    """Give what is said to a user or to the model, but for the probe, which may be English."""
+    """Give what is said to a user or to the model, but for the probes: they may be English, or lacking."""
     replies = language.replies
     said = [*replies.fillers, *(getattr(replies, item.name) for item in fields(replies) if item.name != "fillers")]
     prompts = {item.name: getattr(language.prompts, item.name) for item in fields(language.prompts)}
     said += [
         text
         for name, text in prompts.items()
-        if isinstance(text, str) and name != "need_question" and (text or name not in _MAY_LACK)
+        if isinstance(text, str) and name not in {"need_question", "kind_question"}
     ]
     places = language.places
     said += [places.meant, places.where, places.inside, places.both, places.either]

@@ -193,12 +193,6 @@ def test_the_setting_names_a_policy() -> None:
 # --- the persona ---
 
 
-async def test_a_persona_stands_behind_the_instructions() -> None:
-    async with rig(noting(kind=-20.0), LoopOptions(persona=" You are Mia, who is brief.\n")) as one:
-        await one.turn("Who are you?")
-        assert f"{FAMILY.system}\n\nYou are Mia, who is brief.{END}" in one.engine.log[0][1]
-
-
 @pytest.mark.parametrize("persona", ["x" * 2001, "Be\x00brief."])
 def test_a_persona_that_is_no_short_text_is_refused(persona: str) -> None:
     with pytest.raises(ValueError, match="persona"):

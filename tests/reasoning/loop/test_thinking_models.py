@@ -278,7 +278,9 @@ async def test_thoughts_of_any_kind_end_in_a_reply_within_the_bounds(thoughts: s
 )
 @pytest.mark.parametrize("mode", ["async", "think-first", "no-think"])
 async def test_no_reply_of_any_kind_hangs_or_has_control_tokens_spoken(kind: str, written: str, mode: Mode) -> None:
-    async with stage(replace(Thinks(), **{kind: written}), options=replace(OPTIONS, mode=mode)) as one:
+    model = Thinks()
+    setattr(model, kind, written)
+    async with stage(model, options=replace(OPTIONS, mode=mode)) as one:
         for question in (QUESTION, "Hello there."):
             await one.loop.answer(question)
             await one.loop.finish("So.")

@@ -1,6 +1,6 @@
 """How questions of each kind are answered: what the probes say of them, and which policy that chooses.
 
-`python -m bench.think.choices --tasks everyday,navigate,gsm_symbolic --n 8 --questions DIR` prints the range of each
+`python -m bench.choices --tasks everyday,navigate,gsm_symbolic --n 8 --questions DIR` prints the range of each
 probe's log-odds and a table of what is chosen, of development questions alone: the biases are set by it
 (docs/policies.md). Asked at the end of the user's words, as the loop asks.
 """
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent.apps.progress import shown
 from agent.config.invocation import Invocation, open_store
 from agent.models.registry import find, load_decoder
-from bench.think import questions
+from bench.think.items import sets
 from reasoning.engine.attention import Run
 from reasoning.engine.sampling import read_together, scored_choices
 from reasoning.policies.choosing import choice_of
@@ -27,7 +27,7 @@ from reasoning.policies.choosing import choice_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bench.think.tasks import TaskQuestion
+    from bench.think.items.question import TaskQuestion
     from reasoning.engine.decoder import Decoder
     from reasoning.prompting.script import Script
 
@@ -96,8 +96,8 @@ def _main(arguments: Sequence[str]) -> None:
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=False)
     probes, made = ChoiceProbes(*load_decoder(files.llm, settings.engine)), list[ChoiceMade]()
-    for task in questions.named(wanted.tasks.split(",")):
-        made += [probes.ask(item) for item in questions.items(task, "dev", wanted.n, wanted.questions)]
+    for task in sets.named(wanted.tasks.split(",")):
+        made += [probes.ask(item) for item in sets.items(task, "dev", wanted.n, wanted.questions)]
         sys.stdout.write(f"{table(made[-wanted.n :], ('need', 'kind'))[-1]}\n")
         sys.stdout.flush()
     if wanted.json:
