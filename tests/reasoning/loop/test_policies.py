@@ -13,13 +13,14 @@ from languages.language import Language
 from reasoning.events import KIND, NEED, Probe, ReplyText, Retracted, Thought, TurnDone
 from reasoning.options import LoopOptions, Mode
 from reasoning.policies.choosing import Always, ByProbes, choice_of
+from reasoning.policies.grounding import last_number
 from reasoning.policies.plain import Plain
 from reasoning.policies.policy import Contradicted, Evidence, Kind, PolicyChoice
 from reasoning.policies.sums.sums import Sums
 from reasoning.prompting.script import Script
 from tests.reasoning.loop import test_loop
 from tests.reasoning.loop.test_loop import FAMILY, Model, rig
-from tests.reasoning.scripted_engine import END
+from tests.reasoning.scripted_engine import END, Words
 
 over = test_loop.over
 QUESTION = "Ann is taller than Bob, and Bob is taller than Cid. Who is the smallest?"
@@ -118,7 +119,7 @@ async def test_a_sum_loses_no_step_to_the_choice() -> None:
     for choice in (ByProbes(Sums()), NOTED):
         async with rig(noting(need=20.0), choice=choice) as one:
             await one.loop.answer(test_loop.QUESTION)
-            assert test_loop.last_number(one.said[-1]) == 24.0
+            assert last_number(one.said[-1]) == 24.0
             firsts.append(one.engine.steps)
     assert firsts[0] == firsts[1]
 
@@ -177,7 +178,7 @@ async def test_a_context_that_is_full_ends_the_choice_too(context: int) -> None:
     ],
 )
 def test_what_the_questions_say_chooses(choice: PolicyChoice, log_odds: Sequence[float], chosen: str | None) -> None:
-    script = Script(test_loop.Words(), FAMILY)
+    script = Script(Words(), FAMILY)
     assert len(choice.questions(script)) == len(log_odds)
     found = choice.choose(log_odds, "Who is it?", script, tools=False)
     assert (found.policy.name if found.policy else None) == chosen
