@@ -28,7 +28,7 @@ VENV ?= .venv
 TORCH_INDEX ?=
 DEMO_QUESTION ?= tests/e2e/recordings/tickets.wav
 DEMO_ANSWER ?= answer.wav
-TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en piper-en-us-joe smart-turn-v3.2
+TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en whisper-base piper-en-us-joe smart-turn-v3.2
 PYTEST_ARGS ?=
 # What needs no more than this machine and some minutes.
 EVERYWHERE := not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel
