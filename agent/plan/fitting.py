@@ -97,7 +97,7 @@ class Fitting:
     refused: str = ""
     """What is wrong with the measurement that was kept."""
     own_ears: bool = False
-    """Whether somebody brought a recogniser."""
+    """Whether there is no choice: somebody brought a recogniser, or the one that was chosen could not be had."""
     fresh: bool = False
     """Whether it was measured in this start, with ears that were loaded before."""
 
@@ -112,6 +112,11 @@ class Fitting:
         """The settings that hold."""
         plan = self.plan
         return self.settings if plan is None else fitted(self.settings, self.given, plan)
+
+    def found_ears(self, name: str) -> None:
+        """Take note of the speech model that was found, which need not be the one that was chosen."""
+        plan = self.plan
+        self.own_ears = self.own_ears or (plan is not None and plan.asr not in {"", name})
 
     async def measure(self, engine: TimedEngine, recogniser: Recogniser, voice: Voice) -> None:
         """Measure the machine, if nobody has; what fails leaves all as it is set."""

@@ -18,7 +18,9 @@ from typing import Any, Final, Literal
 from agent.errors import BadQuestion
 from bench.errors import BenchExtraMissing
 
-Kind = Literal["number", "weekday", "duration", "relation"]
+Kind = Literal["number", "weekday", "duration", "relation", "date", "option", "claim", "manner"]
+"""What an answer is: something that has a form of its own; one of the options or of the claims of its item; or, as a
+manner, a reply that fulfils its rules."""
 Split = Literal["dev", "test"]
 SEEDS: Final[Mapping[Split, int]] = {"dev": 1_000_000, "test": 2_000_000}
 """First seed of each split. Item i of a generator is drawn from seed + i, and no split draws more than `_DRAWN`."""
@@ -30,6 +32,26 @@ _LONGEST: Final = 65
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What a reply has to hold, and must not; regular expressions, whatever their case."""
+
+    must: tuple[str, ...]
+    must_not: tuple[str, ...]
+    most_words: int
+
+    def broken(self, reply: str) -> str:
+        """Give the first rule that a reply breaks; an empty text: it is acceptable."""
+        count = len(reply.split())
+        if not 0 < count <= self.most_words:
+            return f"{count} words, not 1 to {self.most_words}"
+        missing = next((rule for rule in self.must if not re.search(rule, reply, re.IGNORECASE)), None)
+        if missing is not None:
+            return f"nothing like {missing}"
+        found = next((rule for rule in self.must_not if re.search(rule, reply, re.IGNORECASE)), None)
+        return "" if found is None else f"holds {found}"
+
+
+@dataclass(frozen=True, slots=True)
 class TaskQuestion:
     """One question with its answer."""
 
@@ -38,8 +60,16 @@ class TaskQuestion:
     """Its number in the split."""
     question: str
     answer: str
-    """In the form of its kind: a number, a weekday, minutes, a relation."""
+    """In the form of its kind: a number, a weekday, minutes, a relation, an ISO date, an option, a claim's name."""
     kind: Kind
+    before: str = ""
+    """What was asked, and answered, before it; empty where it stands alone."""
+    options: tuple[str, ...] = ()
+    """The texts of which one is the answer."""
+    claims: tuple[tuple[str, str], ...] = ()
+    """Names of what a sentence may claim, each with the regular expression that finds it; what denies comes first."""
+    rules: Rules | None = None
+    """What a reply without one right answer has to be like."""
 
 
 @dataclass(frozen=True, slots=True)

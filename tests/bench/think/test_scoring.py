@@ -11,6 +11,10 @@ DAY = "Starting from Wednesday, March 30, 2022, which weekday was it 2 days befo
 FAMILY = "Liam is married to Lisa. They have a child called Owen. What is Liam to Owen?"
 
 
+def asked(question: str, kind: Kind) -> TaskQuestion:
+    return TaskQuestion("task", 0, question, "", kind)
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -39,7 +43,7 @@ FAMILY = "Liam is married to Lisa. They have a child called Owen. What is Liam t
     ],
 )
 def test_the_last_stated_number_counts(text: str, value: str | None) -> None:
-    assert stated(text, "number", APPLES) == value
+    assert stated(text, asked(APPLES, "number")) == value
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,7 @@ def test_the_last_stated_number_counts(text: str, value: str | None) -> None:
     ],
 )
 def test_durations_are_minutes(text: str, value: str | None) -> None:
-    assert stated(text, "duration", FLIGHT) == value
+    assert stated(text, asked(FLIGHT, "duration")) == value
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,7 @@ def test_durations_are_minutes(text: str, value: str | None) -> None:
     ],
 )
 def test_weekdays(text: str, value: str | None) -> None:
-    assert stated(text, "weekday", DAY) == value
+    assert stated(text, asked(DAY, "weekday")) == value
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,7 @@ def test_weekdays(text: str, value: str | None) -> None:
     ],
 )
 def test_relations(text: str, value: str | None) -> None:
-    assert stated(text, "relation", FAMILY) == value
+    assert stated(text, asked(FAMILY, "relation")) == value
 
 
 @pytest.mark.parametrize(

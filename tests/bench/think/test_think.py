@@ -70,7 +70,8 @@ def reported(folder: Path, **changes: object) -> dict[str, Any]:
     earlier = {"bench": "think", "settings": {"step_costs_s": COSTS, "pace": {}}}
     costs.write_text(json.dumps(earlier), encoding="utf-8")
     wanted: dict[str, Any] = {
-        "tasks": "chain_sum", "count": 1, "split": "dev", "modes": "async,no-think", "batch": 4, "real": 0, "speech": 0,
+        "tasks": "chain_sum", "questions": None, "count": 1, "split": "dev", "modes": "async,no-think", "batch": 4,
+        "real": 0, "speech": 0,
         "rows": ("bare: policies.readout=false",), "scenarios": "correction,barge-in", "scenario_count": 2,
         "costs": costs, "json_file": report, "plot": None,
     }  # fmt: skip
