@@ -15,6 +15,7 @@ from languages.language import (
     PromptWording,
     ReplySayings,
     RequestWords,
+    RobotSayings,
     SentenceRules,
     StopWords,
     WorkingWords,
@@ -226,6 +227,16 @@ _REQUESTS: Final = RequestWords(
     ),
     equals=r"\s*(?:is|equals|=|:|-)?\s*(\d+(?:\.\d+)?)",
 )
+_ROBOT: Final = RobotSayings(
+    happenings=dict.fromkeys(("stopped", "unconfirmed", "resumed", "held", "unknown", "denied", "other"), "{told}"),
+    shall_it="{told}",
+    may_it_move="May {robot} move again?",
+    confirmed="All right.",
+    unchanged="All right, it stays as it is.",
+    impossible="That is not possible: {reason}.",
+    not_now="Not now: {reason}.",
+    say_again="Then please say it again.",
+)
 
 ENGLISH: Final = Language(
     code="en",
@@ -244,5 +255,6 @@ ENGLISH: Final = Language(
     corrections=_CORRECTIONS,
     working=_WORKING,
     requests=_REQUESTS,
+    robot=_ROBOT,
 )
 LANGUAGE: Final = ENGLISH

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from languages.numbers import NumberWords
 
@@ -241,6 +241,32 @@ class RequestWords:
     """Pattern between the name of an argument and its number: "y is 1.5"."""
 
 
+@dataclass(frozen=True, slots=True)
+class RobotSayings:
+    """What is said of a robot past the model, made of codes and facts.
+
+    `{robot}` is its name, `{what}` what it is asked to do, `{told}` and `{reason}` the words of the log, in English: a
+    language may leave any of them out.
+    """
+
+    happenings: Mapping[str, str]
+    """By the value of `robots.events.Happening`."""
+    shall_it: str
+    """Asks whether it shall carry out a call."""
+    may_it_move: str
+    """Asks whether a stop or a pause shall end."""
+    confirmed: str
+    """Answers the user's yes."""
+    unchanged: str
+    """Answers the user's no."""
+    impossible: str
+    """Answers a yes that came to nothing."""
+    not_now: str
+    """Says that a question cannot be asked now."""
+    say_again: str
+    """Said where a place was not the one that was meant, and nothing else is known."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Language:
     """One language; equal only to itself."""
@@ -265,5 +291,4 @@ class Language:
     corrections: CorrectionWords
     working: WorkingWords
     requests: RequestWords
-    robot: Mapping[str, str] = field(default_factory=dict)
-    """What is said of a robot, by code: see `languages.robot`."""
+    robot: RobotSayings

@@ -15,6 +15,7 @@ from languages.language import (
     PromptWording,
     ReplySayings,
     RequestWords,
+    RobotSayings,
     SentenceRules,
     StopWords,
     WorkingWords,
@@ -178,14 +179,15 @@ _PROMPTS: Final = PromptWording(
     answer_request="\n(Responde enseguida en español, con una sola frase corta.)",
     step_request="Léeme en español el último paso terminado de arriba, con palabras sencillas.",
     result_request="Ahora dime tu respuesta final en español, con una sola frase corta.",
-    # The probe stays English: its answers are single tokens of the vocabularies, and it is calibrated so.
-    need_question="\n\n(Before you answer: do you have to compute something? Answer only yes or no.)",
-    need_bias=0.95,
+    # Small talk and facts give -0.8 to -0.2, problems 0.5 to 2.3.
+    need_question="\n\n(Antes de responder: ¿tienes que calcular algo? Responde solo sí o no.)",
+    need_bias=0.15,
     need_of_numbers=0.45,
-    need_bias_with_tools=0.4,
+    need_bias_with_tools=-0.4,
     force_answer="\nRespuesta:",
-    yes=("Yes", "yes", " Yes", " yes"),
-    no=("No", "no", " No", " no"),
+    # "Sí" begins with a token of its own in many vocabularies.
+    yes=("Sí", "sí", "S", "s", "Si", "si"),
+    no=("No", "no"),
     act_request="Ahora haz lo que te he pedido.",
     acted_request=(
         "Estás empezando esto ahora, nada está hecho todavía:\n{calls}\n"
@@ -259,6 +261,24 @@ _REQUESTS: Final = RequestWords(
     ),
     equals=r"\s*(?:es|igual a|=|:|-)?\s*(\d+(?:[.,]\d+)?)",
 )
+_ROBOT: Final = RobotSayings(
+    happenings={
+        "stopped": "{robot} se ha detenido.",
+        "unconfirmed": "No puedo confirmar que {robot} se haya detenido. Pulsa el botón de parada del robot.",
+        "resumed": "{robot} puede moverse de nuevo.",
+        "held": "{robot} está en pausa. Solo sigue cuando lo confirmes.",
+        "unknown": "La conexión con {robot} ha fallado. No se sabe qué ha sido de su tarea.",
+        "denied": "{robot} no acepta órdenes desde aquí.",
+        "other": "Otro programa dirige a {robot}; desde aquí no se hace nada por ahora.",
+    },
+    shall_it="¿Debe {robot} hacer esto: {what}?",
+    may_it_move="¿Puede {robot} moverse de nuevo?",
+    confirmed="De acuerdo.",
+    unchanged="De acuerdo, se queda como está.",
+    impossible="Lo siento, no es posible.",
+    not_now="Ahora no es posible.",
+    say_again="Entonces dilo otra vez, por favor.",
+)
 
 LANGUAGE: Final = Language(
     code="es",
@@ -277,4 +297,5 @@ LANGUAGE: Final = Language(
     corrections=_CORRECTIONS,
     working=_WORKING,
     requests=_REQUESTS,
+    robot=_ROBOT,
 )

@@ -52,7 +52,8 @@ def pull(context: typer.Context, names: Names = None) -> None:
     with shown() as progress:
         if not names:
             own = store.language_model(options.llm, progress) if options.llm not in CATALOGUE else None
-            others = options.asr, find_voice(options.voice).model, options.turn
+            ears = "" if ":" in options.asr else options.asr
+            others = ears, find_voice(options.voice).model, options.turn
             names = [name for name in ("" if own else options.llm, *others) if name]
         folders = {name: store.ensure(name, progress) for name in names}
     for name, folder in folders.items():

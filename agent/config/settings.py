@@ -51,8 +51,8 @@ class ModelOptions:
     llm: str = "qwen2.5-coder-1.5b"
     """Language model: a name of `descant models list`, or a path to a .gguf file or a folder of safetensors."""
     asr: str = "whisper-tiny.en"
-    """Speech recognition: a name of `descant models list`. Where nobody sets it, whisper-base hears on machines that
-    have the time for it."""
+    """Speech recognition: a name of `descant models list`, or `whisper:FOLDER` or `moonshine:FOLDER` for a model of
+    yours. Where nobody sets it, whisper-base hears on machines that have the time for it."""
     voice: str = "piper-en-us-joe"
     """Voice: a name of `descant voices`."""
     turn: str = "smart-turn-v3.2"

@@ -236,6 +236,10 @@ class ConversationDriver:
         """Say what over a reply interrupts it from now on."""
         self._turns.interrupted_by = what
 
+    def fill_with(self, fillers: Sequence[Clip]) -> None:
+        """Take other clips for the fillers, spoken by another voice; none: wait in silence from now on."""
+        self._playback.fill_with(fillers)
+
     # --- what is decided, and what is done at once ---
 
     async def _listen(self) -> None:

@@ -56,6 +56,10 @@ class Playback:
         """Take further phrases that were spoken in advance."""
         self._fillers |= {clip.text: clip for clip in fillers}
 
+    def fill_with(self, fillers: Sequence[Clip]) -> None:
+        """Take other clips for the fillers, spoken by another voice; none: waits are silent from now on."""
+        self._fillers = {clip.text: clip for clip in fillers}
+
     def advance(self, to_sample: int, now_s: float, reply: Reply | None) -> Pcm:
         """Let time pass: give what is to be played up to a sample, and tell what begins and ends of the reply."""
         self.now_s = max(self.now_s, now_s)

@@ -336,7 +336,13 @@ async def open_models(
             own = recogniser is not None
             fitting = await asyncio.to_thread(partial(begin, settings, given, file, tell, own_ears=own))
         settings = fitting.now
-    find = partial(find_speech, settings, fetching, recogniser=recogniser, voice=voice, instead=set_ears)
+
+    def find() -> FoundSpeech:
+        found = find_speech(settings, fetching, recogniser=recogniser, voice=voice, instead=set_ears)
+        if fitting is not None and isinstance(found.recogniser, Path):
+            fitting.found_ears(found.recogniser.name)
+        return found
+
     load: Callable[[], Speech] = partial(_loaded, find, settings)
     async with AsyncExitStack() as stack:
         if warm:

@@ -17,6 +17,7 @@ import torch
 from audio.errors import BadVoice
 from audio.hearing.end_of_turn import EndOfTurn
 from audio.hearing.following import hearing
+from audio.hearing.moonshine import MoonshineRecogniser
 from audio.hearing.whisper import WhisperDecoder
 from audio.speaking.espeak import EspeakLibrary
 from audio.speaking.kokoro import KokoroModel
@@ -27,7 +28,7 @@ from reasoning.engine.decoder import Decoder
 from reasoning.engine.device import place
 from reasoning.engine.drafts import ROW_COSTS
 from reasoning.engine.torch_engine import TorchEngine
-from reasoning.errors import EngineFailed, ModelUnavailable, UnknownModel, WrongChecksum
+from reasoning.errors import BadModel, EngineFailed, ModelUnavailable, UnknownModel, WrongChecksum
 from reasoning.formats.gguf import open_gguf
 from reasoning.formats.safetensors_folder import open_safetensors
 from reasoning.prompting.script import Script, family_of
@@ -77,7 +78,19 @@ def find(settings: Settings, store: Store, progress: Callable[[Progress], None],
 def fetch_recogniser(
     options: ModelOptions, store: Store, progress: Callable[[Progress], None], instead: str = ""
 ) -> Path:
-    """Find the speech model; `instead` is one that hears where it cannot be had."""
+    """Find the speech model: one of the catalogue, or `FAMILY:FOLDER` for a folder of the user's.
+
+    instead: one that hears where it cannot be had.
+
+    Raises:
+        BadModel: there is no such folder.
+        StoreError: as for `Store.ensure`.
+
+    """
+    if (folder := own_folder(options.asr)) is not None:
+        if not folder.is_dir():
+            raise BadModel(f"models.asr = {options.asr}: there is no folder {folder}; name one that holds the model.")
+        return folder
     try:
         return store.ensure(options.asr, progress)
     except (ModelUnavailable, WrongChecksum) as error:
@@ -91,6 +104,12 @@ def fetch_voice(name: str, store: Store, progress: Callable[[Progress], None]) -
     """Fetch what a voice speaks with. Raises BadVoice for an unknown name."""
     model = find_voice(name).model
     return store.ensure(model, progress) if model else None
+
+
+def own_folder(asr: str) -> Path | None:
+    """Give the folder of the user's that `FAMILY:FOLDER` names; None for a name of the catalogue."""
+    _, own, folder = asr.partition(":")
+    return Path(folder).expanduser() if own else None
 
 
 def fetch_turn(options: ModelOptions, store: Store, progress: Callable[[Progress], None]) -> Path | None:
@@ -150,7 +169,10 @@ def _smart_turn(folder: Path) -> Judge:
     return EndOfTurn(_onnx(folder))
 
 
-RECOGNISERS: Final[Mapping[str, Callable[[Path, EarsOptions], Recogniser]]] = {"whisper": WhisperDecoder}
+RECOGNISERS: Final[Mapping[str, Callable[[Path, EarsOptions], Recogniser]]] = {
+    "whisper": WhisperDecoder,
+    "moonshine": MoonshineRecogniser,
+}
 TURN_JUDGES: Final[Mapping[str, Callable[[Path], Judge]]] = {"smart-turn": _smart_turn}
 """What loads a model, by the beginning of its name."""
 

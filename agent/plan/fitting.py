@@ -16,6 +16,7 @@ from agent.plan.choice import LARGER_EARS, PROMISED_S, TINY_EARS, MachineMeasure
 from agent.plan.machine import key_of, others_compute, this_machine
 from agent.plan.measuring import measured
 from agent.plan.record import default_folder, keep, recall
+from agent.plan.speaking import voice_told
 from reasoning.errors import ReasoningError
 from reasoning.store.catalogue import CATALOGUE
 
@@ -96,7 +97,7 @@ class Fitting:
     refused: str = ""
     """What is wrong with the measurement that was kept."""
     own_ears: bool = False
-    """Whether somebody brought a recogniser."""
+    """Whether there is no choice: somebody brought a recogniser, or the one that was chosen could not be had."""
     fresh: bool = False
     """Whether it was measured in this start, with ears that were loaded before."""
 
@@ -111,6 +112,11 @@ class Fitting:
         """The settings that hold."""
         plan = self.plan
         return self.settings if plan is None else fitted(self.settings, self.given, plan)
+
+    def found_ears(self, name: str) -> None:
+        """Take note of the speech model that was found, which need not be the one that was chosen."""
+        plan = self.plan
+        self.own_ears = self.own_ears or (plan is not None and plan.asr not in {"", name})
 
     async def measure(self, engine: TimedEngine, recogniser: Recogniser, voice: Voice) -> None:
         """Measure the machine, if nobody has; what fails leaves all as it is set."""
@@ -156,8 +162,10 @@ class Fitting:
         plan, measured = self.plan, self.measured
         if plan is None or measured is None:
             return ""
-        ears = ears_told(plan, loaded=not self.fresh)
-        return "; ".join(filter(None, (told(plan, measured, self.settings.models.llm), ears)))
+        models = self.settings.models
+        voice = voice_told(plan, measured, models.voice)
+        lines = told(plan, measured, models.llm), ears_told(plan, loaded=not self.fresh), voice
+        return "; ".join(filter(None, lines))
 
 
 def known(settings: Settings, given: Container[str]) -> Fitting | None:

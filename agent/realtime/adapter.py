@@ -22,10 +22,12 @@ from agent.conversation.sinks import RemoteSink
 from agent.conversation.turn_taking import Answer, Authorize, HardStop, Hear, Interrupt
 from agent.realtime.hearing import ClientEars, Decoded, Partial
 from agent.realtime.protocol import messages
-from agent.realtime.protocol.fields import ServerVad
+from agent.realtime.protocol.fields import InvalidRequest, ServerVad
+from agent.realtime.protocol.wire import error
 from agent.realtime.reasoner import ReasonerConfig, ResponseDetails, SessionReasoner
 from agent.realtime.robot import RobotLease, SharedRobot
 from agent.realtime.sound import Outgoing
+from agent.realtime.voices import SessionVoice, SessionVoices
 from audio.clock import RATE
 from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.vad import VoiceActivity
@@ -70,6 +72,8 @@ class ServerModels:
     """Makes what finds speech, for each connection one."""
     robot: SharedRobot | None = None
     """The robot that a client may command."""
+    voices: SessionVoices | None = None
+    """The voices that sessions may ask for; None: there is one, under any name."""
 
 
 class RealtimeAdapter:
@@ -97,10 +101,11 @@ class RealtimeAdapter:
             slowdown=lambda: models.reasoning.engine.slowdown,
         )
         self._reasoner = self._new_reasoner(self._emit)
+        self._voice = SessionVoice(models.voices, models.synthesizer, models.fillers)
         self._driver = ConversationDriver(
             ears=self._ears,
             reasoner=self._reasoner,
-            voice=models.synthesizer,
+            voice=self._voice.spoken,
             sink=RemoteSink(models.synthesizer.rate, self._clock, self._out),
             fillers=models.fillers,
             options=models.reasoning.options,
@@ -182,6 +187,10 @@ class RealtimeAdapter:
     async def _configure(self) -> None:
         await self._ears.configure(self._protocol.session)
         self._driver.interrupted_by(self._interrupted_by)
+        try:
+            await self._voice.choose(self._protocol.session.audio.output, self._driver.fill_with, self._group)
+        except InvalidRequest as failed:
+            self._do([error(failed, kind="server_error")])
 
     @property
     def _interrupted_by(self) -> InterruptedBy:

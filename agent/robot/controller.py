@@ -49,7 +49,7 @@ _AMENDS: Final = frozenset(word for language in known_languages().values() for w
 _POLITE: Final = frozenset(word for language in known_languages().values() for word in language.answers.polite)
 """Answers of all languages: whatever is being spoken, a person in need takes the first word that comes."""
 
-_SAID: Final = frozenset(
+SAID: Final = frozenset(
     {
         *(Happening.STOPPED, Happening.UNCONFIRMED, Happening.RESUMED, Happening.HELD),
         *(Happening.UNKNOWN, Happening.DENIED, Happening.OTHER),
@@ -162,7 +162,7 @@ class RobotController:
             return self._understood(asked.mended(name))
         if asked is not None and words in _NO:
             if not asked.otherwise:
-                self._conversation.announce("Then please say it again.")
+                self._conversation.announce(self.language.robot.say_again)
             return asked.otherwise or None
         return self._understood(text, confidence, other)
 
@@ -200,11 +200,11 @@ class RobotController:
             case Refused(reason):
                 self._held.clear()
                 self._show("gate", f"refused: {reason}")
-                told = f"That is not possible: {reason}." if yes else "All right, it stays as it is."
-                self._conversation.announce(told)
+                sayings = self.language.robot
+                self._conversation.announce(sayings.impossible.format(reason=reason) if yes else sayings.unchanged)
             case Admitted() | Resumed():
                 self._show("gate", "confirmed by the user")
-                self._conversation.announce("All right.")
+                self._conversation.announce(self.language.robot.confirmed)
                 while self._held and self._question is None:
                     self._carry_out(self._held.popleft())
 
@@ -213,10 +213,18 @@ class RobotController:
             case Question(text=text):
                 self._question = verdict
                 self._show("gate", f"asks: {text}")
-                self._conversation.announce(text)
+                self._conversation.announce(self._asked(verdict))
             case Refused(reason):
                 self._show("gate", f"refused: {reason}")
-                self._conversation.announce(f"Not now: {reason}.")
+                self._conversation.announce(self.language.robot.not_now.format(reason=reason))
+
+    def _asked(self, question: Question) -> str:
+        """Put a question of the gate into the user's language."""
+        name, call, sayings = self._robot.robot.name, question.call, self.language.robot
+        if call is None:
+            return sayings.may_it_move.format(robot=name)
+        what = " ".join([call.skill.replace("_", " "), *map(str, call.arguments.values())])
+        return sayings.shall_it.format(robot=name, what=what, told=question.text)
 
     # --- what the model does ---
 
@@ -261,8 +269,9 @@ class RobotController:
         self._show("robot", event.text)
         self.undone += event.happening in _UNDONE
         stopping = self._robot.robot.gate.latch is not None
-        if event.happening in _SAID:
-            self._conversation.announce(event.text)
+        if event.happening in SAID:
+            said = self.language.robot.happenings[event.happening]
+            self._conversation.announce(said.format(robot=self._robot.robot.name, told=event.text))
         unprompted = event.happening in _TOLD and not stopping
         self._conversation.note(f"[robot] {event.text}", unprompted=unprompted)
 

@@ -83,8 +83,9 @@ _KOKORO: Final = [
 
 _READ_BY_ESPEAK: Final = "de en-US en-GB es fr it pt-BR pt nl sv da nb fi pl cs sk hu ro hr el tr uk ru hi id vi"
 _ESPEAK: Final = [
-    VoiceEntry(f"espeak-{tag.lower()}", tag, VoiceBackend.ESPEAK, "", tag.lower(), "", "GPL-3.0-or-later")
+    VoiceEntry(f"espeak-{tag.lower()}", tag, VoiceBackend.ESPEAK, "", speaker, "", "GPL-3.0-or-later")
     for tag in _READ_BY_ESPEAK.split()
+    for speaker in ["en" if tag == "en-GB" else tag.lower()]
 ]
 
 _ENTRIES: Final = (

@@ -138,6 +138,18 @@ def test_a_multilingual_model_hears_the_language_that_is_spoken_among_those_that
         base.hearing(("en", "xx"))
 
 
+def test_expected_words_mend_what_a_multilingual_model_hears() -> None:
+    base = WhisperDecoder(model_path("whisper-base").parent, OPTIONS)
+    sound = CLIPS["order_eebba4ad"].sound()
+    alone, hinted = (
+        said(text_of(base.decode(sound, final=True, expected=expected)))
+        for expected in ("", "We have mocha, light roast and dark roast.")
+    )
+    assert "ice" in alone
+    assert "iced" in hinted
+    assert edits(alone, hinted) <= 3
+
+
 def test_a_model_of_english_alone_takes_no_other_language(whisper: WhisperDecoder) -> None:
     assert whisper.languages == ("en",)
     with pytest.raises(EarsUnavailable, match=r"does not hear de: set models.asr = whisper-base"):

@@ -14,6 +14,7 @@ from agent.realtime.adapter import ServerModels
 from agent.realtime.hearing import SharedJudge, SharedRecogniser
 from agent.realtime.protocol.messages import ResponseSpec
 from agent.realtime.reasoner import ReasonerConfig, ResponseDetails, SessionReasoner
+from agent.realtime.voices import SessionVoices
 from audio.speaking.synthesizer import Synthesizer
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ async def open_server_models(models: OpenModels, robot: SharedRobot | None = Non
             settings.turns,
             None if speech.judge is None else SharedJudge(speech.judge),
             robot=robot,
+            voices=None if speech.voices is None else SessionVoices(speech.voices, settings.models.voice),
         )
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -36,6 +36,7 @@ from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.playout import Playout
 from audio.speaking.synthesizer import Synthesizer
 from languages.english import ENGLISH
+from languages.language import Language
 from reasoning.events import LoopEvent, ReplyText, ToolCall
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions
@@ -160,6 +161,8 @@ async def world(
     decoder: Recogniser | None = None,
     judge: Judge | None = None,
     kind: type[Ears] = Ears,
+    languages: Sequence[Language] = (ENGLISH,),
+    on_language: Callable[[Language], None] | None = None,
 ) -> AsyncIterator[World]:
     one = World(model or Model(), options or LoopOptions())
     ears_options = EarsOptions(partial_every_ms=100)
@@ -174,7 +177,7 @@ async def world(
         script = Script(one.engine.tokenizer, FAMILY)
 
         def make(tell: Callable[[LoopEvent], None]) -> Loop:
-            return Loop(blocks, script, one.options, tell, lambda: one.now, context=100_000)
+            return Loop(blocks, script.in_language(languages[0]), one.options, tell, lambda: one.now, context=100_000)
 
         one.reasoner = LoopReasoner(make, one.emit)
         one.driver = ConversationDriver(
@@ -190,6 +193,8 @@ async def world(
             on_stop=one.stops.append if listens_for_stops else None,
             on_call=one.calls.append,
             on_turn=on_turn,
+            languages=languages,
+            on_language=on_language,
         )
         await one.driver.open()
         one.engine.allowance = 0.0

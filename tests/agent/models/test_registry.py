@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from agent.models.registry import (
 from audio.errors import BadVoice, EarsUnavailable, VoiceUnavailable
 from reasoning.engine.decoder import Decoder
 from reasoning.engine.drafts import ROW_COSTS
-from reasoning.errors import StoreError, UnknownModel
+from reasoning.errors import BadModel, StoreError, UnknownModel
 from reasoning.formats.gguf import open_gguf
 from reasoning.native.library import load
 from reasoning.options import EngineOptions
@@ -54,6 +55,17 @@ def test_an_empty_folder_is_told_with_what_mends_it(tmp_path: Path) -> None:
     with pytest.raises(EarsUnavailable):
         load_turn_judge(tmp_path, Settings())
     assert load_turn_judge(None, Settings()) is None
+
+
+@pytest.mark.parametrize("family", ["whisper", "moonshine"])
+def test_a_folder_of_the_users_is_named_behind_its_family(tmp_path: Path, family: str) -> None:
+    options = ModelOptions(asr=f"{family}:{tmp_path}")
+    store = Store(tmp_path / "cache", offline=True)
+    assert fetch_recogniser(options, store, lambda _: None) == tmp_path
+    with pytest.raises(EarsUnavailable, match=re.escape(str(tmp_path))):
+        load_recogniser(tmp_path, Settings(models=options))
+    with pytest.raises(BadModel, match="there is no folder /nowhere"):
+        fetch_recogniser(ModelOptions(asr=f"{family}:/nowhere"), store, lambda _: None)
 
 
 def test_ears_that_were_chosen_and_cannot_be_had_are_replaced_with_a_word_by_those_that_are_set(tmp_path: Path) -> None:

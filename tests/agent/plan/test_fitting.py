@@ -77,20 +77,30 @@ def test_the_line_says_that_others_are_computing_and_offers_nothing_for_their_sa
 @pytest.mark.parametrize(
     ("given", "asr", "own_ears", "hears"),
     [
-        ((), "whisper-tiny.en", False, "whisper-base"),
+        (set(), "whisper-tiny.en", False, "whisper-base"),
         ({"models.asr"}, "whisper-tiny.en", False, "whisper-tiny.en"),
         ({"models.asr"}, "whisper-base", False, "whisper-base"),
-        ((), "whisper-tiny.en", True, "whisper-tiny.en"),
+        (set(), "whisper-tiny.en", True, "whisper-tiny.en"),
     ],
 )
 def test_ears_are_chosen_where_nobody_set_or_brought_any(
-    tmp_path: Path, given: Container[str], asr: str, *, own_ears: bool, hears: str
+    tmp_path: Path, given: set[str], asr: str, *, own_ears: bool, hears: str
 ) -> None:
     settings = load(overrides={"models.asr": asr}).settings
     one = Fitting(settings, given, DESKTOP, KEY, tmp_path, print, MEASURED[DESKTOP], own_ears=own_ears)
     assert one.now.models.asr == hears
     chosen = not given and not own_ears
     assert ("hears" in one.told()) == chosen == any("hears" in line for line in one.measurements())
+
+
+def test_nothing_is_told_of_ears_that_were_chosen_and_could_not_be_had(tmp_path: Path) -> None:
+    one = Fitting(Settings(), (), DESKTOP, KEY, tmp_path, print, MEASURED[DESKTOP])
+    one.found_ears("whisper-base")
+    assert "whisper-base hears" in one.told()
+    one.found_ears("whisper-tiny.en")
+    assert one.now.models.asr == "whisper-tiny.en"
+    assert "hears" not in one.told()
+    assert one.plan == choose(MEASURED[DESKTOP], DESKTOP)
 
 
 def test_the_line_says_which_speech_model_hears_and_why() -> None:

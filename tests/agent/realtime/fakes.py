@@ -22,6 +22,7 @@ from agent.realtime.robot import SharedRobot
 from agent.realtime.server.keys import Keys
 from agent.realtime.server.options import ServerOptions
 from agent.realtime.server.server import RealtimeServer
+from agent.realtime.voices import SessionVoices
 from audio.clock import RATE, Pcm, Sound
 from audio.hearing.agreement import Word
 from audio.hearing.transcriber import Judge
@@ -107,6 +108,7 @@ class FakeModels:
     robot: SharedRobot | None = None
     turns: TurnOptions = field(default_factory=TurnOptions)
     judge: Judge | None = None
+    voices: SessionVoices | None = None
     decoder: LevelDecoder = field(default_factory=LevelDecoder)
     engine: ScriptedEngine = field(init=False)
 
@@ -130,6 +132,7 @@ class FakeModels:
                 None if self.judge is None else SharedJudge(self.judge),
                 lambda options: VoiceActivity(options, by_level),
                 self.robot,
+                self.voices,
             )
 
 
