@@ -9,6 +9,7 @@ import numpy as np
 from audio.clock import Sound
 from audio.hearing.whisper import DetectedLanguage, Hypothesis
 from languages.known import language_of
+from languages.language import Language
 from tests.agent.conversation.test_driver import ALSO, ASK, LevelDecoder, world
 from tests.reasoning.loop.test_loop import Model
 from tests.reasoning.scripted_engine import END
@@ -66,7 +67,7 @@ async def test_other_languages_than_those_that_may_be_spoken_are_not_followed() 
 
 
 async def test_a_conversation_may_begin_in_another_language() -> None:
-    told = []
+    told: list[Language] = []
     async with world(Bilingual(), decoder=TwoLanguages(), languages=(DE,), on_language=told.append) as one:
         assert told == [DE]
         await one.say(ALSO)
