@@ -215,4 +215,4 @@ build/compose/.installed:
 
 clean:
 	rm -rf $(VENV) $(VLLM_VENV) $(LLAMA_CPP_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_ANSWER)
-	find agent audio bench reasoning robots tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find agent audio bench languages reasoning robots tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from languages.errors import UnknownLanguage
+from languages.spoken import spoken
+
 
 @dataclass(frozen=True, slots=True)
 class EarsOptions:
@@ -60,6 +63,21 @@ class EarsOptions:
 
     threads: int = 1
     """Threads of one Whisper decode. A second one gains little and takes its core from the language model."""
+
+    language: str = "en"
+    """What is spoken, and answered in: a code such as "de", or "auto", which follows the speaker. Anything but "en"
+    needs a speech model of many languages (models.asr = whisper-base) and a voice that speaks it."""
+
+    languages: tuple[str, ...] = ()
+    """Codes of the languages that "auto" chooses from; the first is spoken until the speaker is heard. Empty: all that
+    Descant speaks, English first."""
+
+    def __post_init__(self) -> None:
+        """Refuse languages that nobody has described."""
+        try:
+            spoken(self.language, self.languages)
+        except UnknownLanguage as error:
+            raise ValueError(str(error)) from None
 
     def end_ms(self, ending: Literal["question", "statement", "unfinished"], complete: float | None = None) -> int:
         """Give the silence that ends a turn whose words end so, in ms.

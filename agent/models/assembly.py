@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.config.invocation import open_store
-from agent.language.stop_phrases import StopPhrases
 from agent.models.registry import (
     fetch_recogniser,
     fetch_turn,
@@ -31,12 +30,16 @@ from agent.models.voices import VoiceShelf
 from agent.models.warming import warm_ears, warm_mind
 from agent.plan.fitting import begin
 from audio.hearing.ears import Ears
+from audio.hearing.following import following
+from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.speaking.rehearsed import RehearsedVoice
 from audio.speaking.synthesizer import Synthesizer
+from audio.speaking.voices import VOICES
+from languages.english import ENGLISH
+from languages.spoken import spoken
 from reasoning.engine.torch_engine import TorchEngine
-from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Container
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from audio.hearing.transcriber import Judge, Recogniser
     from audio.messages import Words
     from audio.speaking.synthesizer import Voice
+    from languages.language import Language
     from reasoning.engine.contract import Engine
     from reasoning.options import EngineOptions
     from reasoning.prompting.script import Script
@@ -148,7 +152,9 @@ class FoundSpeech:
         if not warm:
             return voice
         with times.span("voice: fillers spoken"):
-            return RehearsedVoice(voice, FILLERS if settings.loop.mode == "async" else FILLERS[:1])
+            return RehearsedVoice(
+                voice, ENGLISH.replies.fillers if settings.loop.mode == "async" else ENGLISH.replies.fillers[:1]
+            )
 
 
 def find_speech(
@@ -193,7 +199,9 @@ async def open_speech(
     own: tells whether words are the agent's own, come back as an echo, at that second of the input clock.
     """
     phrases = StopPhrases(settings.turns.stop_phrases)
-    transcriber = Transcriber(lambda: speech.recogniser, lambda: speech.judge)
+    languages = spoken(settings.ears.language, settings.ears.languages)
+    recogniser = following(speech.recogniser, languages)
+    transcriber = Transcriber(lambda: recogniser, lambda: speech.judge)
     ears = Ears(
         VoiceActivity(settings.ears),
         transcriber,
@@ -203,8 +211,24 @@ async def open_speech(
         give_way=_stay if engine is None else engine.give_way,
         slowdown=(lambda: 1.0) if engine is None else (lambda: engine.slowdown),
     )
-    async with ears, Synthesizer(lambda: speech.voice, settings.voice) as synthesizer:
+    for language in languages:
+        voice_speaking(speech, settings, language)
+    speaker = Synthesizer(lambda: speech.voice, settings.voice, partial(voice_speaking, speech, settings))
+    async with ears, speaker as synthesizer:
         yield ears, synthesizer
+
+
+def voice_speaking(speech: Speech, settings: Settings, language: Language) -> Voice | None:
+    """Give the voice that speaks a language, where the one of the settings does not; None: that one does, or must.
+
+    Raises:
+        BadVoice: none that is here speaks it.
+
+    """
+    own = VOICES.get(settings.models.voice)
+    if speech.voices is None or own is None or own.speaks(language.code):
+        return None
+    return speech.voices.speaking(language.code)
 
 
 def _stay(_: float) -> None:

@@ -16,12 +16,14 @@ import torch
 
 from audio.errors import BadVoice
 from audio.hearing.end_of_turn import EndOfTurn
+from audio.hearing.following import hearing
 from audio.hearing.moonshine import MoonshineRecogniser
 from audio.hearing.whisper import WhisperDecoder
 from audio.speaking.espeak import EspeakLibrary
 from audio.speaking.kokoro import KokoroModel
 from audio.speaking.piper import PiperVoice
 from audio.speaking.voices import PITCHED, VoiceBackend, find_voice
+from languages.spoken import spoken
 from reasoning.engine.decoder import Decoder
 from reasoning.engine.device import place
 from reasoning.engine.drafts import ROW_COSTS
@@ -125,8 +127,9 @@ def fetch_turn(options: ModelOptions, store: Store, progress: Callable[[Progress
 
 
 def load_recogniser(folder: Path, settings: Settings) -> Recogniser:
-    """Load the recogniser that the settings name. Raises EarsUnavailable."""
-    return _loader(RECOGNISERS, settings.models.asr)(folder, settings.ears)
+    """Load the recogniser that the settings name, for the languages that they name. Raises EarsUnavailable."""
+    recogniser = _loader(RECOGNISERS, settings.models.asr)(folder, settings.ears)
+    return hearing(recogniser, spoken(settings.ears.language, settings.ears.languages))
 
 
 def load_voice(folder: Path | None, settings: Settings) -> Voice:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.models.registry import open_voices
 from audio.errors import BadVoice
-from audio.speaking.voices import PACKAGES, find_voice
+from audio.speaking.voices import PACKAGES, VOICES, find_voice, voice_for
 from reasoning.store.store import Store, StoreState
 
 if TYPE_CHECKING:
@@ -57,6 +57,17 @@ class VoiceShelf:
             raise BadVoice(f"the voice '{name}' is not here: {missing}.")
         speed = min(max(self._options.speed * speed, _SLOWEST), _FASTEST)
         return ShelvedVoice(self, entry, replace(self._options, speed=speed))
+
+    def speaking(self, language: str) -> Voice:
+        """Give a voice that is here and speaks a language, given as a tag.
+
+        Raises:
+            BadVoice: none does; the message says what brings one.
+
+        """
+        entries = [entry for entry in VOICES.values() if entry.speaks(language)]
+        here = next((entry for entry in entries if not self.missing(entry)), None)
+        return self.voice((here or voice_for(language, "")).name)
 
     def missing(self, entry: VoiceEntry) -> str:
         """Say what must be done before a voice can speak; empty: nothing."""

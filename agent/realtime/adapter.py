@@ -20,7 +20,6 @@ from agent.conversation.options import TurnOptions
 from agent.conversation.reply import ReplyRequest
 from agent.conversation.sinks import RemoteSink
 from agent.conversation.turn_taking import Answer, Authorize, HardStop, Hear, Interrupt
-from agent.language.stop_phrases import StopPhrases
 from agent.realtime.hearing import ClientEars, Decoded, Partial
 from agent.realtime.protocol import messages
 from agent.realtime.protocol.fields import InvalidRequest, ServerVad
@@ -30,8 +29,10 @@ from agent.realtime.robot import RobotLease, SharedRobot
 from agent.realtime.sound import Outgoing
 from agent.realtime.voices import SessionVoice, SessionVoices
 from audio.clock import RATE
+from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.vad import VoiceActivity
 from audio.messages import HardEnd, SpeechStarted, Words
+from languages.spoken import spoken
 from reasoning.events import Thought
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ class RealtimeAdapter:
             voice_options=models.voice,
             emit=self._emit,
             turns=models.turns,
+            languages=spoken(models.ears.language, models.ears.languages),
+            on_language=None if self._robot is None else self._robot.speak,
             on_stop=None if self._robot is None else self._robot.stop,
             client=self,
             slowdown=lambda: models.reasoning.engine.slowdown,
@@ -129,7 +132,8 @@ class RealtimeAdapter:
 
     def _new_reasoner(self, emit: Callable[[timeline.Event], None]) -> SessionReasoner:
         skills = () if self._robot is None else self._robot.tools
-        return SessionReasoner(self._models.reasoning, emit, self._clock, self._spec, skills)
+        languages = spoken(self._models.ears.language, self._models.ears.languages)
+        return SessionReasoner(self._models.reasoning, emit, self._clock, self._spec, skills, language=languages[0])
 
     @property
     def busy(self) -> bool:

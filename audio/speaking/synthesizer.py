@@ -15,6 +15,7 @@ import soxr
 
 from audio.messages import Clip
 from audio.speaking.speakable import speakable
+from languages.english import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from audio.clock import Pcm
     from audio.options import VoiceOptions
     from audio.speaking.voices import VoiceEntry
+    from languages.language import Language
 
 _QUIET: Final = 0.01
 """What stays below this part of the peak (-40 dB) is silence."""
@@ -55,9 +57,17 @@ class VoiceModel(Protocol):
 class Synthesizer:
     """`async with` loads the voice in its thread and keeps both until the end."""
 
-    def __init__(self, load: Callable[[], Voice], options: VoiceOptions) -> None:
-        """`load` gives the voice; it is called in the thread that speaks."""
-        self._load = load
+    def __init__(
+        self,
+        load: Callable[[], Voice],
+        options: VoiceOptions,
+        voice_for: Callable[[Language], Voice | None] = lambda _: None,
+    ) -> None:
+        """`load` gives the voice, and `voice_for` another one that speaks a language, if it takes one.
+
+        Both are called in the thread that speaks.
+        """
+        self._load, self._voice_for = load, voice_for
         self._options = options
 
     async def __aenter__(self) -> Self:
@@ -83,15 +93,16 @@ class Synthesizer:
         """Samples per second of every clip."""
         return self._voice.rate
 
-    async def synthesize(self, text: str, voice: Voice | None = None) -> Clip:
+    async def synthesize(self, text: str, language: Language = ENGLISH, voice: Voice | None = None) -> Clip:
         """Say one clause. The clip is empty if there is nothing to say in it.
 
         voice: speaks instead of the synthesizer's own; the clip has the synthesizer's rate all the same.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._speak, text, voice or self._voice)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._speak, text, language, voice)
 
-    def _speak(self, text: str, voice: Voice) -> Clip:
-        words = speakable(text)
+    def _speak(self, text: str, language: Language, voice: Voice | None) -> Clip:
+        voice = voice or self._voice_for(language) or self._voice
+        words = speakable(text, language)
         if not words:
             return Clip(text, np.zeros(0, np.int16), self.rate)
         last = words.rstrip("\"'”’)")[-1]
@@ -116,9 +127,9 @@ class ChosenVoice:
         """Samples per second of every clip."""
         return self._synthesizer.rate
 
-    async def synthesize(self, text: str) -> Clip:
+    async def synthesize(self, text: str, language: Language = ENGLISH) -> Clip:
         """Say one clause. The clip is empty if there is nothing to say in it."""
-        return await self._synthesizer.synthesize(text, self.voice)
+        return await self._synthesizer.synthesize(text, language, self.voice)
 
 
 def trim(sound: Pcm, edge: int) -> Pcm:

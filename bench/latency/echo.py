@@ -29,7 +29,7 @@ from audio.io.echo import CleanMicrophone, OwnVoice
 from audio.messages import SpeechStarted, StopHeard, Words
 from bench.latency.room import Room
 from bench.report import Report, Target
-from reasoning.policies.fillers import FILLERS
+from languages.english import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,7 +156,7 @@ def sentences(seed: int = 0) -> Iterator[str]:
                 f"The bus stops {b} times, and you get off at stop number {a}.",
                 "I can stop whenever you say so.",
                 "Is there anything else that you would like to know?",
-                *FILLERS,
+                *ENGLISH.replies.fillers,
             )
         )
 
