@@ -16,6 +16,7 @@ from audio.clock import FRAME, RATE
 from audio.hearing.agreement import edits, key
 from audio.hearing.ears import Ears
 from audio.hearing.transcriber import Transcriber
+from audio.hearing.turn_end import wait_ms
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import WhisperDecoder
 from audio.messages import EarsEvent, HardEnd, SoftEnd, Words
@@ -71,7 +72,7 @@ async def listen(sound: Sound, whisper: WhisperDecoder, late_s: float) -> list[E
                     asked = event.at
                 for action in turns.receive(event, ears.now / RATE):
                     if isinstance(action, EndTurnAfter):
-                        ears.end_turn_after(OPTIONS.end_ms(action.ending, action.complete))
+                        ears.end_turn_after(wait_ms(action.ending, action.heard, OPTIONS))
                 if isinstance(event, HardEnd):
                     turns.replied()
 
