@@ -23,8 +23,9 @@ class EarsOptions:
     preroll_ms: int = 300
     """Milliseconds of sound before the start of speech that Whisper also hears: soft first consonants."""
 
-    soft_end_ms: int = 200
-    """Milliseconds of silence after which the final decode starts, before the turn is known to be over."""
+    soft_end_ms: int = 120
+    """Milliseconds of silence after which the final decode starts, before the turn is known to be over. At 200 it starts
+    70 ms later, and 4 of 69 decodes and replies fewer are made for nothing, in 214 s of people."""
 
     hard_end_ms: int = 550
     """Milliseconds of silence that end a turn that is over for certain. Most pauses in a sentence are shorter."""
