@@ -280,7 +280,7 @@ def turns(
     ] = 50,
     price_s: Annotated[
         float, typer.Option("--cut-worth", min=0.1, metavar="S", help="Waiting that a cut is worth, for the weights.")
-    ] = 1.75,
+    ] = 1.8,
     json_file: JsonFile = None,
     quick: Annotated[bool, typer.Option("--quick", help="Four recordings, two sentences: shows that it runs.")] = False,
 ) -> None:

@@ -23,4 +23,11 @@ ENGLISH: Final = OpenWords(
             *("um", "uh", "er", "erm", "hmm", "like"),
         }
     ),
+    numbers=frozenset(
+        {
+            *("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen"),
+            *("fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty", "forty"),
+            *("fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand", "million", "dozen", "half"),
+        }
+    ),
 )

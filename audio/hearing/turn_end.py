@@ -1,7 +1,7 @@
 """How long does a pause last before the turn is over? Words, melody and earlier pauses in, milliseconds out. Pure.
 
 A pause is waited out for `shortest + (longest - shortest) * openness`, where the openness of the turn (0..1) is a
-logistic function of seven things that are known when the words of the pause are. Its weights were fitted to the pauses
+logistic function of eight things that are known when the words of the pause are. Its weights were fitted to the pauses
 of people, of people who are cut off, and of a synthetic voice: least waiting at true ends, and a price on every turn
 that is cut (`descant bench turns`, docs/bench.md). Knows no language: what counts as an open word is told to it.
 """
@@ -37,6 +37,9 @@ class OpenWords:
     dangling: frozenset[str]
     """At the end: articles, prepositions, conjunctions, auxiliaries, and sounds of somebody who looks for a word."""
 
+    numbers: frozenset[str]
+    """Numbers that are spelled out."""
+
 
 @dataclass(frozen=True, slots=True)
 class TurnSoFar:
@@ -50,6 +53,9 @@ class TurnSoFar:
 
     dangles: bool = False
     """It ends with a word that wants another one behind it ("the", "with")."""
+
+    reckons: bool = False
+    """Its last sentence gives two numbers or more: what is to be done with them may come."""
 
     doubt: float = 0.0
     """Mean of -log of the confidences of its words, nats: half a sentence is heard less surely than a whole one."""
@@ -82,13 +88,14 @@ class TurnPauses:
         """Say what is known of the turn; `text` is what is to be answered. None where nobody judged its melody."""
         if words.complete is None:
             return None
-        every = [key(word) for word in text.split()]
-        (first, *_) = [key(word) for word in _SENTENCE_END.split(text.strip())[-1].split()] or [""]
+        last = [key(word) for word in _SENTENCE_END.split(text.strip())[-1].split()] or [""]
+        numbers = sum(word in self._words.numbers or any(map(str.isdigit, word)) for word in last)
         sure = words.confidence
         return TurnSoFar(
             words.complete,
-            leads=first in self._words.leading,
-            dangles=bool(every) and every[-1] in self._words.dangling,
+            leads=last[0] in self._words.leading,
+            dangles=last[-1] in self._words.dangling,
+            reckons=numbers >= _SOME_NUMBERS,
             doubt=-sum(math.log(max(one, _LEAST)) for one in sure) / len(sure) if sure else 0.0,
             paused_s=self._longest / RATE,
         )
@@ -102,10 +109,10 @@ def ending(text: str) -> Ending:
     return "statement" if bare.endswith((".", "!")) and not bare.endswith("...") else "unfinished"
 
 
-NAMES: Final = ("bias", "melody", "question", "unfinished", "leads", "dangles", "doubt", "paused")
+NAMES: Final = ("bias", "melody", "question", "unfinished", "leads", "dangles", "reckons", "doubt", "paused")
 """What the weights belong to, in the order of `features`."""
 
-WEIGHTS: Final = (-2.96, 2.13, -1.01, 4.12, 2.14, 0.99, 2.28, 6.04)
+WEIGHTS: Final = (-3.27, 2.58, -1.01, 4.15, 2.18, 0.99, 0.7, 2.75, 7.05)
 """Logits of openness for each unit of a feature; `descant bench turns` prints them."""
 
 _SHORT_S: Final = 0.3
@@ -115,6 +122,8 @@ _LONG_S: Final = 0.9
 """One that is longer than this tells no more than one of this length."""
 
 _DOUBT_MOST: Final = 1.0
+
+_SOME_NUMBERS: Final = 2
 
 _LEAST: Final = 1e-3
 """Confidence of a word that counts, at least: one of nothing at all is no worse than a word that is wrong."""
@@ -129,6 +138,7 @@ def features(ending: Ending, heard: TurnSoFar) -> tuple[float, ...]:
         float(ending == "unfinished"),
         float(heard.leads and ending == "statement"),
         float(heard.dangles and ending == "statement"),
+        float(heard.reckons and ending == "statement"),
         min(heard.doubt, _DOUBT_MOST),
         min(max(heard.paused_s, _SHORT_S), _LONG_S) - _SHORT_S,
     )

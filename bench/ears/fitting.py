@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from audio.options import EarsOptions
     from bench.ears.pauses import PauseSample
 
-PRIOR: Final = (-1.5, 2.5, -1.0, 4.0, 2.0, 1.0, 2.0, 6.0)
+PRIOR: Final = (-1.5, 3.0, -1.0, 4.0, 2.0, 1.0, 0.8, 2.5, 7.0)
 """Weights without data: unfinished words, an open conjunction and long pauses before keep a turn open."""
 
 _WORTH: Final = {"people": 1.0, "people, broken off": 0.1, "voice": 0.05, "voice, broken off": 0.05}

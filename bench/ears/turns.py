@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bench.ears.pauses import PauseSample, Source
     from bench.ears.recordings import SpeechClip
 
-_PRICES_S: Final = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
+_PRICES_S: Final = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 4.0)
 """Seconds of waiting that a cut is worth: one point of the curve each."""
 _PIECES: Final = 4
 """Of each recording, broken off."""

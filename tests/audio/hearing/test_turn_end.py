@@ -27,7 +27,7 @@ from audio.options import EarsOptions
 
 OPTIONS = EarsOptions()
 OVER = TurnSoFar(0.98)
-WORDS = OpenWords(leading=frozenset({"and"}), dangling=frozenset({"the"}))
+WORDS = OpenWords(leading=frozenset({"and"}), dangling=frozenset({"the"}), numbers=frozenset({"two"}))
 
 
 def words(text: str, complete: float | None = 0.5, confidence: tuple[float, ...] = ()) -> Words:
@@ -58,6 +58,7 @@ def test_each_thing_that_speaks_for_more_lengthens_the_wait() -> None:
         replace(OVER, complete=0.1),
         replace(OVER, leads=True),
         replace(OVER, dangles=True),
+        replace(OVER, reckons=True),
         replace(OVER, doubt=0.8),
         replace(OVER, paused_s=0.7),
     )
@@ -74,7 +75,8 @@ def test_a_statement_that_sounds_finished_is_answered_soon_and_half_a_sentence_i
 
 def test_a_breath_is_no_pause_and_open_words_in_a_question_are_none() -> None:
     assert wait_ms("statement", replace(OVER, paused_s=0.3), OPTIONS) == wait_ms("statement", OVER, OPTIONS)
-    assert wait_ms("question", replace(OVER, leads=True, dangles=True), OPTIONS) == wait_ms("question", OVER, OPTIONS)
+    open_words = replace(OVER, leads=True, dangles=True, reckons=True)
+    assert wait_ms("question", open_words, OPTIONS) == wait_ms("question", OVER, OPTIONS)
 
 
 @given(
@@ -84,6 +86,7 @@ def test_a_breath_is_no_pause_and_open_words_in_a_question_are_none() -> None:
         st.floats(0, 1),
         leads=st.booleans(),
         dangles=st.booleans(),
+        reckons=st.booleans(),
         doubt=st.floats(0, 100),
         paused_s=st.floats(0, 100),
     ),
@@ -120,10 +123,10 @@ def test_what_a_turn_tells_is_read_from_its_words_and_its_longest_pause() -> Non
     pauses.went_on(int(1.7 * RATE) + RESUME)
     pauses.paused(3 * RATE)
     pauses.went_on(int(3.4 * RATE) + RESUME)
-    heard = pauses.heard(words("", 0.4, (1.0, math.exp(-1), 0.0)), "It is red. And it is the")
+    heard = pauses.heard(words("", 0.4, (1.0, math.exp(-1), 0.0)), "It is red. And two of the 3 are the")
     assert heard == TurnSoFar(
-        0.4, leads=True, dangles=True, doubt=pytest.approx((1 - math.log(1e-3)) / 3), paused_s=0.7
+        0.4, leads=True, dangles=True, reckons=True, doubt=pytest.approx((1 - math.log(1e-3)) / 3), paused_s=0.7
     )
     pauses.turn_began()
-    assert pauses.heard(words(""), "And it is red. It is.") == TurnSoFar(0.5)
+    assert pauses.heard(words(""), "And two of 3 are red. It is two.") == TurnSoFar(0.5)
     assert pauses.heard(words(""), "") == TurnSoFar(0.5)
