@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from audio.hearing.turn_end import features
-from bench.statistics import percentile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,5 +92,5 @@ def measure(pauses: Sequence[PauseSample], wait_s: Callable[[PauseSample], float
     cut = {pause.clip for pause in people if pause.lasted_s is not None and pause.lasted_s > wait_s(pause)}
     waits = [wait_s(pause) for pause in people if pause.over]
     return CurvePoint(
-        len(cut), len({pause.clip for pause in people}), median(waits), fmean(waits), percentile(waits, 90)
+        len(cut), len({pause.clip for pause in people}), median(waits), fmean(waits), float(np.percentile(waits, 90))
     )

@@ -102,7 +102,7 @@ async def test_no_recorded_question_is_cut_at_its_pauses(question: dict[str, Any
     clip = SpeechClip(RECORDINGS / question["file"], question["text"])
     heard = await stream(clip, WhisperDecoder(EARS, options), judge, options)
     assert heard.turns == 1
-    assert 0.5 < heard.waits_s[0] < 1.1
+    assert 0.5 < heard.waits_s[0] < 1.3
 
 
 async def test_a_long_pause_ends_the_turn_unless_it_is_held_open() -> None:
