@@ -1,5 +1,5 @@
 # make demo   set everything up, ask a recorded question in real time, write the spoken answer
-# make test   the test suite, in the same environment
+# make test   the test suite, in the same environment: test-units, then test-e2e with the real models
 # make test-broker   robots over a real MQTT broker (apt-get install mosquitto mosquitto-clients)
 # make peer   the independent robot that they are tested against, if Node.js is there (apt-get install nodejs npm)
 # make test-slow   what takes the real model many minutes
@@ -28,8 +28,10 @@ VENV ?= .venv
 TORCH_INDEX ?=
 DEMO_QUESTION ?= tests/e2e/recordings/tickets.wav
 DEMO_ANSWER ?= answer.wav
-TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en piper-en-us-joe smart-turn-v3.2
+TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en whisper-base piper-en-us-joe smart-turn-v3.2
 PYTEST_ARGS ?=
+# What needs no more than this machine and some minutes.
+EVERYWHERE := not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel
 GPU_ARGS ?=
 
 VLLM_VENV := .venv-vllm
@@ -43,15 +45,22 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test check-gpu test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
+.PHONY: demo test test-units test-e2e check-gpu test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
 	$(VENV)/bin/descant models pull
 	$(VENV)/bin/descant talk --input $(DEMO_QUESTION) --output $(DEMO_ANSWER)
 
-test: models
-	$(VENV)/bin/python -m pytest -m "not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel" $(PYTEST_ARGS)
+test: test-units test-e2e
+
+# Two processes: none of it depends on how quick the machine is.
+test-units: models
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "not e2e and $(EVERYWHERE)" $(PYTEST_ARGS)
+
+# The real models, in real time where somebody listens: one after the other.
+test-e2e: models
+	$(VENV)/bin/python -m pytest -m "e2e and $(EVERYWHERE)" $(PYTEST_ARGS)
 
 # Corrections of spoken numbers, each answered twice by the real model on a clock of its own.
 test-slow: models

@@ -168,7 +168,16 @@ def server(
 def think(
     context: typer.Context,
     tasks: Annotated[
-        str | None, typer.Option("--tasks", metavar="A,B", help="Tasks, or a report whose gaining tasks to take.")
+        str | None,
+        typer.Option(
+            "--tasks",
+            metavar="A,B",
+            help="Tasks, or sets of them: generated, public, everyday; or a report whose gaining tasks to take.",
+        ),
+    ] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option("--questions", metavar="DIR", help="Folder with the files of BIG-Bench Hard, for public tasks."),
     ] = None,
     count: Annotated[int, typer.Option("--n", min=0, help="Plain questions of each task.")] = 20,
     split: Annotated[str, typer.Option("--split", metavar="dev|test", help="test is for reporting only.")] = "dev",
@@ -210,6 +219,7 @@ def think(
 
     wanted = ThinkBenchOptions(
         tasks=tasks,
+        questions=questions,
         count=min(count, 1) if quick else count,
         split=split,
         modes=modes,

@@ -316,6 +316,8 @@ def _turn(options: ModelOptions, store: Store) -> Iterator[Finding]:
 def _own_file(what: str, name: str) -> Finding:
     if what.startswith("llm") and Path(name).expanduser().is_file():
         return Finding(what, Verdict.GOOD, "a file of yours")
+    if what.startswith("asr") and Path(name.partition(":")[2] or os.devnull).expanduser().is_dir():
+        return Finding(what, Verdict.GOOD, "a folder of yours")
     return Finding(what, Verdict.BAD, "no such model", "descant models list")
 
 

@@ -51,7 +51,8 @@ def pull(context: typer.Context, names: Names = None) -> None:
     with shown() as progress:
         if not names:
             own = store.language_model(options.llm, progress) if options.llm not in CATALOGUE else None
-            names = [*([] if own else [options.llm]), options.asr, options.voice]
+            ears = [] if ":" in options.asr else [options.asr]
+            names = [*([] if own else [options.llm]), *ears, options.voice]
             names += [options.turn] if options.turn else []
         folders = {name: store.ensure(name, progress) for name in names}
     for name, folder in folders.items():

@@ -36,7 +36,7 @@ from reasoning.options import EngineOptions, LoopOptions, VllmOptions
 from robots.options import RobotOptions
 
 _PREFIX = "DESCANT_"
-_NOT_SETTINGS = frozenset({"DESCANT_CONFIG", "DESCANT_DEBUG"})
+_NOT_SETTINGS = ("DESCANT_CONFIG", "DESCANT_DEBUG", "DESCANT_TEST_SPEECH", "DESCANT_TEST_QUESTIONS")
 """Variables that steer the program itself."""
 
 
@@ -51,7 +51,8 @@ class ModelOptions:
     llm: str = "qwen2.5-coder-1.5b"
     """Language model: a name of `descant models list`, or a path to a .gguf file or a folder of safetensors."""
     asr: str = "whisper-tiny.en"
-    """Speech recognition: a name of `descant models list`."""
+    """Speech recognition: a name of `descant models list`, or `whisper:FOLDER` or `moonshine:FOLDER` for a model of
+    yours. Where nobody sets it, whisper-base hears on machines that have the time for it."""
     voice: str = "piper-en-us-joe"
     """Voice: a name of `descant models list`."""
     turn: str = "smart-turn-v3.2"

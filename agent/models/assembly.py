@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 
 from agent.config.invocation import open_store
 from agent.language.stop_phrases import StopPhrases
-from agent.models.registry import fetch_turn, load_engine, load_recogniser, load_turn_judge, load_voice
+from agent.models.registry import (
+    fetch_recogniser,
+    fetch_turn,
+    load_engine,
+    load_recogniser,
+    load_turn_judge,
+    load_voice,
+)
 from agent.models.served import open_served
 from agent.models.spans import StartTimes
 from agent.models.warming import warm_ears, warm_mind
@@ -145,12 +152,16 @@ def find_speech(
     *,
     recogniser: Recogniser | None = None,
     voice: Voice | None = None,
+    instead: str = "",
 ) -> FoundSpeech:
-    """Fetch what is not given, in the calling thread."""
+    """Fetch what is not given, in the calling thread.
+
+    instead: speech model that hears where the one of the settings, which was chosen, cannot be had.
+    """
     options, store = settings.models, open_store(settings.models)
     with fetching() as progress:
         return FoundSpeech(
-            recogniser or store.ensure(options.asr, progress),
+            recogniser or fetch_recogniser(options, store, progress, instead),
             voice or store.ensure(options.voice, progress),
             fetch_turn(options, store, progress),
         )
@@ -288,12 +299,19 @@ async def open_models(
     store = open_store(settings.models)
     with fetching() as progress, times.span("models found"):
         file = await asyncio.to_thread(store.language_model, settings.models.llm, progress)
-    fitting = None
+    fitting, set_ears = None, settings.models.asr
     if given is not None and settings.engine.kind == "torch":
         with times.span("kernels, and what is known of this machine"):
-            fitting = await asyncio.to_thread(begin, settings, given, file, tell)
+            own = recogniser is not None
+            fitting = await asyncio.to_thread(partial(begin, settings, given, file, tell, own_ears=own))
         settings = fitting.now
-    find = partial(find_speech, settings, fetching, recogniser=recogniser, voice=voice)
+
+    def find() -> FoundSpeech:
+        found = find_speech(settings, fetching, recogniser=recogniser, voice=voice, instead=set_ears)
+        if fitting is not None and isinstance(found.recogniser, Path):
+            fitting.found_ears(found.recogniser.name)
+        return found
+
     load: Callable[[], Speech] = partial(_loaded, find, settings)
     async with AsyncExitStack() as stack:
         if warm:

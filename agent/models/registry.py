@@ -8,19 +8,21 @@ thread.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import platformdirs
 import torch
 
 from audio.hearing.end_of_turn import EndOfTurn
+from audio.hearing.moonshine import MoonshineRecogniser
 from audio.hearing.whisper import WhisperDecoder
 from audio.speaking.piper import PiperVoice
 from reasoning.engine.decoder import Decoder
 from reasoning.engine.device import place
 from reasoning.engine.drafts import ROW_COSTS
 from reasoning.engine.torch_engine import TorchEngine
-from reasoning.errors import EngineFailed, ModelUnavailable, UnknownModel
+from reasoning.errors import BadModel, EngineFailed, ModelUnavailable, UnknownModel, WrongChecksum
 from reasoning.formats.gguf import open_gguf
 from reasoning.formats.safetensors_folder import open_safetensors
 from reasoning.prompting.script import Script, family_of
@@ -30,7 +32,6 @@ from reasoning.tools.grammar import Grammars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from agent.config.settings import ModelOptions, Settings
     from audio.hearing.transcriber import Judge, Recogniser
@@ -63,8 +64,39 @@ def find(settings: Settings, store: Store, progress: Callable[[Progress], None],
     llm = store.language_model(options.llm, progress)
     if not speech:
         return Files(llm, llm.parent, llm.parent)
-    asr, voice = store.ensure(options.asr, progress), store.ensure(options.voice, progress)
+    asr, voice = fetch_recogniser(options, store, progress), store.ensure(options.voice, progress)
     return Files(llm, asr, voice, fetch_turn(options, store, progress))
+
+
+def fetch_recogniser(
+    options: ModelOptions, store: Store, progress: Callable[[Progress], None], instead: str = ""
+) -> Path:
+    """Find the speech model: one of the catalogue, or `FAMILY:FOLDER` for a folder of the user's.
+
+    instead: one that hears where it cannot be had.
+
+    Raises:
+        BadModel: there is no such folder.
+        StoreError: as for `Store.ensure`.
+
+    """
+    if (folder := own_folder(options.asr)) is not None:
+        if not folder.is_dir():
+            raise BadModel(f"models.asr = {options.asr}: there is no folder {folder}; name one that holds the model.")
+        return folder
+    try:
+        return store.ensure(options.asr, progress)
+    except (ModelUnavailable, WrongChecksum) as error:
+        if instead in {"", options.asr}:
+            raise
+        progress(Progress(options.asr, "", "failed", 0, 0, f"{error}; {instead} hears meanwhile"))
+        return store.ensure(instead, progress)
+
+
+def own_folder(asr: str) -> Path | None:
+    """Give the folder of the user's that `FAMILY:FOLDER` names; None for a name of the catalogue."""
+    _, own, folder = asr.partition(":")
+    return Path(folder).expanduser() if own else None
 
 
 def fetch_turn(options: ModelOptions, store: Store, progress: Callable[[Progress], None]) -> Path | None:
@@ -104,7 +136,10 @@ def _smart_turn(folder: Path) -> Judge:
     return EndOfTurn(_onnx(folder))
 
 
-RECOGNISERS: Final[Mapping[str, Callable[[Path, EarsOptions], Recogniser]]] = {"whisper": WhisperDecoder}
+RECOGNISERS: Final[Mapping[str, Callable[[Path, EarsOptions], Recogniser]]] = {
+    "whisper": WhisperDecoder,
+    "moonshine": MoonshineRecogniser,
+}
 VOICES: Final[Mapping[str, Callable[[Path, VoiceOptions], Voice]]] = {"piper": _piper}
 TURN_JUDGES: Final[Mapping[str, Callable[[Path], Judge]]] = {"smart-turn": _smart_turn}
 """What loads a model, by the beginning of its name."""

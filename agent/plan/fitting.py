@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.config.invocation import open_store
 from agent.errors import ForeignRecord, NotMeasured
-from agent.plan.choice import PROMISED_S, MachineMeasures, MachinePlan, choose, thread_counts
+from agent.plan.choice import LARGER_EARS, PROMISED_S, TINY_EARS, MachineMeasures, MachinePlan, choose, thread_counts
 from agent.plan.machine import key_of, others_compute, this_machine
 from agent.plan.measuring import measured
 from agent.plan.record import default_folder, keep, recall
@@ -59,6 +59,20 @@ def told(plan: MachinePlan, measured: MachineMeasures, model: str) -> str:
     return f"{line}, not the {PROMISED_S} s that are wanted{bound}{offer}"
 
 
+def ears_told(plan: MachinePlan, *, loaded: bool) -> str:
+    """Tell which speech model was chosen and why; empty where somebody set it.
+
+    loaded: it is the one that hears now, for it was chosen before this start.
+    """
+    if plan.asr == LARGER_EARS:
+        return f"{LARGER_EARS} hears{'' if loaded else ' from the next start on'}: there is time for it"
+    if not plan.asr:
+        return ""
+    late = plan.larger_content_s > PROMISED_S
+    reason = f"it would be {plan.larger_content_s:.2f} s" if late else "partial transcripts would be late"
+    return f"{plan.asr} hears: with {LARGER_EARS}, which errs less in noise, {reason}"
+
+
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
@@ -81,17 +95,27 @@ class Fitting:
     """Whether others are computing; looked at where it matters."""
     refused: str = ""
     """What is wrong with the measurement that was kept."""
+    own_ears: bool = False
+    """Whether there is no choice: somebody brought a recogniser, or the one that was chosen could not be had."""
+    fresh: bool = False
+    """Whether it was measured in this start, with ears that were loaded before."""
 
     @property
     def plan(self) -> MachinePlan | None:
         """What is chosen; None while nothing was measured."""
-        return None if self.measured is None else choose(self.measured, self.machine)
+        free = self.settings.models.asr == TINY_EARS and "models.asr" not in self.given and not self.own_ears
+        return None if self.measured is None else choose(self.measured, self.machine, ears_free=free)
 
     @property
     def now(self) -> Settings:
         """The settings that hold."""
         plan = self.plan
         return self.settings if plan is None else fitted(self.settings, self.given, plan)
+
+    def found_ears(self, name: str) -> None:
+        """Take note of the speech model that was found, which need not be the one that was chosen."""
+        plan = self.plan
+        self.own_ears = self.own_ears or (plan is not None and plan.asr not in {"", name})
 
     async def measure(self, engine: TimedEngine, recogniser: Recogniser, voice: Voice) -> None:
         """Measure the machine, if nobody has; what fails leaves all as it is set."""
@@ -106,6 +130,7 @@ class Fitting:
         except NotMeasured as error:
             self.tell(f"this machine could not be measured ({error}): the usual settings hold")
         else:
+            self.fresh = True
             await asyncio.to_thread(keep, self.folder, self.key, self.measured)
 
     async def fit(self, engine: TimedEngine) -> None:
@@ -125,6 +150,8 @@ class Fitting:
             f"reading: {found.token_s * 1000:.1f} ms a token",
             f"a decode: {found.decode_s * 1000:.0f} ms; a clause spoken: {found.clause_s * 1000:.0f} ms",
         ]
+        if self.plan and self.plan.asr:
+            lines.append(ears_told(self.plan, loaded=not self.fresh))
         if found.busy:
             lines.append("others were computing meanwhile: it is measured again when they are not")
         return lines
@@ -132,7 +159,10 @@ class Fitting:
     def told(self) -> str:
         """Tell the choice in a line; empty where there is none."""
         plan, measured = self.plan, self.measured
-        return "" if plan is None or measured is None else told(plan, measured, self.settings.models.llm)
+        if plan is None or measured is None:
+            return ""
+        ears = ears_told(plan, loaded=not self.fresh)
+        return "; ".join(filter(None, (told(plan, measured, self.settings.models.llm), ears)))
 
 
 def known(settings: Settings, given: Container[str]) -> Fitting | None:
@@ -153,11 +183,13 @@ def begin(
     model: Path,
     tell: Callable[[str], None] = lambda _: None,
     *,
+    own_ears: bool = False,
     folder: Path | None = None,
     busy: Callable[[], bool] = others_compute,
 ) -> Fitting:
     """Look what is known of this machine, in the calling thread; compiles the kernels if nobody has.
 
+    own_ears: somebody brought a recogniser.
     busy: says whether others are computing.
 
     Raises:
@@ -165,9 +197,8 @@ def begin(
 
     """
     machine = this_machine(settings)
-    fitting = Fitting(
-        settings, given, machine, key_of(machine, settings, given, model), folder or default_folder(), tell
-    )
+    key = key_of(machine, settings, given, model)
+    fitting = Fitting(settings, given, machine, key, folder or default_folder(), tell, own_ears=own_ears)
     known = None
     try:
         known = recall(fitting.folder, fitting.key)

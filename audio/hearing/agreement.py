@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from audio.messages import Words
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -75,6 +77,54 @@ class Agreement:
         """Take back the last word of a settled hypothesis: what follows decides how it is spelt, and its full stop."""
         self.tentative = self.committed[-1:]
         self.committed = self.committed[:-1]
+
+
+class Stretches:
+    """What was heard of a turn: stretches that are settled, and the one that is being heard."""
+
+    def __init__(self, turn: int) -> None:
+        self._turn = turn
+        self.revision = 0
+        self._settled: list[Word] = []
+        self._stretch = Agreement()
+
+    def receive(self, hypothesis: Sequence[Word]) -> None:
+        """Take the next hypothesis about the stretch."""
+        self.revision += self._stretch.receive(hypothesis)
+
+    def settle(self, hypothesis: Sequence[Word]) -> None:
+        """Take a hypothesis about the stretch that is believed as it stands."""
+        self.revision += self._stretch.settle(hypothesis)
+
+    def next_stretch(self) -> None:
+        """Keep the words of the stretch as they are: another one begins."""
+        self._settled += self._stretch.committed
+        self._stretch = Agreement()
+
+    def reopen(self) -> None:
+        """Speech went on after all: whatever comes now is a new revision."""
+        self.revision += 1
+        self._stretch.reopen()
+
+    def words(self, *, final: bool) -> Words:
+        """Return it as it stands."""
+        committed, tentative = [*self._settled, *self._stretch.committed], self._stretch.tentative
+        return Words(
+            turn=self._turn,
+            revision=self.revision,
+            committed=_text(committed),
+            tentative=_text(tentative),
+            confidence=tuple(word.confidence for word in (*committed, *tentative)),
+            final=final,
+        )
+
+    def other(self, hypothesis: Sequence[Word]) -> str:
+        """Return the text of the turn if this were what was heard in the stretch; empty without a hypothesis."""
+        return _text([*self._settled, *hypothesis]) if hypothesis else ""
+
+
+def _text(words: Sequence[Word]) -> str:
+    return " ".join(word.text for word in words)
 
 
 def _common(first: Sequence[Word], second: Sequence[Word]) -> int:

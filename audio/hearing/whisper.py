@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,10 +33,14 @@ from audio.hearing.agreement import Word, edits, key
 from audio.options import EarsOptions
 
 if TYPE_CHECKING:
+    from ctranslate2 import StorageView
     from faster_whisper import WhisperModel
 
 BUCKETS_S: Final = (12, 15, 20, 30)
 """Windows that are encoded, in seconds. The last is Whisper's own."""
+
+ENGLISH: Final = ("en",)
+"""The languages that come into question where nobody names others."""
 
 SPOT_S: Final = 3
 """Window of a short decode, in seconds; see audio.hearing.stop_listener."""
@@ -89,6 +94,17 @@ at no_speech 0.03 to 0.21 and log_prob -0.07 to -0.80."""
 
 
 @dataclass(frozen=True, slots=True)
+class DetectedLanguage:
+    """In which language somebody speaks."""
+
+    code: str
+    """Whisper's code, such as `de`."""
+
+    probability: float
+    """0..1, among the languages that came into question; 1 where it was the only one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hypothesis:
     """What one decode heard."""
 
@@ -106,18 +122,50 @@ class Hypothesis:
     other: tuple[Word, ...] = ()
     """What was heard with the expected words in mind, where that differs and was not taken."""
 
+    language: DetectedLanguage = DetectedLanguage("en", 1.0)
+    """The language that it is in."""
+
 
 class WhisperDecoder:
-    """A loaded Whisper model (CTranslate2 format). Two threads may use it at once."""
+    """A loaded Whisper model (CTranslate2 format). Two threads may use it at once.
+
+    It hears English until `hearing` says which languages come into question. Of several it takes the one that the sound
+    is most like, one step of the decoder more. A model of English alone takes no other.
+    """
 
     def __init__(self, model_dir: Path, options: EarsOptions) -> None:
         self._model = _load(model_dir, options.threads)
         self._partial_window = options.partial_window_s
         token = self._model.hf_tokenizer.token_to_id
-        languages = ["<|en|>", "<|transcribe|>"] if self._model.model.is_multilingual else []
-        self._prompt = [token(name) for name in ("<|startoftranscript|>", *languages, "<|notimestamps|>")]
+        multilingual = self._model.model.is_multilingual
+        known = [code for code in self._model.supported_languages if token(f"<|{code}|>") is not None]
+        self.languages: Final[tuple[str, ...]] = tuple(known) if multilingual else ENGLISH
+        """Codes of all languages that the model knows."""
+        self._asked: Sequence[str] = ENGLISH
         self._end = token("<|endoftext|>")
         self._before = token("<|startofprev|>")
+
+    def hearing(self, languages: Sequence[str]) -> WhisperDecoder:
+        """Give the same model, loaded once, for these languages; none: all that it knows. What it hears names its own.
+
+        Raises:
+            EarsUnavailable: the model does not know one of them.
+
+        """
+        unknown = [code for code in languages if code not in self.languages]
+        if unknown:
+            mend = "set models.asr = whisper-base" if self.languages == ENGLISH else f"only {', '.join(self.languages)}"
+            raise EarsUnavailable(f"the speech model does not hear {', '.join(unknown)}: {mend}")
+        of = copy(self)
+        of._asked = languages or self.languages  # noqa: SLF001 - its own
+        return of
+
+    def detect_language(self, sound: Sound) -> DetectedLanguage:
+        """Give the language of the sound's first seconds (12 at most), of those that come into question.
+
+        Costs the encoding of a window; a decode detects with what it encodes anyway.
+        """
+        return self._likeliest(self._model.encode(self._features(sound, BUCKETS_S[0])))
 
     def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:
         """Transcribe at most 30 s of sound. `final` decodes again over the full window when in doubt.
@@ -129,13 +177,14 @@ class WhisperDecoder:
         heard = self._decode(sound, final=final)
         if not (final and expected and heard.words):
             return heard
-        return better_heard(heard, plausible(self.decode_window(sound, window_of(sound), expected=expected)))
+        again = self.decode_window(sound, window_of(sound), expected=expected, language=heard.language)
+        return better_heard(heard, plausible(again))
 
     def _decode(self, sound: Sound, *, final: bool) -> Hypothesis:
         window = window_of(sound) if final else window_of(sound, self._partial_window)
         best = self.decode_window(sound, window)
         if final and best.doubtful and window < BUCKETS_S[-1]:
-            again = self.decode_window(sound, BUCKETS_S[-1])
+            again = self.decode_window(sound, BUCKETS_S[-1], language=best.language)
             best = again if not again.doubtful or again.log_prob > best.log_prob else best
         return plausible(best)
 
@@ -143,15 +192,33 @@ class WhisperDecoder:
         """Transcribe at most 2 s of sound, quickly: enough for a command of a word or two. Any thread may call it."""
         return plausible(self.decode_window(sound, SPOT_S, most=_SPOT_TOKENS))
 
-    def decode_window(self, sound: Sound, seconds: int, most: int | None = None, expected: str = "") -> Hypothesis:
-        """Transcribe in a window of that many seconds, without second thoughts; `most`: tokens."""
-        hint = self._model.hf_tokenizer.encode(f" {expected}", add_special_tokens=False).ids if expected else []
-        prompt = [self._before, *hint[-_HINT_TOKENS:], *self._prompt] if hint else self._prompt
+    def _likeliest(self, encoded: StorageView) -> DetectedLanguage:
+        asked = self._asked
+        if len(asked) == 1:
+            return DetectedLanguage(asked[0], 1.0)
+        found = {token.strip("<|>"): prob for token, prob in self._model.model.detect_language(encoded)[0]}
+        code = max(asked, key=found.__getitem__)
+        return DetectedLanguage(code, found[code] / (sum(map(found.__getitem__, asked)) or 1.0))
+
+    def decode_window(
+        self,
+        sound: Sound,
+        seconds: int,
+        most: int | None = None,
+        expected: str = "",
+        language: DetectedLanguage | None = None,
+    ) -> Hypothesis:
+        """Transcribe in a window of that many seconds, without second thoughts.
+
+        most: tokens. language: the one that is known to be spoken.
+        """
+        encoded = self._model.encode(self._features(sound, seconds))
+        language = language or self._likeliest(encoded)
+        prompt = self._prompt(language.code, expected)
         spoken = len(sound) / RATE
         most = most or int(spoken * _TOKENS_PER_S) + _TOKENS_MORE
-        features = self._features(sound, seconds)
         result = self._model.model.generate(
-            self._model.encode(features),
+            encoded,
             [prompt],
             beam_size=1,
             # Half of it is what CTranslate2 lets a decode add to its prompt, and no more than the prompt leaves of it.
@@ -165,7 +232,14 @@ class WhisperDecoder:
         words = self._words(tokens, log_probs)
         mean = float(result.scores[0]) * len(tokens) / (len(tokens) + 1)
         doubtful = mean < _LOW_LOG_PROB or len(tokens) >= most or _looks_repetitive(words)
-        return Hypothesis(words, mean, float(result.no_speech_prob), doubtful)
+        return Hypothesis(words, mean, float(result.no_speech_prob), doubtful, language=language)
+
+    def _prompt(self, language: str, expected: str) -> list[int]:
+        tokenizer = self._model.hf_tokenizer
+        hint = tokenizer.encode(f" {expected}", add_special_tokens=False).ids[-_HINT_TOKENS:] if expected else []
+        task = [f"<|{language}|>", "<|transcribe|>"] if len(self.languages) > 1 else []
+        words = ("<|startoftranscript|>", *task, "<|notimestamps|>")
+        return [*([self._before, *hint] if hint else []), *map(tokenizer.token_to_id, words)]
 
     def _features(self, sound: Sound, seconds: int) -> npt.NDArray[np.float32]:
         padded = np.zeros(seconds * RATE, np.float32)
@@ -263,7 +337,7 @@ def plausible(heard: Hypothesis) -> Hypothesis:
     weak = heard.no_speech > _NO_SPEECH / 2 and heard.log_prob < _WEAK_LOG_PROB
     weaker = heard.no_speech > _NO_SPEECH and heard.log_prob < _DOUBTFUL_LOG_PROB
     phantom = text in _PHANTOMS and (weak or weaker)
-    return Hypothesis(() if silent or phantom else words, heard.log_prob, heard.no_speech, heard.doubtful)
+    return replace(heard, words=() if silent or phantom else words)
 
 
 def _without_notes(words: Sequence[Word]) -> list[Word]:

@@ -13,11 +13,13 @@ from agent.errors import BadQuestion
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-Kind = Literal["decode", "probe", "prefill"]
+Kind = Literal["decode", "probe", "prefill", "products"]
 
 CONTEXTS: Final = (256, 1024, 3072)
 PREFILLS: Final = (128, 512)
 SESSIONS: Final = 4
+PRODUCTS: Final = 3
+"""Rows up to which the linear layers are timed alone: with so few, they are bound by reading the weights."""
 SMALLEST_CONTEXT: Final = 256
 """Tokens of a conversation without history: prompt, input, thoughts and reply."""
 
@@ -44,7 +46,9 @@ class Case:
 
     @property
     def key(self) -> str:
-        """The case's name in a report: `decode 2 @256`, `probe 2 @256`, `prefill 512 @256`."""
+        """The case's name in a report: `decode 2 @256`, `probe 2 @256`, `prefill 512 @256`, `products 2`."""
+        if self.kind == "products":
+            return f"{self.kind} {self.rows}"
         return f"{self.kind} {self.tokens or self.rows} @{self.context}"
 
     def document(self) -> dict[str, Any]:
@@ -77,6 +81,11 @@ def prefill(context: int, tokens: int) -> Case:
     return Case("prefill", context, tokens=tokens)
 
 
+def products(rows: int) -> Case:
+    """Name one pass through all linear layers, with nothing between."""
+    return Case("products", 0, streams=rows)
+
+
 @dataclass(frozen=True, slots=True)
 class Course:
     """The cases of a run."""
@@ -98,7 +107,9 @@ class Course:
         return sorted(self.contexts)[len(self.contexts) // 2]
 
     def alone(self) -> Iterator[Case]:
-        """Give the cases of one conversation."""
+        """Give the cases of one conversation, or of none."""
+        for rows in range(1, PRODUCTS + 1):
+            yield products(rows)
         for context in self.contexts:
             yield single(context, self.steps)
             yield joint(context, self.steps)

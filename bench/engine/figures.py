@@ -122,6 +122,8 @@ class Figures:
     def roofline_s(self, name: str, case: Case) -> float:
         """Give the seconds in which memory could deliver the weights and all distinct cache that a step reads."""
         facts = self.measured.facts[name]
+        if case.kind == "products":
+            return float(facts["product_bytes"] / self.measured.bandwidth)
         cache = case.sessions * case.context * self.measured.facts[self._embedded()]["token_bytes"]
         if name == LLAMA_CPP:
             # It has no blocks: every sequence holds the whole context.
@@ -163,7 +165,9 @@ class Figures:
 
     def _rooflines(self) -> dict[str, dict[str, dict[str, float]]]:
         found: dict[str, dict[str, dict[str, float]]] = {}
-        cases = [case for case in (*self.course.alone(), *self.course.together()) if case.kind == "decode"]
+        cases = [
+            case for case in (*self.course.alone(), *self.course.together()) if case.kind in {"decode", "products"}
+        ]
         for name in self.measured.facts:
             for case in cases:
                 taken = self.measured.median(name, case)

@@ -204,5 +204,11 @@ async def _met(
 ) -> AsyncIterator[tuple[Contender, Case, float]]:
     for case in cases:
         for one in running:
-            if one.name != LLAMA_CPP or course.of_llama_cpp(case):
+            if _can(one.name, case, course):
                 yield one, case, await one.run(case)
+
+
+def _can(name: str, case: Case, course: Course) -> bool:
+    if case.kind == "products":
+        return name == COMPILED
+    return name != LLAMA_CPP or course.of_llama_cpp(case)

@@ -50,6 +50,8 @@ def _told(case: Case) -> str:
         return f"prefill of {case.tokens} tokens"
     if case.kind == "probe":
         return "joint step with a probe"
+    if case.kind == "products":
+        return f"linear layers alone, {case.rows} row{'s' if case.rows > 1 else ''}"
     return {1: "single step", 2: "joint step (2 streams)"}.get(
         case.rows, f"step of {case.rows} streams ({case.sessions} sessions)"
     )
@@ -65,9 +67,9 @@ def _show_times(figures: Figures, console: Console) -> None:
         shares = [
             f"{100 * figures.roofline_s(name, case) / value:.0f} %"
             for name, value in taken.items()
-            if value is not None and case.kind == "decode"
+            if value is not None and case.kind in {"decode", "products"}
         ]
-        table.add_row(_told(case), str(case.context), *cells, " / ".join(shares))
+        table.add_row(_told(case), str(case.context or ""), *cells, " / ".join(shares))
     console.print(table)
 
 

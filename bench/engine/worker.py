@@ -19,6 +19,7 @@ import sys
 import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,7 @@ from reasoning.errors import ReasoningError
 from reasoning.events import Probe, ReplyText, TurnDone
 from reasoning.loop.loop import Loop
 from reasoning.native.library import load
+from reasoning.native.linear import NativeLinear
 from reasoning.options import EngineOptions, LoopOptions
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ _RULES: Final = Sampling(max_tokens=512)
 """Of every stream: far more tokens than are timed, after which a stream that cannot be timed ends."""
 _PROBES: Final = 2
 """Questions weighed in a row while a probe is measured."""
+_PASSES: Final = 5
+"""Passes through the linear layers of which a case takes the median."""
 _FRAME_S: Final = 0.02
 """Seconds after which the loop learns again how much is left to hear."""
 
@@ -63,6 +67,7 @@ class EngineBench:
         self.decoder, self.script = load_decoder(Path(request["model"]), self.options, packed)
         self.engine = TorchEngine(self.decoder, prefill_rows=self.options.prefill_rows, threads=self.options.threads)
         self.load_s = perf_counter() - start
+        self._products = [each for each in self.decoder.linears() if isinstance(each, NativeLinear)]
         self.packed_bytes = sum(file.stat().st_size for file in packed.glob("*.pt"))
         self._conversations: list[BenchConversation] = []
 
@@ -77,6 +82,7 @@ class EngineBench:
             "first_token_s": perf_counter() - start,
             "weight_bytes": self.packed_bytes,
             "kernels": "torch" if (kernels := load(self.options.native)) is None else kernels.name,
+            "product_bytes": sum(each.bytes for each in self._products),
             "token_bytes": config.layers * config.kv_heads * config.head_size * 2 * self.decoder.dtype.itemsize,
             "probe_tokens": len(self.script.need),
             "probe_steps": -(-len(self.script.need) // self.options.prefill_rows),
@@ -91,6 +97,8 @@ class EngineBench:
                 return await self._prefill(case)
             case "probe":
                 return await self._probe(case)
+            case "products":
+                return await asyncio.to_thread(self._multiply, case.rows)
             case _:
                 return await self._decode(case)
 
@@ -164,6 +172,19 @@ class EngineBench:
             await race.until(lambda: max(race.arrivals) >= verdict.step)
             last = min(step for step in race.arrivals if step >= verdict.step)
         return race.step_s(first, last)
+
+    @torch.inference_mode()
+    def _multiply(self, rows: int) -> float:
+        """Give seconds of a pass through all linear layers, each with its own input: the median of a few."""
+        torch.set_num_threads(self.options.threads)
+        inputs = {each: torch.randn(rows, each) for each in {layer.columns for layer in self._products}}
+        taken = []
+        for _ in range(_PASSES):
+            start = perf_counter()
+            for layer in self._products:
+                layer(inputs[layer.columns])
+            taken.append(perf_counter() - start)
+        return median(taken)
 
     async def _prefill(self, case: Case) -> float:
         """Give seconds until new text can be read by others."""

@@ -20,7 +20,7 @@ from reasoning.policies.grounding import ungrounded
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.think.tasks import TaskQuestion
+    from bench.think.items.question import TaskQuestion
     from bench.virtual.simulation import Record, StreamPace, WrittenReply
     from bench.virtual.timed import Pace
 
@@ -166,10 +166,10 @@ def _sounds(sample: Sample, pieces: Sequence[timeline.AudioOut], zero_ms: float)
 def _content(sample: Sample, item: TaskQuestion, pieces: Sequence[timeline.AudioOut], zero_ms: float) -> None:
     sample.spoken = " ".join(out.text.strip() for out in pieces)
     sample.words = len(sample.spoken.split())
-    sample.stated = stated(sample.spoken, item.kind, item.question)
+    sample.stated = stated(sample.spoken, item)
     sample.right = right(sample.spoken, item)
     for out in pieces:
-        if ungrounded(out.text, item.question) or right(out.text, item):
+        if _tells(out.text, item):
             sample.first_content_s = (out.start_ms - zero_ms) / 1000
             break
     standing = _standing(pieces, item, sample.stated)
@@ -179,6 +179,17 @@ def _content(sample: Sample, item: TaskQuestion, pieces: Sequence[timeline.Audio
             sample.final_correct_s = (pieces[standing].end_ms - zero_ms) / 1000
 
 
+def _tells(text: str, item: TaskQuestion) -> bool:
+    """Say whether a piece of the reply tells something that the question does not."""
+    match item.kind:
+        case "manner":
+            return bool(text.strip())
+        case "claim":
+            return stated(text, item) is not None
+        case _:
+            return bool(ungrounded(text, item.question)) or right(text, item)
+
+
 def _standing(pieces: Sequence[timeline.AudioOut], item: TaskQuestion, result: str | None) -> int | None:
     """Give the number of the piece from which on the stated result is the last one."""
     if result is None:
@@ -186,7 +197,7 @@ def _standing(pieces: Sequence[timeline.AudioOut], item: TaskQuestion, result: s
     first = len(pieces) - 1
     while first > 0:
         text = " ".join(out.text.strip() for out in pieces[:first])
-        if stated(text, item.kind, item.question) != result:
+        if stated(text, item) != result:
             break
         first -= 1
     return first
@@ -195,9 +206,9 @@ def _standing(pieces: Sequence[timeline.AudioOut], item: TaskQuestion, result: s
 def _agreement(sample: Sample, item: TaskQuestion, *, concluded: bool) -> None:
     """Compare what was said with the final thoughts, and with itself; thoughts that were cut off state nothing."""
     if concluded and sample.thoughts.strip():
-        sample.thought = stated(sample.thoughts, item.kind, item.question)
+        sample.thought = stated(sample.thoughts, item)
     for sentence in re.split(r"(?<=[.!?])\s+", sample.spoken):
-        claim = stated(sentence, item.kind, item.question) if _CLAIM.search(sentence) else None
+        claim = stated(sentence, item) if _CLAIM.search(sentence) else None
         if claim is not None and claim != sample.stated:
             sample.revised_words += len(sentence.split())
     differs = None not in (sample.thought, sample.stated) and sample.thought != sample.stated

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from bench.think.corrections import correction
+from bench.think.items.corrections import correction
 from bench.virtual.timed import Utterance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bench.think.tasks import Split, TaskQuestion
+    from bench.think.items.question import Split, TaskQuestion
 
 _LONG_S: Final = 2.0
 """A pause that ends a turn, whatever the words before it: the longest wait of the ears is 1.4 s."""
@@ -28,6 +28,8 @@ _SOON_S: Final = 1.0
 """After the question, when the thoughts have begun and nothing is told yet."""
 _INTO_REPLY_S: Final = 0.6
 """After the reply begins to tell something: in the middle of its first clause."""
+_THOUGHT_S: Final = 1.0
+"""After a reply that was heard to its end, before somebody goes on."""
 _SHARDS: Final = (2, 5)
 """Pieces of a question, as in sharded MATH-500."""
 _SENTENCE_ENDS: Final = re.compile(r"(?<=[.?!;])\s+(?=\S)")
@@ -60,7 +62,9 @@ class Pair:
 
 
 def plain(item: TaskQuestion) -> ScenarioPlan:
-    """Ask the question, and wait."""
+    """Ask the question, and wait; where it follows another one, after the reply to that."""
+    if item.before:
+        return ScenarioPlan(item, (Utterance(item.before), Utterance(item.question, _THOUGHT_S, after="silence")))
     return ScenarioPlan(item, (Utterance(item.question),))
 
 

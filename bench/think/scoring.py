@@ -2,7 +2,8 @@
 
 The last stated result counts. In the last sentence that holds a value of the asked kind, what is called the answer
 comes first, then a value that the question does not hold, then what something "is" or "makes", then the last value.
-Spelled numbers, units, commas, clock times and sums of hours and minutes are brought into one form. Sans-I/O; English.
+Spelled numbers, units, commas, clock times and sums of hours and minutes are brought into one form. A manner is stated
+by a reply that keeps all its rules. Sans-I/O; English.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from reasoning.policies.grounding import numbers
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.think.tasks import Kind, TaskQuestion
+    from bench.think.items.question import Kind, TaskQuestion
+
+    Found = list[tuple[str, int, int]]
+    """Values in the form of their kind, each with where it begins and ends."""
 
 _WORD: Final = (
     "(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|"
@@ -58,15 +62,25 @@ _REASON: Final = re.compile(
     r"\b(?:after|because|since|when|if|given that|out of|instead of|rather than)\b", re.IGNORECASE
 )
 """What follows these words tells how, not what."""
+_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH: Final = "(?:jan|febr?|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]*\\.?"
+_DATE: Final = re.compile(
+    r"\b(?P<number>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})\b"
+    rf"|\b(?P<month>{_MONTH})\s+(?P<day_>\d{{1,2}})(?:st|nd|rd|th)?,?\s+(?:of\s+)?(?P<year_>\d{{4}})\b"
+    rf"|\b(?P<day__>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<month_>{_MONTH}),?\s+(?P<year__>\d{{4}})\b",
+    re.IGNORECASE,
+)
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
-def stated(text: str, kind: Kind, question: str = "") -> str | None:
-    """Give the last result that a text states, in the form of its kind; None when it states none."""
-    find = _FINDERS[kind]
-    known = {value for value, _, _ in find(question)}
+def stated(text: str, item: TaskQuestion) -> str | None:
+    """Give the last result that a text states, in the form of the item's kind; None when it states none."""
+    if item.rules is not None:
+        return None if item.rules.broken(text) else item.answer
+    find = _FINDERS[item.kind]
+    known = {value for value, _, _ in find(item.question, item)}
     for sentence in reversed(_SENTENCE.split(text)):
-        found = find(sentence)
+        found = find(sentence, item)
         if found:
             return _chosen(sentence, found, known)
     return None
@@ -74,7 +88,7 @@ def stated(text: str, kind: Kind, question: str = "") -> str | None:
 
 def right(text: str, item: TaskQuestion) -> bool:
     """Say whether the last stated result is the item's answer."""
-    return stated(text, item.kind, item.question) == item.answer
+    return stated(text, item) == item.answer
 
 
 def _chosen(sentence: str, found: Sequence[tuple[str, int, int]], known: set[str]) -> str:
@@ -90,7 +104,7 @@ def _chosen(sentence: str, found: Sequence[tuple[str, int, int]], known: set[str
     return (new or claimed or [value for value, _, _ in found])[-1]
 
 
-def _numbers(text: str) -> list[tuple[str, int, int]]:
+def _numbers(text: str, _: TaskQuestion) -> Found:
     found = []
     for match in _NUMBER.finditer(text):
         values = numbers(match[0])
@@ -101,11 +115,11 @@ def _numbers(text: str) -> list[tuple[str, int, int]]:
     return found
 
 
-def _weekdays(text: str) -> list[tuple[str, int, int]]:
+def _weekdays(text: str, _: TaskQuestion) -> Found:
     return [(match[1].capitalize(), match.start(), match.end()) for match in _WEEKDAYS.finditer(text)]
 
 
-def _relations(text: str) -> list[tuple[str, int, int]]:
+def _relations(text: str, _: TaskQuestion) -> Found:
     return [(_relation(match[0]), match.start(), match.end()) for match in _RELATIONS.finditer(text)]
 
 
@@ -118,7 +132,7 @@ def _relation(text: str) -> str:
     return joined
 
 
-def _durations(text: str) -> list[tuple[str, int, int]]:
+def _durations(text: str, _: TaskQuestion) -> Found:
     return [(f"{_minutes(match):g}", match.start(), match.end()) for match in _HOURS.finditer(text)]
 
 
@@ -134,9 +148,45 @@ def _minutes(match: re.Match[str]) -> float:
     return 60.0 * hours + rest + (30.0 if match["half"] or match["and_half"] else 0.0)
 
 
-_FINDERS: Final[dict[Kind, Callable[[str], list[tuple[str, int, int]]]]] = {
+def _dates(text: str, _: TaskQuestion) -> Found:
+    found = []
+    for match in _DATE.finditer(text):
+        month = match["number"] or 1 + _MONTHS.index((match["month"] or match["month_"])[:3].lower())
+        day, year = match["day"] or match["day_"] or match["day__"], match["year"] or match["year_"] or match["year__"]
+        found.append((f"{int(year):04}-{int(month):02}-{int(day):02}", match.start(), match.end()))
+    return found
+
+
+def _options(text: str, item: TaskQuestion) -> Found:
+    # The longest option first: "the red book" is not "the book".
+    longest = sorted(item.options, key=len, reverse=True)
+    pattern = "|".join(rf"(?:{re.escape(_bare(option))})" for option in longest)
+    bare = {_bare(option).lower(): option for option in item.options}
+    matches = re.finditer(rf"\b(?:{pattern})\b", text, re.IGNORECASE)
+    return [(bare[match[0].lower()], match.start(), match.end()) for match in matches]
+
+
+def _bare(option: str) -> str:
+    """Leave out the article: "a blue jay" is "the blue jay"."""
+    return re.sub(r"^(?:an?|the)\s+", "", option, flags=re.IGNORECASE)
+
+
+def _claims(text: str, item: TaskQuestion) -> Found:
+    found: Found = []
+    for name, pattern in item.claims:
+        for match in re.finditer(pattern, text, re.IGNORECASE):
+            # "You do not return" holds "you ... return", which it denies.
+            if not any(start < match.end() and match.start() < end for _, start, end in found):
+                found.append((name, match.start(), match.end()))
+    return sorted(found, key=lambda one: one[1])
+
+
+_FINDERS: Final[dict[Kind, Callable[[str, TaskQuestion], Found]]] = {
     "number": _numbers,
     "weekday": _weekdays,
     "duration": _durations,
     "relation": _relations,
+    "date": _dates,
+    "option": _options,
+    "claim": _claims,
 }

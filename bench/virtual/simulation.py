@@ -218,7 +218,7 @@ async def converse(
             if replied and timed_ears.over:
                 break
             if replied:
-                timed_ears.reply_tells()
+                timed_ears.reply_tells(over=True)
             frames += 1
             await asyncio.sleep(max(0.0, start + frames * _FRAME_S - loop.time()))
             conversation.play(int(clock() * voice.rate), clock())

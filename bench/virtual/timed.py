@@ -73,9 +73,9 @@ class Utterance:
     text: str
     pause_s: float = 0.0
     """Seconds of silence before it."""
-    after: Literal["words", "reply"] = "words"
-    """What that silence follows: the user's words before it, or the moment at which the reply begins to tell something
-    (where it tells nothing, its end)."""
+    after: Literal["words", "reply", "silence"] = "words"
+    """What that silence follows: the user's words before it, the moment at which the reply begins to tell something
+    (where it tells nothing, its end), or the end of the reply."""
 
 
 class TimedEars:
@@ -127,9 +127,10 @@ class TimedEars:
         self.over = True
         await self._closed.wait()
 
-    def reply_tells(self) -> None:
+    def reply_tells(self, *, over: bool = False) -> None:
         """Learn that the reply begins to tell something, or is over."""
-        if self._next is not None and self._next.after == "reply" and self._begins_s == math.inf:
+        awaited = {"reply", "silence"} if over else {"reply"}
+        if self._next is not None and self._next.after in awaited and self._begins_s == math.inf:
             self._begins_s = self._clock() + self._next.pause_s
             self._known.set()
 

@@ -247,6 +247,11 @@ class Decoder:
             run.view[-1].length = run.grown
         return logits
 
+    def linears(self) -> list[Linear]:
+        """Give every linear layer, in the order in which a step needs them."""
+        layers = (each for one in self._layers for each in (one.q_k_v, one.output, one.gate_up, one.down))
+        return [*layers, self._head]
+
     def _native_model(self, library: Library) -> NativeModel:
         config = self.config
         shape = NativeShape(

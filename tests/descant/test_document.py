@@ -19,6 +19,7 @@ from agent.library.agent import Agent
 from agent.library.talk import Talk
 from agent.models.assembly import Speech
 from audio.clock import RATE
+from audio.hearing.streamed import StreamingRecogniser
 from audio.io.sound_files import WavWriter, read_sound
 from tests.descant.test_library import opened
 from tests.descant.test_listen import ASK, Clock, Ears, Voice, clock, sound_of
@@ -64,7 +65,7 @@ def stage(clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict
 
 
 async def test_the_examples_run_as_they_stand(stage: dict[str, object], capsys: pytest.CaptureFixture[str]) -> None:
-    first, opening, tool, voice, recogniser, streaming = EXAMPLES
+    first, opening, tool, voice, recogniser, by_lines, streaming = EXAMPLES
     names: dict[str, Any] = {}
     await run(first, names)
     told = capsys.readouterr().out
@@ -74,10 +75,13 @@ async def test_the_examples_run_as_they_stand(stage: dict[str, object], capsys: 
     assert read_sound("answer.wav").seconds > 5
     await run(voice, names)
     await run(recogniser, names)
+    await run(by_lines, names)
     await run(opening, names)
     assert {"model", "config", "settings", "voice", "recogniser"} == set(stage)
     assert len(names["MyVoice"]().speak("Hello.")) == 9000
     assert names["MyRecogniser"]().spot(np.zeros(0, np.float32)).words[0].text == "hello"
+    assert isinstance(names["MyStreamingRecogniser"](), StreamingRecogniser)
+    assert names["MyStreamingRecogniser"]().open_line("").finish()[0].text == "hello"
     await run(tool, names)
     assert await asyncio.to_thread(names["play"].handler, {"song": "Hey Jude"}) == "playing Hey Jude, volume low"
     async with opened() as agent, agent.conversation(tools=[names["weather"]]) as talk:

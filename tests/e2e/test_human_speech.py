@@ -15,6 +15,7 @@ import pytest
 
 from agent.conversation.turn_taking import EndTurnAfter, TurnTaking
 from audio.clock import FRAME, RATE
+from audio.errors import EarsUnavailable
 from audio.hearing.agreement import edits, key
 from audio.hearing.ears import Ears
 from audio.hearing.end_of_turn import EndOfTurn
@@ -112,6 +113,10 @@ async def test_few_pauses_of_people_end_their_turns_and_few_ends_are_waited_for_
     assert 0.55 <= median(waits) <= 0.8
 
 
+def text_of(heard: Hypothesis) -> str:
+    return " ".join(word.text for word in heard.words)
+
+
 def said(text: str) -> list[str]:
     return [key(word) for word in text.replace("-", " ").split()]
 
@@ -119,7 +124,7 @@ def said(text: str) -> list[str]:
 @pytest.mark.parametrize("name", ["order_a31d4e67", "order_5d8141e7", "libri_2412_1", "libri_1088_fast", "austen_0870"])
 def test_the_last_words_of_a_person_who_speaks_fast_are_heard(name: str, whisper: WhisperDecoder) -> None:
     clip = CLIPS[name]
-    heard = said(" ".join(word.text for word in whisper.decode(clip.sound(), final=True).words))
+    heard = said(text_of(whisper.decode(clip.sound(), final=True)))
     expected = said(clip.text)
     assert edits(expected[-3:], heard[-3:]) <= 1
     assert len(heard) > 0.9 * len(expected)
@@ -136,6 +141,38 @@ def test_a_decode_has_the_tokens_that_it_is_given_and_one_that_runs_out_of_them_
     assert 10 <= len(few.words) <= 12
     hinted = whisper.decode_window(sound, 15, most=12, expected="The pencils have all been used. " * 10)
     assert 10 <= len(hinted.words) <= 12
+
+
+def test_a_multilingual_model_hears_the_language_that_is_spoken_among_those_that_come_into_question() -> None:
+    base = WhisperDecoder(model_path("whisper-base").parent, OPTIONS)
+    sound = CLIPS["austen_0920"].sound()
+    heard = base.hearing(()).decode(sound, final=True)
+    assert heard.language.code == "en"
+    assert 0.9 < heard.language.probability < 1
+    assert heard.words == base.decode(sound, final=True).words
+    assert base.hearing(("de", "en")).detect_language(sound).code == "en"
+    # It writes what it hears in the only language that it is left with.
+    assert {"und", "hat", "er", "wäre", "mann"} & set(said(text_of(base.hearing(("de",)).decode(sound, final=True))))
+    with pytest.raises(EarsUnavailable, match="does not hear xx"):
+        base.hearing(("en", "xx"))
+
+
+def test_expected_words_mend_what_a_multilingual_model_hears() -> None:
+    base = WhisperDecoder(model_path("whisper-base").parent, OPTIONS)
+    sound = CLIPS["order_eebba4ad"].sound()
+    alone, hinted = (
+        said(text_of(base.decode(sound, final=True, expected=expected)))
+        for expected in ("", "We have mocha, light roast and dark roast.")
+    )
+    assert "ice" in alone
+    assert "iced" in hinted
+    assert edits(alone, hinted) <= 3
+
+
+def test_a_model_of_english_alone_takes_no_other_language(whisper: WhisperDecoder) -> None:
+    assert whisper.languages == ("en",)
+    with pytest.raises(EarsUnavailable, match=r"does not hear de: set models.asr = whisper-base"):
+        whisper.hearing(("en", "de"))
 
 
 @pytest.mark.parametrize("late_s", [0.0, 0.5])

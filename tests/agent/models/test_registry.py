@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from agent.models.registry import (
     RECOGNISERS,
     TURN_JUDGES,
     VOICES,
+    fetch_recogniser,
     load_recogniser,
     load_turn_judge,
     load_voice,
@@ -17,11 +20,12 @@ from agent.models.registry import (
 from audio.errors import EarsUnavailable, VoiceUnavailable
 from reasoning.engine.decoder import Decoder
 from reasoning.engine.drafts import ROW_COSTS
-from reasoning.errors import UnknownModel
+from reasoning.errors import BadModel, StoreError, UnknownModel
 from reasoning.formats.gguf import open_gguf
 from reasoning.native.library import load
 from reasoning.options import EngineOptions
-from reasoning.store.catalogue import CATALOGUE, Use
+from reasoning.store.catalogue import CATALOGUE, CatalogueFile, ModelEntry, Use
+from reasoning.store.store import Progress, Store
 from tests.reasoning.tiny_models import LLAMA, write_tiny
 
 
@@ -51,6 +55,33 @@ def test_an_empty_folder_is_told_with_what_mends_it(tmp_path: Path) -> None:
     with pytest.raises(EarsUnavailable):
         load_turn_judge(tmp_path, Settings())
     assert load_turn_judge(None, Settings()) is None
+
+
+@pytest.mark.parametrize("family", ["whisper", "moonshine"])
+def test_a_folder_of_the_users_is_named_behind_its_family(tmp_path: Path, family: str) -> None:
+    options = ModelOptions(asr=f"{family}:{tmp_path}")
+    store = Store(tmp_path / "cache", offline=True)
+    assert fetch_recogniser(options, store, lambda _: None) == tmp_path
+    with pytest.raises(EarsUnavailable, match=re.escape(str(tmp_path))):
+        load_recogniser(tmp_path, Settings(models=options))
+    with pytest.raises(BadModel, match="there is no folder /nowhere"):
+        fetch_recogniser(ModelOptions(asr=f"{family}:/nowhere"), store, lambda _: None)
+
+
+def test_ears_that_were_chosen_and_cannot_be_had_are_replaced_with_a_word_by_those_that_are_set(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "model.bin").write_bytes(b"tiny")
+    names = ("whisper-tiny.en", "whisper-base")
+    files = {name: CatalogueFile("model.bin", 4, sha256(name[8:12].encode()).hexdigest(), ()) for name in names}
+    catalogue = {name: ModelEntry(name, Use.ASR, "MIT", "", (file,)) for name, file in files.items()}
+    store = Store(tmp_path / "cache", offline=True, local_dir=tmp_path / "mine", catalogue=catalogue)
+    told: list[Progress] = []
+    options = ModelOptions(asr="whisper-base")
+    folder = fetch_recogniser(options, store, told.append, "whisper-tiny.en")
+    assert folder.name == "whisper-tiny.en"
+    assert any("whisper-tiny.en hears meanwhile" in progress.note for progress in told)
+    with pytest.raises(StoreError):
+        fetch_recogniser(options, store, told.append)
 
 
 def test_drafts_are_made_where_they_change_no_token_and_their_rows_are_known(tmp_path: Path) -> None:

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.plan.choice import PROMISED_S, STEPS, MachineMeasures, MachinePlan, choose, filled_in, thread_counts
+from agent.plan.choice import (
+    LARGER_EARS,
+    PROMISED_S,
+    STEPS,
+    TINY_EARS,
+    MachineMeasures,
+    MachinePlan,
+    choose,
+    filled_in,
+    thread_counts,
+)
 from agent.plan.machine import Machine
 from reasoning.policies.fillers import MOST_IN_A_ROW
 
@@ -78,6 +88,36 @@ def test_slow_ears_decode_partials_seldom_and_over_a_shorter_window() -> None:
     chosen = plan(BOARD)
     assert chosen.partial_every_ms == 2000
     assert chosen.partial_window_s == 8
+
+
+@pytest.mark.parametrize(
+    ("machine", "decode_s", "asr"),
+    [
+        (DESKTOP, 0.08, LARGER_EARS),
+        # Its promise would be kept, but partial transcripts would need a shorter window.
+        (DESKTOP, 0.27, TINY_EARS),
+        # These keep it just so, or not at all.
+        (SMALL, 0.175, TINY_EARS),
+        (CONTAINER, 0.3, TINY_EARS),
+        (BOARD, 0.9, TINY_EARS),
+    ],
+)
+def test_the_larger_speech_model_hears_where_the_promise_is_kept_with_it(
+    machine: Machine, decode_s: float, asr: str
+) -> None:
+    measured = replace(MEASURED[machine], decode_s=decode_s)
+    tiny, free = choose(measured, machine), choose(measured, machine, ears_free=True)
+    assert (tiny.asr, free.asr) == ("", asr)
+    assert free.larger_content_s == pytest.approx(tiny.content_s + 0.9 * decode_s, abs=0.011)
+    assert free.content_s == (free.larger_content_s if asr == LARGER_EARS else tiny.content_s)
+    assert free.settings()["models.asr"] == asr
+    assert "models.asr" not in tiny.settings()
+
+
+def test_what_the_larger_speech_model_takes_longer_is_reckoned_with() -> None:
+    slow = replace(MEASURED[DESKTOP], decode_s=0.23)
+    tiny, larger = choose(slow, DESKTOP), choose(slow, DESKTOP, ears_free=True)
+    assert (tiny.partial_every_ms, larger.partial_every_ms) == (575, 1092)
 
 
 def test_a_busy_machine_gets_what_suits_it_now() -> None:

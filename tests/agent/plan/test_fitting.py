@@ -7,7 +7,7 @@ import pytest
 
 from agent.config.settings import Settings, load, render
 from agent.plan.choice import choose
-from agent.plan.fitting import Fitting, begin, fitted, told
+from agent.plan.fitting import Fitting, begin, ears_told, fitted, told
 from agent.plan.machine import Machine, PlanKey, busy_share, processor_in
 from agent.plan.record import file_of, keep, recall
 from tests.agent.plan.test_choice import BOARD, BUSY_MEASURED, DESKTOP, MEASURED, SMALL
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 KEY = PlanKey("a processor", 2, "avx2", "ab12", "ears", "voice", 0, "0.1.0")
 PLAN = choose(MEASURED[BOARD], BOARD)
+FREE = choose(MEASURED[DESKTOP], DESKTOP, ears_free=True)
 
 
 def fitting(
@@ -39,13 +40,13 @@ def test_what_nobody_set_is_chosen() -> None:
     assert settings.models == Settings().models
 
 
-@pytest.mark.parametrize("key", sorted(PLAN.settings()))
+@pytest.mark.parametrize("key", sorted(FREE.settings()))
 def test_what_somebody_set_wins_even_where_it_is_the_default(key: str) -> None:
     before = Settings()
     group, _, name = key.partition(".")
-    after = fitted(before, {key}, PLAN)
+    after = fitted(before, {key}, FREE)
     assert getattr(getattr(after, group), name) == getattr(getattr(before, group), name)
-    assert all(_value(after, other) == value for other, value in PLAN.settings().items() if other != key)
+    assert all(_value(after, other) == value for other, value in FREE.settings().items() if other != key)
 
 
 def _value(settings: Settings, key: str) -> object:
@@ -53,9 +54,9 @@ def _value(settings: Settings, key: str) -> object:
     return getattr(getattr(settings, group), name)
 
 
-@pytest.mark.parametrize("key", sorted(PLAN.settings()))
-def test_the_plan_sets_settings_that_there_are(key: str) -> None:
-    assert isinstance(_value(Settings(), key), int | float)
+@pytest.mark.parametrize(("key", "value"), sorted(FREE.settings().items()))
+def test_the_plan_sets_settings_that_there_are(key: str, value: object) -> None:
+    assert isinstance(_value(Settings(), key), str if isinstance(value, str) else int | float)
 
 
 def test_the_line_offers_the_smaller_model_only_where_the_promise_cannot_be_kept() -> None:
@@ -71,6 +72,54 @@ def test_the_line_says_that_others_are_computing_and_offers_nothing_for_their_sa
     line = told(choose(BUSY_MEASURED, SMALL), BUSY_MEASURED, "qwen2.5-coder-1.5b")
     assert "others are computing" in line
     assert "--model" not in line
+
+
+@pytest.mark.parametrize(
+    ("given", "asr", "own_ears", "hears"),
+    [
+        (set(), "whisper-tiny.en", False, "whisper-base"),
+        ({"models.asr"}, "whisper-tiny.en", False, "whisper-tiny.en"),
+        ({"models.asr"}, "whisper-base", False, "whisper-base"),
+        (set(), "whisper-tiny.en", True, "whisper-tiny.en"),
+    ],
+)
+def test_ears_are_chosen_where_nobody_set_or_brought_any(
+    tmp_path: Path, given: set[str], asr: str, *, own_ears: bool, hears: str
+) -> None:
+    settings = load(overrides={"models.asr": asr}).settings
+    one = Fitting(settings, given, DESKTOP, KEY, tmp_path, print, MEASURED[DESKTOP], own_ears=own_ears)
+    assert one.now.models.asr == hears
+    chosen = not given and not own_ears
+    assert ("hears" in one.told()) == chosen == any("hears" in line for line in one.measurements())
+
+
+def test_nothing_is_told_of_ears_that_were_chosen_and_could_not_be_had(tmp_path: Path) -> None:
+    one = Fitting(Settings(), (), DESKTOP, KEY, tmp_path, print, MEASURED[DESKTOP])
+    one.found_ears("whisper-base")
+    assert "whisper-base hears" in one.told()
+    one.found_ears("whisper-tiny.en")
+    assert one.now.models.asr == "whisper-tiny.en"
+    assert "hears" not in one.told()
+    assert one.plan == choose(MEASURED[DESKTOP], DESKTOP)
+
+
+def test_the_line_says_which_speech_model_hears_and_why() -> None:
+    small = choose(MEASURED[SMALL], SMALL, ears_free=True)
+    assert ears_told(small, loaded=True).startswith("whisper-tiny.en hears: with whisper-base")
+    assert f"{small.larger_content_s:.2f} s" in ears_told(small, loaded=True)
+    slow = choose(replace(MEASURED[DESKTOP], decode_s=0.3), DESKTOP, ears_free=True)
+    assert "partial transcripts would be late" in ears_told(slow, loaded=True)
+    assert ears_told(FREE, loaded=True).startswith("whisper-base hears: ")
+    assert "from the next start on" in ears_told(FREE, loaded=False)
+    assert ears_told(PLAN, loaded=True) == ""
+
+
+async def test_ears_that_are_chosen_in_a_first_start_hear_from_the_next_one_on(tmp_path: Path) -> None:
+    first = Fitting(Settings(), (), DESKTOP, KEY, tmp_path, print)
+    await first.measure(Clocked(base_s=0.01), Ears(), Voice())
+    assert "whisper-base hears from the next start on" in first.told()
+    again = Fitting(Settings(), (), DESKTOP, KEY, tmp_path, print, recall(tmp_path, KEY))
+    assert "whisper-base hears: " in again.told()
 
 
 async def test_the_first_start_measures_and_the_second_knows(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ async def test_a_long_turn_is_cut_at_its_pauses_and_loses_no_word() -> None:
     assert len(words.committed.split()) == 11 * 8
     assert len(words.confidence) == 11 * 8
     assert max(length for length, _ in decoder.asked) <= 30 * RATE
-    assert sum(map(len, listener._turn.pieces)) <= 25 * RATE
+    assert len(listener._turn.until(11 * len(phrase))) <= 25 * RATE
 
 
 async def test_a_missing_model_is_told() -> None:

@@ -12,8 +12,8 @@ from bench.errors import ReportError
 from bench.plots import draw
 from bench.think import summary, tables
 from bench.think.command import ThinkBenchOptions, run, spread
+from bench.think.items.question import TaskQuestion
 from bench.think.metrics import Sample
-from bench.think.tasks import TaskQuestion
 from bench.virtual.simulation import StreamPace
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ FREE = Invocation(None, ())
 
 def wanted(**changes: object) -> ThinkBenchOptions:
     plain: dict[str, object] = {
-        "tasks": "chain_sum", "count": 1, "split": "dev", "modes": "async", "rows": (), "batch": 1, "real": 0,
-        "scenarios": "", "scenario_count": 1, "speech": 0, "costs": None, "json_file": None, "plot": None,
+        "tasks": "chain_sum", "questions": None, "count": 1, "split": "dev", "modes": "async", "rows": (), "batch": 1,
+        "real": 0, "scenarios": "", "scenario_count": 1, "speech": 0, "costs": None, "json_file": None, "plot": None,
     }  # fmt: skip
     return ThinkBenchOptions(**(plain | changes))  # type: ignore[arg-type]
 
@@ -42,6 +42,8 @@ def wanted(**changes: object) -> ThinkBenchOptions:
         ({"rows": ("bare: loop.lead_s=perhaps",)}, ConfigError, "loop.lead_s"),
         ({"rows": ("bare: policies.grounding=perhaps",)}, BadQuestion, "true or false"),
         ({"split": "train"}, BadQuestion, "dev and test"),
+        ({"tasks": "chess"}, BadQuestion, "everyday: small_talk"),
+        ({"tasks": "navigate"}, BadQuestion, "--questions"),
         ({"tasks": "nowhere.json"}, BadQuestion, "nowhere.json"),
         ({"count": 0}, BadQuestion, "needs --scenarios"),
         ({"count": 0, "scenarios": "shards", "speech": 1}, BadQuestion, "at least 1"),

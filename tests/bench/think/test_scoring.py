@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import pytest
 
+from bench.think.items.question import Kind, TaskQuestion
 from bench.think.scoring import right, stated
-from bench.think.tasks import Kind, TaskQuestion
 
 APPLES = "Maria has 5 boxes with 6 apples in each box. She sells 12 apples. How many are left?"
 FLIGHT = "A flight departed at 9:35 and arrived at 11:55. How long was the flight?"
 DAY = "Starting from Wednesday, March 30, 2022, which weekday was it 2 days before?"
 FAMILY = "Liam is married to Lisa. They have a child called Owen. What is Liam to Owen?"
+
+
+def asked(question: str, kind: Kind) -> TaskQuestion:
+    return TaskQuestion("task", 0, question, "", kind)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +43,7 @@ FAMILY = "Liam is married to Lisa. They have a child called Owen. What is Liam t
     ],
 )
 def test_the_last_stated_number_counts(text: str, value: str | None) -> None:
-    assert stated(text, "number", APPLES) == value
+    assert stated(text, asked(APPLES, "number")) == value
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,7 @@ def test_the_last_stated_number_counts(text: str, value: str | None) -> None:
     ],
 )
 def test_durations_are_minutes(text: str, value: str | None) -> None:
-    assert stated(text, "duration", FLIGHT) == value
+    assert stated(text, asked(FLIGHT, "duration")) == value
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,7 @@ def test_durations_are_minutes(text: str, value: str | None) -> None:
     ],
 )
 def test_weekdays(text: str, value: str | None) -> None:
-    assert stated(text, "weekday", DAY) == value
+    assert stated(text, asked(DAY, "weekday")) == value
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,7 @@ def test_weekdays(text: str, value: str | None) -> None:
     ],
 )
 def test_relations(text: str, value: str | None) -> None:
-    assert stated(text, "relation", FAMILY) == value
+    assert stated(text, asked(FAMILY, "relation")) == value
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ pytest.importorskip("reasoning_gym", reason="the extra 'think' of bench is not i
 from agent.config.invocation import Invocation
 from agent.config.settings import load
 from bench.think.command import ThinkBenchOptions, run
+from bench.think.items.generated import items
 from bench.think.scenarios import plain
-from bench.think.tasks import items
 from bench.think.think import Row, ThinkStage, open_model, simulate
 from bench.virtual.stepped import StepCosts
 from bench.virtual.timed import Pace
@@ -70,7 +70,8 @@ def reported(folder: Path, **changes: object) -> dict[str, Any]:
     earlier = {"bench": "think", "settings": {"step_costs_s": COSTS, "pace": {}}}
     costs.write_text(json.dumps(earlier), encoding="utf-8")
     wanted: dict[str, Any] = {
-        "tasks": "chain_sum", "count": 1, "split": "dev", "modes": "async,no-think", "batch": 4, "real": 0, "speech": 0,
+        "tasks": "chain_sum", "questions": None, "count": 1, "split": "dev", "modes": "async,no-think", "batch": 4,
+        "real": 0, "speech": 0,
         "rows": ("bare: policies.readout=false",), "scenarios": "correction,barge-in", "scenario_count": 2,
         "costs": costs, "json_file": report, "plot": None,
     }  # fmt: skip

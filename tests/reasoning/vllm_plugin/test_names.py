@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from itertools import count
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def forged() -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("token", forged(), ids=lambda token: repr(token)[:24])
+@pytest.mark.parametrize("token", forged(), ids=count())
 def test_a_token_that_the_server_did_not_sign_is_refused(token: object) -> None:
     with pytest.raises(RequestRefused, match="is not the token of a session of this server") as refused:
         read(live_session=token, live_block="a", live_view=["b"])

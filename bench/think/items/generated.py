@@ -13,13 +13,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from agent.errors import BadQuestion
 from bench.errors import BenchExtraMissing
+from bench.think.items.question import TaskQuestion
 
-Kind = Literal["number", "weekday", "duration", "relation"]
-Split = Literal["dev", "test"]
+if TYPE_CHECKING:
+    from bench.think.items.question import Kind, Split
+
 SEEDS: Final[Mapping[Split, int]] = {"dev": 1_000_000, "test": 2_000_000}
 """First seed of each split. Item i of a generator is drawn from seed + i, and no split draws more than `_DRAWN`."""
 _DRAWN: Final = 2000
@@ -27,19 +29,6 @@ _DEVELOPED: Final = 300
 """Development items of a task that no test item may repeat."""
 _LONGEST: Final = 65
 """Words of a question that people still follow by ear."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskQuestion:
-    """One question with its answer."""
-
-    task: str
-    number: int
-    """Its number in the split."""
-    question: str
-    answer: str
-    """In the form of its kind: a number, a weekday, minutes, a relation."""
-    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
