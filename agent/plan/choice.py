@@ -22,7 +22,7 @@ STEPS: Final = 21
 """What a reply takes from the first thought to its first sentence, the probe included, in joint steps: the demo's
 question on two cores with AVX2, the median of three runs."""
 _SILENCE_S: Final = 0.2
-"""`ears.soft_end_ms`, a chunk of the voice detector, and the way to the thread that decodes."""
+"""`ears.soft_end_ms`: before it nothing is decoded for good."""
 
 _ROWS: Final = 8
 """Rows for which a step is measured, from one."""
