@@ -28,7 +28,7 @@ VENV ?= .venv
 TORCH_INDEX ?=
 DEMO_QUESTION ?= tests/e2e/recordings/tickets.wav
 DEMO_ANSWER ?= answer.wav
-TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en whisper-base piper-en-us-joe smart-turn-v3.2
+TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en whisper-base piper-en-us-joe kokoro-82m smart-turn-v3.2
 PYTEST_ARGS ?=
 # What needs no more than this machine and some minutes.
 EVERYWHERE := not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel
@@ -153,11 +153,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # torch comes first and alone: with its exact version fixed, an index that offers the CPU build ("+cpu") wins.
-# piper-tts (extra "voice") is GPL-3.0-or-later: it stays a separate program part behind audio's adapter.
+# piper-tts (extra "voice") and espeak-ng (extras "kokoro", "espeak") are GPL-3.0-or-later: they stay separate program
+# parts behind adapters of audio.
 $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install --quiet --upgrade --constraint constraints.txt pip
 	$(PIP) install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
-	$(PIP) install --constraint constraints.txt --editable '.[dev,voice,desktop]' --editable bench
+	$(PIP) install --constraint constraints.txt --editable '.[dev,voice,kokoro,espeak,desktop]' --editable bench
 	@touch $@
 
 # Kernels by GCC (for Arm: apt-get install gcc-aarch64-linux-gnu); auditwheel gives the tag, by what they need of the system.
@@ -214,4 +215,4 @@ build/compose/.installed:
 
 clean:
 	rm -rf $(VENV) $(VLLM_VENV) $(LLAMA_CPP_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_ANSWER)
-	find agent audio bench reasoning robots tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find agent audio bench languages reasoning robots tests -name __pycache__ -type d -prune -exec rm -rf {} +

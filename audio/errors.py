@@ -2,6 +2,7 @@
 
 AudioError
 ├── BadAudio            the sound file handed in cannot be used          exit 2
+├── BadVoice            no such voice, or not with what is asked of it   exit 2
 ├── CannotWrite         the sound file asked for cannot be written       exit 1
 ├── EarsUnavailable     the speech recognition model cannot be loaded    exit 1
 ├── NoDevice            microphone or loudspeaker cannot be used         exit 1
@@ -21,6 +22,12 @@ class AudioError(DescantError):
 
 class BadAudio(AudioError):
     """The input is not sound that can be read."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class BadVoice(AudioError):
+    """The table of voices has no such voice, or the voice does not have what is asked of it."""
 
     exit_code: ClassVar[int] = 2
 

@@ -94,6 +94,9 @@ class Words:
     complete: float | None = None
     """Probability (0..1) that the turn sounds finished; None where that was not judged. Decodes of pauses have it."""
 
+    language: str = ""
+    """Code of the language that the turn is in; empty where that is not known. Decodes of pauses have it."""
+
     other: str = ""
     """What else `committed` may be, with the words in mind that were to be expected; empty where it is the same."""
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from languages.errors import UnknownLanguage
+from languages.spoken import spoken
+
 
 @dataclass(frozen=True, slots=True)
 class EarsOptions:
@@ -61,6 +64,21 @@ class EarsOptions:
     threads: int = 1
     """Threads of one Whisper decode. A second one gains little and takes its core from the language model."""
 
+    language: str = "en"
+    """What is spoken, and answered in: a code such as "de", or "auto", which follows the speaker. Anything but "en"
+    needs a speech model of many languages (models.asr = whisper-base) and a voice that speaks it."""
+
+    languages: tuple[str, ...] = ()
+    """Codes of the languages that "auto" chooses from; the first is spoken until the speaker is heard. Empty: all that
+    Descant speaks, English first."""
+
+    def __post_init__(self) -> None:
+        """Refuse languages that nobody has described."""
+        try:
+            spoken(self.language, self.languages)
+        except UnknownLanguage as error:
+            raise ValueError(str(error)) from None
+
     def end_ms(self, ending: Literal["question", "statement", "unfinished"]) -> int:
         """Give the silence that ends a turn whose words end so, where they alone decide, in ms."""
         waits = {
@@ -79,7 +97,10 @@ class VoiceOptions:
     """Threads of one synthesis. One is well ahead of real time and leaves a core to the language model."""
 
     speed: float = 1.0
-    """Speed of speech: 1.2 is a fifth faster than the voice was recorded."""
+    """Speed of speech, 0.5 to 2: 1.2 is a fifth faster than the voice was recorded."""
+
+    pitch: float = 1.0
+    """Height of the voice, 0.7 to 1.4, where `descant voices` says that it can be set: 1.2 is a fifth higher."""
 
     first_clause_words: int = 4
     """Words after which the first clause of a reply may end at a comma: it is heard that much sooner."""
@@ -92,6 +113,12 @@ class VoiceOptions:
 
     sentence_ms: int = 240
     """Milliseconds of silence kept after a sentence."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no voice can do. Raises ValueError."""
+        for name, value, low, high in (("speed", self.speed, 0.5, 2.0), ("pitch", self.pitch, 0.7, 1.4)):
+            if not low <= value <= high:
+                raise ValueError(f"{name} = {value:g} is not between {low:g} and {high:g}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agent.library.agent import Agent, open  # noqa: A004 - it is written descant.open
     from agent.library.sources import Microphone, Recording
     from agent.library.talk import Talk
-    from audio.errors import BadAudio, CannotWrite, EarsUnavailable, NoDevice, VoiceUnavailable
+    from audio.errors import BadAudio, BadVoice, CannotWrite, EarsUnavailable, NoDevice, VoiceUnavailable
     from audio.hearing.agreement import Word
     from audio.hearing.transcriber import Recogniser
     from audio.hearing.whisper import Hypothesis
@@ -39,6 +39,7 @@ __all__ = (
     "BadModel",
     "BadQuestion",
     "BadTool",
+    "BadVoice",
     "CannotWrite",
     "ConfigError",
     "DescantError",
@@ -73,7 +74,7 @@ _HOMES = {
     "agent.library.agent": ("Agent", "open"),
     "agent.library.sources": ("Microphone", "Recording"),
     "agent.library.talk": ("Talk",),
-    "audio.errors": ("BadAudio", "CannotWrite", "EarsUnavailable", "NoDevice", "VoiceUnavailable"),
+    "audio.errors": ("BadAudio", "BadVoice", "CannotWrite", "EarsUnavailable", "NoDevice", "VoiceUnavailable"),
     "audio.hearing.agreement": ("Word",),
     "audio.hearing.transcriber": ("Recogniser",),
     "audio.hearing.whisper": ("Hypothesis",),

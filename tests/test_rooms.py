@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).parents[1]
-PRODUCT: Final = ("agent", "audio", "descant", "reasoning", "robots")
+PRODUCT: Final = ("agent", "audio", "descant", "languages", "reasoning", "robots")
 MOST_MODULES: Final = 15
 
 
@@ -92,6 +92,7 @@ def test_a_circle_is_found() -> None:
     ("of", "never"),
     [
         (("audio", "reasoning", "robots"), ("agent", "descant")),
+        (("languages",), ("agent", "audio", "descant", "reasoning", "robots")),
         (PRODUCT, ("bench", "tests", "deploy")),
         (("bench",), ("tests", "deploy")),
     ],

@@ -274,6 +274,7 @@ class LiveTalk:
             on_stop=robot.stop if robot else None,
             on_call=robot.called if robot else None,
             on_turn=robot.heard if robot else None,
+            on_language=robot.speak if robot else None,
         ) as conversation:
             self._controls.interrupt = conversation.interrupt
             self._controls.stop = partial(_stop, conversation, robot)

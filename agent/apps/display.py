@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.conversation import timeline
+from languages.english import ENGLISH
 from reasoning.events import ReplyText, Thought, ToolResult, Unsaid
-from reasoning.policies.consistency import REPAIR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -172,7 +172,7 @@ class Printed:
             self._in_line = (self._in_line or bool(text)) and not text.endswith("\n")
         elif isinstance(event, ReplyText | Unsaid):
             self.end()
-            text = event.text if isinstance(event, ReplyText) else REPAIR
+            text = event.text if isinstance(event, ReplyText) else ENGLISH.replies.repair
             self._console.print(text, style="bold", soft_wrap=True)
         elif isinstance(event, ToolResult) and self._thoughts:
             self.end()

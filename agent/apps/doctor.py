@@ -22,6 +22,7 @@ from agent.errors import AgentError
 from agent.models.served import check_vocabulary, servers_of, vocabulary_in
 from agent.plan.record import any_kept
 from agent.robot.access import look
+from audio.speaking.voices import PACKAGES, VOICES, VoiceBackend
 from reasoning.errors import DeviceUnavailable, ReasoningError, StoreError
 from reasoning.prompting.script import FAMILIES, family_of
 from reasoning.store.catalogue import CATALOGUE
@@ -86,7 +87,7 @@ def examine(options: ModelOptions, store: Store, native: Use = "auto") -> list[F
         _torch(),
         *_kernels(native),
         _library("ctranslate2", "speech recognition", "pip install descant"),
-        _library("piper", "voice", "pip install 'descant[voice]'", distribution="piper-tts"),
+        _voice_engine(options.voice),
         *_devices(),
         _optional("pywebrtc_audio", "echo cancellation; wear headphones", "pywebrtc-audio"),
         _optional("textual", "picture in the terminal; lines instead", "textual"),
@@ -284,8 +285,21 @@ def _memory() -> Finding:
     return Finding("memory", Verdict.GOOD, found)
 
 
+def _voice_engine(voice: str) -> Finding:
+    backend = VOICES[voice].backend if voice in VOICES else VoiceBackend.PIPER
+    package, distribution, extra = PACKAGES[backend]
+    return _library(package, "voice", f"pip install 'descant[{extra}]'", distribution=distribution)
+
+
 def _models(options: ModelOptions, store: Store) -> Iterator[Finding]:
-    for use, name in (("llm", options.llm), ("asr", options.asr), ("voice", options.voice)):
+    voice = VOICES.get(options.voice)
+    if voice is None:
+        yield Finding(f"voice {options.voice}", Verdict.BAD, "no such voice", "descant voices")
+    named = [("llm", options.llm), ("asr", options.asr), ("voice", voice.model if voice else "")]
+    for use, name in named:
+        if not name:
+            # Its library brings it along.
+            continue
         what = f"{use} {name}"
         if name not in CATALOGUE:
             yield _own_file(what, name)
@@ -326,7 +340,8 @@ def _disk(options: ModelOptions, store: Store) -> Finding:
     free = shutil.disk_usage(folder).free
     found = f"{free / 1e9:.1f} GB free in {options.cache_dir}"
     try:
-        statuses = [store.status(name) for name in (options.llm, options.asr, options.voice) if name in CATALOGUE]
+        voice = VOICES[options.voice].model if options.voice in VOICES else ""
+        statuses = [store.status(name) for name in (options.llm, options.asr, voice) if name in CATALOGUE]
     except StoreError:
         return Finding("disk", Verdict.NOTE, found)
     needed = sum(max(0, status.entry.size - status.present) for status in statuses)

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
     from reasoning.store.store import Progress
 
-_WORDS = {"copy": "copying", "hub": "from the hub", "registry": "from the registry", "check": "checking"}
+_WORDS = {
+    "copy": "copying",
+    "hub": "from the hub",
+    "release": "from its release",
+    "registry": "from the registry",
+    "check": "checking",
+}
 _LINE_EVERY = 0.1
 """Share of a file between two plain lines."""
 

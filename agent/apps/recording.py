@@ -117,6 +117,7 @@ async def converse(
                 on_stop=robot.stop if robot else None,
                 on_call=robot.called if robot else None,
                 on_turn=robot.heard if robot else None,
+                on_language=robot.speak if robot else None,
             )
         )
         tell_start(models, verbose=talk.verbose)

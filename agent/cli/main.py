@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import ask, config, doctor, models, robot, serve, talk
+from agent.cli import ask, config, doctor, models, robot, serve, talk, voices
 from agent.config.invocation import Invocation
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
 app.add_typer(robot.app, name="robot")
+app.add_typer(voices.app, name="voices")
 app.command()(doctor.doctor)
 app.command()(ask.ask)
 app.command()(serve.serve)

@@ -42,6 +42,7 @@ def list_models(context: typer.Context) -> None:
 def pull(context: typer.Context, names: Names = None) -> None:
     """Fetch models; without names, those that the settings use."""
     from agent.apps.progress import shown  # noqa: PLC0415 - `--help` must be quick
+    from audio.speaking.voices import find_voice  # noqa: PLC0415 - the same
     from reasoning.store.catalogue import CATALOGUE, find  # noqa: PLC0415 - the same
 
     options: ModelOptions = context.obj.load().settings.models
@@ -51,9 +52,9 @@ def pull(context: typer.Context, names: Names = None) -> None:
     with shown() as progress:
         if not names:
             own = store.language_model(options.llm, progress) if options.llm not in CATALOGUE else None
-            ears = [] if ":" in options.asr else [options.asr]
-            names = [*([] if own else [options.llm]), *ears, options.voice]
-            names += [options.turn] if options.turn else []
+            ears = "" if ":" in options.asr else options.asr
+            others = ears, find_voice(options.voice).model, options.turn
+            names = [name for name in ("" if own else options.llm, *others) if name]
         folders = {name: store.ensure(name, progress) for name in names}
     for name, folder in folders.items():
         typer.echo(f"{name}: verified, in {folder}")

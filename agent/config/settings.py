@@ -54,7 +54,7 @@ class ModelOptions:
     """Speech recognition: a name of `descant models list`, or `whisper:FOLDER` or `moonshine:FOLDER` for a model of
     yours. Where nobody sets it, whisper-base hears on machines that have the time for it."""
     voice: str = "piper-en-us-joe"
-    """Voice: a name of `descant models list`."""
+    """Voice: a name of `descant voices`."""
     turn: str = "smart-turn-v3.2"
     """Judge of whether a turn sounds finished; empty: words and silence alone decide."""
     cache_dir: Path = field(default_factory=_default_cache_dir)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from agent.conversation import timeline
 from agent.conversation.driver import ConversationDriver
 from agent.conversation.reasoner import LoopReasoner
+from languages.spoken import spoken
 from reasoning.engine.cores import usable_cores
 from reasoning.loop.loop import Loop
-from reasoning.policies.fillers import FILLERS
 from reasoning.tools.running import ToolRunner
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agent.config.settings import Settings
     from agent.conversation.ports import Reasoner, Recognition, Sink, Synthesis
     from audio.messages import Clip, Words
+    from languages.language import Language
     from reasoning.engine.contract import Engine
     from reasoning.events import LoopEvent, ToolCall
     from reasoning.options import LoopOptions
@@ -46,6 +47,7 @@ async def open_conversation(
     on_stop: Callable[[str], None] | None = None,
     on_call: Callable[[ToolCall], object] | None = None,
     on_turn: Callable[[Words], str | None] | None = None,
+    on_language: Callable[[Language], None] | None = None,
 ) -> AsyncIterator[ConversationDriver]:
     """Open a conversation; run it (`ConversationDriver.run`) in a task.
 
@@ -61,8 +63,8 @@ async def open_conversation(
     async with engine.session() as blocks, ToolRunner(handled, emit, note) as runner:
 
         def make(tell: Callable[[LoopEvent], None]) -> Loop:
-            context = settings.engine.context
-            return Loop(blocks, script, settings.loop, tell, clock, context=context, seed=seed, tools=tools)
+            context, opening = settings.engine.context, script.in_language(languages_of(settings)[0])
+            return Loop(blocks, opening, settings.loop, tell, clock, context=context, seed=seed, tools=tools)
 
         conversation = await spoken_conversation(
             LoopReasoner(make, emit),
@@ -76,6 +78,7 @@ async def open_conversation(
             on_stop=on_stop,
             on_call=on_call,
             on_turn=on_turn,
+            on_language=on_language,
             slowdown=lambda: engine.slowdown,
             # With cores to spare, the voice has one to itself.
             give_way=engine.give_way if usable_cores() <= _FEW_CORES else lambda _: None,
@@ -97,6 +100,7 @@ async def spoken_conversation(
     on_stop: Callable[[str], None] | None = None,
     on_call: Callable[[ToolCall], object] | None = None,
     on_turn: Callable[[Words], str | None] | None = None,
+    on_language: Callable[[Language], None] | None = None,
     slowdown: Callable[[], float] = lambda: 1.0,
     give_way: Callable[[float], None] = lambda _: None,
 ) -> ConversationDriver:
@@ -106,6 +110,7 @@ async def spoken_conversation(
     fill: whether waits are filled by short phrases.
     The others are those of `ConversationDriver`.
     """
+    languages = languages_of(settings)
 
     def called(call: ToolCall) -> None:
         if runner.has(call.name) or on_call is None:
@@ -123,7 +128,8 @@ async def spoken_conversation(
         reasoner=reasoner,
         voice=voice,
         sink=sink,
-        fillers=await spoken_fillers(voice, settings.loop) if fill else [],
+        fillers=await spoken_fillers(voice, settings.loop, languages[0]) if fill else [],
+        languages=languages,
         options=settings.loop,
         voice_options=settings.voice,
         emit=told,
@@ -131,6 +137,7 @@ async def spoken_conversation(
         on_stop=on_stop,
         on_call=called,
         on_turn=on_turn,
+        on_language=on_language,
         pending=lambda: not runner.idle,
         slowdown=slowdown,
         give_way=give_way,
@@ -150,12 +157,18 @@ async def open_loop(
 ) -> AsyncIterator[Loop]:
     """Open a loop for typed turns: no ears, no voice, no turn-taking."""
     async with engine.session() as blocks:
-        context = settings.engine.context
-        loop = Loop(blocks, script, settings.loop, emit, clock, context=context, seed=seed, tools=tools)
+        context, opening = settings.engine.context, script.in_language(languages_of(settings)[0])
+        loop = Loop(blocks, opening, settings.loop, emit, clock, context=context, seed=seed, tools=tools)
         await loop.open()
         yield loop
 
 
-async def spoken_fillers(voice: Synthesis, options: LoopOptions) -> list[Clip]:
+async def spoken_fillers(voice: Synthesis, options: LoopOptions, language: Language) -> list[Clip]:
     """Speak the fillers in advance; none where nothing is thought while the listener waits."""
-    return [await voice.synthesize(phrase) for phrase in FILLERS] if options.mode == "async" else []
+    phrases = language.replies.fillers if options.mode == "async" else ()
+    return [await voice.synthesize(phrase, language) for phrase in phrases]
+
+
+def languages_of(settings: Settings) -> tuple[Language, ...]:
+    """Give the languages that may be spoken, that of the beginning first."""
+    return spoken(settings.ears.language, settings.ears.languages)

@@ -35,6 +35,7 @@ from agent.conversation.turn_taking import (
 from audio import messages as heard
 from audio.clock import RATE
 from audio.hearing.turn_end import wait_ms
+from languages.english import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from audio.clock import Pcm, Sound
     from audio.messages import Clip
     from audio.options import VoiceOptions
+    from languages.language import Language
     from reasoning.events import ToolCall
     from reasoning.options import LoopOptions
 
@@ -62,12 +64,14 @@ class ConversationDriver:
         sink: Sink,
         fillers: Sequence[Clip],
         options: LoopOptions,
+        languages: Sequence[Language] = (ENGLISH,),
         voice_options: VoiceOptions,
         emit: Callable[[timeline.Event], None],
         turns: TurnOptions | None = None,
         on_stop: Callable[[str], None] | None = None,
         on_call: Callable[[ToolCall], None] | None = None,
         on_turn: Callable[[heard.Words], str | None] | None = None,
+        on_language: Callable[[Language], None] | None = None,
         client: RemoteClient | None = None,
         pending: Callable[[], bool] = lambda: False,
         slowdown: Callable[[], float] = lambda: 1.0,
@@ -76,10 +80,12 @@ class ConversationDriver:
         """Wire the parts.
 
         fillers: spoken in advance (none: wait in silence).
+        languages: those that may be spoken; the first is until words are heard in another one.
         on_stop: told each stop phrase, at once and whoever has the turn. Must not block.
         on_call: told each call that the reply asks for, once the user's turn is over. Must not block.
         on_turn: told each whole turn before its calls; gives what is to be answered, which may be put otherwise. None:
             it was meant for somebody else, and no reply is heard.
+        on_language: told what is spoken from now on, before the words that are in it.
         client: owns the conversation in place of this driver, asks for replies and is told of them; the end of a turn
             asks for none then, and `on_call` and `on_turn` are not used.
         pending: whether something goes on outside whose outcome will be noted, such as a call.
@@ -104,6 +110,15 @@ class ConversationDriver:
             on_turn=on_turn,
             client=client,
         )
+        self._languages = {language.code: language for language in languages}
+        self._on_language, self._filled = on_language or _ignore, bool(fillers)
+        self._voice, self._learned = voice, {languages[0].code}
+        """Languages whose fillers are spoken, or are being."""
+        self._learning: set[asyncio.Task[None]] = set()
+        self.language: Language = ENGLISH
+        """What is spoken."""
+        if languages[0] is not ENGLISH:
+            self._speak(languages[0])
         self._heard_s = 0.0
         """Second at which the newest frame of input was complete."""
 
@@ -140,7 +155,7 @@ class ConversationDriver:
                 group.create_task(self._listen(), name="ears"),
             ]
             await self._replies.run(group)
-            for task in helpers:
+            for task in [*helpers, *self._learning]:
                 task.cancel()
 
     # --- two directions, one clock ---
@@ -222,6 +237,10 @@ class ConversationDriver:
         """Say what over a reply interrupts it from now on."""
         self._turns.interrupted_by = what
 
+    def fill_with(self, fillers: Sequence[Clip]) -> None:
+        """Take other clips for the fillers, spoken by another voice; none: wait in silence from now on."""
+        self._playback.fill_with(fillers)
+
     # --- what is decided, and what is done at once ---
 
     async def _listen(self) -> None:
@@ -233,10 +252,34 @@ class ConversationDriver:
 
     def _receive(self, event: heard.EarsEvent | heard.StopHeard) -> None:
         """Take an event of the ears; a stop comes here ahead of transcripts that are still being made."""
+        if isinstance(event, heard.Words):
+            self._follow(event)
         actions = self._turns.receive(event, max(self._playback.now_s, self._heard_s))
         self._decide(actions)
         if self._client is not None:
             self._client.heard(event, actions)
+
+    def _follow(self, words: heard.Words) -> None:
+        """Go on in the language that words are in."""
+        language = self._languages.get(words.language)
+        if language is None or language is self.language:
+            return
+        self._speak(language)
+        if self._filled and language.code not in self._learned:
+            self._learned.add(language.code)
+            task = asyncio.create_task(self._learn_fillers(language), name=f"fillers {language.code}")
+            self._learning.add(task)
+            task.add_done_callback(self._learning.discard)
+
+    def _speak(self, language: Language) -> None:
+        self.language = self._speaker.language = language
+        self._turns.speak(language)
+        self._playback.speak(language)
+        self._on_language(language)
+
+    async def _learn_fillers(self, language: Language) -> None:
+        """Speak in advance what fills a wait; until then waits are silent."""
+        self._playback.learn([await self._voice.synthesize(phrase, language) for phrase in language.replies.fillers])
 
     def _decide(self, actions: Iterable[Action]) -> None:
         """Do what must be quick; leave the rest to the queue."""

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
+
+from languages.known import known_languages
+
+_ELSEWHERE: Final = ("arrête", "arrêtez", "fermati", "ferma")
+"""Commands to stop of languages that are not spoken here."""
+
+
+def _stop_phrases() -> tuple[str, ...]:
+    """Give the commands to stop of all languages, those of English first."""
+    languages = sorted(known_languages().values(), key=lambda language: language.code != "en")
+    return (*dict.fromkeys(phrase for language in languages for phrase in language.stops.phrases), *_ELSEWHERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +40,10 @@ class TurnOptions:
     in noise at 10, 5 and 0 dB: one right word in 160 lies under it, and one wrong word in four; at 0.35 it is one right
     word in twenty, and every second wrong one (tests/e2e/stage/measure_windows.py)."""
 
-    stop_phrases: tuple[str, ...] = (
-        *("stop", "halt", "freeze", "be quiet", "shut up"),
-        *("stopp", "anhalten", "arrête", "arrêtez", "para", "alto", "fermati", "ferma"),
-    )
-    """Said as a command of their own, they cut everything at once: speech and robots. Several languages; whole words,
-    compared without case and punctuation."""
+    stop_phrases: tuple[str, ...] = field(default_factory=_stop_phrases)
+    """Said as a command of their own, they cut everything at once: speech and robots. Those of all languages, whatever
+    is spoken; whole words, compared without case and punctuation."""
 
-    backchannels: tuple[str, ...] = (
-        *("mm", "mhm", "mm-hm", "mm-hmm", "hm", "hmm", "uh-huh", "aha", "ah", "oh", "uh", "um", "huh", "yeah", "yep"),
-        *("ok", "okay", "right", "sure", "i see", "got it", "go on"),
-    )
-    """Listeners say them without wanting the turn: over a reply they do not stop it, unless it ends in a question."""
+    backchannels: tuple[str, ...] | None = None
+    """Listeners say them without wanting the turn: over a reply they do not stop it, unless it ends in a question.
+    Unset, they are those of the language that is spoken, such as "mhm" and "I see"."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.conversation import timeline
 from audio.messages import ClipEnded, ClipStarted
+from languages.english import ENGLISH
 from reasoning.policies.fillers import FillerClock
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from agent.conversation.turn_taking import TurnTaking
     from audio.clock import Pcm
     from audio.messages import Clip
+    from languages.language import Language
     from reasoning.options import LoopOptions
 
 
@@ -35,6 +37,7 @@ class Playback:
         """`fillers` are spoken in advance (none: waits are silent); `slowdown` is that of `ConversationDriver`."""
         self._slowdown = slowdown
         self._speaker, self._turns, self._options, self._emit = speaker, turns, options, emit
+        self._language: Language = ENGLISH
         self._fillers = {clip.text: clip for clip in fillers}
         self._ends_ms: dict[int, tuple[float, float]] = {}
         """Start and expected end of the clips that sound, by number."""
@@ -44,6 +47,18 @@ class Playback:
         """Second of the conversation; never goes back."""
         self._clock = FillerClock(options, 0.0)
         """That of the newest reply whose wait may be filled."""
+
+    def speak(self, language: Language) -> None:
+        """Fill waits of replies that begin from now on in a language."""
+        self._language = language
+
+    def learn(self, fillers: Sequence[Clip]) -> None:
+        """Take further phrases that were spoken in advance."""
+        self._fillers |= {clip.text: clip for clip in fillers}
+
+    def fill_with(self, fillers: Sequence[Clip]) -> None:
+        """Take other clips for the fillers, spoken by another voice; none: waits are silent from now on."""
+        self._fillers = {clip.text: clip for clip in fillers}
 
     def advance(self, to_sample: int, now_s: float, reply: Reply | None) -> Pcm:
         """Let time pass: give what is to be played up to a sample, and tell what begins and ends of the reply."""
@@ -70,7 +85,7 @@ class Playback:
         spoken = reply.request is not None and reply.request.spoken
         # Fillers of a reply that said nothing else count for the next one: the listener hears them in a row.
         in_a_row = self._clock.in_a_row if since_s is None else 0
-        self._clock = FillerClock(self._options, self._silent_since_s, in_a_row)
+        self._clock = FillerClock(self._options, self._silent_since_s, in_a_row, language=self._language)
         reply.fillers = self._clock if spoken and self._fillers else None
 
     def fill(self, reply: Reply) -> None:
@@ -80,7 +95,7 @@ class Playback:
         if self._speaker.lead_s > 0 or self._turns.paused:
             return
         phrase = reply.fillers.due(self.now_s, begun=reply.begun, direct=reply.direct, slowdown=self._slowdown())
-        if phrase is not None:
+        if phrase in self._fillers:
             self._speaker.fill(reply, self._fillers[phrase])
 
     def _began(self, clip: ClipStarted, start_ms: float, reply: Reply | None) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from audio.clock import Pcm, Sound
     from audio.messages import Clip, EarsEvent, PlayoutEvent, StopHeard
     from audio.options import EarsOptions
+    from languages.language import Language
     from reasoning.events import LoopEvent, ToolCall
 
 
@@ -68,6 +69,10 @@ class Reasoner(Protocol):
         """Make the reply; `tell` takes what happens for it. Cancel it to interrupt: afterwards it tells nothing."""
         ...
 
+    def speak(self, language: Language) -> None:
+        """Go on in a language, before the turn at hand is answered."""
+        ...
+
     async def take_back(self) -> None:
         """Forget the reply that was begun: the user goes on."""
         ...
@@ -102,8 +107,8 @@ class Synthesis(Protocol):
         """Samples per second of every clip."""
         ...
 
-    async def synthesize(self, text: str) -> Clip:
-        """Say one clause; the clip is empty if there is nothing to say in it."""
+    async def synthesize(self, text: str, language: Language) -> Clip:
+        """Say one clause in a language; the clip is empty if there is nothing to say in it."""
         ...
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.conversation.reply import ReplyRequest
+    from languages.language import Language
     from reasoning.events import LoopEvent
 
 
@@ -28,6 +29,10 @@ class TurnLoop(Protocol):
 
     async def answer(self, text: str) -> None:
         """Answer the turn whose final words these are."""
+        ...
+
+    def speak(self, language: Language) -> None:
+        """Go on in a language, before the turn at hand is answered."""
         ...
 
     async def take_back(self) -> None:
@@ -87,6 +92,10 @@ class LoopReasoner:
             await self._loop.answer(request.text)
         finally:
             self._tell = None
+
+    def speak(self, language: Language) -> None:
+        """Go on in a language."""
+        self._loop.speak(language)
 
     async def take_back(self) -> None:
         """Forget the reply that was begun."""

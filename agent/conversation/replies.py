@@ -28,7 +28,6 @@ from agent.conversation.work import (
 from audio.errors import AudioError
 from reasoning import events as loop
 from reasoning.errors import ReasoningError
-from reasoning.policies.consistency import REPAIR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from agent.conversation.turn_taking import TurnTaking
     from agent.conversation.work import Work
     from audio.messages import Words
+    from languages.language import Language
 
 _QUEUE: Final = 256
 """Things to do that may wait; then whoever brings more waits."""
@@ -131,7 +131,7 @@ class ReplyMaker:
     def begin(self, text: str) -> None:
         """Begin a preemptive reply."""
         self.newest = self._speaker.begin()
-        self._put(BeginPreemptive(self.newest, text))
+        self._put(BeginPreemptive(self.newest, text, self._speaker.language))
 
     def retract(self) -> None:
         """Drop the preemptive reply."""
@@ -225,8 +225,8 @@ class ReplyMaker:
 
     async def _do(self, work: Work) -> None:
         match work:
-            case BeginPreemptive(reply, text):
-                await self._begin_preemptive(reply, self._whole(text))
+            case BeginPreemptive(reply, text, language):
+                await self._begin_preemptive(reply, self._whole(text), language)
             case TurnClosed():
                 await self._end_turn(work)
             case ReplyRetracted() | ReplyCut() | ReplyHeard():
@@ -273,11 +273,12 @@ class ReplyMaker:
     def _whole(self, text: str) -> str:
         return f"{self._unanswered} {text}".strip()
 
-    async def _begin_preemptive(self, reply: Reply, text: str) -> None:
+    async def _begin_preemptive(self, reply: Reply, text: str, language: Language) -> None:
         if self._standing:
             self._speaker.cancel(reply)
             return
         await self._stop_answering()
+        self._reasoner.speak(language)
         request = ReplyRequest(text) if self._client is None else self._client.preemptive(text)
         if reply.cancelled or request is None:
             self._speaker.cancel(reply)
@@ -320,7 +321,7 @@ class ReplyMaker:
                 self._speaker.say(reply, text)
             case loop.Unsaid(text):
                 if self._speaker.unsay(reply, text):
-                    self._speaker.say(reply, REPAIR)
+                    self._speaker.say(reply, reply.language.replies.repair)
             case loop.ToolCall():
                 reply.calls.append(event)
                 self._make_calls(reply)

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from audio.speaking.ledger import Ledger
+from languages.english import ENGLISH
 
 if TYPE_CHECKING:
     from audio.messages import Clip, Kind
     from audio.speaking.clauses import Clauses
+    from languages.language import Language
     from reasoning.events import ToolCall, TurnDone
     from reasoning.policies.fillers import FillerClock
 
@@ -55,6 +57,8 @@ class Reply:
     """Cuts its sentences for the voice."""
     base: int = 0
     """Samples that the sink had played of all clips when it began."""
+    language: Language = ENGLISH
+    """What it is spoken in."""
     request: ReplyRequest | None = None
     """None until the reasoner begins with it."""
     client_id: str = ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.conversation.reply import Piece, Reply
 from audio.speaking.clauses import Clauses
+from languages.english import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from audio.clock import Pcm
     from audio.messages import Clip, PlayoutEvent
     from audio.options import VoiceOptions
+    from languages.language import Language
 
 _SECONDS_A_LETTER: Final = 0.065
 """Speech of text that is not synthesised yet: about 15 letters a second."""
@@ -45,6 +47,8 @@ class Speaker:
         self._texts: asyncio.Queue[tuple[Reply, int, str]] = asyncio.Queue()
         """Clauses that wait for the voice; bounded by what replies may hold."""
         self._count = 0
+        self.language: Language = ENGLISH
+        """What replies are spoken in that begin from now on."""
         self._newest: Reply | None = None
         """The reply that takes its turn; None before the first."""
         self._cut: list[PlayoutEvent] = []
@@ -65,7 +69,8 @@ class Speaker:
 
     def _new(self) -> Reply:
         self._count += 1
-        return Reply(self._count, Clauses(self._options), self._sink.played)
+        clauses = Clauses(self._options, self.language)
+        return Reply(self._count, clauses, self._sink.played, self.language)
 
     def say(self, reply: Reply, sentence: str) -> None:
         """Speak or write a sentence after what was said before; nothing of a reply that was cancelled."""
@@ -163,7 +168,7 @@ class Speaker:
                 continue
             if reply.may_be_heard and self._sink.unplayed < _SOON_S * self._sink.rate:
                 self._give_way(_CLAUSE_S)
-            clip = None if sentence in reply.unsaid else await self._voice.synthesize(clause)
+            clip = None if sentence in reply.unsaid else await self._voice.synthesize(clause, reply.language)
             if reply.cancelled:
                 continue
             reply.letters -= len(clause)

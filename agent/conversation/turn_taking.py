@@ -15,16 +15,19 @@ Sans-I/O: events and seconds come in, actions go out; it reads no clock and know
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from agent.conversation.options import TurnOptions
-from agent.language.open_words import ENGLISH
-from agent.language.stop_phrases import StopPhrases
 from audio.clock import samples_of
 from audio.hearing.agreement import key
 from audio.hearing.doubt import marked
+from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.turn_end import Ending, TurnPauses, TurnSoFar, ending
 from audio.messages import EarsEvent, HardEnd, SoftEnd, SpeechResumed, SpeechStarted, StopHeard, Words
+from languages.english import ENGLISH
+
+if TYPE_CHECKING:
+    from languages.language import Language
 
 _MUMBLED: Final = 2
 """Words, at most."""
@@ -130,15 +133,15 @@ class TurnTaking:
         """Whether what was last heard of the reply is a question: then "yeah" is an answer."""
         self._can_pause = can_pause and self.options.pause_on_voice
         self._stop_phrases = StopPhrases(self.options.stop_phrases)
-        self._backchannels = frozenset(tuple(map(key, phrase.split())) for phrase in self.options.backchannels)
+        self._pauses = TurnPauses(ENGLISH)
+        """Those of this turn."""
+        self.speak(ENGLISH)
         self._text = ""
         """What the reply that is being made answers; empty where no turn asked for it."""
         self._words: Words | None = None
         """As they were heard; None until a turn has paused."""
         self._soft = False
         """Whether speech has paused."""
-        self._pauses = TurnPauses(ENGLISH)
-        """Those of this turn."""
         self._speaking = False
         """Whether a turn of the user has begun and not ended."""
         self._heard = False
@@ -196,6 +199,12 @@ class TurnTaking:
             silence, self._quiet_since_s = now_s - self._quiet_since_s, now_s
             return [LongSilence(silence)]
         return []
+
+    def speak(self, language: Language) -> None:
+        """Go on in a language: its signs of listening count, and its words that promise more."""
+        self._pauses.language = language
+        phrases = language.listener.backchannels if self.options.backchannels is None else self.options.backchannels
+        self._backchannels = frozenset(tuple(map(key, phrase.split())) for phrase in phrases)
 
     def prompted(self) -> bool:
         """Begin a reply that nobody asked for, if nobody has the turn; say whether it may begin."""

@@ -10,6 +10,7 @@ from agent.conversation.turn_taking import Forget, Hear
 if TYPE_CHECKING:
     from agent.conversation.reply import Reply, ReplyRequest
     from audio.messages import Words
+    from languages.language import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class BeginPreemptive:
 
     reply: Reply
     text: str
+    language: Language
+    """What it answers in."""
 
 
 @dataclass(frozen=True, slots=True)

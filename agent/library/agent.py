@@ -84,13 +84,14 @@ async def open(  # noqa: A001 - it is written descant.open
 
     model: a name of `descant models list`, or a path to a .gguf file or a folder of safetensors.
     recogniser: such a name, or an object that fulfils `Recogniser`.
-    voice: such a name, or an object that fulfils `Voice`.
+    voice: a name of `descant voices`, or an object that fulfils `Voice`.
     config: a settings file, instead of the user's own.
     settings: values by `group.name`, as in {"loop.mode": "think-first"}.
 
     Raises:
         ConfigError: a setting that does not exist, or a value that is not allowed.
         UnknownModel: a name that is not in the catalogue.
+        BadVoice: no such voice; raised when the voice is first needed.
         ModelUnavailable: a model is not here and cannot be fetched.
 
     """

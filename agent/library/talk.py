@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 from agent.conversation import timeline
-from agent.conversation.assembly import open_loop, spoken_conversation
+from agent.conversation.assembly import languages_of, open_loop, spoken_conversation
 from agent.conversation.reasoner import LoopReasoner
 from agent.conversation.sinks import PlayoutSink
 from agent.errors import BadQuestion, ConfigError, EventsUnread, NothingHeard, TalkBusy
@@ -26,6 +26,7 @@ from audio.io.audio_io import AudioIO
 from audio.io.devices import SoundCard, library
 from audio.io.echo import OwnVoice
 from audio.speaking.playout import Playout
+from languages.spoken import written_in
 from reasoning.loop.loop import Loop
 from reasoning.tools.running import ToolRunner
 
@@ -195,6 +196,7 @@ class Talk:
     async def _take_turn(self, text: str) -> str:
         self._runner.turn_began()
         self._emit(timeline.TurnEnded(text))
+        self._loop.speak(written_in(text, languages_of(self._models.settings), self._loop.language))
         answer = await self._reply(text)
         for _ in range(_ROUNDS):
             if self._calls:

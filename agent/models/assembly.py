@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.config.invocation import open_store
-from agent.language.stop_phrases import StopPhrases
 from agent.models.registry import (
     fetch_recogniser,
     fetch_turn,
+    fetch_voice,
     load_engine,
     load_recogniser,
     load_turn_judge,
@@ -26,15 +26,20 @@ from agent.models.registry import (
 )
 from agent.models.served import open_served
 from agent.models.spans import StartTimes
+from agent.models.voices import VoiceShelf
 from agent.models.warming import warm_ears, warm_mind
 from agent.plan.fitting import begin
 from audio.hearing.ears import Ears
+from audio.hearing.following import following
+from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.speaking.rehearsed import RehearsedVoice
 from audio.speaking.synthesizer import Synthesizer
+from audio.speaking.voices import VOICES
+from languages.english import ENGLISH
+from languages.spoken import spoken
 from reasoning.engine.torch_engine import TorchEngine
-from reasoning.policies.fillers import FILLERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Container
@@ -46,6 +51,7 @@ if TYPE_CHECKING:
     from audio.hearing.transcriber import Judge, Recogniser
     from audio.messages import Words
     from audio.speaking.synthesizer import Voice
+    from languages.language import Language
     from reasoning.engine.contract import Engine
     from reasoning.options import EngineOptions
     from reasoning.prompting.script import Script
@@ -105,6 +111,8 @@ class Speech:
     voice: Voice
     judge: Judge | None
     """The judge of turns, if there is one."""
+    voices: VoiceShelf | None = None
+    """The other voices that conversations may take, if there are any."""
 
 
 def load_speech(files: Files, settings: Settings) -> Speech:
@@ -119,7 +127,8 @@ class FoundSpeech:
     """Where models of ears and voice lie, or those that somebody brought."""
 
     recogniser: Path | Recogniser
-    voice: Path | Voice
+    voice: Voice | None
+    """None: the one that the settings name, whose files are there."""
     judge: Path | None
 
     def load(self, settings: Settings, times: StartTimes | None = None, *, warm: bool = False) -> Speech:
@@ -127,23 +136,25 @@ class FoundSpeech:
 
         warm: have them hear and speak for the first time, too.
         """
-        times, found = times or StartTimes(), self.recogniser
+        times, found, shelf = times or StartTimes(), self.recogniser, VoiceShelf(settings)
         with ThreadPoolExecutor(1, "voice") as beside:
-            voice = beside.submit(self._load_voice, settings, times, warm=warm)
+            voice = beside.submit(self._load_voice, settings, shelf, times, warm=warm)
             with times.span("ears loaded"):
                 recogniser = load_recogniser(found, settings) if isinstance(found, Path) else found
                 judge = load_turn_judge(self.judge, settings)
             if warm:
                 warm_ears(recogniser, judge, times)
-            return Speech(recogniser, voice.result(), judge)
+            return Speech(recogniser, voice.result(), judge, shelf)
 
-    def _load_voice(self, settings: Settings, times: StartTimes, *, warm: bool) -> Voice:
+    def _load_voice(self, settings: Settings, shelf: VoiceShelf, times: StartTimes, *, warm: bool) -> Voice:
         with times.span("voice loaded"):
-            voice = load_voice(self.voice, settings) if isinstance(self.voice, Path) else self.voice
+            voice = shelf.load(settings.models.voice) if self.voice is None else self.voice
         if not warm:
             return voice
         with times.span("voice: fillers spoken"):
-            return RehearsedVoice(voice, FILLERS if settings.loop.mode == "async" else FILLERS[:1])
+            return RehearsedVoice(
+                voice, ENGLISH.replies.fillers if settings.loop.mode == "async" else ENGLISH.replies.fillers[:1]
+            )
 
 
 def find_speech(
@@ -160,9 +171,11 @@ def find_speech(
     """
     options, store = settings.models, open_store(settings.models)
     with fetching() as progress:
+        if voice is None:
+            fetch_voice(options.voice, store, progress)
         return FoundSpeech(
             recogniser or fetch_recogniser(options, store, progress, instead),
-            voice or store.ensure(options.voice, progress),
+            voice,
             fetch_turn(options, store, progress),
         )
 
@@ -186,7 +199,9 @@ async def open_speech(
     own: tells whether words are the agent's own, come back as an echo, at that second of the input clock.
     """
     phrases = StopPhrases(settings.turns.stop_phrases)
-    transcriber = Transcriber(lambda: speech.recogniser, lambda: speech.judge)
+    languages = spoken(settings.ears.language, settings.ears.languages)
+    recogniser = following(speech.recogniser, languages)
+    transcriber = Transcriber(lambda: recogniser, lambda: speech.judge)
     ears = Ears(
         VoiceActivity(settings.ears),
         transcriber,
@@ -196,8 +211,24 @@ async def open_speech(
         give_way=_stay if engine is None else engine.give_way,
         slowdown=(lambda: 1.0) if engine is None else (lambda: engine.slowdown),
     )
-    async with ears, Synthesizer(lambda: speech.voice, settings.voice) as synthesizer:
+    for language in languages:
+        voice_speaking(speech, settings, language)
+    speaker = Synthesizer(lambda: speech.voice, settings.voice, partial(voice_speaking, speech, settings))
+    async with ears, speaker as synthesizer:
         yield ears, synthesizer
+
+
+def voice_speaking(speech: Speech, settings: Settings, language: Language) -> Voice | None:
+    """Give the voice that speaks a language, where the one of the settings does not; None: that one does, or must.
+
+    Raises:
+        BadVoice: none that is here speaks it.
+
+    """
+    own = VOICES.get(settings.models.voice)
+    if speech.voices is None or own is None or own.speaks(language.code):
+        return None
+    return speech.voices.speaking(language.code)
 
 
 def _stay(_: float) -> None:

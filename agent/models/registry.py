@@ -1,8 +1,8 @@
 """Which code loads which model: the one place where names of the settings become loaded models.
 
-A recogniser, a voice and a judge of turns are found by the family that a name of the catalogue begins with; another
-family is a row here and an entry there. A language model is found by what its file is. Everything loads in the calling
-thread.
+A recogniser and a judge of turns are found by the family that a name of the catalogue begins with, a voice by its row
+in the table of voices; another family is a row here and an entry there. A language model is found by what its file is.
+Everything loads in the calling thread.
 """
 
 from __future__ import annotations
@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import platformdirs
 import torch
 
+from audio.errors import BadVoice
 from audio.hearing.end_of_turn import EndOfTurn
+from audio.hearing.following import hearing
 from audio.hearing.moonshine import MoonshineRecogniser
 from audio.hearing.whisper import WhisperDecoder
+from audio.speaking.espeak import EspeakLibrary
+from audio.speaking.kokoro import KokoroModel
 from audio.speaking.piper import PiperVoice
+from audio.speaking.voices import PITCHED, VoiceBackend, find_voice
+from languages.spoken import spoken
 from reasoning.engine.decoder import Decoder
 from reasoning.engine.device import place
 from reasoning.engine.drafts import ROW_COSTS
@@ -36,7 +42,8 @@ if TYPE_CHECKING:
     from agent.config.settings import ModelOptions, Settings
     from audio.hearing.transcriber import Judge, Recogniser
     from audio.options import EarsOptions, VoiceOptions
-    from audio.speaking.synthesizer import Voice
+    from audio.speaking.synthesizer import Voice, VoiceModel
+    from audio.speaking.voices import VoiceEntry
     from reasoning.formats.model_file import ModelFile
     from reasoning.options import EngineOptions
     from reasoning.store.store import Store
@@ -52,8 +59,8 @@ class Files:
     """A .gguf file, or a folder of safetensors."""
     asr: Path
     """A folder."""
-    voice: Path
-    """A folder."""
+    voice: Path | None
+    """A folder; None for a voice that its library brings along."""
     turn: Path | None = None
     """The folder of the judge of turns, if there is one."""
 
@@ -64,7 +71,7 @@ def find(settings: Settings, store: Store, progress: Callable[[Progress], None],
     llm = store.language_model(options.llm, progress)
     if not speech:
         return Files(llm, llm.parent, llm.parent)
-    asr, voice = fetch_recogniser(options, store, progress), store.ensure(options.voice, progress)
+    asr, voice = fetch_recogniser(options, store, progress), fetch_voice(options.voice, store, progress)
     return Files(llm, asr, voice, fetch_turn(options, store, progress))
 
 
@@ -93,6 +100,12 @@ def fetch_recogniser(
         return store.ensure(instead, progress)
 
 
+def fetch_voice(name: str, store: Store, progress: Callable[[Progress], None]) -> Path | None:
+    """Fetch what a voice speaks with. Raises BadVoice for an unknown name."""
+    model = find_voice(name).model
+    return store.ensure(model, progress) if model else None
+
+
 def own_folder(asr: str) -> Path | None:
     """Give the folder of the user's that `FAMILY:FOLDER` names; None for a name of the catalogue."""
     _, own, folder = asr.partition(":")
@@ -114,13 +127,25 @@ def fetch_turn(options: ModelOptions, store: Store, progress: Callable[[Progress
 
 
 def load_recogniser(folder: Path, settings: Settings) -> Recogniser:
-    """Load the recogniser that the settings name. Raises EarsUnavailable."""
-    return _loader(RECOGNISERS, settings.models.asr)(folder, settings.ears)
+    """Load the recogniser that the settings name, for the languages that they name. Raises EarsUnavailable."""
+    recogniser = _loader(RECOGNISERS, settings.models.asr)(folder, settings.ears)
+    return hearing(recogniser, spoken(settings.ears.language, settings.ears.languages))
 
 
-def load_voice(folder: Path, settings: Settings) -> Voice:
-    """Load the voice that the settings name. Raises VoiceUnavailable."""
-    return _loader(VOICES, settings.models.voice)(folder, settings.voice)
+def load_voice(folder: Path | None, settings: Settings) -> Voice:
+    """Load the voice that the settings name. Raises BadVoice or VoiceUnavailable."""
+    entry = find_voice(settings.models.voice)
+    return open_voices(entry, folder, settings.voice).voice(entry, settings.voice)
+
+
+def open_voices(entry: VoiceEntry, folder: Path | None, options: VoiceOptions) -> VoiceModel:
+    """Load what a voice, and perhaps others, speaks with. Raises BadVoice or VoiceUnavailable."""
+    if options.pitch != 1.0 and entry.backend not in PITCHED:
+        raise BadVoice(
+            f"{entry.name} has no pitch that could be set to {options.pitch:g}: leave voice.pitch at 1, "
+            "or take a voice for which `descant voices` shows it."
+        )
+    return VOICES[entry.backend](folder, options)
 
 
 def load_turn_judge(folder: Path | None, settings: Settings) -> Judge | None:
@@ -128,8 +153,16 @@ def load_turn_judge(folder: Path | None, settings: Settings) -> Judge | None:
     return None if folder is None else _loader(TURN_JUDGES, settings.models.turn)(folder)
 
 
-def _piper(folder: Path, options: VoiceOptions) -> Voice:
-    return PiperVoice(_onnx(folder), options)
+def _piper(folder: Path | None, options: VoiceOptions) -> VoiceModel:
+    return PiperVoice(_onnx(folder or Path()), options)
+
+
+def _kokoro(folder: Path | None, options: VoiceOptions) -> VoiceModel:
+    return KokoroModel(folder or Path(), options)
+
+
+def _espeak(_folder: Path | None, _options: VoiceOptions) -> VoiceModel:
+    return EspeakLibrary()
 
 
 def _smart_turn(folder: Path) -> Judge:
@@ -140,9 +173,15 @@ RECOGNISERS: Final[Mapping[str, Callable[[Path, EarsOptions], Recogniser]]] = {
     "whisper": WhisperDecoder,
     "moonshine": MoonshineRecogniser,
 }
-VOICES: Final[Mapping[str, Callable[[Path, VoiceOptions], Voice]]] = {"piper": _piper}
 TURN_JUDGES: Final[Mapping[str, Callable[[Path], Judge]]] = {"smart-turn": _smart_turn}
 """What loads a model, by the beginning of its name."""
+
+VOICES: Final[Mapping[VoiceBackend, Callable[[Path | None, VoiceOptions], VoiceModel]]] = {
+    VoiceBackend.PIPER: _piper,
+    VoiceBackend.KOKORO: _kokoro,
+    VoiceBackend.ESPEAK: _espeak,
+}
+"""What loads that with which voices speak."""
 
 
 def _loader(loaders: Mapping[str, T], name: str) -> T:

@@ -16,6 +16,7 @@ from agent.plan.choice import LARGER_EARS, PROMISED_S, TINY_EARS, MachineMeasure
 from agent.plan.machine import key_of, others_compute, this_machine
 from agent.plan.measuring import measured
 from agent.plan.record import default_folder, keep, recall
+from agent.plan.speaking import voice_told
 from reasoning.errors import ReasoningError
 from reasoning.store.catalogue import CATALOGUE
 
@@ -161,8 +162,10 @@ class Fitting:
         plan, measured = self.plan, self.measured
         if plan is None or measured is None:
             return ""
-        ears = ears_told(plan, loaded=not self.fresh)
-        return "; ".join(filter(None, (told(plan, measured, self.settings.models.llm), ears)))
+        models = self.settings.models
+        voice = voice_told(plan, measured, models.voice)
+        lines = told(plan, measured, models.llm), ears_told(plan, loaded=not self.fresh), voice
+        return "; ".join(filter(None, lines))
 
 
 def known(settings: Settings, given: Container[str]) -> Fitting | None:

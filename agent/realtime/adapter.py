@@ -20,16 +20,19 @@ from agent.conversation.options import TurnOptions
 from agent.conversation.reply import ReplyRequest
 from agent.conversation.sinks import RemoteSink
 from agent.conversation.turn_taking import Answer, Authorize, HardStop, Hear, Interrupt
-from agent.language.stop_phrases import StopPhrases
 from agent.realtime.hearing import ClientEars, Decoded, Partial
 from agent.realtime.protocol import messages
-from agent.realtime.protocol.fields import ServerVad
+from agent.realtime.protocol.fields import InvalidRequest, ServerVad
+from agent.realtime.protocol.wire import error
 from agent.realtime.reasoner import ReasonerConfig, ResponseDetails, SessionReasoner
 from agent.realtime.robot import RobotLease, SharedRobot
 from agent.realtime.sound import Outgoing
+from agent.realtime.voices import SessionVoice, SessionVoices
 from audio.clock import RATE
+from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.vad import VoiceActivity
 from audio.messages import HardEnd, SpeechStarted, Words
+from languages.spoken import spoken
 from reasoning.events import Thought
 
 if TYPE_CHECKING:
@@ -69,6 +72,8 @@ class ServerModels:
     """Makes what finds speech, for each connection one."""
     robot: SharedRobot | None = None
     """The robot that a client may command."""
+    voices: SessionVoices | None = None
+    """The voices that sessions may ask for; None: there is one, under any name."""
 
 
 class RealtimeAdapter:
@@ -96,16 +101,19 @@ class RealtimeAdapter:
             slowdown=lambda: models.reasoning.engine.slowdown,
         )
         self._reasoner = self._new_reasoner(self._emit)
+        self._voice = SessionVoice(models.voices, models.synthesizer, models.fillers)
         self._driver = ConversationDriver(
             ears=self._ears,
             reasoner=self._reasoner,
-            voice=models.synthesizer,
+            voice=self._voice.spoken,
             sink=RemoteSink(models.synthesizer.rate, self._clock, self._out),
             fillers=models.fillers,
             options=models.reasoning.options,
             voice_options=models.voice,
             emit=self._emit,
             turns=models.turns,
+            languages=spoken(models.ears.language, models.ears.languages),
+            on_language=None if self._robot is None else self._robot.speak,
             on_stop=None if self._robot is None else self._robot.stop,
             client=self,
             slowdown=lambda: models.reasoning.engine.slowdown,
@@ -124,7 +132,8 @@ class RealtimeAdapter:
 
     def _new_reasoner(self, emit: Callable[[timeline.Event], None]) -> SessionReasoner:
         skills = () if self._robot is None else self._robot.tools
-        return SessionReasoner(self._models.reasoning, emit, self._clock, self._spec, skills)
+        languages = spoken(self._models.ears.language, self._models.ears.languages)
+        return SessionReasoner(self._models.reasoning, emit, self._clock, self._spec, skills, language=languages[0])
 
     @property
     def busy(self) -> bool:
@@ -178,6 +187,10 @@ class RealtimeAdapter:
     async def _configure(self) -> None:
         await self._ears.configure(self._protocol.session)
         self._driver.interrupted_by(self._interrupted_by)
+        try:
+            await self._voice.choose(self._protocol.session.audio.output, self._driver.fill_with, self._group)
+        except InvalidRequest as failed:
+            self._do([error(failed, kind="server_error")])
 
     @property
     def _interrupted_by(self) -> InterruptedBy:

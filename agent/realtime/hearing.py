@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -20,12 +21,14 @@ from agent.realtime.sound import Incoming
 from audio.clock import FRAME, RATE, Sound, samples_of
 from audio.errors import AudioError
 from audio.hearing.ears import Ears
+from audio.hearing.following import Polyglot, following
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.messages import HardEnd
+from languages.spoken import spoken
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from agent.realtime.protocol.fields import SessionFields
     from audio.hearing.transcriber import Judge, Recogniser
@@ -63,6 +66,14 @@ class SharedRecogniser:
         """Transcribe at most 30 s."""
         with self._free:
             return self._recogniser.decode(sound, final=final, expected=expected)
+
+    def hearing(self, languages: Sequence[str]) -> SharedRecogniser:
+        """Give the same model for these languages. Raises EarsUnavailable where it does not know one."""
+        if not isinstance(self._recogniser, Polyglot):
+            return self
+        of = copy(self)
+        of._recogniser = self._recogniser.hearing(languages)  # noqa: SLF001 - its own
+        return of
 
     def spot(self, sound: Sound) -> Hypothesis:
         """Transcribe at most 2 s, quickly."""
@@ -105,7 +116,8 @@ class ClientEars:
         slowdown: how many times as long as usual replies take, for the machine is busy.
         """
         self._slowdown = slowdown
-        self._recogniser, self._options, self._tell, self._activity = recogniser, options, tell, activity
+        self._recogniser = following(recogniser, spoken(options.language, options.languages))
+        self._options, self._tell, self._activity = options, tell, activity
         self._expected, self._command, self._judge = expected, command, judge
         self._session: SessionFields | None = None
         self._incoming: Incoming

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.realtime.protocol.messages import HistoryTurn
 from agent.realtime.protocol.wire import tools_of
+from languages.english import ENGLISH
 from reasoning.errors import ReasoningError
 from reasoning.loop.loop import Loop
 from reasoning.prompting.script import Script
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from agent.conversation.reply import ReplyRequest
     from agent.realtime.protocol.fields import AudioFormat
     from agent.realtime.protocol.messages import Invoked, ResponseSpec
+    from languages.language import Language
     from reasoning.engine.contract import Engine
     from reasoning.events import LoopEvent
     from reasoning.options import LoopOptions
@@ -32,10 +34,6 @@ if TYPE_CHECKING:
 
 _EFFORTS: Final = {"low": 0.5, "medium": 1.0, "high": 1.5, "xhigh": 2.0}
 """Thinking budgets in parts of the configured one; minimal does not think."""
-_NOTHING: Final = "Hello."
-"""Stands for the user's words where the assistant is to speak first."""
-_MORE: Final = "Go on."
-"""Stands for them where it is to speak again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +75,18 @@ class SessionReasoner:
         clock: Callable[[], float],
         spec: Callable[[str], ResponseSpec],
         skills: Sequence[Tool] = (),
+        *,
+        language: Language = ENGLISH,
     ) -> None:
         """Make it.
 
         emit: learns all events of the loop.
         spec: gives what a response would be made from now, with these words behind what was written.
         skills: tools beside the client's functions, which take precedence.
+        language: what is spoken until `speak` says otherwise.
         """
         self._config, self._emit, self._clock, self._spec, self._skills = config, emit, clock, spec, skills
+        self._first = self._language = language
         self._tell: Callable[[LoopEvent], None] | None = None
         """Takes the events of the reply that is being made; None between replies."""
         self._stack = AsyncExitStack()
@@ -124,13 +126,20 @@ class SessionReasoner:
         spec = request.spec.response
         loop = await self._prepare(spec)
         self._open, self._answered, self._cut = spec.text, True, True
-        unprompted = "" if loop.notes_waiting else _MORE if spec.turns else _NOTHING
+        sayings = self._language.replies
+        unprompted = "" if loop.notes_waiting else sayings.go_on if spec.turns else sayings.hello
         self._tell = tell
         try:
             await loop.answer(self._new(spec.text) or unprompted)
         finally:
             self._tell = None
         self._cut = False
+
+    def speak(self, language: Language) -> None:
+        """Go on in a language."""
+        self._language = language
+        if self._loop is not None:
+            self._loop.speak(language)
 
     async def take_back(self) -> None:
         """Nothing yet: whether the loop goes on with this turn is seen when the next words of the user are there."""
@@ -218,15 +227,16 @@ class SessionReasoner:
         session = await self._stack.enter_async_context(config.engine.session())
         self._loop = loop = Loop(
             session,
-            _script(config.script, settings.instructions),
+            _script(config.script.in_language(self._first), settings.instructions),
             _options(config.options, settings),
             self._told,
             self._clock,
             context=config.context,
         )
         await loop.open()
+        loop.speak(self._language)
         for turn in turns[-config.options.history_turns :]:
-            await loop.hear(turn.user or _NOTHING)
+            await loop.hear(turn.user or self._language.replies.hello)
             await loop.finish(turn.reply, calls=_written(turn.calls))
         self._settings, self._known, self._tools = settings, list(turns), ()
         self._kept, self._noted = [], []

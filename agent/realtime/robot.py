@@ -15,8 +15,9 @@ from agent.robot.controller import RobotController
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent.language.stop_phrases import StopPhrases
     from agent.realtime.protocol.messages import ResponseSpec
+    from audio.hearing.stop_phrases import StopPhrases
+    from languages.language import Language
     from reasoning.events import ToolCall
     from reasoning.tools.calls import Tool
     from robots.session import RobotSession
@@ -87,6 +88,11 @@ class RobotLease:
         """Let go of the robot."""
         if self._controller is not None:
             self._robot.give_back(self._controller)
+
+    def speak(self, language: Language) -> None:
+        """Speak of the robot in a language."""
+        if self._controller is not None:
+            self._controller.language = language
 
     def stop(self, phrase: str) -> None:
         """Stop the robot: the user said so."""

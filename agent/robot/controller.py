@@ -16,8 +16,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
-from agent.language.misheard import doubt
+from agent.robot.misheard import doubt
 from audio.hearing.agreement import key
+from languages.english import ENGLISH
+from languages.known import known_languages
 from reasoning.tools.calls import Tool
 from reasoning.tools.guards import CallGuard
 from robots.events import Happening
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from agent.conversation.driver import ConversationDriver
-    from agent.language.misheard import Doubt
+    from agent.robot.misheard import Doubt
     from audio.messages import Words
+    from languages.language import Language
     from reasoning import events as loop_events
     from reasoning.tools.written import WrittenCall
     from robots.events import Event
@@ -39,22 +42,14 @@ if TYPE_CHECKING:
     from robots.site import Site
     from robots.skills import Skill
 
-RESUME: Final = frozenset(
-    {
-        *("resume", "continue", "carry on", "go on", "keep going", "you may move", "you may move again", "move again"),
-        *("you can move again", "resume the robot", "robot resume", "unpause", "resume driving"),
-    }
-)
-"""Words of the user that ask for an end of a stop or a pause; they lead to a question, not to motion."""
-YES: Final = frozenset({"yes", "yeah", "yep", "sure", "do it", "go ahead", "confirmed", "i confirm", "correct"})
-NO: Final = frozenset({"no", "nope", "don't", "do not", "cancel", "never mind", "no way"})
-_AMENDS: Final = frozenset(
-    {"i", "mean", "meant", "said", "say", "the", "to", "in", "go", "it", "is", "was", "yes", "no"}
-)
-"""Words around a place by which alone a question for a place is answered: "no, I said the kitchen"."""
-_POLITE: Final = frozenset({"please", "ok", "okay", "now", "thanks", "well", "robot"})
+_YES: Final = frozenset(word for language in known_languages().values() for word in language.answers.yes)
+_NO: Final = frozenset(word for language in known_languages().values() for word in language.answers.no)
+_RESUME: Final = frozenset(word for language in known_languages().values() for word in language.answers.resume)
+_AMENDS: Final = frozenset(word for language in known_languages().values() for word in language.answers.amends)
+_POLITE: Final = frozenset(word for language in known_languages().values() for word in language.answers.polite)
+"""Answers of all languages: whatever is being spoken, a person in need takes the first word that comes."""
 
-_SAID: Final = frozenset(
+SAID: Final = frozenset(
     {
         *(Happening.STOPPED, Happening.UNCONFIRMED, Happening.RESUMED, Happening.HELD),
         *(Happening.UNKNOWN, Happening.DENIED, Happening.OTHER),
@@ -86,6 +81,8 @@ class RobotController:
     def __init__(self, robot: RobotSession, conversation: RobotConversation, show: Callable[[str, str], None]) -> None:
         """`show` is told who (`robot`, `calls`, `gate`, `ears`, `stop`) and what, for the screen and the timeline."""
         self._robot, self._conversation, self._show = robot, conversation, show
+        self.language: Language = ENGLISH
+        """What is spoken with the user."""
         self._epoch = robot.robot.gate.epoch
         self._question: Question | None = None
         self._doubt: Doubt | None = None
@@ -147,14 +144,14 @@ class RobotController:
         """
         self._epoch, self._previous = self._robot.robot.gate.epoch, None
         words = _bare(text)
-        if self._question is not None and words in YES | NO:
+        if self._question is not None and words in _YES | _NO:
             question, self._question = self._question, None
-            self._answer(question, yes=words in YES)
+            self._answer(question, yes=words in _YES)
             return None
         # Other words: the user is past the question, and what waited behind it with him.
         self._question = None
         self._held.clear()
-        if words in RESUME and self._robot.robot.gate.latch is not None:
+        if words in _RESUME and self._robot.robot.gate.latch is not None:
             self._doubt = None
             self._ask(self._robot.ask_to_resume())
             return None
@@ -163,9 +160,9 @@ class RobotController:
             asked = None
         if asked is not None and (name := _answered(words, asked, self._places)):
             return self._understood(asked.mended(name))
-        if asked is not None and words in NO:
+        if asked is not None and words in _NO:
             if not asked.otherwise:
-                self._conversation.announce("Then please say it again.")
+                self._conversation.announce(self.language.robot.say_again)
             return asked.otherwise or None
         return self._understood(text, confidence, other)
 
@@ -175,7 +172,15 @@ class RobotController:
         skills = self._robot.robot.skills
         words = set(_bare(text).split())
         anywhere = any(skill.scope is ActionScope.INSTANT and skill.name in words for skill in skills.values())
-        self._doubt = doubt(text, places, confidence, other=other, ordinary=skills, known=self._known or anywhere)
+        self._doubt = doubt(
+            text,
+            places,
+            confidence,
+            other=other,
+            ordinary=skills,
+            known=self._known or anywhere,
+            language=self.language,
+        )
         if self._doubt is not None:
             question = self._doubt.question(places)
             self._doubted_at = time.monotonic()
@@ -195,11 +200,11 @@ class RobotController:
             case Refused(reason):
                 self._held.clear()
                 self._show("gate", f"refused: {reason}")
-                told = f"That is not possible: {reason}." if yes else "All right, it stays as it is."
-                self._conversation.announce(told)
+                sayings = self.language.robot
+                self._conversation.announce(sayings.impossible.format(reason=reason) if yes else sayings.unchanged)
             case Admitted() | Resumed():
                 self._show("gate", "confirmed by the user")
-                self._conversation.announce("All right.")
+                self._conversation.announce(self.language.robot.confirmed)
                 while self._held and self._question is None:
                     self._carry_out(self._held.popleft())
 
@@ -208,10 +213,18 @@ class RobotController:
             case Question(text=text):
                 self._question = verdict
                 self._show("gate", f"asks: {text}")
-                self._conversation.announce(text)
+                self._conversation.announce(self._asked(verdict))
             case Refused(reason):
                 self._show("gate", f"refused: {reason}")
-                self._conversation.announce(f"Not now: {reason}.")
+                self._conversation.announce(self.language.robot.not_now.format(reason=reason))
+
+    def _asked(self, question: Question) -> str:
+        """Put a question of the gate into the user's language."""
+        name, call, sayings = self._robot.robot.name, question.call, self.language.robot
+        if call is None:
+            return sayings.may_it_move.format(robot=name)
+        what = " ".join([call.skill.replace("_", " "), *map(str, call.arguments.values())])
+        return sayings.shall_it.format(robot=name, what=what, told=question.text)
 
     # --- what the model does ---
 
@@ -256,8 +269,9 @@ class RobotController:
         self._show("robot", event.text)
         self.undone += event.happening in _UNDONE
         stopping = self._robot.robot.gate.latch is not None
-        if event.happening in _SAID:
-            self._conversation.announce(event.text)
+        if event.happening in SAID:
+            said = self.language.robot.happenings[event.happening]
+            self._conversation.announce(said.format(robot=self._robot.robot.name, told=event.text))
         unprompted = event.happening in _TOLD and not stopping
         self._conversation.note(f"[robot] {event.text}", unprompted=unprompted)
 
@@ -304,6 +318,10 @@ class RobotAdapter:
     def doubt(self) -> Doubt | None:
         """The place that the user was asked for."""
         return self._controller.doubt
+
+    def speak(self, language: Language) -> None:
+        """Speak of the robot in a language."""
+        self._controller.language = language
 
     def heard(self, words: Words) -> str | None:
         """Take a whole turn of the user; give what is to be answered, if anything is."""
@@ -366,7 +384,7 @@ def _named(words: str, places: Iterable[str]) -> list[str]:
 
 def _answered(words: str, asked: Doubt, places: Iterable[str]) -> str:
     """Give the place with which bare words answer a question for it, or nothing."""
-    if words in YES:
+    if words in _YES:
         return asked.name
     named = _named(words, places)
     rest = set(words.split()) - {word for name in named for word in _bare(name).split()}

@@ -19,20 +19,21 @@ from rich.text import Text
 
 from agent.apps.loading import spinning, telling
 from agent.apps.progress import shown
-from agent.conversation.assembly import open_loop
+from agent.conversation.assembly import languages_of, open_loop
 from agent.conversation.options import TurnOptions
-from agent.language.stop_phrases import StopPhrases
 from agent.models.assembly import open_models
 from agent.robot.access import commanded, until_ready
 from agent.robot.controller import RobotController
+from audio.hearing.stop_phrases import StopPhrases
+from languages.spoken import written_in
 from reasoning import events as loop_events
-from reasoning.policies.consistency import REPAIR
 from robots.transport.connection import site_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from agent.config.settings import Loaded, Settings
+    from languages.language import Language
     from reasoning.engine.contract import Engine
     from reasoning.loop.loop import Loop
     from reasoning.prompting.script import Script
@@ -149,8 +150,9 @@ class TypedConversation:
                 self._screen.show("says", text)
             case loop_events.Unsaid():
                 self._screen.end_thoughts()
-                self._said.append(REPAIR)
-                self._screen.show("says", REPAIR)
+                repair = self._controller.language.replies.repair
+                self._said.append(repair)
+                self._screen.show("says", repair)
             case loop_events.ToolCall():
                 self._screen.end_thoughts()
                 self._controller.called(event)
@@ -172,6 +174,8 @@ class TypedConversation:
             tools=self._controller.tools,
             seed=self._typed.seed,
         )
+        languages = languages_of(settings)
+        self._controller.language = languages[0]
         async with opening as loop:
             for request in self._typed.requests:
                 self._take(request)
@@ -179,11 +183,11 @@ class TypedConversation:
                 follower = group.create_task(self._controller.follow(), name="robot events")
                 if self._more:
                     self._read_lines()
-                await self._serve(loop, group)
+                await self._serve(loop, group, languages)
                 follower.cancel()
         return not self._controller.undone
 
-    async def _serve(self, loop: Loop, group: asyncio.TaskGroup) -> None:
+    async def _serve(self, loop: Loop, group: asyncio.TaskGroup, languages: Sequence[Language]) -> None:
         while True:
             self._news.clear()
             busy = self._reply is not None and not self._reply.done()
@@ -191,9 +195,12 @@ class TypedConversation:
             for note in notes:
                 await loop.note(note)
             if not self._waiting.empty() and (self._controller.asks or not busy):
-                text = self._controller.heard(self._waiting.get_nowait())
+                line = self._waiting.get_nowait()
+                self._controller.language = written_in(line, languages, self._controller.language)
+                text = self._controller.heard(line)
                 if text is not None:
                     await self._ended(self._reply)
+                    loop.speak(self._controller.language)
                     self._reply = group.create_task(self._answer(loop, text), name="reply")
             elif self._prompted and not busy and loop.notes_waiting:
                 self._prompted = False

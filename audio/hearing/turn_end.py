@@ -3,7 +3,7 @@
 A pause is waited out for `shortest + (longest - shortest) * openness`, where the openness of the turn (0..1) is a
 logistic function of eight things that are known when the words of the pause are. Its weights were fitted to the pauses
 of people, of people who are cut off, and of a synthetic voice: least waiting at true ends, and a price on every turn
-that is cut (`descant bench turns`, docs/bench.md). Knows no language: what counts as an open word is told to it.
+that is cut (`descant bench turns`, docs/bench.md). Which words promise more, the language says.
 """
 
 from __future__ import annotations
@@ -20,25 +20,12 @@ from audio.hearing.vad import RESUME
 if TYPE_CHECKING:
     from audio.messages import Words
     from audio.options import EarsOptions
+    from languages.language import Language
 
 Ending = Literal["question", "statement", "unfinished"]
 """How a transcript ends: a question mark, another end of a sentence, or neither."""
 
 _SENTENCE_END: Final = re.compile(r"(?<=[.?!])\s+")
-
-
-@dataclass(frozen=True, slots=True)
-class OpenWords:
-    """Words of a language that promise more, as `key` spells them."""
-
-    leading: frozenset[str]
-    """At the beginning of a sentence that is no question: conjunctions, of which the main clause may still come."""
-
-    dangling: frozenset[str]
-    """At the end: articles, prepositions, conjunctions, auxiliaries, and sounds of somebody who looks for a word."""
-
-    numbers: frozenset[str]
-    """Numbers that are spelled out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +54,9 @@ class TurnSoFar:
 class TurnPauses:
     """Keeps what a turn's pauses tell, on the input clock."""
 
-    def __init__(self, words: OpenWords) -> None:
-        self._words = words
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        """What is spoken."""
         self._began = 0
         self._longest = 0
 
@@ -89,13 +77,13 @@ class TurnPauses:
         if words.complete is None:
             return None
         last = [key(word) for word in _SENTENCE_END.split(text.strip())[-1].split()] or [""]
-        numbers = sum(word in self._words.numbers or any(map(str.isdigit, word)) for word in last)
+        sentences, numbers = self.language.sentences, self.language.numbers.spelled
         sure = words.confidence
         return TurnSoFar(
             words.complete,
-            leads=last[0] in self._words.leading,
-            dangles=last[-1] in self._words.dangling,
-            reckons=numbers >= _SOME_NUMBERS,
+            leads=last[0] in sentences.leading,
+            dangles=last[-1] in sentences.unfinished,
+            reckons=sum(word in numbers or any(map(str.isdigit, word)) for word in last) >= _SOME_NUMBERS,
             doubt=-sum(math.log(max(one, _LEAST)) for one in sure) / len(sure) if sure else 0.0,
             paused_s=self._longest / RATE,
         )

@@ -154,7 +154,11 @@ class WhisperDecoder:
         """
         unknown = [code for code in languages if code not in self.languages]
         if unknown:
-            mend = "set models.asr = whisper-base" if self.languages == ENGLISH else f"only {', '.join(self.languages)}"
+            mend = (
+                "set models.asr = whisper-base; it is fetched by: descant models pull whisper-base"
+                if self.languages == ENGLISH
+                else f"only {', '.join(self.languages)}"
+            )
             raise EarsUnavailable(f"the speech model does not hear {', '.join(unknown)}: {mend}")
         of = copy(self)
         of._asked = languages or self.languages  # noqa: SLF001 - its own

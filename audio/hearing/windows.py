@@ -82,7 +82,8 @@ class WindowedTurn:
             return self._heard.words(final=True)
         heard = await self._decode(sound, final=True)
         self._heard.settle(heard.words)
-        return replace(self._heard.words(final=True), other=self._heard.other(heard.other))
+        other = self._heard.other(heard.other)
+        return replace(self._heard.words(final=True), language=heard.language.code, other=other)
 
     def _sound(self) -> Sound:
         self._pieces = [np.concatenate(self._pieces)]

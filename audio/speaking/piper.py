@@ -17,6 +17,7 @@ from audio.errors import VoiceUnavailable
 if TYPE_CHECKING:
     from audio.clock import Pcm
     from audio.options import VoiceOptions
+    from audio.speaking.voices import VoiceEntry
 
 _LOUDEST = 32_767
 
@@ -50,12 +51,35 @@ class PiperVoice:
                 f"{model}: the voice cannot be loaded ({error}); check it with: descant models verify"
             ) from error
         self._voice = piper.PiperVoice(session=session, config=settings)
-        self._synthesis = SynthesisConfig(length_scale=settings.length_scale / options.speed)
+        self._synthesis, self._length = SynthesisConfig, float(settings.length_scale)
+        self._speed = options.speed
         self.rate = int(settings.sample_rate)
+        """Samples per second."""
+
+    def voice(self, _entry: VoiceEntry, options: VoiceOptions) -> PacedVoice:
+        """Give the same voice with the speed of these options."""
+        return PacedVoice(self, options)
+
+    def speak(self, text: str) -> Pcm:
+        """Say a text of plain words."""
+        return self.create(text, self._speed)
+
+    def create(self, text: str, speed: float) -> Pcm:
+        """Say a text of plain words that much faster than the voice was recorded."""
+        said = self._voice.synthesize(text, self._synthesis(length_scale=self._length / speed))
+        parts = [chunk.audio_float_array for chunk in said]
+        sound = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        return np.asarray(sound * _LOUDEST, np.int16)
+
+
+class PacedVoice:
+    """A loaded voice at a speed of its own."""
+
+    def __init__(self, voice: PiperVoice, options: VoiceOptions) -> None:
+        self._voice, self._speed = voice, options.speed
+        self.rate = voice.rate
         """Samples per second."""
 
     def speak(self, text: str) -> Pcm:
         """Say a text of plain words."""
-        parts = [chunk.audio_float_array for chunk in self._voice.synthesize(text, self._synthesis)]
-        sound = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-        return np.asarray(sound * _LOUDEST, np.int16)
+        return self._voice.create(text, self._speed)

@@ -11,9 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import numpy as np
+import soxr
 
 from audio.messages import Clip
 from audio.speaking.speakable import speakable
+from languages.english import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from audio.clock import Pcm
     from audio.options import VoiceOptions
+    from audio.speaking.voices import VoiceEntry
+    from languages.language import Language
 
 _QUIET: Final = 0.01
 """What stays below this part of the peak (-40 dB) is silence."""
@@ -42,12 +46,28 @@ class Voice(Protocol):
         ...
 
 
+class VoiceModel(Protocol):
+    """Weights, or a library, that speak with one voice or several."""
+
+    def voice(self, entry: VoiceEntry, options: VoiceOptions) -> Voice:
+        """Give one of them, quickly. Raises VoiceUnavailable where it is not there."""
+        ...
+
+
 class Synthesizer:
     """`async with` loads the voice in its thread and keeps both until the end."""
 
-    def __init__(self, load: Callable[[], Voice], options: VoiceOptions) -> None:
-        """`load` gives the voice; it is called in the thread that speaks."""
-        self._load = load
+    def __init__(
+        self,
+        load: Callable[[], Voice],
+        options: VoiceOptions,
+        voice_for: Callable[[Language], Voice | None] = lambda _: None,
+    ) -> None:
+        """`load` gives the voice, and `voice_for` another one that speaks a language, if it takes one.
+
+        Both are called in the thread that speaks.
+        """
+        self._load, self._voice_for = load, voice_for
         self._options = options
 
     async def __aenter__(self) -> Self:
@@ -73,18 +93,43 @@ class Synthesizer:
         """Samples per second of every clip."""
         return self._voice.rate
 
-    async def synthesize(self, text: str) -> Clip:
-        """Say one clause. The clip is empty if there is nothing to say in it."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._speak, text)
+    async def synthesize(self, text: str, language: Language = ENGLISH, voice: Voice | None = None) -> Clip:
+        """Say one clause. The clip is empty if there is nothing to say in it.
 
-    def _speak(self, text: str) -> Clip:
-        words = speakable(text)
+        voice: speaks instead of the synthesizer's own; the clip has the synthesizer's rate all the same.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._speak, text, language, voice)
+
+    def _speak(self, text: str, language: Language, voice: Voice | None) -> Clip:
+        voice = voice or self._voice_for(language) or self._voice
+        words = speakable(text, language)
         if not words:
             return Clip(text, np.zeros(0, np.int16), self.rate)
         last = words.rstrip("\"'”’)")[-1]
         pause_ms = self._options.sentence_ms if last in ".!?…" else self._options.comma_ms
-        sound = trim(self._voice.speak(words), self.rate * _EDGE_MS // 1000)
+        sound = voice.speak(words)
+        if voice.rate != self.rate and len(sound):
+            sound = soxr.resample(sound, voice.rate, self.rate)
+        sound = trim(sound, self.rate * _EDGE_MS // 1000)
         return Clip(text, np.pad(sound, (0, self.rate * pause_ms // 1000)), self.rate)
+
+
+class ChosenVoice:
+    """A synthesizer as one conversation uses it that may change its voice: what is said next has the new one."""
+
+    def __init__(self, synthesizer: Synthesizer) -> None:
+        self._synthesizer = synthesizer
+        self.voice: Voice | None = None
+        """Who speaks; None: the synthesizer's own voice."""
+
+    @property
+    def rate(self) -> int:
+        """Samples per second of every clip."""
+        return self._synthesizer.rate
+
+    async def synthesize(self, text: str, language: Language = ENGLISH) -> Clip:
+        """Say one clause. The clip is empty if there is nothing to say in it."""
+        return await self._synthesizer.synthesize(text, language, self.voice)
 
 
 def trim(sound: Pcm, edge: int) -> Pcm:

@@ -23,13 +23,13 @@ from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.conversation.turn_taking import HardStop, Interrupt, Pause, TurnTaking
 from agent.models.assembly import load_speech, open_speech
-from agent.models.registry import Files, fetch_recogniser
+from agent.models.registry import Files, fetch_recogniser, fetch_voice
 from audio.clock import RATE
 from audio.io.echo import CleanMicrophone, OwnVoice
 from audio.messages import SpeechStarted, StopHeard, Words
 from bench.latency.room import Room
 from bench.report import Report, Target
-from reasoning.policies.fillers import FILLERS
+from languages.english import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ def run(invocation: Invocation, options: EchoBenchOptions) -> None:
     console, settings = Console(), invocation.load({}).settings
     with shown() as progress:
         store, models = open_store(settings.models), settings.models
-        asr, voice = fetch_recogniser(models, store, progress), store.ensure(models.voice, progress)
+        asr, voice = fetch_recogniser(models, store, progress), fetch_voice(models.voice, store, progress)
     found = asyncio.run(monologue(Files(asr, asr, voice), settings, options.minutes * 60, options.echo_db))
     console.print(
         f"spoke {found.spoke_s:.0f} s; echo {found.return_loss_db:.0f} dB below playback, {found.cancelled_db:.0f} dB "
@@ -156,7 +156,7 @@ def sentences(seed: int = 0) -> Iterator[str]:
                 f"The bus stops {b} times, and you get off at stop number {a}.",
                 "I can stop whenever you say so.",
                 "Is there anything else that you would like to know?",
-                *FILLERS,
+                *ENGLISH.replies.fillers,
             )
         )
 

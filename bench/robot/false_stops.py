@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agent.conversation.turn_taking import HardStop, TurnTaking
-from agent.language.stop_phrases import StopPhrases
 from agent.models.registry import load_recogniser, load_voice
 from audio.clock import FRAME, RATE
 from audio.hearing.ears import Ears
+from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.messages import StopHeard

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.resources import files as package_files
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from agent.language.misheard import Doubt
+from agent.robot.misheard import Doubt
 from bench.robot.rig import rig
 from bench.robot.stage import until, with_stage
 from bench.voices import PIPER, spoken

@@ -34,7 +34,7 @@ from bench.report import Report, Target
 from bench.server import plot as server_plot
 from bench.server.levels import IN_TIME_S, ServerAnswer, ServerLevel
 from bench.statistics import percentile
-from reasoning.policies.fillers import FILLERS
+from languages.english import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -197,7 +197,7 @@ class _Listener:
             answer.first_audio_s = starts
         elif self._playing.sent_s:
             answer.gap_s = max(answer.gap_s, now - self._playing.end_s)
-        if answer.first_content_s is None and self._saying not in FILLERS:
+        if answer.first_content_s is None and self._saying not in ENGLISH.replies.fillers:
             answer.first_content_s = starts
         self._playing.send(seconds, now)
 

@@ -23,6 +23,7 @@ from reasoning.prompting.tokenizer import Detokenizer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from languages.language import Language
     from reasoning.engine.contract import Block, EngineSession
     from reasoning.events import LoopEvent
     from reasoning.options import LoopOptions
@@ -74,6 +75,9 @@ class _BaselineTurn:
 
     def playing(self, lead_s: float) -> None:
         """Learn how much is left to play; neither baseline cares."""
+
+    def speak(self, language: Language) -> None:
+        """They speak English, as their wording is."""
 
     async def take_back(self) -> None:
         """Forget the answer that was begun."""

@@ -11,6 +11,7 @@ from agent.models.registry import load_voice
 from audio.errors import VoiceUnavailable
 from audio.speaking.speakable import speakable
 from audio.speaking.synthesizer import Synthesizer
+from audio.speaking.voices import find_voice
 from bench.virtual.timed import Pace
 from reasoning.errors import StoreError
 from reasoning.store.store import StoreState
@@ -34,9 +35,10 @@ _REPEATS: Final = 3
 async def measure_pace(settings: Settings, store: Store) -> Pace:
     """Fit constant and cost per letter to a few clauses; without a voice on disk, give the reference voice's pace."""
     try:
-        if store.status(settings.models.voice).state is StoreState.MISSING:
+        model = find_voice(settings.models.voice).model
+        if model and store.status(model).state is StoreState.MISSING:
             return Pace()
-        folder = store.ensure(settings.models.voice, lambda _: None)
+        folder = store.ensure(model, lambda _: None) if model else None
         async with Synthesizer(lambda: load_voice(folder, settings), settings.voice) as synthesizer:
             await synthesizer.synthesize(_CLAUSES[-1])
             measured = [await _measured(synthesizer, clause) for clause in _CLAUSES]

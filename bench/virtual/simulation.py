@@ -21,7 +21,7 @@ from audio.clock import FRAME, RATE
 from audio.options import VoiceOptions
 from audio.speaking.playout import Playout
 from bench.virtual.timed import TimedEars, TimedVoice
-from reasoning.policies.fillers import FILLERS
+from languages.english import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -202,7 +202,7 @@ async def converse(
         reasoner=LoopReasoner(lambda tell: make_mind(watched, tell, clock), emit),
         voice=voice,
         sink=PlayoutSink(Playout(voice.rate)),
-        fillers=[voice.clip(phrase) for phrase in FILLERS],
+        fillers=[voice.clip(phrase) for phrase in ENGLISH.replies.fillers],
         options=options,
         voice_options=VoiceOptions(),
         emit=emit,

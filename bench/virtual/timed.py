@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from audio.clock import Sound
     from audio.options import EarsOptions
+    from languages.language import Language
 
 _CLIP_RATE: Final = 1000
 """Samples per second of clips that hold no sound: a millisecond is fine enough."""
@@ -232,7 +233,8 @@ class TimedVoice:
         """Give the clip of a text."""
         return Clip(text, np.zeros(round(self._pace.sound(text) * _CLIP_RATE), np.int16), _CLIP_RATE)
 
-    async def synthesize(self, text: str) -> Clip:
+    async def synthesize(self, text: str, language: Language) -> Clip:
         """Take the time that synthesis takes, and give the clip."""
+        del language
         await asyncio.sleep(self._pace.synthesis(text))
         return self.clip(text)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reasoning.loop.context import LoopContext
     from reasoning.loop.streams import Streams, TextPiece
     from reasoning.loop.turn import Turn
+    from reasoning.prompting.script import Script
     from reasoning.tools.calls import Tool
     from reasoning.tools.guards import CallGuard
     from reasoning.tools.written import WrittenCall
@@ -35,14 +36,6 @@ _NAME: Final = re.compile(r'\{"name": "[^"]*$')
 """Ends a text inside the name of a tool."""
 _FIRST_NAME: Final = re.compile(r'^[^\n]*\{"name": "[^"\n]*$')
 """Ends a text inside the name of the first one."""
-_NEGATED: Final = re.compile(r"\b(not|never|no|without|except|instead|rather than)\b|n['’]t\b", re.IGNORECASE)
-"""Words with which a user names what is not to be done."""
-_TURNS: Final = re.compile(
-    r"\b(before|after|until|first|last|finally|via|way|past|through|from)\b|\w +once\b", re.IGNORECASE
-)
-"""Words with which a user tells an order other than that in which things are named."""
-_IS: Final = r"\s*(?:is|equals|=|:|-)?\s*(\d+(?:\.\d+)?)"
-"""Follows the name of an argument where a user tells its number: "y is 1.5". A transcript's dash may be a minus."""
 _TRIES: Final = 2
 """How often the model is made to go on."""
 _PLANS: Final = 3
@@ -54,8 +47,13 @@ class Actions:
 
     def __init__(self, context: LoopContext, streams: Streams, emit: Callable[[LoopEvent], None]) -> None:
         self._context, self._streams, self._emit = context, streams, emit
-        self._session, self._script, self._options = context.session, context.script, context.options
+        self._session, self._options = context.session, context.options
         self._made = 0
+
+    @property
+    def _script(self) -> Script:
+        """The wording of the language that is spoken now."""
+        return self._context.script
 
     async def wanted(self, turn: Turn, view: Sequence[Block], head: Sequence[int]) -> bool:
         """Ask whether a reply that is headed so begins with a call."""
@@ -133,7 +131,7 @@ class Actions:
 
     def _left_out(self, asked: str, calls: Sequence[WrittenCall]) -> set[str]:
         """Give what the user named and no call has or does. Who says what is not to be done may name more than that."""
-        if _NEGATED.search(asked):
+        if self._context.language.requests.negated.search(asked):
             return set()
         called = {call.name for call in calls}
         done = {word for tool, guard in self._guarded if tool.name in called for word in guard.does}
@@ -142,8 +140,9 @@ class Actions:
 
     def _in_another_order(self, asked: str, calls: Sequence[WrittenCall]) -> bool:
         """Say whether one tool is called for several things that the user named, in an order that nothing told."""
+        turns = self._context.language.requests.turns
         things = [value for call in calls for value in call.arguments.values() if value in self._named]
-        if len({call.name for call in calls}) != 1 or len(set(things)) < len(things) or _TURNS.search(asked):
+        if len({call.name for call in calls}) != 1 or len(set(things)) < len(things) or turns.search(asked):
             return False
         places = [found.start() for thing in things if (found := _find(asked, thing))]
         return places != sorted(places)
@@ -156,10 +155,10 @@ class Actions:
         """
         told = f"{self._context.told}\n{turn.input_text}"
         strange = {value for value in self._named & _values(calls) if not _names(told, value)}
-        words = self._context.said
-        figures = numbers(words)
+        words, equals = self._context.said, self._context.language.requests.equals
+        figures = numbers(words, self._context.language)
         for name, value in self._figures(calls):
-            exact = {float(said) for said in re.findall(rf"\b{re.escape(name)}{_IS}", words, re.IGNORECASE)}
+            exact = {float(said) for said in re.findall(rf"\b{re.escape(name)}{equals}", words, re.IGNORECASE)}
             if not figures or (exact and abs(value) not in exact):
                 strange.add(f"{name} {value:g}")
         return strange

@@ -20,6 +20,7 @@ from reasoning.tools.calls import checked_tools
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from languages.language import Language
     from reasoning.engine.contract import Block, EngineSession
     from reasoning.options import LoopOptions
     from reasoning.policies.switches import PolicySwitches
@@ -66,6 +67,8 @@ class LoopContext:
     ) -> None:
         """`limit`: tokens that a view may hold."""
         self.session, self.script, self.options, self._limit = session, script, options, limit
+        self._head = script
+        """Whose words head the conversation, whatever is spoken later: they are read once."""
         self.policies = policies
         self.tools = checked_tools(tools)
         self._prompt = session.block("prompt")
@@ -92,6 +95,16 @@ class LoopContext:
                 view.append(block)
                 await self.session.crop(block, 0)
                 await self.session.append(view, tokens)
+
+    @property
+    def language(self) -> Language:
+        """What is spoken now."""
+        return self.script.language
+
+    def speak(self, language: Language) -> None:
+        """Go on in a language: with the turn at hand, for what is asked of the model and said of it."""
+        self.script = self._head.in_language(language)
+        self.turn.language = language
 
     @property
     def past(self) -> list[Block]:
@@ -149,7 +162,9 @@ class LoopContext:
         async with self._writing:
             turn = self.turn
             turn.text = text
-            turn.meant = restated(turn.carried.told, text) if turn.carried and self.policies.resume else ""
+            turn.meant = (
+                restated(turn.carried.told, text, self.language) if turn.carried and self.policies.resume else ""
+            )
             await self._write_input(turn)
 
     async def note(self, text: str) -> bool:
@@ -198,9 +213,9 @@ class LoopContext:
             return dropped
 
     async def _prompt_with(self, tools: Sequence[Tool]) -> list[int]:
-        prompt = self.script.prompt_with(tools)
+        prompt = self._head.prompt_with(tools)
         if tools:
-            await self.session.prepare(self.script.call_grammar(tools, self.options.calls))
+            await self.session.prepare(self._head.call_grammar(tools, self.options.calls))
             room = self._limit - self.options.think_tokens - self.options.reply_tokens - _MARGIN * 4
             if len(prompt) > room:
                 raise BadTool(
@@ -214,7 +229,7 @@ class LoopContext:
         block = self.session.block
         # As many names as turns can be in the context at once: what is dropped makes room for what comes.
         number = self._turns % (self.options.history_turns + 2)
-        return Turn(number, block(f"input{number}"), block("thoughts"))
+        return Turn(number, block(f"input{number}"), block("thoughts"), language=self.language)
 
     async def _write_input(self, turn: Turn) -> None:
         await self._rewrite(turn.input, [*self.past, turn.input], self.script.tokenizer.encode(turn.input_text))

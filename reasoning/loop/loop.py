@@ -37,6 +37,7 @@ from reasoning.policies.switches import ALL_POLICIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from languages.language import Language
     from reasoning.engine.contract import EngineSession
     from reasoning.loop.turn import Attempt, Turn
     from reasoning.options import LoopOptions
@@ -77,7 +78,7 @@ class Loop:
         policies: PolicySwitches = ALL_POLICIES,
     ) -> None:
         """Make the loop; `context` is the number of tokens that a view may hold, `seed` that of what is drawn."""
-        self._session, self._script, self._options = session, script, options
+        self._session, self._options = session, options
         self._emit, self._clock = emit, clock
         self._context = LoopContext(session, script, options, limit=context, tools=tools, policies=policies)
         streams = Streams(session, script, options, seed=seed)
@@ -99,6 +100,15 @@ class Loop:
     async def set_tools(self, tools: Sequence[Tool]) -> None:
         """Have other tools, between turns; `BadTool` for one that cannot be used, and all stays as it was."""
         await self._context.set_tools(tools)
+
+    @property
+    def language(self) -> Language:
+        """What is spoken now."""
+        return self._context.language
+
+    def speak(self, language: Language) -> None:
+        """Go on in a language, from the turn at hand on: before it is answered."""
+        self._context.speak(language)
 
     async def hear(self, text: str) -> None:
         """Take the words of the turn so far (all of them)."""
@@ -254,7 +264,7 @@ class Loop:
         family = self._script.family
         talks = wants_calls is not None and not await wants_calls
         log_odds = scores.log_odds - (family.need_bias_with_tools if talks else family.need_bias)
-        if several_numbers(turn.input_text):
+        if several_numbers(turn.input_text, turn.language):
             log_odds += family.need_of_numbers
         turn.attempt.tokens["probe"] += len(self._script.need)
         self._emit(Probe(NEED, log_odds, 0.0, decision=log_odds > 0))
@@ -306,6 +316,11 @@ class Loop:
         return await self._actions.wanted(turn, [*self._context.past, turn.input], self._script.heard_open)
 
     # --- state ---
+
+    @property
+    def _script(self) -> Script:
+        """The wording of the language that is spoken now."""
+        return self._context.script
 
     @property
     def _turn(self) -> Turn:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from languages.english import ENGLISH
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# A sentence ends where its mark is followed by a space, and is no list number ("2. ") or abbreviation ("e.g. ").
-_SENTENCE: Final = re.compile(
-    r"(?<![0-9])(?<!\b[A-Za-z])(?<!\be\.g)(?<!\bi\.e)(?<!\b(?:Mr|Ms|Dr|St|vs))[.!?][\"')\]*]*(?=\s)"
-)
-_NUMBERED_END: Final = re.compile(r"(?<=[0-9])[.!?](?=\s+[A-Z])")
+    from languages.language import Language
+
 # "The cost of the tickets:" announces a step; what it found comes on the next line.
 _LINE: Final = re.compile(r"(?<=\S)(?<!:)[ \t]*\n")
 _CLAUSE: Final = re.compile(r"[,;:](?=\s)")
@@ -20,7 +19,7 @@ _WORD: Final = re.compile(r"\w")
 _LIST_MARK: Final = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)])?\s*$")
 
 
-def sentence_end(text: str, *, finished: bool = False) -> int | None:
+def sentence_end(text: str, language: Language = ENGLISH, *, finished: bool = False) -> int | None:
     """Give the length of the first whole sentence or line, None while it is not complete.
 
     The mark must be followed by white space, or the text be `finished`: "3." may become "3.5".
@@ -29,7 +28,7 @@ def sentence_end(text: str, *, finished: bool = False) -> int | None:
     line = _LINE.search(text)
     if line:
         stops.append(line.end())
-    for pattern in (_SENTENCE, _NUMBERED_END):
+    for pattern in (language.sentences.end, language.sentences.numbered_end):
         for match in pattern.finditer(text):
             if _WORD.search(text[: match.start()]) and not _LIST_MARK.match(text[: match.end()]):
                 stops.append(match.end())
@@ -39,10 +38,10 @@ def sentence_end(text: str, *, finished: bool = False) -> int | None:
     return len(text) if finished and _WORD.search(text) else None
 
 
-def spoken_part(pieces: Sequence[str], *, finished: bool) -> tuple[str, int]:
+def spoken_part(pieces: Sequence[str], language: Language = ENGLISH, *, finished: bool) -> tuple[str, int]:
     """Give the first sentence of a text in pieces, and how many pieces it takes; without an end, up to a clause's."""
     text = "".join(pieces)
-    end = sentence_end(text, finished=finished)
+    end = sentence_end(text, language, finished=finished)
     close = ""
     if end is None:
         clauses = [match.start() for match in _CLAUSE.finditer(text) if _WORD.search(text[: match.start()])]
@@ -69,11 +68,11 @@ class Steps:
         self.rest = ""
         """Text behind the last finished step; white space counts."""
 
-    def receive(self, text: str) -> list[str]:
+    def receive(self, text: str, language: Language = ENGLISH) -> list[str]:
         """Take the next text and return the steps that it finishes."""
         self.rest += text
         new: list[str] = []
-        while (end := sentence_end(self.rest)) is not None:
+        while (end := sentence_end(self.rest, language)) is not None:
             new += self._taken(end)
         return new
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reasoning.loop.context import LoopContext
     from reasoning.loop.streams import Streams
     from reasoning.loop.turn import Attempt, Carried, Turn
+    from reasoning.prompting.script import Script
 
 _ANSWER_TOKENS: Final = 16
 """Tokens in which thoughts that were cut off name their answer."""
@@ -42,8 +43,13 @@ class Thinker:
     ) -> None:
         """Make the role; it sets `changed` at every finding and at the end."""
         self._context, self._streams, self._emit, self._enter = context, streams, emit, enter
-        self._session, self._script, self._options = context.session, context.script, context.options
+        self._session, self._options = context.session, context.options
         self._clock, self._changed = clock, changed
+
+    @property
+    def _script(self) -> Script:
+        """The wording of the language that is spoken now."""
+        return self._context.script
 
     async def open(self, turn: Turn) -> None:
         """Write the head of the thoughts, or go on with those of an interrupted turn."""
@@ -77,7 +83,7 @@ class Thinker:
     async def _resume(self, turn: Turn, old: Carried) -> None:
         """Open the thoughts with what the turn's words leave standing of the interrupted turn's."""
         script = self._script
-        kept = standing(old.steps, old.told, turn.text) if self._context.policies.resume else []
+        kept = standing(old.steps, old.told, turn.text, turn.language) if self._context.policies.resume else []
         if kept == [*old.steps] == [*turn.kept_steps[: len(kept)]]:
             await self._session.append(self._context.view(turn), script.resume_open)
             return
@@ -96,7 +102,7 @@ class Thinker:
                 ended = piece.token in self._script.think_ends
                 if piece.text:
                     self._emit(Thought(piece.text))
-                self._note_findings(turn, attempt.steps.receive(piece.text))
+                self._note_findings(turn, attempt.steps.receive(piece.text, turn.language))
                 if attempt.steps.circling:
                     attempt.reason = "circling"
                     break
@@ -116,7 +122,7 @@ class Thinker:
                 if piece.token in self._script.think_ends:
                     return True
                 self._emit(Thought(piece.text))
-                if attempt.steps.receive(piece.text):
+                if attempt.steps.receive(piece.text, self._context.language):
                     break
         return False
 
@@ -124,6 +130,7 @@ class Thinker:
         """Note which of the newest finished steps found something that nothing before them holds."""
         finished = turn.attempt.steps.finished
         for place, step in enumerate(steps, len(finished) - len(steps)):
-            if finds(step, "\n".join([turn.input_text, *finished[:place]])) and step not in finished[:place]:
+            known = "\n".join([turn.input_text, *finished[:place]])
+            if finds(step, known, turn.language) and step not in finished[:place]:
                 turn.attempt.findings.append(step)
                 self._changed.set()

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from languages.english import ENGLISH
 from reasoning.loop.steps import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from languages.language import Language
     from reasoning.engine.contract import Block
     from reasoning.tools.written import WrittenCall
 
@@ -106,6 +108,8 @@ class Turn:
     """Holds `input_text`, and nothing else."""
     thoughts: Block
     """The first `kept` tokens belong to the turn, what follows to the attempt."""
+    language: Language = ENGLISH
+    """What is spoken in it."""
     text: str = ""
     """The user's words; empty until the first one, and in a turn that only notes began."""
     before: list[str] = field(default_factory=list)
@@ -131,7 +135,7 @@ class Turn:
     @property
     def input_text(self) -> str:
         """What the input block holds: the user's words with what they mean, and the notes around them, a line each."""
-        meant = self.meant and f"(So: {self.meant})"
+        meant = self.meant and self.language.prompts.meant.format(self.meant)
         return "\n".join(line for line in [*self.before, self.text, meant, *self.after] if line)
 
     @property

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from reasoning.loop.streams import Streams
     from reasoning.loop.turn import Attempt, Turn
     from reasoning.policies.admission import Kind
+    from reasoning.prompting.script import Script
 
 _RESULT_SENTENCES = 3
 """Sentences in which the result may be told."""
@@ -47,14 +48,19 @@ class Writer:
         enter: Callable[[Attempt, Phase], None],
     ) -> None:
         self._context, self._streams, self._emit, self._enter = context, streams, emit, enter
-        self._session, self._script, self._options = context.session, context.script, context.options
+        self._session, self._options = context.session, context.options
         self._policies = context.policies
+
+    @property
+    def _script(self) -> Script:
+        """The wording of the language that is spoken now."""
+        return self._context.script
 
     # --- what is told of thoughts ---
 
     async def tell_step(self, turn: Turn) -> bool:
         """Tell the newest finding; False where nothing could be said of it."""
-        text = readout(turn.attempt.findings[-1]) if self._policies.readout else None
+        text = readout(turn.attempt.findings[-1], turn.language) if self._policies.readout else None
         if text is None or self._objection(turn, text, "step"):
             return await self.say(turn, "step")
         # As it stands: that costs no token and invents nothing.
@@ -68,7 +74,7 @@ class Writer:
         if attempt.checked == len(attempt.steps.finished):
             return
         attempt.checked = len(attempt.steps.finished)
-        while (wrong := contradicted(attempt.said, attempt.steps.finished)) is not None:
+        while (wrong := contradicted(attempt.said, attempt.steps.finished, turn.language)) is not None:
             attempt.said.remove(wrong.sentence)
             self._emit(Unsaid(wrong.sentence, "the thoughts contradict it"))
             if wrong.instead is not None and wrong.instead not in attempt.said:
@@ -79,10 +85,10 @@ class Writer:
     async def conclude(self, turn: Turn) -> None:
         """End the reply with the result of the thoughts."""
         attempt = turn.attempt
-        if attempt.said and tells_result(attempt.said[-1], attempt.steps.finished):
+        if attempt.said and tells_result(attempt.said[-1], attempt.steps.finished, turn.language):
             return
         if self._policies.readout and attempt.steps.finished:
-            last = readout(attempt.steps.finished[-1])
+            last = readout(attempt.steps.finished[-1], turn.language)
             if last is not None and not self._objection(turn, last, "result"):
                 self.release(turn, last)
                 return
@@ -101,10 +107,10 @@ class Writer:
         Other lines of the thoughts are private, even if nothing else is there to say.
         """
         attempt = turn.attempt
-        if attempt.said and tells_result(attempt.said[-1], attempt.steps.finished):
+        if attempt.said and tells_result(attempt.said[-1], attempt.steps.finished, turn.language):
             return
         for step in reversed(attempt.steps.finished):
-            text = readout(step)
+            text = readout(step, turn.language)
             if text is not None and not self._objection(turn, text, "result"):
                 self.release(turn, text)
                 return
@@ -136,7 +142,7 @@ class Writer:
         written, ended = await self._sentence(turn)
         if attempt.phase is Phase.TELLING:
             self._enter(attempt, Phase.THINKING)
-        text, kept = spoken_part(written, finished=ended)
+        text, kept = spoken_part(written, turn.language, finished=ended)
         # What was written beyond the end of the sentence begins the next one.
         await self._session.crop(draft, start + kept)
         if not text:
@@ -175,7 +181,7 @@ class Writer:
                 written.append(piece.text)
                 if piece.token in self._script.ends:
                     return written, True
-                if sentence_end("".join(written)) is not None:
+                if sentence_end("".join(written), turn.language) is not None:
                     break
         return written, False
 
@@ -193,11 +199,12 @@ class Writer:
             case "unthought":
                 return ""
             case "direct":
-                return "reckons without thoughts" if grounding and reckons(text, turn.input_text) else ""
+                return "reckons without thoughts" if grounding and reckons(text, turn.input_text, turn.language) else ""
         thoughts = f"{attempt.steps.text}\n{attempt.steps.rest}"
-        verdict = judge(text, turn.known, thoughts, attempt.reply, grounding=grounding)
+        verdict = judge(text, turn.known, thoughts, attempt.reply, grounding=grounding, language=turn.language)
         if not verdict.speak:
             return verdict.reason
         if kind == "step":
-            return objection_to_step(text, turn.known, attempt.steps.finished, attempt.reply) if grounding else ""
-        return objection_to_result(text, attempt.steps.finished)
+            steps = attempt.steps.finished
+            return objection_to_step(text, turn.known, steps, attempt.reply, turn.language) if grounding else ""
+        return objection_to_result(text, attempt.steps.finished, turn.language)

@@ -2,7 +2,7 @@
 
 "Sorry, I meant six tickets" replaces one number of the question. Steps of the thoughts that used the old number fall,
 and with them all that rests on their results; the others stand, and are not thought again. Words with numbers that fit
-none of the question's are a question of their own, and nothing stands. Sans-I/O; English.
+none of the question's are a question of their own, and nothing stands. Sans-I/O.
 """
 
 from __future__ import annotations
@@ -11,42 +11,33 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from languages.english import ENGLISH
 from reasoning.policies.grounding import numbers, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from languages.language import Language
 
 _BEFORE: Final = 3
 _BEHIND: Final = 5
 """Words around a number that tell which quantity it is."""
 _SAME_THING: Final = 3
 """What a quantity of the same thing counts for, in other words that are the same."""
-_NEGATED: Final = re.compile(r"\b(?:not|instead of|rather than)\s+", re.IGNORECASE)
-_ADDS: Final = re.compile(r"\b(?:more|another|extra|additional|as well)\b", re.IGNORECASE)
-_SAYS_NOTHING: Final = frozenset((
-    "a", "an", "the", "of", "in", "on", "at", "to", "for", "with", "or", "but", "is", "are", "was", "were", "be",
-    "it", "its", "he", "she", "they", "i", "you", "we", "my", "his", "her", "their", "that", "this", "no", "not",
-    "sorry", "wait", "actually", "oh", "mean", "meant", "said", "say", "make", "about", "from", "by", "there",
-    "one", "how", "many", "much", "what", "do", "does", "did", "have", "has", "had", "so", "if", "only", "just",
-    "now", "instead",
-))  # fmt: skip
 _CLAUSE_END: Final = re.compile(r"(?<=[.?!,;])\s+|\n")
-_LIST_MARK: Final = re.compile(r"^\W*(?:step\s+)?\d{1,2}[.):]\s+", re.IGNORECASE)
-_WORD: Final = re.compile(r"\d[\d,]*(?:\.\d+)?(?<!,)|[^\W\d_]+")
-_RESULT: Final = re.compile(r"(?:=|\b(?:is|are|was|equals|makes|leaves|gives)\b)(?!.*(?:=|\b(?:is|are|was|equals)\b))")
 
 
-def standing(steps: Sequence[str], told: str, words: str) -> list[str]:
+def standing(steps: Sequence[str], told: str, words: str, language: Language = ENGLISH) -> list[str]:
     """Give the steps that stand once `words` were said to what had been `told`, in their order.
 
     Where something falls, only calculations are kept of the rest, without their list marks: they alone save work.
     """
-    if _adds_only(words):
+    if _adds_only(words, language):
         return list(steps)
-    fallen = {exchange.old for exchange in exchanges(told, words)}
+    fallen = {exchange.old for exchange in exchanges(told, words, language)}
     kept: list[str] = []
-    for step in (_LIST_MARK.sub("", step) for step in steps if fallen):
-        given, found = _parts(step)
+    for step in (language.working.numbered.sub("", step) for step in steps if fallen):
+        given, found = _parts(step, language)
         if given & fallen:
             fallen |= found
         elif given and found and not found & fallen:
@@ -54,13 +45,13 @@ def standing(steps: Sequence[str], told: str, words: str) -> list[str]:
     return kept
 
 
-def restated(told: str, words: str) -> str:
+def restated(told: str, words: str, language: Language = ENGLISH) -> str:
     """Give what was told with the numbers that `words` replace; nothing where they replace none for certain."""
-    found = [] if _adds_only(words) else exchanges(told, words)
-    spans = _spans(told)
+    found = [] if _adds_only(words, language) else exchanges(told, words, language)
+    spans = _spans(told, language)
     pairs = {(exchange.place, exchange.by) for exchange in found}
     certain = len(pairs) == len({place for place, _ in pairs}) == len({by for _, by in pairs})
-    if not found or not certain or len(spans) != len(_quantities(told)):
+    if not found or not certain or len(spans) != len(_quantities(told, language)):
         return ""
     for exchange in sorted(found, key=lambda exchange: -exchange.place):
         start, end = spans[exchange.place]
@@ -81,15 +72,15 @@ class CorrectedExchange:
     """Which of the new numbers it is."""
 
 
-def exchanges(told: str, words: str) -> list[CorrectedExchange]:
+def exchanges(told: str, words: str, language: Language = ENGLISH) -> list[CorrectedExchange]:
     """Give the numbers of `told` that `words` replace: those named as wrong, or said of the same thing.
 
     Several for one number, where more than one of the text may be meant.
     """
-    there, here, spans = _quantities(told), _quantities(words), _spans(words)
+    there, here, spans = _quantities(told, language), _quantities(words, language), _spans(words, language)
     if len(here) != len(spans):
         return []
-    named = _named_as_wrong(words)
+    named = _named_as_wrong(words, language)
     said = [(one, words[start:end]) for one, (start, end) in zip(here, spans, strict=True) if one.value not in named]
     wrong = [place for place, other in enumerate(there) if other.value in named]
     if wrong and len(said) == 1:
@@ -104,27 +95,28 @@ def exchanges(told: str, words: str) -> list[CorrectedExchange]:
     return found
 
 
-def _adds_only(words: str) -> bool:
+def _adds_only(words: str, language: Language) -> bool:
     """Say whether words replace nothing: they hold no number, or add to what was told."""
-    return bool(_ADDS.search(words)) or not numbers(words) - {1.0}
+    return bool(language.corrections.adds.search(words)) or not numbers(words, language) - {1.0}
 
 
-def _named_as_wrong(words: str) -> set[float]:
-    ends = [match.end() for match in _NEGATED.finditer(words)]
-    heads = [next(iter(pieces(words[end:])), "") for end in ends]
+def _named_as_wrong(words: str, language: Language) -> set[float]:
+    ends = [match.end() for match in language.corrections.negated.finditer(words)]
+    heads = [next(iter(pieces(words[end:], language)), "") for end in ends]
     return {head for head in heads if isinstance(head, float)}
 
 
-def _spans(text: str) -> list[tuple[int, int]]:
+def _spans(text: str, language: Language) -> list[tuple[int, int]]:
     """Give where the numbers of a text stand, in figures or spelled."""
     found: list[tuple[int, int]] = []
-    for match in _WORD.finditer(text):
-        if not numbers(match[0]):
+    joins = {" ", "-", *(f" {word} " for word in language.numbers.joins)}
+    for match in language.numbers.token.finditer(text):
+        if not numbers(match[0], language):
             continue
         start, end = found[-1] if found else (0, 0)
         between = text[end : match.start()]
         # "twenty seven", "twenty-seven" and "a hundred and five" are one number, "five, six" are two.
-        joined = found and between in {" ", "-", " and "} and len(numbers(text[start : match.end()])) == 1
+        joined = found and between in joins and len(numbers(text[start : match.end()], language)) == 1
         spelled = found and not any(sign.isdigit() for sign in text[start : match.end()])
         if joined and spelled:
             found[-1] = start, match.end()
@@ -145,39 +137,37 @@ class _Quantity:
         return _SAME_THING * (self.thing == other.thing != "") + len(self.around & other.around)
 
 
-def _quantities(text: str) -> list[_Quantity]:
-    clean = re.sub(r"\$(\d[\d,]*(?:\.\d+)?)", r"\1 dollars", text)
-    return [one for clause in _CLAUSE_END.split(clean) for one in _quantities_in(pieces(clause))]
+def _quantities(text: str, language: Language) -> list[_Quantity]:
+    for amount, said in language.corrections.money:
+        text = amount.sub(said, text)
+    return [one for clause in _CLAUSE_END.split(text) for one in _quantities_in(pieces(clause, language), language)]
 
 
-def _quantities_in(read: Sequence[float | str]) -> list[_Quantity]:
+def _quantities_in(read: Sequence[float | str], language: Language) -> list[_Quantity]:
     found: list[_Quantity] = []
     for at, piece in enumerate(read):
         if isinstance(piece, float):
-            behind = _telling(read[at + 1 : at + 1 + _BEHIND])
-            before = _telling(read[max(0, at - _BEFORE) : at][::-1])
+            behind = _telling(read[at + 1 : at + 1 + _BEHIND], language)
+            before = _telling(read[max(0, at - _BEFORE) : at][::-1], language)
             found.append(_Quantity(piece, behind[0] if behind else "", frozenset([*before, *behind])))
     return found
 
 
-def _telling(side: Sequence[float | str]) -> list[str]:
+def _telling(side: Sequence[float | str], language: Language) -> list[str]:
     """Give the words next to a number, as far as the next one or another clause."""
     words: list[str] = []
+    known = language.corrections
     for piece in side:
-        if isinstance(piece, float) or piece in {"and", "then"}:
+        if isinstance(piece, float) or piece in known.joins:
             break
-        if piece not in _SAYS_NOTHING:
-            words.append(_stem(piece))
+        if piece not in known.says_nothing:
+            words.append(known.endings.sub("", piece) or piece)
     return words
 
 
-def _stem(word: str) -> str:
-    return re.sub(r"(?:ies|es|s|ed|ing|y|e)$", "", word) or word
-
-
-def _parts(step: str) -> tuple[set[float], set[float]]:
+def _parts(step: str, language: Language) -> tuple[set[float], set[float]]:
     """Give the numbers that a step uses, and those that it finds."""
-    cut = _RESULT.search(step)
+    cut = language.corrections.result.search(step)
     if cut is None:
-        return numbers(step), set()
-    return numbers(step[: cut.start()]), numbers(step[cut.end() :])
+        return numbers(step, language), set()
+    return numbers(step[: cut.start()], language), numbers(step[cut.end() :], language)

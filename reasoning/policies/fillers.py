@@ -1,6 +1,6 @@
 """What fills a listener's wait, and when: short phrases that promise nothing.
 
-Time comes in as an argument (seconds on the caller's clock). Sans-I/O; English.
+Time comes in as an argument (seconds on the caller's clock). Sans-I/O.
 """
 
 from __future__ import annotations
@@ -8,16 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from languages.english import ENGLISH
+
 if TYPE_CHECKING:
+    from languages.language import Language
     from reasoning.options import LoopOptions
 
-FILLERS: Final = (
-    "Well,",
-    "Let me see.",
-    "Let me work that out.",
-    "One moment, I'm still working on it.",
-)
-"""Said in this order: short, and true. The first are the shortest: what is found meanwhile waits for their end."""
 MOST_IN_A_ROW: Final = 2
 """A third filler with nothing between says nothing that the second has not said: then the wait is silent."""
 
@@ -35,6 +31,8 @@ class FillerClock:
     """Second at which the listener's wait began: the end of their last word, then the end of each sound."""
     in_a_row: int = 0
     """Fillers that were said since the listener last heard anything else, or spoke."""
+    language: Language = ENGLISH
+    """Whose phrases are said, in their order."""
     _said: int = 0
 
     def sounding_until(self, when: float) -> None:
@@ -57,7 +55,8 @@ class FillerClock:
         allowed = self.options.filler_again_s if begun or self._said or direct else self.options.filler_after_s
         if now - self.waiting_since < allowed * min(_LONGEST_STRETCH, slowdown):
             return None
-        phrase = FILLERS[self._said % len(FILLERS)]
+        phrases = self.language.replies.fillers
+        phrase = phrases[self._said % len(phrases)]
         self._said += 1
         self.in_a_row += 1
         return phrase

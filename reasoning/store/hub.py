@@ -1,7 +1,7 @@
-"""Model files from the publisher's hub, over HTTP, resumed where they broke off.
+"""Model files from their publisher over HTTP, resumed where they broke off: from the hub, or a release of the source.
 
-It grows a part file and knows neither checksums nor the cache. The address is made by huggingface_hub, so the
-user's HF_ENDPOINT holds.
+It grows a part file and knows neither checksums nor the cache. The address on the hub is made by huggingface_hub, so
+the user's HF_ENDPOINT holds.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from reasoning.errors import SourceFailed
+from reasoning.store.catalogue import HubFile, ReleaseFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     import httpx
-
-    from reasoning.store.catalogue import HubFile
 
 _CONNECT_S = 3.0
 """An unreachable hub must not hold up a start that the registry can serve."""
@@ -30,26 +29,29 @@ _FRUITLESS_ATTEMPTS = 3
 """Attempts in a row that bring no byte before the source counts as failed."""
 
 
-class Hub:
-    """The publisher's hub; once found unreachable it is not asked again."""
+_RELEASES = "https://github.com"
+
+
+class ModelHost:
+    """A place where publishers keep their files; once found unreachable it is not asked again."""
 
     def __init__(self, endpoint: str | None = None) -> None:
+        """`endpoint`: instead of the usual address of the place."""
         self._endpoint = endpoint
         self._reached = False
         self._down: str | None = None
 
-    def fetch(self, source: HubFile, size: int, part: Path, report: Callable[[int], None]) -> None:
+    def fetch(self, source: HubFile | ReleaseFile, size: int, part: Path, report: Callable[[int], None]) -> None:
         """Grow `part` to `size` bytes; what is there already is kept.
 
         Raises:
-            SourceFailed: the hub cannot be reached, refuses, or breaks off too often.
+            SourceFailed: the place cannot be reached, refuses, or breaks off too often.
             OSError: the part file cannot be written.
 
         """
         import httpx  # noqa: PLC0415 - only a fetch needs it
-        from huggingface_hub import hf_hub_url  # noqa: PLC0415 - the same
 
-        url = hf_hub_url(source.repo, source.path, endpoint=self._endpoint)
+        url = self._address(source)
         self._reach(url)
         timeout = httpx.Timeout(_READ_S, connect=_CONNECT_S)
         reason, fruitless = "", 0
@@ -68,6 +70,14 @@ class Hub:
                 reason = reason or f"broke off after {_size(part):,} of {size:,} bytes"
                 fruitless = 0 if _size(part) > before else fruitless + 1
         raise SourceFailed(reason)
+
+    def _address(self, source: HubFile | ReleaseFile) -> str:
+        if isinstance(source, ReleaseFile):
+            place = self._endpoint or _RELEASES
+            return f"{place}/{source.repo}/releases/download/{source.tag}/{source.name}"
+        from huggingface_hub import hf_hub_url  # noqa: PLC0415 - only a fetch needs it
+
+        return hf_hub_url(source.repo, source.path, endpoint=self._endpoint)
 
     def _reach(self, url: str) -> None:
         """Ask once, in a thread that may be left behind: name resolution cannot be cut short."""

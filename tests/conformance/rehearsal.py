@@ -22,8 +22,8 @@ from agent.realtime.server.keys import Keys
 from agent.realtime.server.models import open_server_models
 from agent.realtime.server.server import RealtimeServer
 from audio.speaking.synthesizer import Synthesizer
+from languages.english import ENGLISH
 from reasoning.errors import EngineFailed
-from reasoning.policies.fillers import FILLERS
 from reasoning.prompting.script import Script, family_of
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine
 
@@ -69,7 +69,7 @@ async def rehearsing(settings: Settings, stack: AsyncExitStack, *, scripted: boo
     script = Script(engine.tokenizer, family_of("any"))
     loop = replace(settings.loop, mode="no-think")
     brains = ReasonerConfig(cast("Engine", engine), script, loop, 8192)
-    holds = tuple([await voice.synthesize(phrase) for phrase in FILLERS])
+    holds = tuple([await voice.synthesize(phrase) for phrase in ENGLISH.replies.fillers])
     return ServerModels(brains, decoder, voice, holds, settings.ears, settings.voice)
 
 

@@ -35,9 +35,15 @@ def brief_of(session: SessionFields, items: Items, wanted: ResponseFields) -> Re
 def shape_of(
     session: SessionFields, wanted: ResponseFields, *, response_id: str, conversation_id: str, word_times: bool
 ) -> Shape:
-    """Settle what stays the same for the whole of a response."""
+    """Settle what stays the same for the whole of a response. Raises Refused for a voice that is not the session's."""
     output = session.audio.output
     asked = wanted.audio.output if wanted.audio else fields.ResponseAudioOutput()
+    if asked.voice not in {None, output.voice}:
+        raise InvalidRequest(
+            f"A response has the voice of its session, '{output.voice}': set session.audio.output.voice instead.",
+            code="cannot_update_voice",
+            param="response.audio.output.voice",
+        )
     return Shape(
         response_id=response_id,
         conversation_id=conversation_id if wanted.conversation == "auto" else None,
@@ -45,7 +51,7 @@ def shape_of(
         max_output_tokens=_most(session, wanted),
         metadata=wanted.metadata,
         format=asked.format or output.format,
-        voice=asked.voice or output.voice,
+        voice=output.voice,
         word_times=word_times,
     )
 

@@ -41,9 +41,13 @@ class Protocol:
         expires_at: int = 0,
         extensions: frozenset[str] = frozenset(),
         session: Mapping[str, Any] | None = None,
+        check_voice: Callable[[fields.AudioOutput], None] = lambda _: None,
     ) -> None:
-        """Make a session; `session` is what an ephemeral key brings along. Raises Refused."""
-        self._make_id, self._extensions = new_id, extensions
+        """Make a session; `session` is what an ephemeral key brings along. Raises Refused.
+
+        check_voice: refuses a voice, or a speed of it, that is not to be had.
+        """
+        self._make_id, self._extensions, self._check_voice = new_id, extensions, check_voice
         self.items = Items()
         self._fixed: Json = {"object": "realtime.session", "id": new_id("sess"), "expires_at": expires_at}
         detection = fields.ServerVad(type="server_vad")
@@ -118,6 +122,8 @@ class Protocol:
                 code="cannot_update_voice",
                 param="session.audio.output.voice",
             )
+        if new.audio.output != before.audio.output:
+            self._check_voice(new.audio.output)
         check_tools(new.tools)
         self.session = new
 

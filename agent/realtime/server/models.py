@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from agent.conversation.assembly import spoken_fillers
+from agent.conversation.assembly import languages_of, spoken_fillers
 from agent.conversation.reply import ReplyRequest
+from agent.models.assembly import voice_speaking
 from agent.realtime.adapter import ServerModels
 from agent.realtime.hearing import SharedJudge, SharedRecogniser
 from agent.realtime.protocol.messages import ResponseSpec
 from agent.realtime.reasoner import ReasonerConfig, ResponseDetails, SessionReasoner
+from agent.realtime.voices import SessionVoices
 from audio.speaking.synthesizer import Synthesizer
 
 if TYPE_CHECKING:
@@ -26,11 +29,12 @@ async def open_server_models(models: OpenModels, robot: SharedRobot | None = Non
     """Load ears and voice, warm all models, and free what is the server's at the end."""
     await models.warm()
     engine, script, speech, settings = models.engine, models.script, await models.speech(), models.settings
-    async with Synthesizer(lambda: speech.voice, settings.voice) as synthesizer:
+    speaking = partial(voice_speaking, speech, settings)
+    async with Synthesizer(lambda: speech.voice, settings.voice, speaking) as synthesizer:
         recogniser = SharedRecogniser(speech.recogniser)
         reasoning = ReasonerConfig(engine, script, settings.loop, settings.engine.context)
         with models.times.span("voice: fillers spoken"):
-            fillers = await spoken_fillers(synthesizer, settings.loop)
+            fillers = await spoken_fillers(synthesizer, settings.loop, languages_of(settings)[0])
         with models.times.span("a first reply"):
             await _warm(reasoning)
         yield ServerModels(
@@ -43,6 +47,7 @@ async def open_server_models(models: OpenModels, robot: SharedRobot | None = Non
             settings.turns,
             None if speech.judge is None else SharedJudge(speech.judge),
             robot=robot,
+            voices=None if speech.voices is None else SessionVoices(speech.voices, settings.models.voice),
         )
 
 

@@ -200,6 +200,7 @@ class RealtimeServer:
             expires_at=int(time.time() + self._options.session_s),
             extensions=extensions,
             session=session,
+            check_voice=(lambda _: None) if self._models.voices is None else self._models.voices.check,
         )
 
     def _checked_session(self, session: Any) -> Protocol:  # noqa: ANN401 - JSON

@@ -97,7 +97,7 @@ def test_models_list_says_what_the_cache_holds(tmp_path: Path) -> None:
     done = descant("models", "list", home=tmp_path, COLUMNS="200", DESCANT_MODELS__CACHE_DIR=str(tmp_path / "m"))
     assert done.returncode == 0
     assert "qwen2.5-coder-1.5b" in done.stdout
-    assert done.stdout.count("missing") == 6
+    assert done.stdout.count("missing") == 8
     assert str(tmp_path / "m") in done.stdout
 
 

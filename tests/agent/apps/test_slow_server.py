@@ -15,11 +15,11 @@ from bench.think.metrics import Sample, measure
 from bench.virtual.simulation import converse
 from bench.virtual.stepped import Batch, Lane, StepCosts, VirtualLoop, run_virtual
 from bench.virtual.timed import Pace, Utterance
+from languages.english import ENGLISH
 from reasoning.engine.decoder import Decoder
 from reasoning.formats.gguf import open_gguf
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions
-from reasoning.policies.fillers import FILLERS
 from reasoning.prompting.script import Script
 from tests.reasoning.loop.test_loop import FAMILY, QUESTION, Model
 from tests.reasoning.scripted_engine import Mind, ScriptedEngine
@@ -75,7 +75,7 @@ def test_a_slow_server_leads_to_two_fillers_and_then_to_a_silent_wait(tmp_path: 
     slow_s = 9.0
     sample = held(tmp_path, tokens_at_once=tokens_at_once, slow_s=slow_s)
     held_back = [text for at, kind, text in sample.timeline if kind == "filler" and at < slow_s]
-    assert held_back[:2] == list(FILLERS[:2])
+    assert held_back[:2] == list(ENGLISH.replies.fillers[:2])
     kinds = "".join(kind[0] for _, kind, _ in sample.timeline if kind in {"filler", "content"})
     assert "fff" not in kinds
     assert sample.first_sound_s is not None

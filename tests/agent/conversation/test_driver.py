@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -24,21 +24,22 @@ from agent.conversation.timeline import (
     TurnEnded,
     turn_latencies,
 )
-from agent.language.stop_phrases import StopPhrases
 from audio import messages as heard
 from audio.clock import FRAME, RATE, Sound
 from audio.hearing.agreement import Word
 from audio.hearing.ears import Ears
+from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.transcriber import Judge, Recogniser, Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import Hypothesis
 from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.playout import Playout
 from audio.speaking.synthesizer import Synthesizer
+from languages.english import ENGLISH
+from languages.language import Language
 from reasoning.events import LoopEvent, ReplyText, ToolCall
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions
-from reasoning.policies.fillers import FILLERS
 from reasoning.policies.grounding import last_number
 from reasoning.prompting.script import Script
 from tests.audio.hearing.test_vad import by_level
@@ -160,6 +161,8 @@ async def world(
     decoder: Recogniser | None = None,
     judge: Judge | None = None,
     kind: type[Ears] = Ears,
+    languages: Sequence[Language] = (ENGLISH,),
+    on_language: Callable[[Language], None] | None = None,
 ) -> AsyncIterator[World]:
     one = World(model or Model(), options or LoopOptions())
     ears_options = EarsOptions(partial_every_ms=100)
@@ -169,12 +172,12 @@ async def world(
     voice = Synthesizer(lambda: one.voice, VoiceOptions())
     async with one.engine.session() as blocks, ears, voice:
         one.blocks, one.ears, one.synthesizer = blocks, ears, voice
-        fillers = [await voice.synthesize(phrase) for phrase in FILLERS]
+        fillers = [await voice.synthesize(phrase) for phrase in ENGLISH.replies.fillers]
         one.voice.said.clear()
         script = Script(one.engine.tokenizer, FAMILY)
 
         def make(tell: Callable[[LoopEvent], None]) -> Loop:
-            return Loop(blocks, script, one.options, tell, lambda: one.now, context=100_000)
+            return Loop(blocks, script.in_language(languages[0]), one.options, tell, lambda: one.now, context=100_000)
 
         one.reasoner = LoopReasoner(make, one.emit)
         one.driver = ConversationDriver(
@@ -190,6 +193,8 @@ async def world(
             on_stop=one.stops.append if listens_for_stops else None,
             on_call=one.calls.append,
             on_turn=on_turn,
+            languages=languages,
+            on_language=on_language,
         )
         await one.driver.open()
         one.engine.allowance = 0.0
@@ -267,7 +272,7 @@ async def test_a_slow_answer_is_held_honestly_and_then_comes() -> None:
         await one.reply()
         pieces = one.of(AudioOut)
         assert pieces[0].kind == "filler"
-        assert pieces[0].text in FILLERS
+        assert pieces[0].text in ENGLISH.replies.fillers
         assert abs(pieces[0].start_ms / 1000 - spoken_until - options.filler_after_s) < 0.1
         assert pieces[-1].kind == "content"
         assert last_number(" ".join(one.heard)) == 24.0
@@ -285,7 +290,7 @@ async def test_a_wait_that_two_fillers_did_not_fill_is_silent() -> None:
         await one.wait(lambda: bool(one.of(TurnEnded)))
         one.engine.step_s = 1000.0
         await one.hear(0.0, 12.0)
-        assert [piece.text for piece in one.of(AudioOut)] == list(FILLERS[:2])
+        assert [piece.text for piece in one.of(AudioOut)] == list(ENGLISH.replies.fillers[:2])
         one.engine.step_s = 0.02
         await one.reply()
         assert one.heard

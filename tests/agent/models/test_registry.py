@@ -17,7 +17,7 @@ from agent.models.registry import (
     load_voice,
     row_costs,
 )
-from audio.errors import EarsUnavailable, VoiceUnavailable
+from audio.errors import BadVoice, EarsUnavailable, VoiceUnavailable
 from reasoning.engine.decoder import Decoder
 from reasoning.engine.drafts import ROW_COSTS
 from reasoning.errors import BadModel, StoreError, UnknownModel
@@ -41,7 +41,7 @@ def test_a_name_that_nothing_loads_says_which_names_something_does(tmp_path: Pat
     settings = Settings(models=ModelOptions(asr="parakeet", voice="kokoro", turn="none"))
     with pytest.raises(UnknownModel, match=r"'parakeet'.*begins with whisper"):
         load_recogniser(tmp_path, settings)
-    with pytest.raises(UnknownModel, match=r"'kokoro'.*begins with piper"):
+    with pytest.raises(BadVoice, match=r"'kokoro'.*kokoro-af_heart"):
         load_voice(tmp_path, settings)
     with pytest.raises(UnknownModel, match=r"'none'.*begins with smart-turn"):
         load_turn_judge(tmp_path, settings)

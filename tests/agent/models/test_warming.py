@@ -14,8 +14,8 @@ from agent.models.assembly import open_models
 from agent.models.spans import StartTimes
 from agent.realtime.server.models import open_server_models
 from audio.hearing.whisper import Hypothesis
+from languages.english import ENGLISH
 from reasoning.engine.torch_engine import TorchEngine
-from reasoning.policies.fillers import FILLERS
 from tests.agent.command_line import write_babbler
 
 if TYPE_CHECKING:
@@ -79,10 +79,10 @@ async def test_a_warm_start_has_heard_and_read_before_anybody_speaks(loaded: Loa
         assert ears.decoded == ears.spotted == 1
         assert await computed(models) == 0
         spoken = list(voice.said)
-        assert len(spoken) == len(FILLERS)
+        assert len(spoken) == len(ENGLISH.replies.fillers)
         async with open_server_models(models) as house:
             assert ears.decoded == ears.spotted == 1
-            assert [clip.text for clip in house.fillers] == list(FILLERS)
+            assert [clip.text for clip in house.fillers] == list(ENGLISH.replies.fillers)
         assert voice.said[: len(spoken)] == spoken
         assert not set(voice.said[len(spoken) :]) & set(spoken)
 

@@ -22,6 +22,7 @@ from agent.realtime.robot import SharedRobot
 from agent.realtime.server.keys import Keys
 from agent.realtime.server.options import ServerOptions
 from agent.realtime.server.server import RealtimeServer
+from agent.realtime.voices import SessionVoices
 from audio.clock import RATE, Pcm, Sound
 from audio.hearing.agreement import Word
 from audio.hearing.transcriber import Judge
@@ -29,8 +30,8 @@ from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import Hypothesis
 from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.synthesizer import Synthesizer
+from languages.english import ENGLISH
 from reasoning.options import LoopOptions
-from reasoning.policies.fillers import FILLERS
 from reasoning.prompting.script import Script, family_of
 from tests.agent.realtime.openai_types import check
 from tests.audio.hearing.test_vad import by_level
@@ -69,7 +70,7 @@ class Halting(Letters):
 
     def speak(self, text: str) -> Pcm:
         said = super().speak(text)
-        if text not in FILLERS:
+        if text not in ENGLISH.replies.fillers:
             self.may_go.clear()
         return said
 
@@ -107,6 +108,7 @@ class FakeModels:
     robot: SharedRobot | None = None
     turns: TurnOptions = field(default_factory=TurnOptions)
     judge: Judge | None = None
+    voices: SessionVoices | None = None
     decoder: LevelDecoder = field(default_factory=LevelDecoder)
     engine: ScriptedEngine = field(init=False)
 
@@ -117,7 +119,7 @@ class FakeModels:
     async def open(self) -> AsyncIterator[ServerModels]:
         reasoning = ReasonerConfig(self.engine, Script(self.engine.tokenizer, FAMILY), self.loop, 100_000)
         async with Synthesizer(lambda: self.voice, VoiceOptions()) as synthesizer:
-            fillers = [await synthesizer.synthesize(phrase) for phrase in FILLERS]
+            fillers = [await synthesizer.synthesize(phrase) for phrase in ENGLISH.replies.fillers]
             self.voice.said.clear()
             yield ServerModels(
                 reasoning,
@@ -130,6 +132,7 @@ class FakeModels:
                 None if self.judge is None else SharedJudge(self.judge),
                 lambda options: VoiceActivity(options, by_level),
                 self.robot,
+                self.voices,
             )
 
 

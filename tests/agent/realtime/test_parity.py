@@ -30,8 +30,8 @@ from audio.hearing.whisper import Hypothesis
 from audio.messages import EarsEvent, StopHeard
 from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.synthesizer import Synthesizer
+from languages.english import ENGLISH
 from reasoning.options import LoopOptions
-from reasoning.policies.fillers import FILLERS
 from reasoning.prompting.script import Script
 from tests.agent.conversation import test_driver as desk
 from tests.agent.conversation.test_driver import TICK_S, WORD_S, World
@@ -109,7 +109,7 @@ async def served(turns: TurnOptions, *, judged: float | None = None) -> AsyncIte
     one = ServedWorld(Model(), LoopOptions())
     numbers = itertools.count()
     async with Synthesizer(lambda: one.voice, VoiceOptions()) as voice:
-        fillers = [await voice.synthesize(phrase) for phrase in FILLERS]
+        fillers = [await voice.synthesize(phrase) for phrase in ENGLISH.replies.fillers]
         models = ServerModels(
             ReasonerConfig(one.engine, Script(one.engine.tokenizer, FAMILY), one.options, 100_000),
             SharedRecogniser(LevelDecoder()),

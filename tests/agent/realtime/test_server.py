@@ -19,8 +19,8 @@ from agent.realtime.server.options import ServerOptions
 from agent.realtime.server.server import RealtimeServer
 from audio.clock import Sound
 from audio.options import EarsOptions
+from languages.english import ENGLISH
 from reasoning.options import LoopOptions
-from reasoning.policies.fillers import FILLERS
 from reasoning.tools.written import WrittenCall
 from tests.agent.realtime.fakes import PRIVATE, QUESTION, Client, FakeModels, Halting, Script24, served, transcript
 from tests.reasoning.scripted_engine import END
@@ -170,7 +170,7 @@ async def test_who_has_waited_long_enough_for_a_reply_is_told_so_at_once() -> No
         await client.until("response.created")
         async with asyncio.timeout(5):
             await client.until("response.output_audio.delta")
-        assert transcript(client.events) == FILLERS[0]
+        assert transcript(client.events) == ENGLISH.replies.fillers[0]
 
 
 async def test_thoughts_are_private_unless_the_client_asks() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from agent.robot.controller import RobotController, tools_of
+from languages.known import language_of
 from reasoning.events import ToolCall
 from robots.events import Event, Happening
 from robots.safety.gate import ANSWER_WITHIN_S, Gate, Latch
@@ -269,3 +270,29 @@ def test_the_mind_replies_to_an_arrival_unprompted_but_not_while_the_robot_is_st
     stage.hands.happened(Event(Happening.FAILED, "R1 was told to stop."))
     assert [unprompted for _, unprompted in stage.told.notes] == [True, False]
     assert not stage.told.said
+
+
+@pytest.mark.parametrize(
+    ("code", "question", "resumed"),
+    [
+        ("de", "Darf R1 wieder fahren?", "R1 darf wieder fahren."),
+        ("es", "¿Puede R1 moverse de nuevo?", "R1 puede moverse de nuevo."),
+    ],
+)
+def test_the_user_is_told_of_the_robot_in_their_language(stage: Stage, code: str, question: str, resumed: str) -> None:
+    stage.hands.language = language_of(code)
+    stage.hands.stop("test")
+    stage.hands.happened(Event(Happening.STOPPED, "R1 has stopped."))
+    # The model is told as the log is.
+    assert stage.told.notes[-1][0] == "[robot] R1 has stopped."
+    assert "has stopped" not in stage.told.said[-1]
+    assert "R1" in stage.told.said[-1]
+    stage.session.robot.stopping = None
+    stage.hands.heard("Weiter!" if code == "de" else "Sigue.")
+    assert stage.told.said[-1] == question
+    stage.ask_at()
+    stage.hands.heard("Ja, bitte." if code == "de" else "¡Sí, por favor!")
+    assert stage.told.said[-1] == language_of(code).robot.confirmed
+    assert stage.gate.latch is None
+    stage.hands.happened(Event(Happening.RESUMED, "R1 may move again."))
+    assert stage.told.said[-1] == resumed

@@ -93,7 +93,7 @@ async def test_one_turn() -> None:
     assert kinds(events) == "SwwwewFE"
     final = events[-2]
     assert isinstance(final, Words)
-    assert final == Words(1, 0, "w0 w1 w2 w3", "", (0.5,) * 4, final=True)
+    assert final == Words(1, 0, "w0 w1 w2 w3", "", (0.5,) * 4, final=True, language="en")
     partials = [event for event in events if isinstance(event, Words) and not event.final]
     assert partials[0].committed == ""
     assert partials[0].tentative == "w0"

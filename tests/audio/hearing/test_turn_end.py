@@ -13,7 +13,6 @@ from audio.hearing.turn_end import (
     NAMES,
     WEIGHTS,
     Ending,
-    OpenWords,
     TurnPauses,
     TurnSoFar,
     ending,
@@ -24,10 +23,11 @@ from audio.hearing.turn_end import (
 from audio.hearing.vad import RESUME
 from audio.messages import Words
 from audio.options import EarsOptions
+from languages.english import ENGLISH
+from languages.german import LANGUAGE as GERMAN
 
 OPTIONS = EarsOptions()
 OVER = TurnSoFar(0.98)
-WORDS = OpenWords(leading=frozenset({"and"}), dangling=frozenset({"the"}), numbers=frozenset({"two"}))
 
 
 def words(text: str, complete: float | None = 0.5, confidence: tuple[float, ...] = ()) -> Words:
@@ -118,7 +118,7 @@ def test_without_a_judge_the_words_alone_decide() -> None:
 
 
 def test_what_a_turn_tells_is_read_from_its_words_and_its_longest_pause() -> None:
-    pauses = TurnPauses(WORDS)
+    pauses = TurnPauses(ENGLISH)
     pauses.turn_began()
     assert pauses.heard(words("Go on.", None), "Go on.") is None
     pauses.paused(1 * RATE)
@@ -132,3 +132,11 @@ def test_what_a_turn_tells_is_read_from_its_words_and_its_longest_pause() -> Non
     pauses.turn_began()
     assert pauses.heard(words(""), "And two of 3 are red. It is two.") == TurnSoFar(0.5)
     assert pauses.heard(words(""), "") == TurnSoFar(0.5)
+
+
+def test_which_words_promise_more_the_language_says() -> None:
+    pauses = TurnPauses(ENGLISH)
+    text = "Wenn ich zwei und drei nehme und das."
+    assert pauses.heard(words(""), text) == TurnSoFar(0.5)
+    pauses.language = GERMAN
+    assert pauses.heard(words(""), text) == TurnSoFar(0.5, leads=True, dangles=True, reckons=True)

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from num2words import num2words
 
-from audio.speaking.numerals import cardinal
 from audio.speaking.speakable import speakable
+from languages.known import language_of
+from languages.reading.english_numbers import cardinal
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ from audio.speaking.speakable import speakable
         ("3 * (4 + 5) = 27", "three times (four plus five) equals twenty seven"),
         ("x^2 + 3x = 10", "x squared plus three x equals ten"),
         ("2^10", "two to the power of ten"),
-        ("4 m²", "four meters squared"),
+        ("4 m²", "four square meters"),
         ("12 / 4", "twelve divided by four"),
         ("1/2 of 3/8", "one half of three eighths"),
         ("-5 degrees", "minus five degrees"),
@@ -37,10 +38,10 @@ from audio.speaking.speakable import speakable
         ("1,000,000!", "one million!"),
         ("60 km/h and 25°C", "sixty kilometers per hour and twenty five degrees Celsius"),
         ("1 kg of rice", "one kilogram of rice"),
-        ("5:30 p.m. Then go", "five thirty P M. Then go"),
-        ("at 5 p.m. on Monday", "at five P M on Monday"),
+        ("5:30 p.m. Then go", "five thirty P-M. Then go"),
+        ("at 5 p.m. on Monday", "at five P-M on Monday"),
         ("7:00", "seven o'clock"),
-        ("9:05 am", "nine oh five A M"),
+        ("9:05 am", "nine oh five A-M"),
         ("2024-03-05", "March fifth, twenty twenty four"),
         ("May 21st, 2020", "May twenty first, twenty twenty"),
         ("in 1984", "in nineteen eighty four"),
@@ -57,7 +58,7 @@ from audio.speaking.speakable import speakable
         ("😀", ""),
         ("   ", ""),
         ("A & B", "A and B"),
-        ("well-known and/or e-mail", "well-known and/or e-mail"),
+        ("well-known and/or e-mail", "well-known and or e-mail"),
         ("sold for $2.5M last year", "sold for two point five million dollars last year"),
         ("$3B, €1.5bn and £20k", "three billion dollars, one point five billion euros and twenty thousand pounds"),
         ("$2T", "two trillion dollars"),
@@ -80,14 +81,14 @@ from audio.speaking.speakable import speakable
             "On 01/02/2023 and 25/12/2024",
             "On January second, twenty twenty three and December twenty fifth, twenty twenty four",
         ),
-        ("Add 2 1/2 cups.", "Add two and one half cups."),
+        ("Add 2 1/2 cups.", "Add two and a half cups."),
         ("A 10x10 grid, 3x4=12", "A ten by ten grid, three times four equals twelve"),
         ("10^-3 grams", "ten to the power of minus three grams"),
         ("version v1.0.0, v2", "version one point zero point zero, version two"),
         ("Between 5%-10% of them", "Between five to ten percent of them"),
-        ("US$5 and C$7.50", "five US dollars and seven C dollars and fifty cents"),
+        ("US$5 and C$7.50", "five US dollars and seven Canadian dollars and fifty cents"),
         ("15.21 £ or 20€", "fifteen pounds and twenty one pence or twenty euros"),
-        ("5 USD, EUR 20", "five dollars, twenty euros"),
+        ("5 USD, EUR 20", "five US dollars, twenty euros"),
         ("$.50", "fifty cents"),
         ("₹500 and ¥1,000", "five hundred rupees and one thousand yen"),
         ("10m users, 7B parameters, 10k rows", "ten million users, seven billion parameters, ten thousand rows"),
@@ -96,7 +97,7 @@ from audio.speaking.speakable import speakable
         ("See No. 5 and pp. 3-4.", "See number five and pages three to four."),
         ("No. That is all.", "No. That is all."),
         ("Fig. 3, vol. 2, approx. 5", "figure three, volume two, about five"),
-        ("Dr. Smith's café, isn't it?", "Dr. Smith's café, isn't it?"),
+        ("Dr. Smith's café, isn't it?", "Doctor Smith's café, isn't it?"),
     ],
 )
 def test_says_it_as_a_reader_would(written: str, spoken: str) -> None:
@@ -178,3 +179,9 @@ def test_no_number_is_glued_to_a_letter_and_no_figure_is_left(pieces: list[str])
     assert not re.search(r"\d", said)
     names = "one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|forty|fifty|hundred|thousand|million"
     assert not re.search(rf"(?:percent|point|minus|plus|{names})(?!s\b|es\b|teen|ty|ies|th)[A-Za-z]", said)
+
+
+def test_a_day_at_the_head_of_a_line_is_no_mark_of_a_list() -> None:
+    german = language_of("de")
+    assert speakable("1. Mai ist frei.", german) == "erster Mai ist frei."
+    assert speakable("1. Äpfel kaufen", german) == "Äpfel kaufen"

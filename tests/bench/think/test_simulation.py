@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from languages.language import Language
     from reasoning.engine.contract import EngineSession
     from reasoning.events import State
 
@@ -65,6 +66,8 @@ class Scripted:
             await asyncio.sleep(max(0.0, start + when - asyncio.get_running_loop().time()))
             self._emit(event)
         self._emit(TurnDone({"writer": 5}, 5, "complete"))
+
+    def speak(self, language: Language) -> None: ...
 
     async def take_back(self) -> None: ...
 

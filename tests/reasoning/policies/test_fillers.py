@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from languages.english import ENGLISH
 from reasoning.options import LoopOptions
 from reasoning.policies.admission import judge
-from reasoning.policies.fillers import FILLERS, FillerClock
+from reasoning.policies.fillers import FillerClock
 
 OPTIONS = LoopOptions()
 
@@ -18,10 +19,10 @@ def test_a_filler_comes_when_the_listener_has_waited() -> None:
     fillers = FillerClock(OPTIONS, waiting_since=10.0)
     wait = OPTIONS.filler_after_s
     assert fillers.due(10.0 + wait - 0.01, begun=False) is None
-    assert fillers.due(10.0 + wait + 0.01, begun=False) == FILLERS[0]
+    assert fillers.due(10.0 + wait + 0.01, begun=False) == ENGLISH.replies.fillers[0]
     fillers.sounding_until(13.0)
     assert fillers.due(13.0 + OPTIONS.filler_again_s - 0.01, begun=True) is None
-    assert fillers.due(13.0 + OPTIONS.filler_again_s + 0.01, begun=True) == FILLERS[1]
+    assert fillers.due(13.0 + OPTIONS.filler_again_s + 0.01, begun=True) == ENGLISH.replies.fillers[1]
 
 
 def test_sound_that_is_over_does_not_bring_the_wait_back() -> None:
@@ -63,18 +64,18 @@ def test_after_two_fillers_in_a_row_the_wait_is_silent(course: list[float | str]
 def test_another_wait_is_filled_by_other_phrases() -> None:
     fillers = FillerClock(OPTIONS, waiting_since=0.0)
     heard = [fillers.due(10.0 * n, begun=True) for n in (1, 2, 3)]
-    assert heard == [FILLERS[0], FILLERS[1], None]
+    assert heard == [ENGLISH.replies.fillers[0], ENGLISH.replies.fillers[1], None]
     fillers.content_sounds()
-    assert fillers.due(40.0, begun=True) == FILLERS[2]
+    assert fillers.due(40.0, begun=True) == ENGLISH.replies.fillers[2]
 
 
 def test_on_a_busy_machine_a_filler_comes_later_but_it_comes() -> None:
     fillers = FillerClock(OPTIONS, waiting_since=0.0)
     assert fillers.due(OPTIONS.filler_after_s * 1.2, begun=False, slowdown=1.3) is None
-    assert fillers.due(OPTIONS.filler_after_s * 1.6, begun=False, slowdown=4.0) == FILLERS[0]
+    assert fillers.due(OPTIONS.filler_after_s * 1.6, begun=False, slowdown=4.0) == ENGLISH.replies.fillers[0]
 
 
-@pytest.mark.parametrize("phrase", FILLERS)
+@pytest.mark.parametrize("phrase", ENGLISH.replies.fillers)
 def test_fillers_promise_nothing(phrase: str) -> None:
     assert judge(phrase, "", "", "", grounding=True).speak
     assert len(phrase.split()) <= 8

@@ -3,6 +3,8 @@
 A phrase counts where it heads a clause ("stop the robot", "no, stop"), or stands in one with next to nothing else
 ("robot stop", "could you please stop"). In the midst of a sentence it is a word like others ("where is the bus stop"),
 and behind a subject it tells of a stop: "it stop working" is what is heard of "it stopped working".
+Some phrases are common words ("para" is "for" in Spanish): they count where their clause says nothing more.
+Whatever is being spoken, the commands of all languages count, with the words that each of them has around one.
 A stop that is lost is worse than a false one, so what is left open by this is a stop.
 """
 
@@ -13,26 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 from audio.hearing.agreement import key
 from audio.messages import Command
+from languages.known import known_languages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _CLAUSES: Final = re.compile(r"[.!?,;:…—]+(?=\s|$)")
-_POLITE: Final = frozenset(
-    {"please", "now", "can", "could", "would", "will", "you", "just", "no", "hey", "oh", "ok", "okay", "wait", "and"}
-)
-"""Words around a command that do not change it."""
-_NOT: Final = frozenset({"dont", "not", "never", "doesnt", "wont", "didnt", "cant", "non"})
-"""A command with one of these before it is another one."""
-_NAMING: Final = frozenset({"the", "a", "an", "next", "last", "first", "every", "another", "bus", "full"})
-"""Right before the word, these make a noun of it: "the next stop"."""
-_TELLING: Final = frozenset(
-    {
-        *("i", "ive", "we", "weve", "he", "hes", "she", "shes", "it", "its", "they", "theyve"),
-        *("has", "have", "had", "hasnt", "havent", "hadnt"),
-    }
-)
-"""Right before the word, these make a statement of it. "You" does not: "will you stop"."""
 _OTHERS: Final = 2
 """Different words that a clause may hold beside the phrase: "the robot stop"."""
 _SHORT: Final = 4
@@ -44,6 +32,12 @@ class StopPhrases:
 
     def __init__(self, phrases: Iterable[str]) -> None:
         self._phrases = sorted(((_keys(phrase), phrase) for phrase in phrases), key=lambda pair: -len(pair[0]))
+        words = [language.stops for language in known_languages().values()]
+        self._alone = frozenset[str]().union(*(of.alone for of in words))
+        self._polite = frozenset[str]().union(*(of.polite for of in words))
+        self._negated = frozenset[str]().union(*(of.negated for of in words))
+        self._naming = frozenset[str]().union(*(of.naming for of in words))
+        self._telling = frozenset[str]().union(*(of.telling for of in words))
 
     def command(self, text: str) -> Command | None:
         """Give the last command to stop among the words."""
@@ -58,18 +52,21 @@ class StopPhrases:
         """Say whether the words are commands to stop and next to nothing more."""
         clauses = [words for clause in _CLAUSES.split(text) if (words := _keys(clause))]
         rest = [words for words in clauses if not self._command(words) or len(words) > _SHORT]
-        return len(rest) < len(clauses) and all(_POLITE.issuperset(words) for words in rest)
+        return len(rest) < len(clauses) and all(self._polite.issuperset(words) for words in rest)
 
     def _command(self, words: Sequence[str]) -> Command | None:
         for phrase, written in self._phrases:
             for start in range(len(words) - len(phrase) + 1) if phrase else ():
                 if list(words[start : start + len(phrase)]) != phrase:
                     continue
-                before = [word for word in words[:start] if word not in _POLITE]
+                before = [word for word in words[:start] if word not in self._polite]
                 # A word that is said again, as short decodes like to, is no further one.
-                others = {*before, *words[start + len(phrase) :]} - _POLITE - {*phrase}
-                told_of = bool(before) and (before[-1] in _NAMING or words[start - 1] in _TELLING)
-                if not _NOT.intersection(before) and not told_of and (not before or len(others) <= _OTHERS):
+                others = {*before, *words[start + len(phrase) :]} - self._polite - {*phrase}
+                told_of = bool(before) and (before[-1] in self._naming or words[start - 1] in self._telling)
+                if written in self._alone:
+                    if not others:
+                        return Command(written, heads=False)
+                elif not self._negated.intersection(before) and not told_of and (not before or len(others) <= _OTHERS):
                     return Command(written, heads=not before)
         return None
 

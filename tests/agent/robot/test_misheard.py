@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.language.misheard import UNSURE, doubt
+from agent.robot.misheard import UNSURE, doubt
 
 PLACES = ("desk", "hall", "home", "kitchen", "living room")
 

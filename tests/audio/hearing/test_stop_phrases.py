@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agent.conversation.options import TurnOptions
-from agent.language.stop_phrases import StopPhrases
+from audio.hearing.stop_phrases import StopPhrases
 
 PHRASES = StopPhrases(TurnOptions().stop_phrases)
 

@@ -3,7 +3,7 @@
 Whoever drives somewhere on a guess does wrong; whoever asks "Do you mean the hall?" loses a second. Four things are
 doubtful: a known name that was heard only with the names in mind, in a transcript that was not taken; one that the ears
 heard with little confidence; a word that sounds like a known name and stands where a place stands ("go to the hole");
-and "there" where no place was named. English.
+and "there" where no place was named. The words around a place are those of a language.
 """
 
 from __future__ import annotations
@@ -13,36 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from audio.hearing.agreement import edits, key
+from languages.english import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from languages.language import Language, PlaceWords
+
 UNSURE: Final = 0.4
 """Confidence (0..1) under which the name of a place is asked about; names that were said have 0.9 as a rule."""
-_BEFORE: Final = frozenset(
-    {
-        *("to", "at", "in", "into", "from", "the", "via", "past", "towards", "toward", "near", "by"),
-        *("go", "drive", "come", "head", "get", "return", "back", "over"),
-    }
-)
-"""Words behind which a place is named; so does a clause begin."""
-_AFTER: Final = frozenset(
-    {"and", "then", "please", "now", "first", "next", "second", "last", "again", "before", "after", "afterwards", "for"}
-)
-"""Words before which the name of a place has come to its end; so does a clause end."""
-_CALLS: Final = frozenset({"hello", "hallo", "hey", "hi", "well", "oh", "ah", "so", "or", "do", "you", "right"})
-"""Words that open or close a clause and sound like a place, or nearly."""
 _CLAUSE: Final = re.compile(r"[.,;:!?]$")
-_THERE: Final = "there"
-_THERE_IS: Final = frozenset({"is", "are", "was", "were", "will"})
-_OVER_THERE: Final = frozenset({"over", "out", "is", "are"})
-"""Words around "there" that point, or say that something exists."""
-_SPELLED: Final = (
-    *((r"^kn", "n"), (r"^wh(?=o)", "h"), (r"^wr", "r"), ("ph", "f"), ("gh", ""), ("tch|ch", "C"), ("sh", "S")),
-    *(("th", "T"), ("ck|q", "k"), ("c(?=[eiy])", "s"), ("c", "k"), ("x", "ks"), ("z", "s"), (r"(?<=.)e$", "")),
-    *(("[eiy]+[aeiouy]*", "E"), ("[aou]+[aeiouwy]*", "O"), (r"(.)\1+", r"\1")),
-)
-"""Spellings and what they sound like, roughly: vowels are bright or dark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +40,22 @@ class Doubt:
     """What was asked for, if it is not; nothing where that would be no better."""
     also: tuple[str, ...] = ()
     """Further places that are doubtful in the same way."""
+    language: Language = ENGLISH
+    """What is spoken."""
 
     def question(self, names: Iterable[str]) -> str:
         """Ask for the place."""
+        words = self.language.places
         if self.name:
-            return f"Do you mean the {' and the '.join((self.name, *self.also))}?"
-        *most, last = sorted(names)
-        return f"Where do you mean: the {', the '.join(most)}{' or the ' if most else ''}{last}?"
+            return words.meant.format(words.both.join(words.one.format(name) for name in (self.name, *self.also)))
+        *most, last = (words.one.format(name) for name in sorted(names))
+        return words.where.format(f"{', '.join(most)}{words.either if most else ''}{last}")
 
     def mended(self, name: str) -> str:
         """Give the request with this place in it."""
         words = self.request.split()
         end = re.search(r"[.,;:!?]*$", words[self.stop - 1])
-        place = (name if self.name else f"in the {name}") + (end.group() if end else "")
+        place = (name if self.name else self.language.places.inside.format(name)) + (end.group() if end else "")
         return " ".join((*words[: self.start], place, *words[self.stop :]))
 
 
@@ -84,6 +67,7 @@ def doubt(
     other: str = "",
     ordinary: Iterable[str] = (),
     known: bool = False,
+    language: Language = ENGLISH,
 ) -> Doubt | None:
     """Find a place that was perhaps misheard.
 
@@ -93,6 +77,7 @@ def doubt(
     ordinary: words that are no misheard place, such as the names of what can be done.
     known: whether "there" may be a place that was named before, or no place to go to.
     """
+    near_by = language.places
     places = {name: tuple(map(key, name.split())) for name in sorted(names)}
     words = heard.split()
     named = _named(words, places)
@@ -100,16 +85,16 @@ def doubt(
     new = [(span, name) for span, name in _named(other.split(), places) if name not in heard_names]
     if new:
         (span, name), *also = new
-        return Doubt(other, span.start, span.stop, name, heard, tuple(name for _, name in also))
+        return Doubt(other, span.start, span.stop, name, heard, tuple(name for _, name in also), language)
     sure = [1.0] * (len(words) - len(confidence)) + list(confidence)[-len(words) :]
     for span, name in named:
         if min(sure[at] for at in span) < UNSURE:
-            return Doubt(heard, span.start, span.stop, name)
-    near = _near(words, places, {at for span, _ in named for at in span}, _CALLS | set(ordinary))
+            return Doubt(heard, span.start, span.stop, name, language=language)
+    near = _near(words, places, {at for span, _ in named for at in span}, near_by.calls | set(ordinary), near_by)
     if near is not None:
-        return Doubt(heard, near[0].start, near[0].stop, near[1], otherwise=heard)
-    there = None if named or known else _there([key(word) for word in words])
-    return None if there is None else Doubt(heard, there, there + 1, "")
+        return Doubt(heard, near[0].start, near[0].stop, near[1], otherwise=heard, language=language)
+    there = None if named or known else _there([key(word) for word in words], near_by)
+    return None if there is None else Doubt(heard, there, there + 1, "", language=language)
 
 
 def _named(words: Sequence[str], places: Mapping[str, tuple[str, ...]]) -> list[tuple[range, str]]:
@@ -124,7 +109,11 @@ def _named(words: Sequence[str], places: Mapping[str, tuple[str, ...]]) -> list[
 
 
 def _near(
-    words: Sequence[str], places: Mapping[str, tuple[str, ...]], taken: set[int], ordinary: frozenset[str]
+    words: Sequence[str],
+    places: Mapping[str, tuple[str, ...]],
+    taken: set[int],
+    ordinary: frozenset[str],
+    around: PlaceWords,
 ) -> tuple[range, str] | None:
     """Give the first words that sound like a place and stand where a place stands, and the place."""
     keys = [key(word) for word in words]
@@ -133,9 +122,9 @@ def _near(
         for name, parts in places.items():
             span = range(start, start + len(parts))
             said = " ".join(keys[start : span.stop])
-            far = _far(said, name)
+            far = _far(said, name, around)
             free = span.stop <= len(keys) and not taken & set(span) and said not in ordinary
-            if free and far <= max(1, len(name) // 5) and _place_stands(words, keys, span):
+            if free and far <= max(1, len(name) // 5) and _place_stands(words, keys, span, around):
                 found.append((far, name, span))
         if found:
             _, name, span = min(found, key=lambda one: one[:2])
@@ -143,33 +132,37 @@ def _near(
     return None
 
 
-def _place_stands(words: Sequence[str], keys: Sequence[str], span: range) -> bool:
+def _place_stands(words: Sequence[str], keys: Sequence[str], span: range, around: PlaceWords) -> bool:
     """Say whether words stand where a place is named: behind "to the", before the end of the clause."""
-    opens = span.start == 0 or keys[span.start - 1] in _BEFORE or _CLAUSE.search(words[span.start - 1]) is not None
-    ends = span.stop == len(words) or keys[span.stop] in _AFTER or _CLAUSE.search(words[span.stop - 1]) is not None
+    opens = (
+        span.start == 0 or keys[span.start - 1] in around.before or _CLAUSE.search(words[span.start - 1]) is not None
+    )
+    ends = (
+        span.stop == len(words) or keys[span.stop] in around.after or _CLAUSE.search(words[span.stop - 1]) is not None
+    )
     return opens and ends
 
 
-def _there(keys: Sequence[str]) -> int | None:
+def _there(keys: Sequence[str], words: PlaceWords) -> int | None:
     """Give the place of "there" where it means a place."""
-    around = enumerate(zip(["", *keys], keys, [*keys[1:], ""], strict=False))
+    triples = enumerate(zip(["", *keys], keys, [*keys[1:], ""], strict=False))
     return next(
         (
             at
-            for at, (before, word, behind) in around
-            if word == _THERE and before not in _OVER_THERE and behind not in _THERE_IS
+            for at, (before, word, behind) in triples
+            if word in words.there and before not in words.over_there and behind not in words.there_is
         ),
         None,
     )
 
 
-def _far(said: str, name: str) -> int:
+def _far(said: str, name: str, words: PlaceWords) -> int:
     """Count the sounds in which two texts differ."""
-    return edits(list(_sound(said)), list(_sound(name)))
+    return edits(list(_sound(said, words)), list(_sound(name, words)))
 
 
-def _sound(text: str) -> str:
-    """Give roughly how English words sound."""
-    for spelled, sounds in _SPELLED:
+def _sound(text: str, words: PlaceWords) -> str:
+    """Give roughly how words sound."""
+    for spelled, sounds in words.sounds:
         text = re.sub(spelled, sounds, text)
     return text

@@ -1,1 +1,0 @@
-"""What is particular to a language: words that stop, and words that are taken for others."""

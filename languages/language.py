@@ -1,0 +1,296 @@
+"""What a language is to this house: one object, made by one module of this room for each language.
+
+Everything that is said in a language or read from it stands here as data; whoever uses it lives elsewhere. Words are
+in lower case, and where they are compared without punctuation, without apostrophes ("dont"). Patterns find text as it
+is written, whatever the case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from languages.numbers import NumberWords
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceRules:
+    """Where sentences end."""
+
+    never_last: frozenset[str]
+    """Abbreviations that something always follows, without their last full stop."""
+    maybe_last: frozenset[str]
+    """Abbreviations that end a sentence if a capital letter follows."""
+    letters: frozenset[str]
+    """Single letters that are words, and no initials."""
+    end: re.Pattern[str]
+    """The mark that ends a sentence, where white space follows: neither that of an abbreviation nor a list's."""
+    numbered_end: re.Pattern[str]
+    """The mark behind figures that ends a sentence."""
+    unfinished: frozenset[str]
+    """Words after which more must come: articles, prepositions, conjunctions, hesitation."""
+    leading: frozenset[str]
+    """Words at the beginning of a sentence after whose clause another one may come: "and", "if"."""
+    dotted: frozenset[str] | None = None
+    """Words before which figures with a full stop are an ordinal: "1. Mai"; None where ordinals have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameRules:
+    """What a name is: what may be stated only where somebody has named it."""
+
+    capitals: bool
+    """Whether a word that is written large inside a sentence is one."""
+    titles: frozenset[str]
+    """Words behind which a word that is written large is one, whatever the rule is."""
+    calendar: frozenset[str]
+    """Days and months: names anywhere."""
+    free: frozenset[str]
+    """Words that are written large for other reasons."""
+    possessive: str
+    """Ending that a name may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopWords:
+    """Commands to stop, and the words around them."""
+
+    phrases: tuple[str, ...]
+    """Commands of their own: they head a clause, or stand in one with next to nothing else."""
+    alone: frozenset[str]
+    """Those that mean something else at the head of a longer clause, such as "para" in Spanish."""
+    polite: frozenset[str]
+    """Words around a command that do not change it."""
+    negated: frozenset[str]
+    """A command with one of these before it is another one."""
+    naming: frozenset[str]
+    """Right before the word, these make a noun of it: "the next stop"."""
+    telling: frozenset[str]
+    """Right before the word, these make a statement of it: "it stop" is what is heard of "it stopped"."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerWords:
+    """What a listener says, and what a recogniser hears where nobody speaks."""
+
+    backchannels: tuple[str, ...]
+    """Said without wanting the turn."""
+    phantoms: frozenset[str]
+    """What Whisper likes to hear in noise. People say these too."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerWords:
+    """What a user answers to a robot's question."""
+
+    yes: frozenset[str]
+    no: frozenset[str]
+    resume: frozenset[str]
+    """Ask for an end of a stop or a pause; they lead to a question, not to motion."""
+    amends: frozenset[str]
+    """Words around a place by which alone a question for a place is answered: "no, I said the kitchen"."""
+    polite: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceWords:
+    """Where the names of places stand among words, and how they sound."""
+
+    before: frozenset[str]
+    """Words behind which a place is named; so does a clause begin."""
+    after: frozenset[str]
+    """Words before which the name of a place has come to its end; so does a clause end."""
+    calls: frozenset[str]
+    """Words that open or close a clause and sound like a place, or nearly."""
+    there: frozenset[str]
+    """Words that stand for a place."""
+    there_is: frozenset[str]
+    """Words behind those that say that something exists."""
+    over_there: frozenset[str]
+    """Words before those that only point, or say that something exists."""
+    sounds: tuple[tuple[str, str], ...]
+    """Spellings and what they sound like, roughly, in this order."""
+    one: str
+    """A place in a question: `{}` is its name."""
+    inside: str
+    """A place in the stead of "there"."""
+    meant: str
+    """Asks whether places are meant."""
+    where: str
+    """Asks which of the places is meant."""
+    both: str
+    """Between places that are both meant."""
+    either: str
+    """Before the last one of several to choose from."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplySayings:
+    """What is said past the model."""
+
+    fillers: tuple[str, ...]
+    """Fill a wait, in this order: short, and true. The first are the shortest."""
+    repair: str
+    """Said before what is right, where some of what is wrong was heard."""
+    no_answer: str
+    """Said when neither the writer nor the thoughts have an answer."""
+    acted: str
+    """Said after calls for which the writer has no words."""
+    declined: str
+    """Said where nothing can be called."""
+    hello: str
+    """Stands for the user's words where the assistant is to speak first."""
+    go_on: str
+    """Stands for them where it is to speak again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptWording:
+    """What the loop says to the model. See `reasoning.prompting.script.Family` for where each stands."""
+
+    system: str
+    think_request: str
+    work_open: str
+    resume_open: str
+    answer_request: str
+    step_request: str
+    result_request: str
+    need_question: str
+    need_bias: float
+    """Log-odds of yes at which the need question divides small talk from problems, with the default model."""
+    need_of_numbers: float
+    need_bias_with_tools: float
+    force_answer: str
+    yes: tuple[str, ...]
+    no: tuple[str, ...]
+    act_request: str
+    acted_request: str
+    note_request: str
+    meant: str
+    """What the user means by a correction; `{}` is the question with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionWords:
+    """How a user corrects what was said before."""
+
+    negated: re.Pattern[str]
+    """Stands before what is named as wrong: "not", "instead of"."""
+    adds: re.Pattern[str]
+    """Says that something comes on top."""
+    says_nothing: frozenset[str]
+    """Words that do not tell which quantity a number is."""
+    joins: frozenset[str]
+    """Words between two quantities."""
+    endings: re.Pattern[str]
+    """What a word may end in without being another one."""
+    money: tuple[tuple[re.Pattern[str], str], ...]
+    """Amounts with signs, and how they are written in words."""
+    result: re.Pattern[str]
+    """Divides a step of the working into what it uses and what it finds."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingWords:
+    """How the steps of a working are read, and read out."""
+
+    list_mark: re.Pattern[str]
+    """Opens a step with its number."""
+    numbered: re.Pattern[str]
+    """The same, with white space behind it: "1.5" opens with none."""
+    announces: re.Pattern[str]
+    """Opens a step that says what is to be done, not what was found."""
+    answer: re.Pattern[str]
+    """Opens a step that calls its result the answer."""
+    answer_in: re.Pattern[str]
+    """The same inside a sentence."""
+    closes: re.Pattern[str]
+    """Opens a step that follows from the others: "so", "thus"."""
+    doubt: re.Pattern[str]
+    """Words with which the thoughts turn round: "wait, no"."""
+    claim: re.Pattern[str]
+    """Calls something the end of the working."""
+    steps: re.Pattern[str]
+    """Speaks of the working itself."""
+    signs: tuple[tuple[re.Pattern[str], str], ...]
+    """Mathematical signs and how they are said."""
+    operations: frozenset[str]
+    """The words of a calculation: "times"."""
+    either_way: frozenset[str]
+    """Those whose sides may change places."""
+    verb: str
+    """Between a calculation and its result, with its spaces."""
+    the_answer: str
+    """Tells an answer, without its full stop; `{}` is what it is."""
+    called: re.Pattern[str]
+    """Finds the answer in that."""
+    plural: re.Pattern[str]
+    """Ending of a unit in the plural."""
+    quantity: re.Pattern[str]
+    """A result that can be said: a number and what it counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestWords:
+    """How a request for calls tells what, and in which order."""
+
+    negated: re.Pattern[str]
+    """Names what is not to be done."""
+    turns: re.Pattern[str]
+    """Tells an order other than that in which things are named."""
+    equals: str
+    """Pattern between the name of an argument and its number: "y is 1.5"."""
+
+
+@dataclass(frozen=True, slots=True)
+class RobotSayings:
+    """What is said of a robot past the model, made of codes and facts.
+
+    `{robot}` is its name, `{what}` what it is asked to do, `{told}` and `{reason}` the words of the log, in English: a
+    language may leave any of them out.
+    """
+
+    happenings: Mapping[str, str]
+    """By the value of `robots.events.Happening`."""
+    shall_it: str
+    """Asks whether it shall carry out a call."""
+    may_it_move: str
+    """Asks whether a stop or a pause shall end."""
+    confirmed: str
+    """Answers the user's yes."""
+    unchanged: str
+    """Answers the user's no."""
+    impossible: str
+    """Answers a yes that came to nothing."""
+    not_now: str
+    """Says that a question cannot be asked now."""
+    say_again: str
+    """Said where a place was not the one that was meant, and nothing else is known."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Language:
+    """One language; equal only to itself."""
+
+    code: str
+    """As Whisper and ISO 639-1 have it, in lower case."""
+    name: str
+    """In English."""
+    own_name: str
+    """In the language itself."""
+    read_aloud: Callable[[str], str]
+    """Writes every number, sign and unit of a text as words, as they are read aloud."""
+    numbers: NumberWords
+    sentences: SentenceRules
+    names: NameRules
+    stops: StopWords
+    listener: ListenerWords
+    answers: AnswerWords
+    places: PlaceWords
+    replies: ReplySayings
+    prompts: PromptWording
+    corrections: CorrectionWords
+    working: WorkingWords
+    requests: RequestWords
+    robot: RobotSayings

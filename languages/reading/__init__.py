@@ -1,0 +1,1 @@
+"""Written forms as the words that a reader would say, one grammar for each language. Pure."""
