@@ -109,6 +109,9 @@ _SHORT_S: Final = 0.3
 _LONG_S: Final = 0.9
 """One that is longer than this tells no more than one of this length."""
 
+_OF_QUESTIONS: Final = 0.4
+"""So much of it counts of an open melody where the words ask: many a question rises, and sounds open to the judge."""
+
 _DOUBT_MOST: Final = 1.0
 
 _SOME_NUMBERS: Final = 2
@@ -121,7 +124,7 @@ def features(ending: Ending, heard: TurnSoFar) -> tuple[float, ...]:
     """Give what the weights are multiplied with."""
     return (
         1.0,
-        1.0 - heard.complete,
+        (1.0 - heard.complete) * (_OF_QUESTIONS if ending == "question" else 1.0),
         float(ending == "question"),
         float(ending == "unfinished"),
         float(heard.leads and ending == "statement"),

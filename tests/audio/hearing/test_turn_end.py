@@ -73,6 +73,12 @@ def test_a_statement_that_sounds_finished_is_answered_soon_and_half_a_sentence_i
     assert wait_ms("statement", replace(OVER, paused_s=0.86), OPTIONS) >= 1000
 
 
+def test_an_open_melody_says_less_of_a_question_than_of_a_statement() -> None:
+    open_ = replace(OVER, complete=0.05)
+    assert wait_ms("question", open_, OPTIONS) <= 620
+    assert wait_ms("statement", open_, OPTIONS) >= 800
+
+
 def test_a_breath_is_no_pause_and_open_words_in_a_question_are_none() -> None:
     assert wait_ms("statement", replace(OVER, paused_s=0.3), OPTIONS) == wait_ms("statement", OVER, OPTIONS)
     open_words = replace(OVER, leads=True, dangles=True, reckons=True)
