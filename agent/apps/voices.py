@@ -64,10 +64,11 @@ def sample(settings: Settings, name: str, text: str | None, output: Path | None)
             raise BadVoice(f"there is no sample in '{entry.language}' for {name}: give it a text with --text.")
     if output is not None:
         check_writable(output)
-    voice = VoiceShelf(settings).voice(name)
-    sound, rate = voice.speak(speakable(text)), voice.rate
-    if not len(sound):
+    words = speakable(text)
+    if not words:
         raise BadVoice(f"there is nothing to say in '{text}'.")
+    voice = VoiceShelf(settings).voice(name)
+    sound, rate = voice.speak(words), voice.rate
     if output is None:
         play(sound, rate, settings.devices)
         return

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 QUICK: Final = "piper-en-us-joe"
 """What speaks where nobody set anything."""
-_KOKORO_CLAUSES: Final = 7.0
-"""Clauses of piper in the time of one of Kokoro: 6 to 9 in pairs of clauses, one thread, AVX2."""
+_KOKORO_CLAUSES: Final = 8.0
+"""Clauses of piper in the time of one of Kokoro: 7 to 9 with five to eight words, CPU seconds of one thread, AVX2."""
 _CLAUSE_SOUND_S: Final = 2.0
 """For which the clause that is measured sounds."""
 _AHEAD: Final = 0.5

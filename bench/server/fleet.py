@@ -29,8 +29,9 @@ from bench.plots import draw_fleet, require
 from bench.report import Report
 from bench.server import capacity
 from bench.statistics import percentile
+from bench.think.items.generated import items
+from bench.think.items.question import TaskQuestion
 from bench.think.metrics import Sample, measure
-from bench.think.tasks import TaskQuestion, items
 from bench.think.think import Row
 from bench.virtual.pace import measure_pace
 from bench.virtual.simulation import Record, converse

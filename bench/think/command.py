@@ -16,9 +16,11 @@ from agent.errors import BadQuestion
 from agent.models.registry import find
 from bench.plots import draw, require
 from bench.report import Report
-from bench.think import questions, scenario_figures, summary, tables, tasks
-from bench.think.corrections import CORRECTABLE
+from bench.think import scenario_figures, summary, tables
 from bench.think.counting import counted
+from bench.think.items import sets
+from bench.think.items.corrections import CORRECTABLE
+from bench.think.items.generated import SEEDS, TASKS
 from bench.think.scenarios import BENCH_SCENARIOS, ScenarioPlan, pairs, plain
 from bench.think.think import LOOP_MODES, MODES, BenchMode, Row, ThinkStage, open_model, settings_document, simulate
 from bench.think.unhurried import checked, spoken
@@ -33,9 +35,9 @@ if TYPE_CHECKING:
 
     from agent.config.invocation import Invocation
     from agent.config.settings import Settings
+    from bench.think.items.question import Split, TaskQuestion
     from bench.think.metrics import Sample
     from bench.think.scenarios import Pair
-    from bench.think.tasks import Split, TaskQuestion
     from bench.think.think import Model, Simulated
     from reasoning.store.store import Store
 _POLICIES: Final = "policies."
@@ -196,7 +198,7 @@ def _by_row(asked: _Asked, done: Simulated) -> dict[str, list[Sample]]:
 
 
 def _asked(rows: Sequence[Row], wanted: ThinkBenchOptions) -> _Asked:
-    if wanted.split not in tasks.SEEDS:
+    if wanted.split not in SEEDS:
         raise BadQuestion(f"there is no split {wanted.split!r}; there are dev and test.")
     split, names = cast("Split", wanted.split), _tasks(wanted.tasks)
     scenarios = _scenarios(wanted.scenarios)
@@ -218,7 +220,7 @@ def _asked(rows: Sequence[Row], wanted: ThinkBenchOptions) -> _Asked:
 
 
 def _items(names: Sequence[str], split: Split, count: int, wanted: ThinkBenchOptions) -> list[TaskQuestion]:
-    return [item for name in names for item in questions.items(name, split, count, wanted.questions)]
+    return [item for name in names for item in sets.items(name, split, count, wanted.questions)]
 
 
 def _scenarios(named: str) -> list[str]:
@@ -241,13 +243,13 @@ def spread(items: Sequence[TaskQuestion], count: int) -> list[TaskQuestion]:
 
 def _tasks(named: str | None) -> list[str]:
     if named is None:
-        return list(tasks.TASKS)
+        return list(TASKS)
     if named.endswith(".json"):
         found = _read(named)["results"]["compared"]["gaining_tasks"]
         if not found:
             raise BadQuestion(f"{named}: in no task did thinking first gain enough; name tasks instead.")
         return [str(task) for task in found]
-    return questions.named([name.strip() for name in named.split(",") if name.strip()])
+    return sets.named([name.strip() for name in named.split(",") if name.strip()])
 
 
 def _rows(

@@ -20,7 +20,7 @@ from reasoning.policies.grounding import ungrounded
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.think.tasks import TaskQuestion
+    from bench.think.items.question import TaskQuestion
     from bench.virtual.simulation import Record, StreamPace, WrittenReply
     from bench.virtual.timed import Pace
 

@@ -12,9 +12,9 @@ from bench.think.scoring import right
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bench.think.items.question import TaskQuestion
     from bench.think.metrics import Sample
     from bench.think.scenarios import Pair, ScenarioPlan
-    from bench.think.tasks import TaskQuestion
 
 
 def figures(

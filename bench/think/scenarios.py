@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from bench.think.corrections import correction
+from bench.think.items.corrections import correction
 from bench.virtual.timed import Utterance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bench.think.tasks import Split, TaskQuestion
+    from bench.think.items.question import Split, TaskQuestion
 
 _LONG_S: Final = 2.0
 """A pause that ends a turn, whatever the words before it: the longest wait of the ears is 1.4 s."""

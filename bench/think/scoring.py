@@ -16,7 +16,7 @@ from reasoning.policies.grounding import numbers
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.think.tasks import Kind, TaskQuestion
+    from bench.think.items.question import Kind, TaskQuestion
 
     Found = list[tuple[str, int, int]]
     """Values in the form of their kind, each with where it begins and ends."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from agent.models.registry import Files
     from audio.clock import Sound
-    from bench.think.tasks import TaskQuestion
+    from bench.think.items.question import TaskQuestion
     from bench.think.think import Row, ThinkStage
     from reasoning.engine.torch_engine import TorchEngine
     from reasoning.options import Mode

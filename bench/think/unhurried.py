@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from agent.models.registry import Files
+    from bench.think.items.question import TaskQuestion
     from bench.think.metrics import Sample
     from bench.think.scenarios import ScenarioPlan
-    from bench.think.tasks import TaskQuestion
     from bench.think.think import Row, ThinkStage
 
 _CLOCKED: Final = ("first_sound_s", "first_content_s", "total_delay_s", "reply_end_s")

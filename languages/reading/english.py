@@ -28,7 +28,8 @@ from languages.reading.grammar import ReadingGrammar, after, any_of, before, in_
 from languages.reading.roman import roman
 
 _SHORT: Final = {
-    "no": "number", "nos": "numbers", "nr": "number", "p": "page", "pp": "pages", "fig": "figure", "figs": "figures",
+    "no": "number", "nos": "numbers", "nr": "number", "p": "page", "pg": "page",
+    "pp": "pages", "fig": "figure", "figs": "figures",
     "vol": "volume", "ch": "chapter", "sec": "section", "approx": "about", "ca": "about", "c": "about",
     "art": "article", "eq": "equation", "ext": "extension", "tel": "telephone", "apt": "apartment",
 }  # fmt: skip
@@ -134,11 +135,11 @@ def _mixed(found: re.Match[str]) -> str | None:
         return None
     part = re.sub(r"^one (?=e)", "an ", fraction(over, under))
     part = re.sub("^one ", "a ", part)
-    return f"{cardinal(found['whole'])} and {part}{measures_of_parts(found['unit'] or '')}"
+    return f"{cardinal(found['whole'])} and {part}{measures_of_parts(found['unit'] or found['inch'] or '')}"
 
 
 def _part(found: re.Match[str]) -> str:
-    return fraction(int(found["over"]), int(found["under"])) + measure_of_part(found["unit"] or "")
+    return fraction(int(found["over"]), int(found["under"])) + measure_of_part(found["unit"] or found["inch"] or "")
 
 
 def _feet(found: re.Match[str]) -> str | None:
@@ -150,7 +151,7 @@ def _feet(found: re.Match[str]) -> str | None:
 
 
 def _inches(found: re.Match[str]) -> str | None:
-    if found.group().endswith('"') and found.string.count('"', 0, found.start()) % 2:
+    if found.group().endswith('"') and re.sub(r'\d"', "", found.string[: found.start()]).count('"') % 2:
         return None  # it closes a quotation
     return f"{cardinal(found['inches'])} {'inch' if found['inches'] == '1' or before_noun(found) else 'inches'}"
 
@@ -205,7 +206,20 @@ def _which(found: re.Match[str]) -> str:
 
 def _times(found: re.Match[str]) -> str | None:
     """Say "10x", where it is no unknown of an equation."""
-    return None if re.search(r"[-+=*/^(] ?[\d.]+$", before(found)) else " times"
+    return None if re.search(r"(?:[+=*/^(]|(?<!\d)-) ?[\d.]+$", before(found)) else " times"
+
+
+def _weather(found: re.Match[str]) -> str | None:
+    """Say "72F", where it is no seat."""
+    if re.search(r"(?i:\b(?:room|seat|gate|row|flat|unit|apartment|apt\.?|suite|block|exit)(?: is)? )$", before(found)):
+        return None
+    return f"{cardinal(found['number'])} degrees {'Fahrenheit' if found['scale'] == 'F' else 'Celsius'}"
+
+
+def _telephone(found: re.Match[str]) -> str | None:
+    """Say groups of figures one by one, with a plus if there are as many as a telephone number has."""
+    few = sum(sign.isdigit() for sign in found.group()) < len("+123456")
+    return None if few and found.group().startswith("+") else groups(found.group())
 
 
 _MARKED: Final = re.compile(
@@ -227,7 +241,7 @@ def _alone(found: re.Match[str]) -> str:
 
 
 def _spaced(found: re.Match[str]) -> str:
-    return " ".join(map(cardinal, found.group().split("/")))
+    return " ".join(map(cardinal, re.split("[/x-]", found.group())))
 
 
 def _between(sign: str) -> str:
@@ -235,6 +249,8 @@ def _between(sign: str) -> str:
 
 
 def _point_groups(found: re.Match[str]) -> str:
+    if re.fullmatch(r"\d{1,3}(?:\.\d{3}){2,}", found.group()):
+        return cardinal(found.group().replace(".", ""))
     return " point ".join(map(cardinal, found.group().split(".")))
 
 
@@ -272,7 +288,7 @@ _PHONE: Final = (
     r"\d+(?:-\d+){2,8}(?:-[xX]\b)?(?![-\w])(?! ?=)",
 )
 _UNDER: Final = r"(?P<over>\d{1,9})[/⁄](?P<under>\d{1,9})(?![\d/])(?!\.\d)"
-_OF_PART: Final = r"(?: ?(?P<unit>tsp|tbsp|lbs?|oz|kg|km|cm|mi|ft|hrs?|min|gal|l|L|m|g)\b)?"
+_OF_PART: Final = r"(?: ?(?P<unit>tsp|tbsp|lbs?|oz|kg|km|cm|mi|ft|hrs?|min|gal|l|L|m|g)\b|(?P<inch>[\"″]))?"
 
 _ADDRESS_WORDS, _ADDRESS_SIGNS = address_rules(
     AddressWords(" at ".strip(), "dot", "dash", "underscore", "plus", "hashtag", digits)
@@ -290,6 +306,8 @@ _WORDS: Final = (
     rule(rf"(?P<title>{any_of(_TITLES)})\.?(?= [A-Z])", lambda found: _TITLES[found["title"]]),
     rule(r"(?P<which>[JS]r)\.(?<=[a-z,] [JS]r\.)", _which),
     rule(r"(?:[Vv]ersion )?[vV]\.? ?(?=\d+(?:\.\d|\b))", "version "),
+    rule(r"x(?<=[\"″'′] x)(?= \d)", " by "),
+    rule(r"π", "pi"),
     rule(r"x(?<=\dx)(?=\d+(?![\d.]* ?=))", " by "),
     rule(r"x(?<=\dx)(?= (?:as|more|the|\w+er)\b|[.,;!?]|$)", _times),
     rule(r"x(?<=[\d) ]x)(?= ?[\d(])", " times "),
@@ -306,14 +324,14 @@ _SIGNS: Final = (
     *_ADDRESS_SIGNS,
     rule(r"(?P<parts>\d{1,3}(?:\.\d{1,3}){3})(?::(?P<port>\d{1,5})|/(?P<mask>\d\d?))?(?!\d|\.\d)", _machine),
     *_CALENDAR_SIGNS,
-    *(rule(rf"(?<![\w.,/])(?<!\d-){pattern}", lambda found: groups(found.group())) for pattern in _PHONE),
+    *(rule(rf"(?<![\w.,/])(?<!\d-){pattern}", _telephone) for pattern in _PHONE),
     rule(r"\d{3}-\d{4}(?![-\w])", _short_phone),
     rule(r"(?<![\d.])\d+(?:\.\d+){2,}(?![.,]\d)", _point_groups),
-    rule(r"(?:(?P<same>\d\d)/(?P=same)|24/7|9/11)(?![\w/]|\.\d)", _spaced),
+    rule(r"(?:(?P<same>\d\d)/(?P=same)|(?P<tens>\d0)-(?P=tens)|24[/x]7|9/11)(?![\w/-]|\.\d)", _spaced),
     rule(r"(?P<mark>\d{1,3}(?:\.\d+)?)/(?P<best>5|10|20|100)(?![\d/]|\.\d)(?! ?=)", _out_of),
     rule(rf"(?P<whole>\d{{1,3}})[ -]{_UNDER}{_OF_PART}", _mixed),
     rule(rf"(?<![\d./,]){_UNDER}{_OF_PART}", _part),
-    rule(r"(?P<number>\d+(?:\.\d+)?)[eE](?P<power>[-+−]?\d+)(?!\w)", _scientific),
+    rule(r"(?P<number>\d+(?:\.\d+)?)[eE](?P<power>[-+−]?\d+)(?![\w-])", _scientific),
     rule(r"(?:\^|\*\*)(?P<power>\{[-−]?\w+\}|\([-−]?\w+\)|[-−]?\d+|\w)", _power),
     rule(
         r"(?P<degrees>\d+(?:\.\d+)?) ?° ?(?:(?P<minutes>\d+(?:\.\d+)?)[′'’] ?)?"
@@ -321,16 +339,25 @@ _SIGNS: Final = (
         _place,
     ),
     rule(r"(?P<feet>\d{1,2})['’′] ?(?P<inches>\d{1,2})(?:[\"”″]|''|(?!\w))", _feet),
-    rule(r"(?P<feet>\d{1,3}) ft\.? (?P<inches>\d{1,2}) in\b\.?", _feet),
+    rule(r"(?P<feet>\d{1,3}) ?ft\.? ?(?P<inches>\d{1,2}) ?in\b\.?", _feet),
     rule(r"(?P<feet>\d+)(?P<inches>)[′'’](?=[ ,.;)]|$)", _feet),
     rule(r"(?P<inches>\d+(?:\.\d+)?)[\"″](?!\w)", _inches),
+    rule(
+        r"(?P<number>\d{1,3}(?:,000)+|[1-9]00)s(?= of\b)",
+        lambda found: plural(cardinal(found["number"])).removeprefix("one "),
+    ),
     rule(r"(?P<number>[1-9]\d\d)s\b", _model),
     *_QUANTITY_SIGNS,
     rule(r"(?P<number>\d{1,9})(?:st|nd|rd|th)\b", lambda found: ordinal(int(found["number"]))),
     rule(r"\d{3,}(?![\d.,]\d)", _named_by_figures),
     rule(r"(?:#|№ ?)(?=\d)", "number "),
     rule(r"§§? ?(?=\d)", "section "),
+    rule(r"~(?<=\d~)(?=\d)", " to "),
     rule(r"~ ?(?=[\d$€£])", "about "),
+    rule(r"[-–](?<=[snrt][tdh].)(?=\d+(?:st|nd|rd|th)\b)", " to "),
+    rule(r"(?P<number>\d{2,3})(?P<scale>[FC])(?!\w)", _weather),
+    rule(r"401\(k\)", "four oh one k"),
+    rule(r"911(?= (?:call|operator|dispatch|emergency))", "nine one one"),
     rule(r"(?<=\w) ?/ ?(?=[\d(])|(?<=[\d)]) ?/ ?(?=\w)", _between("/")),
     rule(r"(?<=\d):(?=\d)", " to "),
     rule(r"(?<=[\d%°$€£¥₹])(?: ?[-–—] ?)(?=[$€£]?\.?\d)", _dash),
@@ -350,7 +377,6 @@ _SIGNS: Final = (
     rule(r"/(?<=[a-z]/)(?=[a-z])", " or "),
     rule(r"\.(?=(?:NET|net)\b)", "dot "),
     rule(r"(?<!\w)&(?!\w)|(?<=\w)&(?=\w)", " and "),
-    rule(r"π", "pi"),
     rule(r"\d[A-Za-z\d]{1,40}(?<=[A-Za-z\d][A-Z])(?![A-Za-z])", _code),
     rule(rf"(?<!\d)(?<!\d,)(?<![(]){AMOUNT}(?!,\d)", lambda found: cardinal(found.group())),
     rule(NUMBER, lambda found: cardinal(found.group())),

@@ -28,12 +28,12 @@ _TO: Final = r" ?[-–—] ?"
 _TELLS_YEAR: Final = re.compile(
     r"(?i:\b(?:in|since|until|till|year|years|of|from|by|before|after|around|circa|during|summer|spring|winter|fall"
     r"|autumn|early|late|mid|between|than|class|season|copyright|born|died|ad"
-    rf"|{'|'.join(_MONTHS)}),? ?[-(]?|\((?:born |died |c\. ?)?|\b(?:q[1-4]|fy|h[12]) ?|[-–]|©)$"
+    rf"|{'|'.join(_MONTHS)}),?:? ?[-(]?|\((?:born |died |c\. ?)?|\b(?:q[1-4]|fy|h[12]) ?|[-–]|© ?)$"
 )
 """What stands before a year."""
 _OF_A_YEAR: Final = re.compile(
     r"(?: (?:AD|BC|BCE|CE|crisis|election|elections|season|edition|Olympics|World Cup|census|film|movie|album|novel"
-    r"|report|budget|model|graduate|vintage|championship|war|treaty|constitution)\b|\)|[-–][12]\d{3}\b)"
+    r"|report|budget|model|graduate|vintage|championship|war|treaty|constitution)\b|['’]s\b|\)|[-–][12]\d{3}\b)"
 )
 """What stands behind a year."""
 _COUNTED: Final = re.compile(
@@ -47,6 +47,8 @@ def _time(found: re.Match[str]) -> str:
     # Voices take a lone "A" for the article.
     half = "-".join(found["half"].upper().replace(".", "")) if found["half"] else ""
     whole = "" if half else "o'clock" if hour < 13 else "hundred"
+    if not hour and not int(minute) and not half and not found.groupdict().get("second"):
+        return "midnight"
     said = f"{cardinal(str(hour))} {_minute(minute) if int(minute) else whole} {half}"
     if found.groupdict().get("second"):
         said = f"{cardinal(str(hour))} {_minute(minute)} and {cardinal(str(int(found['second'])))} seconds {half}"
@@ -97,7 +99,9 @@ def _span(found: re.Match[str]) -> str:
 
 def _iso_date(found: re.Match[str]) -> str | None:
     said = _said_date(int(found["month"]), int(found["day"]), found["year"])
-    return f"{said}, " if said and found.group().endswith("T") else said
+    if said and found.group().endswith("T"):
+        return f"{said}, "
+    return f"{said}," if said and re.match(r" \d", after(found)) else said
 
 
 def _month_day(found: re.Match[str]) -> str:
@@ -143,6 +147,7 @@ def _decade(found: re.Match[str]) -> str | None:
 def _age(found: re.Match[str]) -> str | None:
     """Say the twenties of somebody or of a century, where they are no seconds."""
     told = re.search(r"(?i:\b(?:the|her|his|our|my|your|their|early|mid|late)[ -])$", before(found))
+    told = told or re.match(r" (?:music|fashion|style|movies?|kids?|band|rock|pop|hits?|songs?)\b", after(found))
     return plural(cardinal(found["number"])) if told else None
 
 
@@ -181,7 +186,7 @@ _IN_SIGNS: Final = (
     rule(r"['’](?P<number>\d\d)(?!\w)", lambda found: year_digits(found["number"])),
     rule(r"(?P<number>[2-9]0)s\b", _age),
     rule(r"(?P<first>1[1-9]\d\d|20\d\d)[-–](?P<last>1[1-9]\d\d|20\d\d|\d\d)(?![\w-]|[.,]\d| ?=)", _years),
-    rule(r"(?:1[1-9]\d\d|20\d\d)", _year),
+    rule(r"(?:1\d\d\d|20\d\d)", _year),
 )
 
 

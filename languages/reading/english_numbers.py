@@ -15,7 +15,8 @@ from languages.reading.grammar import after, before
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?![\d,]\d)|\d{1,2}(?:,\d{2})+,\d{3}(?!\d)|\d+)(?:\.\d+)?"
+"""Thousands in threes, or as in India: "12,34,567"."""
 AMOUNT: Final = rf"(?:\d{{1,3}}(?:\.\d{{3}})+,\d\d?(?!\d)|\d+,\d\d?(?![\d,])|{NUMBER}|\.\d+)"
 """A number, also one that is written as on the continent, or without its nought."""
 _LONGEST: Final = 15
@@ -48,7 +49,7 @@ def digits(number: str) -> str:
 
 def groups(number: str) -> str:
     """Say a telephone number or the like digit by digit, with a pause between its groups."""
-    found: Sequence[str] = re.findall(r"\d+|[xX]\b", number)
+    found: Sequence[str] = re.findall(r"\d+|[xX]\b", number.replace("(0)", ""))
     said = (digits(group) if group.isdigit() else "X" for group in found)
     return (" " if max(map(len, found)) == 1 else ", ").join(said)
 

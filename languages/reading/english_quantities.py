@@ -22,6 +22,9 @@ _MONEY: Final = {
     "CHF": ("Swiss franc", "Swiss francs", "centime", "centimes"),
     "CNY": ("yuan", "yuan", "", ""),
     "PLN": ("zloty", "zloty", "", ""),
+    "kr": ("krona", "kronor", "", ""),
+    "Rs.": ("rupee", "rupees", "paisa", "paise"),
+    "Rs": ("rupee", "rupees", "paisa", "paise"),
     "SEK": ("Swedish krona", "Swedish kronor", "", ""),
 }
 """One and many of a currency and of its hundredth part; none where it has no such part, or none that is counted."""
@@ -41,7 +44,9 @@ _COUNTED: Final = (
     "households|copies|records|rows|tokens|parameters|dollars|euros|pounds|rupees|yen|years|barrels|tons|cars"
 )
 """What is counted in millions, and measured in no meters."""
-_SCREENS: Final = "TV|tv|video|display|monitor|screen|camera|resolution|content|streaming"
+_SCREENS: Final = (
+    "race|races|run|runner|gold|white gold|TV|tv|video|display|monitor|screen|camera|resolution|content|streaming"
+)
 """What is 4K."""
 
 _NAMED_PLACE: Final = re.compile(
@@ -70,11 +75,15 @@ _UNITS: Final = {
        (("W", "watt", "watts"), ("Wh", "watt hour", "watt hours"), ("V", "volt", "volts"), ("Hz", "hertz", "hertz"),
         ("J", "joule", "joules"), ("Pa", "pascal", "pascals"))
        for sign, name in {"": "", "k": "kilo", "M": "mega", "G": "giga", "m": "milli", "h": "hecto"}.items()},
+    **{f"{sign}{unit}": (f"{name}{one}", f"{name}{one}s") for unit, one in (("Ω", "ohm"), ("F", "farad"), ("A", "amp"))
+       for sign, name in {"k": "kilo", "M": "mega", "m": "milli", "µ": "micro", "n": "nano"}.items()},
+    "Ω": ("ohm", "ohms"), '"': ("inch", "inches"), "″": ("inch", "inches"),
     "mA": ("milliamp", "milliamps"), "mAh": ("milliamp hour", "milliamp hours"), "dB": ("decibel", "decibels"),
     "kcal": ("kilocalorie", "kilocalories"), "cal": ("calorie", "calories"), "Nm": ("newton meter", "newton meters"),
     "psi": ("P S I", "P S I"), "ppm": ("part per million", "parts per million"), "px": ("pixel", "pixels"),
     **{f"{sign}{unit}": (f"{name}{one}", f"{name}{many}") for unit, one, many in
-       (("B", "byte", "bytes"), ("iB", "byte", "bytes"), ("bps", "bit per second", "bits per second"),
+       (("B", "byte", "bytes"), ("b", "bit", "bits"), ("iB", "byte", "bytes"),
+        ("bps", "bit per second", "bits per second"),
         ("bit", "bit", "bits"))
        for sign, name in {"k": "kilo", "K": "kilo", "M": "mega", "G": "giga", "T": "tera", "P": "peta"}.items()},
     "°C": ("degree Celsius", "degrees Celsius"), "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
@@ -82,12 +91,19 @@ _UNITS: Final = {
     "°": ("degree", "degrees"), "%": ("percent", "percent"), "‰": ("per thousand", "per thousand"),
     "percent": ("percent", "percent"), "¢": ("cent", "cents"),
 }  # fmt: skip
+_EACH: Final = {
+    **{name: name for name in ("month", "year", "day", "hour", "week", "night", "person", "user", "head", "unit",
+                               "item",
+                               "seat", "minute", "second", "player", "employee", "capita")},
+    "mo": "month", "yr": "year", "wk": "week",
+}  # fmt: skip
+"""What stands behind "/", and for a unit nowhere else."""
 _POWERS: Final = {"^2": "square ", "^3": "cubic "}
 
 _SIGNS: Final = any_of([*_MONEY, *_CODES])
 _COUNTRY: Final = any_of(_COUNTRIES)
 _SCALE: Final = r"(?P<scale>[tT]housand|[mMbB]illion|[tT]rillion|[mM]n|[bB]n|[tT]n|(?<! )(?:mm|MM|[kKmMbBtT]))"
-_UNIT: Final = any_of(_UNITS)
+_UNIT: Final = any_of(unit for unit in _UNITS if unit not in {'"', "″"})
 _MEASURE: Final = rf"(?:(?:{_UNIT})(?:\^[23])?)"
 _FROM: Final = rf"(?:(?P<low>{AMOUNT})(?: ?[%°])?(?: ?[–—] ?|-))"
 _BEFORE_MONEY: Final = rf"(?:(?P<country>{_COUNTRY}))?(?P<sign>{_SIGNS}) ?{_FROM}?(?P<number>{AMOUNT})"
@@ -103,10 +119,15 @@ def _money(found: re.Match[str]) -> str:
     if country:
         one, many = f"{country} {one}", f"{country} {many}"
     scale = found["scale"]
-    said = f"{_scaled(found)} {many}" if scale else _sum(plain(found["number"]), one, many, hundredth, hundredths)
+    number = plain(found["number"])
+    if sign == "€" and re.fullmatch(r"\d{1,3}(?:\.\d{3})+", number):
+        number = number.replace(".", "")
+    said = f"{_scaled(found)} {many}" if scale else _sum(number, one, many, hundredth, hundredths)
     low = found.groupdict().get("low")
     if low:
-        low_said = cardinal(low) if "." not in plain(low) else _sum(plain(low), one, many, hundredth, hundredths)
+        low_said = (
+            cardinal(low) if scale or "." not in plain(low) else _sum(plain(low), one, many, hundredth, hundredths)
+        )
         said = f"{low_said} to {said}"
     return said
 
@@ -167,13 +188,14 @@ def _per(unit: str | None) -> str:
         return ""
     number, name = re.fullmatch(r"/ ?(\d*) ?(.+)", unit).groups()  # type: ignore[union-attr]
     power = {"^2": " squared", "^3": " cubed"}.get(name[-2:], "") if name[:-2] in {"s", "h", "min"} else ""
-    one, many = _named(name.removesuffix("^2").removesuffix("^3") if power else name)
+    name = name.removesuffix("^2").removesuffix("^3") if power else name
+    one, many = (_EACH[name], f"{_EACH[name]}s") if name in _EACH else _named(name)
     return f" per {cardinal(number)} {many}" if number else f" per {one}{power}"
 
 
 def _each(found: re.Match[str]) -> str | None:
     """Say "/lb" behind a price."""
-    return _per(found.group()) if re.search(r"\d$", before(found)) else None
+    return _per(found.group()) if re.search(r"[\d%€$£¥]$", before(found)) else None
 
 
 def _rate(found: re.Match[str]) -> str:
@@ -181,7 +203,7 @@ def _rate(found: re.Match[str]) -> str:
     return f"{_named(found['unit'])[1]}{_per(found['per'])}"
 
 
-_PER: Final = rf"(?P<per>/ ?\d{{0,4}} ?{_MEASURE}(?![\w/^]))"
+_PER: Final = rf"(?P<per>/ ?\d{{0,4}} ?(?:{_MEASURE}|{any_of(_EACH)})(?![\w/^]))"
 _IN_WORDS: Final = (
     rule(rf"\b{_BEFORE_MONEY}{_SCALED}(?!\w)", _money),
     rule(rf"(?<![\w/])(?P<unit>km|m|MB|GB|kB|g|mg|ft|mi|L|l){_PER}", _rate),
@@ -189,8 +211,7 @@ _IN_WORDS: Final = (
 _IN_SIGNS: Final = (
     rule(rf"{_BEFORE_MONEY}{_SCALED}(?!\w)", _money),
     rule(rf"(?<![\w.,]){_FROM}?(?P<number>{AMOUNT}){_SCALED} ?(?P<sign>{_SIGNS})(?!\w)", _money),
-    rule(r"(?<=\w)/(?=(?:month|year|day|hour|week|night|person|user|head|unit|item|seat|minute|second)\b)", " per "),
-    rule(rf"/(?<=\w/)(?P<unit>{_MEASURE})(?!\w)", _each),
+    rule(rf"/(?P<unit>{_MEASURE}|{any_of(_EACH)})(?!\w)", _each),
     rule(
         rf"{_FROM}?(?P<number>{AMOUNT})(?P<joined>[ -]?)(?P<unit>{_MEASURE})(?:{_PER})?(?![\w/°'’^])"
         r"(?:(?<=ft|lb|oz|hr|in|yd|mi)\.(?= [a-z])|(?<=hrs|lbs|min|sec|gal)\.(?= [a-z]))?",

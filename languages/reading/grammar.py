@@ -107,6 +107,7 @@ def in_ascii(text: str) -> str:
     text = re.sub("(?<=[0-9])[\u00a0\u202f\u2009](?=[0-9]{3}(?![0-9]))", "", text)
     text = re.sub("[\u00a0\u202f\u2009]", " ", text)
     text = _GROUPED.sub(lambda found: found.group().replace(" ", ""), text)
+    text = re.sub("(?<=[0-9])( ?)μ(?=[A-Za-z])", r"\1µ", text)
     text = re.sub("(?<=[0-9]) ?(?=[¼-¾⅐-⅞])", " ", text)
     return text if text.isascii() else "".join(map(_in_ascii, text))
 

@@ -9,8 +9,8 @@ import pytest
 from agent.config.settings import load
 from agent.models.registry import Files
 from bench.stopping import run_until_stopped
+from bench.think.items.question import TaskQuestion
 from bench.think.speech import SpeechStage
-from bench.think.tasks import TaskQuestion
 from bench.think.think import Row, ThinkStage, open_model
 from bench.virtual.timed import Pace
 from reasoning.engine.torch_engine import TorchEngine

@@ -71,6 +71,13 @@ def test_missing_models_are_wrong_and_the_command_that_mends_them_is_named(tmp_p
     assert found["asr whisper-tiny.en"].verdict is Verdict.BAD
 
 
+def test_a_speech_model_of_the_users_is_a_folder_that_is_there(tmp_path: Path) -> None:
+    for folder, verdict in ((tmp_path, Verdict.GOOD), (tmp_path / "gone", Verdict.BAD)):
+        name = f"moonshine:{folder}"
+        found = look(ModelOptions(cache_dir=tmp_path, asr=name))
+        assert found[f"asr {name}"].verdict is verdict
+
+
 def test_models_of_the_right_size_are_not_wrong(tmp_path: Path) -> None:
     for name in CATALOGUE:
         put_in_cache(tmp_path, name)

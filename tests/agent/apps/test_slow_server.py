@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from audio.options import EarsOptions
+from bench.think.items.question import TaskQuestion
 from bench.think.metrics import Sample, measure
-from bench.think.tasks import TaskQuestion
 from bench.virtual.simulation import converse
 from bench.virtual.stepped import Batch, Lane, StepCosts, VirtualLoop, run_virtual
 from bench.virtual.timed import Pace, Utterance

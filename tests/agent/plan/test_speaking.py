@@ -27,7 +27,7 @@ def test_kokoro_is_offered_where_the_promise_is_kept_with_it() -> None:
     quick = replace(MEASURED[DESKTOP], clause_s=0.1)
     assert "voices of Kokoro" in line(quick, DESKTOP)
     assert line(quick, DESKTOP, "espeak-de") == ""
-    # Seven times as long as this is more than half of what the clause sounds.
+    # Eight times as long as this is more than half of what the clause sounds.
     assert line(replace(quick, clause_s=0.15), DESKTOP) == ""
     late = choose(quick, DESKTOP).content_s
     slow = replace(quick, token_s=quick.token_s + (2.3 - late) / 45)
@@ -40,7 +40,7 @@ def test_where_kokoro_makes_replies_late_the_quick_voice_is_named_with_what_it_w
     plan = choose(slow, SMALL)
     assert not plan.prompt
     told = line(slow, SMALL, "kokoro-af_heart")
-    assert told == f"with {QUICK} as voice it would be {plan.content_s - 1.2:.1f} s"
+    assert told == f"with {QUICK} as voice it would be {plan.content_s - 7 / 8 * 1.4:.1f} s"
     assert line(slow, SMALL, "espeak-de") == ""
     assert line(replace(MEASURED[DESKTOP], clause_s=0.7), DESKTOP, "kokoro-af_heart") == ""
 

@@ -12,8 +12,8 @@ from bench.errors import ReportError
 from bench.plots import draw
 from bench.think import summary, tables
 from bench.think.command import ThinkBenchOptions, run, spread
+from bench.think.items.question import TaskQuestion
 from bench.think.metrics import Sample
-from bench.think.tasks import TaskQuestion
 from bench.virtual.simulation import StreamPace
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("reasoning_gym", reason="the extra 'think' of bench is not installed")
 
-from bench.think.corrections import CORRECTABLE, correction
-from bench.think.tasks import items
+from bench.think.items.corrections import CORRECTABLE, correction
+from bench.think.items.generated import items
 
 
 @pytest.mark.parametrize("task", CORRECTABLE)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from agent.errors import BadQuestion
-from bench.think import everyday, public, questions
+from bench.think.items import everyday, public, sets
+from bench.think.items.question import Rules, TaskQuestion
 from bench.think.scenarios import plain
 from bench.think.scoring import right, stated
-from bench.think.tasks import Rules, TaskQuestion
 
 PUBLISHED = Path(os.environ.get("DESCANT_TEST_QUESTIONS", Path(__file__).parents[4] / "shared" / "questions"))
 EXAMPLES = {
@@ -95,22 +95,22 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("task", public.PUBLIC)
 def test_public_questions_are_worded_for_the_ear(folder: Path, task: str) -> None:
-    assert [item.question for item in questions.items(task, "dev", 1, folder)] == [WORDED[task]]
+    assert [item.question for item in sets.items(task, "dev", 1, folder)] == [WORDED[task]]
     # The first hundred are for development, and nothing else is.
-    assert [item.number for item in questions.items(task, "test", 9, folder)] == [100]
-    assert len(questions.items(task, "dev", 200, folder)) == 100
+    assert [item.number for item in sets.items(task, "test", 9, folder)] == [100]
+    assert len(sets.items(task, "dev", 200, folder)) == 100
 
 
 @pytest.mark.parametrize(("task", "reply", "verdict"), VERDICTS)
 def test_replies_to_public_questions_are_judged(folder: Path, task: str, reply: str, verdict: bool) -> None:
-    (item,) = questions.items(task, "dev", 1, folder)
+    (item,) = sets.items(task, "dev", 1, folder)
     assert right(reply, item) is verdict
 
 
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="no public questions: name a folder with DESCANT_TEST_QUESTIONS")
 @pytest.mark.parametrize("task", public.PUBLIC)
 def test_the_published_files_can_be_asked(task: str) -> None:
-    found = questions.items(task, "dev", 100, PUBLISHED)
+    found = sets.items(task, "dev", 100, PUBLISHED)
     assert len(found) >= 90
     for item in found:
         assert not re.search(r'["()<>{}\[\]]|Options|\n|MM/DD', item.question), item.question
@@ -137,11 +137,11 @@ def test_files_that_are_none_are_bad_input(tmp_path: Path, content: str | None, 
     if content is not None:
         (tmp_path / "navigate.json").write_text(content)
     with pytest.raises(BadQuestion, match=told):
-        questions.items("navigate", "dev", 1, tmp_path)
+        sets.items("navigate", "dev", 1, tmp_path)
 
 
 def test_a_set_stands_for_its_tasks() -> None:
-    assert questions.named(["everyday", "gcd", "facts"]) == [*everyday.kinds(), "gcd"]
+    assert sets.named(["everyday", "gcd", "facts"]) == [*everyday.kinds(), "gcd"]
 
 
 @pytest.mark.parametrize("kind", everyday.kinds())

@@ -7,10 +7,10 @@ from rich.console import Console
 
 from audio.options import EarsOptions
 from bench.think import summary, tables
+from bench.think.items.question import TaskQuestion
 from bench.think.metrics import Sample
 from bench.think.scenario_figures import figures
 from bench.think.scenarios import BENCH_SCENARIOS, Pair, ScenarioPlan, pairs, plain, shards
-from bench.think.tasks import TaskQuestion
 from bench.virtual.timed import Utterance
 
 STORY = TaskQuestion(
@@ -62,7 +62,7 @@ def test_another_question_is_one_of_another_kind_and_judged_alone() -> None:
 
 def test_a_correction_ends_with_what_was_meant() -> None:
     pytest.importorskip("reasoning_gym", reason="the extra 'think' of bench is not installed")
-    from bench.think.tasks import items  # noqa: PLC0415 - optional
+    from bench.think.items.generated import items  # noqa: PLC0415 - optional
 
     for pair in pairs("correction", items("products", "dev", 3), "dev"):
         asked, corrected = pair.there.said

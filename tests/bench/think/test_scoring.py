@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from bench.think.items.question import Kind, TaskQuestion
 from bench.think.scoring import right, stated
-from bench.think.tasks import Kind, TaskQuestion
 
 APPLES = "Maria has 5 boxes with 6 apples in each box. She sells 12 apples. How many are left?"
 FLIGHT = "A flight departed at 9:35 and arrived at 11:55. How long was the flight?"

@@ -14,8 +14,8 @@ pytest.importorskip("reasoning_gym", reason="the extra 'think' of bench is not i
 from agent.config.invocation import Invocation
 from agent.config.settings import load
 from bench.think.command import ThinkBenchOptions, run
+from bench.think.items.generated import items
 from bench.think.scenarios import plain
-from bench.think.tasks import items
 from bench.think.think import Row, ThinkStage, open_model, simulate
 from bench.virtual.stepped import StepCosts
 from bench.virtual.timed import Pace

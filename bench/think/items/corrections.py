@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.think.tasks import SEEDS, TASKS, dataset
+from bench.think.items.generated import SEEDS, TASKS, dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from bench.think.tasks import Split, TaskQuestion
+    from bench.think.items.question import Split, TaskQuestion
 
 _NUMBER: Final = re.compile(r"\d+(?:[.,:]\d+)*")
 _TRIES: Final = 8

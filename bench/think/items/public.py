@@ -16,14 +16,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from agent.errors import BadQuestion
+from bench.think.items.question import TaskQuestion
 from bench.think.scoring import stated
-from bench.think.tasks import TaskQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from bench.think.tasks import Kind, Split
+    from bench.think.items.question import Kind, Split
 
 _DEVELOPED: Final = 100
 _LARGEST: Final = 4_000_000

@@ -7,12 +7,12 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
-from bench.think.tasks import Rules, TaskQuestion
+from bench.think.items.question import Rules, TaskQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bench.think.tasks import Split
+    from bench.think.items.question import Split
 
 ACCEPTABLE: Final = "acceptable"
 _MOST_WORDS: Final = 60
@@ -42,7 +42,7 @@ def items(kind: str, split: Split, count: int) -> list[TaskQuestion]:
 
 @cache
 def _read() -> Mapping[str, tuple[TaskQuestion, ...]]:
-    found = tomllib.loads(files("bench.think").joinpath("everyday.toml").read_text(encoding="utf-8"))
+    found = tomllib.loads(files("bench.think.items").joinpath("everyday.toml").read_text(encoding="utf-8"))
     return {
         kind: tuple(
             TaskQuestion(

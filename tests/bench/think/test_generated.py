@@ -5,8 +5,8 @@ import re
 import pytest
 
 from agent.errors import BadQuestion
+from bench.think.items.generated import SEEDS, TASKS, formula, items, prose
 from bench.think.scoring import right
-from bench.think.tasks import SEEDS, TASKS, formula, items, prose
 
 pytest.importorskip("reasoning_gym", reason="the extra 'think' of bench is not installed")
 

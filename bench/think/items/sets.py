@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agent.errors import BadQuestion
-from bench.think import everyday, public, tasks
+from bench.think.items import everyday, generated, public
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from bench.think.tasks import Split, TaskQuestion
+    from bench.think.items.question import Split, TaskQuestion
 
 SETS: Final[Mapping[str, tuple[str, ...]]] = {
-    "generated": tuple(tasks.TASKS),
+    "generated": tuple(generated.TASKS),
     "public": tuple(public.PUBLIC),
     "everyday": everyday.kinds(),
 }
@@ -49,4 +49,4 @@ def items(task: str, split: Split, count: int, folder: Path | None) -> list[Task
         return public.items(task, split, count, folder)
     if task in SETS["everyday"]:
         return everyday.items(task, split, count)
-    return tasks.items(task, split, count)
+    return generated.items(task, split, count)

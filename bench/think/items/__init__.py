@@ -1,0 +1,1 @@
+"""Questions: generated, public, everyday; and corrections of the generated ones."""
