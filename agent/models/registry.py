@@ -246,6 +246,12 @@ def load_decoder(
     return decoder, script
 
 
+def model_name(file: Path) -> str:
+    """Give the name by which a model's profile is found."""
+    model = open_safetensors(file) if file.is_dir() else open_gguf(file)
+    return model.value("general.name", str, file.stem)
+
+
 def _opened(path: Path) -> tuple[ModelFile, Tokenizer]:
     """Open a model file, or a folder of safetensors, and its vocabulary."""
     if path.is_dir():

@@ -104,7 +104,7 @@ UNKNOWN: Final = ModelProfile("unknown", ("*",))
 
 def plain_name(model: str) -> str:
     """Bring a model's name to small letters with hyphens, as publishers' and files' names differ in signs only."""
-    return re.sub(r"[\s_-]+", "-", model.strip().lower())
+    return re.sub(r"[\s_-]+", "-", model.strip().lower()).removesuffix("-gguf")
 
 
 def profile_of(model: str, profiles: Sequence[ModelProfile]) -> ModelProfile:

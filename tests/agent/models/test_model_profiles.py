@@ -62,3 +62,12 @@ def test_the_budgets_of_the_models_profile_hold_where_nobody_set_any(given: Cont
     script = Script(Words(), FAMILIES[0], profile=profile)
     models = OpenModels(Settings(), cast("Engine", None), script, pytest.fail, given=given)
     assert models.settings.loop.think_tokens == tokens
+
+
+def test_a_calibration_overwrites_no_file(descant: Descant) -> None:
+    file = descant.home / "mine.toml"
+    file.write_text("# mine\n")
+    done = descant("models", "calibrate", "--output", str(file))
+    assert (done.code, done.out) == (2, "")
+    assert f"{file} is there already" in done.line
+    assert file.read_text() == "# mine\n"
