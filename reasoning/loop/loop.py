@@ -25,7 +25,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import ContextFull
-from reasoning.events import HistoryDropped, LoopEvent, Probe, State, StateChanged, TurnDone
+from reasoning.events import HistoryDropped, LoopEvent, Probe, State, StateChanged, Thought, TurnDone
 from reasoning.loop.actions import Actions
 from reasoning.loop.context import LoopContext
 from reasoning.loop.streams import Streams
@@ -298,6 +298,8 @@ class Loop:
         thinker.cancel()
         await asyncio.wait([thinker])
         turn.attempt.drop_thoughts()
+        # Whoever is shown thoughts sees where they begin anew.
+        self._emit(Thought("\n"))
         self._enter(turn.attempt, Phase.PROBING)
         await self._thinker.open(turn)
         return True
