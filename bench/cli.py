@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Benchmarks: ears, echo, engine, fleet, latency, robot, server, think.",
+    help="Benchmarks: ears, echo, engine, fleet, latency, robot, server, think, turns.",
     rich_markup_mode=None,
 )
 
@@ -277,3 +277,26 @@ def robot(
         plot=plot,
     )
     run(invocation, {"models.llm": model}, wanted)
+
+
+@app.command()
+def turns(
+    context: typer.Context,
+    speech: Annotated[
+        Path, typer.Option("--speech", metavar="DIR", help="Folder of recordings with an index.tsv; docs/bench.md.")
+    ],
+    sentences: Annotated[
+        int, typer.Option("--sentences", min=0, max=124, help="Sentences of the synthetic voice to learn from, too.")
+    ] = 50,
+    price_s: Annotated[
+        float, typer.Option("--cut-worth", min=0.1, metavar="S", help="Waiting that a cut is worth, for the weights.")
+    ] = 1.8,
+    json_file: JsonFile = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Four recordings, two sentences: shows that it runs.")] = False,
+) -> None:
+    """Fit the wait for the end of a turn to pauses of people: turns that are cut against waiting, speaker left out."""
+    invocation: Invocation = context.obj
+    from bench.ears.turns import TurnsBenchOptions, run  # noqa: PLC0415 - faster-whisper is slow to import
+
+    wanted = TurnsBenchOptions(speech, 4 if quick else None, 2 if quick else sentences, price_s, json_file)
+    run(invocation, wanted)

@@ -64,6 +64,11 @@ _SENTENCES: Final = SentenceRules(
         "and", "or", "but", "because", "so", "if", "when", "while", "whether", "that", "which", "who", "where", "as",
         "is", "are", "was", "were", "um", "uh", "er", "well", "like",
     )),
+    leading=frozenset((
+        "and", "so", "but", "or", "because", "well", "then", "also", "if", "when", "while", "whenever", "unless",
+        "although", "though", "since", "as", "after", "before", "until", "once", "whether", "whereas", "given",
+        "suppose",
+    )),
 )  # fmt: skip
 _NAMES: Final = NameRules(
     capitals=True,

@@ -101,6 +101,10 @@ _SENTENCES: Final = SentenceRules(
         "zur", "für", "mit", "aus", "bei", "über", "unter", "nach", "ohne", "zwischen", "und", "oder", "aber", "weil",
         "wenn", "dass", "ob", "während", "als", "wie", "ist", "sind", "war", "äh", "ähm", "also", "halt",
     )),
+    leading=frozenset((
+        "und", "also", "aber", "oder", "weil", "na", "dann", "wenn", "falls", "während", "obwohl", "da", "seit",
+        "nachdem", "bevor", "bis", "sobald", "ob", "als", "angenommen",
+    )),
     dotted=frozenset(_MONTHS),
 )  # fmt: skip
 _NAMES: Final = NameRules(

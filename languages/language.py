@@ -30,6 +30,8 @@ class SentenceRules:
     """The mark behind figures that ends a sentence."""
     unfinished: frozenset[str]
     """Words after which more must come: articles, prepositions, conjunctions, hesitation."""
+    leading: frozenset[str]
+    """Words at the beginning of a sentence after whose clause another one may come: "and", "if"."""
     dotted: frozenset[str] | None = None
     """Words before which figures with a full stop are an ordinal: "1. Mai"; None where ordinals have none."""
 

@@ -84,6 +84,10 @@ _SENTENCES: Final = SentenceRules(
         "hacia", "y", "o", "pero", "porque", "si", "cuando", "mientras", "que", "como", "donde", "es", "son", "era",
         "eh", "este", "pues", "bueno", "más", "muy",
     )),
+    leading=frozenset((
+        "y", "así", "pero", "o", "porque", "bueno", "pues", "entonces", "también", "si", "cuando", "mientras", "aunque",
+        "como", "desde", "después", "antes", "hasta", "apenas", "supongamos",
+    )),
 )  # fmt: skip
 _NAMES: Final = NameRules(
     capitals=True,

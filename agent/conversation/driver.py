@@ -34,6 +34,7 @@ from agent.conversation.turn_taking import (
 )
 from audio import messages as heard
 from audio.clock import RATE
+from audio.hearing.turn_end import wait_ms
 from languages.english import ENGLISH
 
 if TYPE_CHECKING:
@@ -294,8 +295,8 @@ class ConversationDriver:
                     # Counted back from the newest frame: an input clock may begin anew, and sound come at any pace.
                     until_s = self._heard_s - (self._ears.now - last_sample) / RATE
                     self._replies.turn_over(text, until_s, words)
-                case EndTurnAfter(ending, complete):
-                    self._ears.end_turn_after(self._ears.options.end_ms(ending, complete))
+                case EndTurnAfter(ending, so_far):
+                    self._ears.end_turn_after(wait_ms(ending, so_far, self._ears.options))
                 case LongSilence(seconds):
                     self._silent(f"[The user has been silent for {seconds:.0f} seconds.]")
                 case Hear() | Forget():

@@ -22,6 +22,7 @@ from audio.clock import samples_of
 from audio.hearing.agreement import key
 from audio.hearing.doubt import marked
 from audio.hearing.stop_phrases import StopPhrases
+from audio.hearing.turn_end import Ending, TurnPauses, TurnSoFar, ending
 from audio.messages import EarsEvent, HardEnd, SoftEnd, SpeechResumed, SpeechStarted, StopHeard, Words
 from languages.english import ENGLISH
 
@@ -50,10 +51,10 @@ class Answer:
 class EndTurnAfter:
     """Wait for more as long as the end of the words asks for, from where speech ended. Belongs to each pause."""
 
-    ending: Literal["question", "statement", "unfinished"]
+    ending: Ending
     """A question is complete; after a statement the question may still come; unfinished words break off."""
-    complete: float | None = None
-    """Probability (0..1) that the turn sounds finished, where that was judged by ear."""
+    heard: TurnSoFar | None = None
+    """What else tells whether the turn is over; None where nobody judged its melody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,8 @@ class TurnTaking:
         """Whether what was last heard of the reply is a question: then "yeah" is an answer."""
         self._can_pause = can_pause and self.options.pause_on_voice
         self._stop_phrases = StopPhrases(self.options.stop_phrases)
+        self._pauses = TurnPauses(ENGLISH)
+        """Those of this turn."""
         self.speak(ENGLISH)
         self._text = ""
         """What the reply that is being made answers; empty where no turn asked for it."""
@@ -170,10 +173,12 @@ class TurnTaking:
         match event:
             case SpeechStarted():
                 actions = self._began(event, now_s)
-            case SoftEnd():
+            case SoftEnd(last_sample=last):
                 self._soft = True
-            case SpeechResumed():
+                self._pauses.paused(last)
+            case SpeechResumed(at=at):
                 self._soft = False
+                self._pauses.went_on(at)
                 actions = [*self._retracted(), *self._pause(now_s)]
             case Words():
                 actions = self._worded(event)
@@ -196,7 +201,8 @@ class TurnTaking:
         return []
 
     def speak(self, language: Language) -> None:
-        """Go on in a language: its signs of listening count."""
+        """Go on in a language: its signs of listening count, and its words that promise more."""
+        self._pauses.language = language
         phrases = language.listener.backchannels if self.options.backchannels is None else self.options.backchannels
         self._backchannels = frozenset(tuple(map(key, phrase.split())) for phrase in phrases)
 
@@ -248,6 +254,7 @@ class TurnTaking:
     def _began(self, event: SpeechStarted, now_s: float) -> list[Action]:
         self._soft = self._heard = self._ignored = False
         self._speaking, self._stops, self._commands = True, 0, 0
+        self._pauses.turn_began()
         if self.state == "idle":
             self.state = "listening"
         grace = samples_of(self.options.grace_ms)
@@ -259,9 +266,10 @@ class TurnTaking:
     def _worded(self, words: Words) -> list[Action]:
         actions = self._taken(words)
         if self._soft and not words.final:
-            # What nobody answers is not waited for.
             answered = self.state == "preemptive"
-            actions.append(EndTurnAfter(_ending(self._text), words.complete) if answered else EndTurnAfter("question"))
+            # What nobody answers is not waited for.
+            heard = (ending(self._text), self._pauses.heard(words, self._text)) if answered else ("question", None)
+            actions.append(EndTurnAfter(*heard))
         return actions
 
     def _taken(self, words: Words) -> list[Action]:
@@ -372,11 +380,3 @@ def _made_of(words: list[str], phrases: frozenset[tuple[str, ...]]) -> bool:
     """Say whether words are phrases, one after the other."""
     heads = [length for length in range(1, min(len(words), 3) + 1) if tuple(words[:length]) in phrases]
     return not words or any(_made_of(words[length:], phrases) for length in heads)
-
-
-def _ending(text: str) -> Literal["question", "statement", "unfinished"]:
-    """Say how a transcript ends; Whisper hears that from words and melody."""
-    bare = text.rstrip("\"')")
-    if bare.endswith("?"):
-        return "question"
-    return "statement" if bare.endswith((".", "!")) and not bare.endswith("...") else "unfinished"

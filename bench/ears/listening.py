@@ -17,6 +17,7 @@ from agent.conversation.turn_taking import EndTurnAfter, TurnTaking
 from audio.clock import FRAME, RATE
 from audio.hearing.ears import Ears
 from audio.hearing.transcriber import Transcriber
+from audio.hearing.turn_end import wait_ms
 from audio.hearing.vad import VoiceActivity
 from audio.messages import HardEnd, SpeechStarted, Words
 
@@ -91,7 +92,7 @@ async def stream(clip: SpeechClip, recogniser: Recogniser, judge: Judge | None, 
                 notes.take(event, ears.now)
                 for action in turns.receive(event, ears.now / RATE):
                     if isinstance(action, EndTurnAfter):
-                        ears.end_turn_after(options.end_ms(action.ending, action.complete))
+                        ears.end_turn_after(wait_ms(action.ending, action.heard, options))
                 if isinstance(event, HardEnd):
                     turns.replied()
 

@@ -1,7 +1,8 @@
 """Recordings of people with their transcripts: a folder of WAV files and an `index.tsv` that says what is said in them.
 
 The index has a line of names, then a line for each file, tab-separated: `file`, `transcript` (lower case, empty where
-nobody wrote it down), and, if it likes, `kind`, by which errors are told apart; other columns are not read.
+nobody wrote it down), and, if it likes, `kind`, by which errors are told apart, and `speaker`, by whom waits are
+cross-validated; other columns are not read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from audio.io.sound_files import read_sound
 from bench.errors import ReportError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from audio.clock import Sound
@@ -45,11 +47,18 @@ class SpeechClip:
     """What is said in it; empty where nobody wrote it down."""
     told: str = ""
     """The index's word for what is hard about it; empty where it has none."""
+    voice: str = ""
+    """The index's words for who speaks; empty where it has none."""
 
     @property
     def name(self) -> str:
         """Name of the file, without its ending."""
         return self.path.stem
+
+    @property
+    def speaker(self) -> str:
+        """Who speaks, as far as that is known."""
+        return self.voice or self.name
 
     @property
     def kind(self) -> str:
@@ -74,9 +83,7 @@ def clips(folder: Path) -> list[SpeechClip]:
             raise ReportError(f"{index}: longer than {_MOST_BYTES >> 20} MB; name a folder of recordings")
         with index.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            found = [
-                SpeechClip(folder / (row["file"] or ""), row["transcript"] or "", row.get("kind") or "") for row in rows
-            ]
+            found = [_clip(folder, row) for row in rows]
     except OSError as error:
         raise ReportError(
             f"{index}: cannot be read ({error.strerror}); name a folder of recordings with --speech"
@@ -86,3 +93,9 @@ def clips(folder: Path) -> list[SpeechClip]:
     if not 0 < len(found) <= _MOST_CLIPS:
         raise ReportError(f"{index}: names {len(found)} recordings; from 1 to {_MOST_CLIPS} can be taken")
     return found
+
+
+def _clip(folder: Path, row: Mapping[str, str | None]) -> SpeechClip:
+    return SpeechClip(
+        folder / (row["file"] or ""), row["transcript"] or "", row.get("kind") or "", row.get("speaker") or ""
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +18,14 @@ from audio.clock import FRAME, RATE
 from audio.errors import EarsUnavailable
 from audio.hearing.agreement import edits, key
 from audio.hearing.ears import Ears
+from audio.hearing.end_of_turn import EndOfTurn
 from audio.hearing.transcriber import Transcriber
+from audio.hearing.turn_end import wait_ms
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import WhisperDecoder
 from audio.messages import EarsEvent, HardEnd, SoftEnd, Words
 from audio.options import EarsOptions
+from bench.ears.listening import stream
 from bench.ears.recordings import clips
 from tests.reasoning.model_files import model_path
 
@@ -72,7 +77,7 @@ async def listen(sound: Sound, whisper: WhisperDecoder, late_s: float) -> list[E
                     asked = event.at
                 for action in turns.receive(event, ears.now / RATE):
                     if isinstance(action, EndTurnAfter):
-                        ears.end_turn_after(OPTIONS.end_ms(action.ending, action.complete))
+                        ears.end_turn_after(wait_ms(action.ending, action.heard, OPTIONS))
                 if isinstance(event, HardEnd):
                     turns.replied()
 
@@ -92,6 +97,20 @@ async def listen(sound: Sound, whisper: WhisperDecoder, late_s: float) -> list[E
         await ears.close()
         await reader
     return events
+
+
+async def test_few_pauses_of_people_end_their_turns_and_few_ends_are_waited_for_long(whisper: WhisperDecoder) -> None:
+    """On the sample clock, so on any machine: what `descant bench ears` promises."""
+    judge = EndOfTurn(model_path("smart-turn-v3.2"))
+    # What is shown while they speak decides nothing.
+    options = replace(OPTIONS, partial_every_ms=10**6)
+    heard = [await stream(clip, whisper, judge, options) for clip in CLIPS.values()]
+    cut = [clip.name for clip in heard if clip.turns > 1]
+    waits = [clip.waits_s[-1] for clip in heard if clip.waits_s]
+    print(f"{len(cut)} of {len(heard)} cut: {', '.join(cut)}; median wait {median(waits):.2f} s")
+    assert len(waits) == len(heard)
+    assert len(cut) <= 0.05 * len(heard)
+    assert 0.55 <= median(waits) <= 0.8
 
 
 def text_of(heard: Hypothesis) -> str:

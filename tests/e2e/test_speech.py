@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import soxr
 from audio.clock import FRAME, RATE, Sound
 from audio.hearing.agreement import edits, key
 from audio.hearing.ears import Ears
+from audio.hearing.end_of_turn import EndOfTurn
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import WhisperDecoder
@@ -24,7 +26,10 @@ from audio.messages import EarsEvent, HardEnd, Words
 from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.piper import PiperVoice
 from audio.speaking.synthesizer import Synthesizer
+from bench.ears.listening import stream
+from bench.ears.recordings import SpeechClip
 from tests.e2e.stage.make_recordings import RECORDINGS
+from tests.reasoning.model_files import model_path
 
 MODELS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "descant" / "models"
 EARS = MODELS / "whisper-tiny.en"
@@ -88,6 +93,16 @@ async def test_every_recording_is_heard_right(question: dict[str, Any]) -> None:
     confidences = next(event.confidence for event in events if isinstance(event, Words) and event.final)
     assert len(confidences) == len(heard.split())
     assert all(0 < confidence <= 1 for confidence in confidences)
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question["file"].removesuffix(".wav"))
+async def test_no_recorded_question_is_cut_at_its_pauses(question: dict[str, Any]) -> None:
+    options = replace(EarsOptions(), partial_every_ms=10**6)
+    judge = EndOfTurn(model_path("smart-turn-v3.2"))
+    clip = SpeechClip(RECORDINGS / question["file"], question["text"])
+    heard = await stream(clip, WhisperDecoder(EARS, options), judge, options)
+    assert heard.turns == 1
+    assert 0.5 < heard.waits_s[0] < 1.3
 
 
 async def test_a_long_pause_ends_the_turn_unless_it_is_held_open() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from agent.conversation import timeline
 from agent.conversation.options import TurnOptions
-from agent.conversation.turn_taking import Action, Hear, Pause, Resume, TurnTaking
+from agent.conversation.turn_taking import Action, Authorize, Hear, Pause, Resume, TurnTaking
 from agent.realtime.adapter import RealtimeAdapter, ServerModels
 from agent.realtime.hearing import SharedJudge, SharedRecogniser
 from agent.realtime.protocol.protocol import Protocol
@@ -68,11 +68,14 @@ class LevelDecoder:
         return self.decode(sound, final=False)
 
 
-class Unfinished:
-    """Finds every turn unfinished by its melody."""
+class Melody:
+    """Finds that every turn sounds finished with that probability."""
+
+    def __init__(self, probability: float) -> None:
+        self._probability = probability
 
     def complete(self, sound: Sound) -> float:
-        return 0.1 if len(sound) else 0.9
+        return self._probability if len(sound) else 0.5
 
 
 class ServedWorld(World):
@@ -102,7 +105,7 @@ class WatchedAdapter(RealtimeAdapter):
 
 
 @asynccontextmanager
-async def served(turns: TurnOptions, *, judged: bool = False) -> AsyncIterator[ServedWorld]:
+async def served(turns: TurnOptions, *, judged: float | None = None) -> AsyncIterator[ServedWorld]:
     one = ServedWorld(Model(), LoopOptions())
     numbers = itertools.count()
     async with Synthesizer(lambda: one.voice, VoiceOptions()) as voice:
@@ -115,7 +118,7 @@ async def served(turns: TurnOptions, *, judged: bool = False) -> AsyncIterator[S
             EarsOptions(partial_every_ms=100),
             VoiceOptions(),
             turns,
-            SharedJudge(Unfinished()) if judged else None,
+            None if judged is None else SharedJudge(Melody(judged)),
             lambda options: VoiceActivity(options, by_level),
         )
         protocol = Protocol(model="m", voice="v", new_id=lambda kind: f"{kind}_{next(numbers)}")
@@ -134,8 +137,8 @@ async def served(turns: TurnOptions, *, judged: bool = False) -> AsyncIterator[S
         await asyncio.wait([running])
 
 
-def at_desk(turns: TurnOptions, *, judged: bool = False) -> AbstractAsyncContextManager[World]:
-    judge = Unfinished() if judged else None
+def at_desk(turns: TurnOptions, *, judged: float | None = None) -> AbstractAsyncContextManager[World]:
+    judge = None if judged is None else Melody(judged)
     return desk.world(turns=turns, decoder=LevelDecoder(), judge=judge)
 
 
@@ -147,12 +150,15 @@ class Decisions:
 
     def __init__(self, turns: TurnTaking) -> None:
         self._receive, self.taken = turns.receive, list[Action]()
+        self.over_s = 0.0
+        """When the newest turn was over."""
         turns.receive = self.receive  # type: ignore[method-assign]
 
     def receive(self, event: EarsEvent | StopHeard, now_s: float) -> list[Action]:
         actions = self._receive(event, now_s)
         # How often words are told before a pause is a matter of decodes; a pause of the reply only the desk has.
         self.taken += [action for action in actions if not isinstance(action, Hear | Pause | Resume)]
+        self.over_s = now_s if any(isinstance(action, Authorize) for action in actions) else self.over_s
         return actions
 
     @property
@@ -197,9 +203,11 @@ class Lived:
     """Of the reply."""
     waited_s: float
     """From the user's last word until something was heard."""
+    over_s: float
+    """From there until the turn was over."""
 
 
-async def lived(side: Side, user: User, turns: TurnOptions = OWN, *, judged: bool = False) -> Lived:
+async def lived(side: Side, user: User, turns: TurnOptions = OWN, *, judged: float | None = None) -> Lived:
     async with side(turns, judged=judged) as one:
         decided = Decisions(one.driver._turns)
         await one.hear(SILENCE, 0.3)
@@ -213,7 +221,8 @@ async def lived(side: Side, user: User, turns: TurnOptions = OWN, *, judged: boo
         sounds = [piece.start_ms / 1000 - ended for piece in one.of(timeline.AudioOut)]
         cuts = [cut.heard for cut in one.of(timeline.Interrupted)]
         waits = [after for after in sounds if after > 0]
-        return Lived(decided.told, one.heard, cuts, len(one.of(timeline.Paused)), waits[0] if waits else -1.0)
+        paused, waited_s = len(one.of(timeline.Paused)), waits[0] if waits else -1.0
+        return Lived(decided.told, one.heard, cuts, paused, waited_s, decided.over_s - ended)
 
 
 async def waited(one: World, when: str) -> None:
@@ -275,5 +284,5 @@ async def test_a_pause_of_the_reply_is_what_only_the_desk_has() -> None:
 @pytest.mark.parametrize("side", [at_desk, served], ids=["desk", "server"])
 async def test_a_turn_that_sounds_unfinished_is_waited_for_on_both_sides(side: Side) -> None:
     user: User = [(CORRECT, "now")]
-    by_words, by_ear = await lived(side, user), await lived(side, user, judged=True)
-    assert by_ear.waited_s > by_words.waited_s + 0.2
+    finished, unfinished = await lived(side, user, judged=0.98), await lived(side, user, judged=0.02)
+    assert 0.5 < finished.over_s < unfinished.over_s - 0.1

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import platformdirs
@@ -11,7 +10,6 @@ from audio.clock import RATE
 from audio.errors import EarsUnavailable
 from audio.hearing.end_of_turn import EndOfTurn
 from audio.io.sound_files import read_sound
-from audio.options import EarsOptions
 
 MODEL = platformdirs.user_cache_path("descant") / "models" / "smart-turn-v3.2" / "smart-turn-v3.2-cpu.onnx"
 RECORDINGS = Path(__file__).parents[2] / "e2e" / "recordings"
@@ -38,32 +36,3 @@ def test_a_file_that_is_no_model_is_told(tmp_path: Path) -> None:
     (tmp_path / "judge.onnx").write_bytes(b"no model")
     with pytest.raises(EarsUnavailable, match="descant models verify"):
         EndOfTurn(tmp_path / "judge.onnx")
-
-
-Ending = Literal["question", "statement", "unfinished"]
-
-
-@pytest.mark.parametrize(
-    ("ending", "complete", "wait"),
-    [
-        ("question", None, 550),
-        ("question", 0.3, 550),
-        ("question", 0.02, 1050),
-        ("statement", None, 1050),
-        ("statement", 0.99, 1050),
-        ("statement", 0.2, 1400),
-        ("unfinished", None, 1400),
-        ("unfinished", 0.5, 1400),
-        ("unfinished", 0.95, 1050),
-    ],
-)
-def test_melody_moves_the_wait_only_where_it_contradicts_the_words(
-    ending: Ending, complete: float | None, wait: int
-) -> None:
-    assert EarsOptions().end_ms(ending, complete) == wait
-
-
-def test_eagerness_shortens_and_lengthens_the_wait() -> None:
-    assert EarsOptions(eagerness="low").end_ms("statement") == 1575
-    assert EarsOptions(eagerness="high").end_ms("statement") == 788
-    assert EarsOptions(eagerness="high").end_ms("statement", 0.99) == 412
