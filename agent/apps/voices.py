@@ -13,6 +13,7 @@ from audio.io.loudspeaker import play
 from audio.io.sound_files import WavWriter, check_writable
 from audio.speaking.speakable import speakable
 from audio.speaking.voices import PITCHED, VOICES, find_voice
+from languages.known import known_languages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,9 @@ def sample(settings: Settings, name: str, text: str | None, output: Path | None)
             raise BadVoice(f"there is no sample in '{entry.language}' for {name}: give it a text with --text.")
     if output is not None:
         check_writable(output)
-    words = speakable(text)
+    language = known_languages().get(entry.language.partition("-")[0])
+    # How a language is read that nobody has described here, its voice knows better than another language's rules.
+    words = text.strip() if language is None else speakable(text, language)
     if not words:
         raise BadVoice(f"there is nothing to say in '{text}'.")
     voice = VoiceShelf(settings).voice(name)

@@ -101,7 +101,8 @@ class RealtimeAdapter:
             slowdown=lambda: models.reasoning.engine.slowdown,
         )
         self._reasoner = self._new_reasoner(self._emit)
-        self._voice = SessionVoice(models.voices, models.synthesizer, models.fillers)
+        languages = spoken(models.ears.language, models.ears.languages)
+        self._voice = SessionVoice(models.voices, models.synthesizer, models.fillers, languages[0])
         self._driver = ConversationDriver(
             ears=self._ears,
             reasoner=self._reasoner,
@@ -112,7 +113,7 @@ class RealtimeAdapter:
             voice_options=models.voice,
             emit=self._emit,
             turns=models.turns,
-            languages=spoken(models.ears.language, models.ears.languages),
+            languages=languages,
             on_language=None if self._robot is None else self._robot.speak,
             on_stop=None if self._robot is None else self._robot.stop,
             client=self,

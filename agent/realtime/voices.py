@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agent.realtime.protocol.fields import AudioOutput, InvalidRequest
 from audio.errors import BadVoice
 from audio.speaking.synthesizer import ChosenVoice
-from audio.speaking.voices import VOICES
+from audio.speaking.voices import VOICES, same_language
 from descant.errors import DescantError
+from languages.english import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from agent.models.voices import VoiceShelf
     from audio.messages import Clip
     from audio.speaking.synthesizer import Synthesizer, Voice
+    from languages.language import Language
 
 OPENAI: Final[Mapping[str, str]] = {
     "alloy": "kokoro-af_alloy",
@@ -73,6 +76,11 @@ class SessionVoices:
         self._shelf.load(name)
         return self._shelf.voice(name, wanted.speed)
 
+    def tag(self, name: str) -> str:
+        """Give the language of a voice, as a tag; empty where it is none of the table."""
+        entry = VOICES.get(self._named(name))
+        return "" if entry is None else entry.language
+
     def _named(self, name: str) -> str:
         if name not in OPENAI:
             return name
@@ -84,9 +92,19 @@ class SessionVoices:
 class SessionVoice:
     """The voice of one session, whoever that is now."""
 
-    def __init__(self, voices: SessionVoices | None, synthesizer: Synthesizer, fillers: Sequence[Clip]) -> None:
-        """Begin with the server's own voice, which has spoken the fillers; without `voices` there is no other."""
-        self._voices, self._fillers = voices, fillers
+    def __init__(
+        self,
+        voices: SessionVoices | None,
+        synthesizer: Synthesizer,
+        fillers: Sequence[Clip],
+        language: Language = ENGLISH,
+    ) -> None:
+        """Begin with the server's own voice, which has spoken the fillers; without `voices` there is no other.
+
+        language: that in which the session begins. The voice that is asked for speaks it, come what may; replies in
+            another one that it does not speak are left to a voice that does.
+        """
+        self._voices, self._fillers, self._language = voices, fillers, language
         self.spoken = ChosenVoice(synthesizer)
         """What the session's conversation speaks with."""
         self._taken: tuple[str, float] | None = None
@@ -106,10 +124,12 @@ class SessionVoice:
         """
         if self._voices is None or (wanted.voice, wanted.speed) == self._taken:
             return
-        self._taken, before, self.spoken.voice = (wanted.voice, wanted.speed), self.spoken.voice, None
+        self._taken, before = (wanted.voice, wanted.speed), self.spoken.voice
         try:
             self.spoken.voice = await asyncio.to_thread(self._voices.take, wanted)
+            self.spoken.speaks = partial(self._speaks, self._voices.tag(wanted.voice))
         except DescantError as failed:
+            self.spoken.voice = None
             told = f"The voice '{wanted.voice}' cannot be loaded, and the server's own speaks: {failed}"
             raise InvalidRequest(told, code="voice_failed", param="session.audio.output.voice") from failed
         finally:
@@ -121,5 +141,8 @@ class SessionVoice:
             elif before is not None:
                 fill_with(self._fillers)
 
+    def _speaks(self, tag: str, language: Language) -> bool:
+        return language is self._language or same_language(tag, language.code)
+
     async def _refill(self, fill_with: Callable[[Sequence[Clip]], None]) -> None:
-        fill_with([await self.spoken.synthesize(clip.text) for clip in self._fillers])
+        fill_with([await self.spoken.synthesize(clip.text, self._language) for clip in self._fillers])

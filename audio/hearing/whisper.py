@@ -31,6 +31,7 @@ from audio.clock import RATE, Sound
 from audio.errors import EarsUnavailable
 from audio.hearing.agreement import Word, edits, key
 from audio.options import EarsOptions
+from languages.known import known_languages
 
 if TYPE_CHECKING:
     from ctranslate2 import StorageView
@@ -74,20 +75,7 @@ _LONGEST_LOOP: Final = 8
 _RESTART: Final = 3
 """So many words of the beginning, said again at the end, are a decoder that started all over again."""
 
-_PHANTOMS: Final = frozenset(
-    {
-        "you",
-        "thank you",
-        "thanks",
-        "thanks for watching",
-        "thank you for watching",
-        "bye",
-        "bye bye",
-        "so",
-        "okay",
-        "oh",
-    }
-)
+_PHANTOMS: Final = frozenset[str]().union(*(language.listener.phantoms for language in known_languages().values()))
 """What Whisper likes to hear in noise. People say these too, so they are dropped only when the evidence is weak. Coughs
 over the agent were heard as such at no_speech 0.79 to 0.94 and log_prob -0.64 to -1.64; words spoken over it were heard
 at no_speech 0.03 to 0.21 and log_prob -0.07 to -0.80."""

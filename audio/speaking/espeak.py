@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import math
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -41,6 +41,8 @@ class EspeakLibrary:
 
     _lock: Final = threading.Lock()
     """Of the process, as the state is."""
+    _started: ClassVar[int] = 0
+    """Its rate, once it was started: started a second time in a process, it may crash in the middle of a text."""
 
     def __init__(self) -> None:
         try:
@@ -59,7 +61,10 @@ class EspeakLibrary:
             ) from error
         self._callback = _CALLBACK(self._take)
         with self._lock:
-            self.rate = int(self._library.espeak_Initialize(_SYNCHRONOUS, 0, data, 0))
+            if EspeakLibrary._started == 0:
+                EspeakLibrary._started = int(self._library.espeak_Initialize(_SYNCHRONOUS, 0, data, 0))
+        self.rate = EspeakLibrary._started
+        """Samples per second."""
         if self.rate <= 0:
             raise VoiceUnavailable(f"espeak-ng cannot be started with the data in {data.decode()}")
 

@@ -120,7 +120,9 @@ class ChosenVoice:
     def __init__(self, synthesizer: Synthesizer) -> None:
         self._synthesizer = synthesizer
         self.voice: Voice | None = None
-        """Who speaks; None: the synthesizer's own voice."""
+        """Who speaks; None: whom the synthesizer takes."""
+        self.speaks: Callable[[Language], bool] = lambda _: True
+        """Whether that voice speaks a language; for others the synthesizer takes another one."""
 
     @property
     def rate(self) -> int:
@@ -129,7 +131,8 @@ class ChosenVoice:
 
     async def synthesize(self, text: str, language: Language = ENGLISH) -> Clip:
         """Say one clause. The clip is empty if there is nothing to say in it."""
-        return await self._synthesizer.synthesize(text, language, self.voice)
+        voice = self.voice if self.speaks(language) else None
+        return await self._synthesizer.synthesize(text, language, voice)
 
 
 def trim(sound: Pcm, edge: int) -> Pcm:

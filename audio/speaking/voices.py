@@ -53,7 +53,7 @@ class VoiceEntry:
 
     def speaks(self, language: str) -> bool:
         """Tell whether it speaks a language, given as a tag; the region is left out of account."""
-        return _primary(self.language) == _primary(language)
+        return same_language(self.language, language)
 
 
 def _kokoro(language: str, sex: Literal["female", "male"], names: str) -> list[VoiceEntry]:
@@ -132,6 +132,11 @@ def voice_for(language: str, preferred: str, among: Iterable[VoiceEntry] = _ENTR
         spoken = sorted({_primary(entry.language) for entry in among})
         raise BadVoice(f"no voice speaks '{language}': there are voices for {', '.join(spoken)}.")
     return next((entry for entry in speaking if entry.language.lower() == language.lower()), speaking[0])
+
+
+def same_language(one: str, other: str) -> bool:
+    """Tell whether two tags name one language, the regions left out of account."""
+    return _primary(one) == _primary(other)
 
 
 def _primary(tag: str) -> str:

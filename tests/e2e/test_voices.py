@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import resource
 from pathlib import Path
@@ -12,6 +13,7 @@ import soxr
 
 from agent.config.settings import Settings
 from agent.models.voices import VoiceShelf
+from agent.realtime.voices import SessionVoices
 from audio.clock import RATE, Sound
 from audio.hearing.whisper import WhisperDecoder
 from audio.io.sound_files import read_sound
@@ -19,6 +21,8 @@ from audio.options import EarsOptions
 from audio.speaking.synthesizer import Voice
 from audio.speaking.voices import find_voice
 from tests.agent.command_line import Descant, descant
+from tests.agent.realtime.fakes import FakeModels, Script24, served
+from tests.audio.speaking.test_synthesizer import Letters
 
 __all__ = ["descant"]
 
@@ -32,6 +36,12 @@ pytestmark = [
     pytest.mark.skipif(not (MODELS / "kokoro-82m").is_dir(), reason="descant models pull kokoro-82m"),
     pytest.mark.skipif(not EARS.is_dir(), reason="descant models pull whisper-tiny.en"),
 ]
+
+
+class Wide(Letters):
+    """A voice of the server's own, with the rate of piper: other voices come at that rate."""
+
+    rate = 22_050
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +112,23 @@ def test_the_command_writes_a_sample_in_the_voice_that_is_named(descant: Descant
     assert done.code == 0, done.err
     assert "kokoro-am_adam, 24000 Hz" in done.out
     assert "living" in heard(np.concatenate(list(read_sound(file))), ears)
+
+
+async def test_a_client_hears_the_voice_that_it_asks_for_and_only_that_one(ears: WhisperDecoder) -> None:
+    settings = Settings()
+    models = FakeModels(Script24(small_talk=True, at_once=lambda _: SENTENCE), voice=Wide())
+    models.voices = SessionVoices(VoiceShelf(settings), settings.models.voice)
+    async with served(models) as server, server.client() as client:
+        # Where others compute, a clause of Kokoro takes long.
+        client._patience_s = 120
+        await client.configure(audio={"output": {"voice": "kokoro-bf_emma"}})
+        await client.ask("Hello.")
+    deltas = [event["delta"] for event in client.of("response.output_audio.delta")]
+    sound = np.frombuffer(b"".join(map(base64.b64decode, deltas)), "<i2").astype(np.float32) / 32_768
+    words = heard(np.asarray(soxr.resample(sound, 24_000, RATE), np.float32), ears)
+    assert words[:6] == ["turn", "on", "the", "living", "room", "lamp"]
+    assert words[-2:] == ["in", "london"]
+    assert models.voice.said == []
 
 
 def test_a_long_conversation_by_kokoro_keeps_its_memory(shelf: VoiceShelf) -> None:

@@ -41,7 +41,8 @@ def heard_right(forms: Sequence[WrittenForm], say: Callable[[str], Any]) -> list
     model = whisper.WhisperModel(str(model_path("whisper-tiny.en").parent), device="cpu", compute_type="int8")
 
     def letters(text: str) -> str:
-        return re.sub(r"[^a-z0-9]", "", normal(text))
+        # The normaliser leaves out what stands in brackets.
+        return re.sub(r"[^a-z0-9]", "", normal(re.sub(r"[()]", " ", text)))
 
     right = []
     for form in forms:
@@ -57,13 +58,15 @@ def heard_right(forms: Sequence[WrittenForm], say: Callable[[str], Any]) -> list
 
 
 @pytest.mark.e2e
+@pytest.mark.timeout(900)
 def test_what_the_voice_says_of_written_forms_is_heard(say: Callable[[str], Any]) -> None:
+    # The voice says nothing twice alike: what tiny.en mishears of it varies.
     forms = HALF[::4]
-    assert len(heard_right(forms, say)) >= 0.6 * len(forms)
+    assert len(heard_right(forms, say)) >= 0.55 * len(forms)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_what_the_voice_says_of_half_of_the_forms_is_heard(say: Callable[[str], Any]) -> None:
     assert len(HALF) >= 100
-    assert len(heard_right(HALF, say)) >= 0.6 * len(HALF)
+    assert len(heard_right(HALF, say)) >= 0.7 * len(HALF)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agent.config.settings import load
+from agent.errors import ConfigError
 from audio.clock import RATE, Sound
 from audio.errors import EarsUnavailable
 from audio.hearing.agreement import Word
@@ -153,3 +155,11 @@ def test_a_text_that_tells_nothing_is_in_what_is_spoken() -> None:
     for now in (EN, DE, ES):
         assert written_in("Berlin 42", [EN, DE, ES], now) is now
         assert written_in("Was ist das?", [now], now) is now
+
+
+@pytest.mark.parametrize(
+    "options", [{"ears.language": "tlh"}, {"ears.language": "auto", "ears.languages": ["en", "tlh"]}]
+)
+def test_a_setting_that_names_no_language_is_told_with_those_there_are(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"there is no language 'tlh' here; there are de \(German\), en"):
+        load(overrides=options)

@@ -102,6 +102,18 @@ def test_a_library_that_is_missing_is_wrong(tmp_path: Path, monkeypatch: pytest.
     assert (finding.verdict, finding.mend) == (Verdict.BAD, "pip install 'descant[voice]'")
 
 
+def test_the_voice_of_the_settings_is_looked_at_and_what_it_speaks_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = look(ModelOptions(voice="kokoro-ef_dora", cache_dir=tmp_path))
+    assert found["voice kokoro-82m"].mend == "descant models pull kokoro-82m"
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    found = look(ModelOptions(voice="espeak-de", cache_dir=tmp_path))
+    assert found["espeakng_loader"].mend == "pip install 'descant[espeak]'"
+    assert not [what for what in found if what.startswith("voice")]
+    assert look(ModelOptions(voice="nobody", cache_dir=tmp_path))["voice nobody"].mend == "descant voices"
+
+
 def test_without_audio_devices_files_still_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     finding = look(ModelOptions(cache_dir=tmp_path))["audio devices"]

@@ -30,6 +30,10 @@ class TwoLanguages(LevelDecoder):
 class Bilingual(Model):
     """Thinks in the language that it is asked in."""
 
+    def score_choices(self, before: str) -> float:
+        assert EN.prompts.need_question in before or DE.prompts.need_question in before
+        return 20.0
+
     def write(self, before: str, name: str) -> str:
         german = DE.prompts.think_request in before.rpartition("<|im_start|>user\n")[2]
         if name.startswith("thoughts") and german:

@@ -21,6 +21,9 @@ from audio.messages import Clip
 from audio.options import VoiceOptions
 from audio.speaking.synthesizer import Synthesizer
 from audio.speaking.voices import VOICES
+from languages.english import ENGLISH
+from languages.german import LANGUAGE as GERMAN
+from languages.spanish import LANGUAGE as SPANISH
 from reasoning.store.catalogue import CATALOGUE
 from tests.agent.realtime.fakes import FakeModels, Script24, served
 from tests.agent.realtime.invariants import Rig
@@ -155,6 +158,10 @@ async def test_fillers_are_spoken_anew_by_the_new_voice_at_the_old_rate(tmp_path
         assert empty == []
         assert [(text, rate) for text, rate, _ in spoken] == [("Well,", 16_000), ("One moment,", 16_000)]
         assert len({length for *_, length in spoken} - {len(clip.samples) for clip in clips}) == 2
+        # German is spoken by it, English because the session begins with it, Spanish by the synthesizer's choice.
+        for language, said in ((GERMAN, 2), (ENGLISH, 2), (SPANISH, 3)):
+            await session.spoken.synthesize("Berlin", language)
+            assert len(own.said) == said
         await session.choose(AudioOutput(voice="alloy"), fill_with, group)
         assert filled[2] == [(clip.text, clip.rate, len(clip.samples)) for clip in clips]
-    assert own.said == ["Well,", "One moment,"]
+    assert own.said == ["Well,", "One moment,", "Berlin"]
