@@ -172,6 +172,7 @@ _PROMPTS: Final = PromptWording(
     ),
     note_request="\n(Tell me this news in one short sentence.)",
     meant="(So: {})",
+    found_request="Tell me in one short spoken sentence, in words of your own, what you have found out so far.",
 )
 _CORRECTIONS: Final = CorrectionWords(
     negated=re.compile(r"\b(?:not|instead of|rather than)\s+", re.IGNORECASE),

@@ -218,6 +218,7 @@ _PROMPTS: Final = PromptWording(
     ),
     note_request="\n(Sag mir diese Neuigkeit auf Deutsch, in einem kurzen Satz.)",
     meant="(Also: {})",
+    found_request="Sag mir in einem kurzen Satz, mit eigenen Worten, was du bisher herausgefunden hast.",
 )
 _CORRECTIONS: Final = CorrectionWords(
     negated=re.compile(r"\b(?:nicht|anstatt|statt|und nicht)\s+", re.IGNORECASE),

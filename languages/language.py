@@ -169,6 +169,8 @@ class PromptWording:
     note_request: str
     meant: str
     """What the user means by a correction; `{}` is the question with it."""
+    found_request: str
+    """Asks what was found so far, where thoughts are prose."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,7 @@ _PROMPTS: Final = PromptWording(
     ),
     note_request="\n(Cuéntame esta novedad en español, con una sola frase corta.)",
     meant="(Entonces: {})",
+    found_request="Dime en una frase corta y hablada, con tus propias palabras, qué has averiguado hasta ahora.",
 )
 _CORRECTIONS: Final = CorrectionWords(
     negated=re.compile(r"\b(?:y no|en vez de|en lugar de|no)\s+", re.IGNORECASE),

@@ -2,6 +2,7 @@
 
 ReasoningError                exit code 1: the environment, or the run
 ├── BadModel                  exit code 2: a model file that is broken, or of a kind that is not supported
+├── BadProfile                exit code 2: a file of model profiles that is broken, or has a field or value unknown
 ├── BadTool                   exit code 2: a tool whose name, schema or grammar cannot be used
 ├── BlockBusy                 a block that a stream writes was to be written by another
 ├── ContextFull               a view would hold more tokens than the model reads
@@ -30,6 +31,12 @@ class ReasoningError(DescantError):
 
 class BadModel(ReasoningError):
     """A model file that is broken, or of a kind that is not supported."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class BadProfile(ReasoningError):
+    """A file of model profiles that is broken, or has a field or a value that is not known."""
 
     exit_code: ClassVar[int] = 2
 

@@ -69,7 +69,7 @@ class LoopOptions:
     direct_replies: bool = True
     """Answer small talk and plain facts at once, when a probe says that nothing has to be worked out."""
     think_tokens: int = 320
-    """Tokens the thinker may spend on a turn before it must conclude."""
+    """Tokens the thinker may spend on a turn before it must conclude; a model's profile may name others."""
     reply_tokens: int = 240
     """Tokens the writer may spend on a turn before it must conclude."""
     sentence_tokens: int = 48
@@ -84,13 +84,14 @@ class LoopOptions:
     """Fillers that may come one after the other with nothing between, 0 to 2; then the wait is silent."""
     lead_s: float = 1.2
     """Write the next sentence when less than this is left to play: late thoughts still change what is said."""
-    temperature: float = 0.0
-    """How freely thoughts and sentences are drawn: 0 takes the likeliest token each time; calls always do."""
-    top_p: float = 1.0
+    temperature: float | None = None
+    """How freely thoughts and sentences are drawn: 0 takes the likeliest token each time; calls always do. This and the
+    next three are the model profile's where they are not set (`docs/models.md`); without one all is greedy."""
+    top_p: float | None = None
     """Share of the probability that the tokens to draw from hold, the likeliest first (1: all)."""
-    top_k: int = 0
+    top_k: int | None = None
     """Likeliest tokens to draw from (0: all)."""
-    min_p: float = 0.0
+    min_p: float | None = None
     """Draw no token less likely than this fraction of the likeliest one."""
     act_margin: float = 0.4
     """Log-odds that a reply must have to begin with a call of a tool, before anything is called."""

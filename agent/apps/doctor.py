@@ -24,7 +24,8 @@ from agent.plan.record import any_kept
 from agent.robot.access import look
 from audio.speaking.voices import PACKAGES, VOICES, VoiceBackend
 from reasoning.errors import DeviceUnavailable, ReasoningError, StoreError
-from reasoning.prompting.script import FAMILIES, family_of
+from reasoning.prompting.profiles.profile import UNKNOWN, profile_of
+from reasoning.prompting.profiles.reading import known_profiles
 from reasoning.store.catalogue import CATALOGUE
 from reasoning.store.store import StoreState
 from robots.errors import RobotInputError
@@ -170,11 +171,9 @@ def _server(look: Look, settings: Settings) -> Iterator[Finding]:
         yield Finding("live views", Verdict.GOOD, "on: writers read growing thoughts")
     else:
         yield Finding("live views", Verdict.GOOD, "none: writers are re-submitted as thoughts grow")
-    if family_of(f"{model.root} {model.name}") is FAMILIES[-1]:
-        known = "it is prompted as any instruct model; names of special families count: qwen3"
-        yield Finding("model family", Verdict.GOOD, known)
-    else:
-        yield Finding("model family", Verdict.GOOD, "known by its name")
+    profile = profile_of(f"{model.root} {model.name}", known_profiles(settings.models.profiles))
+    found = "none has this name: greedy, and no probe" if profile is UNKNOWN else profile.name
+    yield Finding("model profile", Verdict.GOOD, found)
 
 
 async def _vocabulary(settings: Settings, servers: Servers) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from agent.config.settings import ModelOptions
     from reasoning.store.store import ModelStatus
 
-app = typer.Typer(no_args_is_help=True, help="Models: list, pull, verify.", rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, help="Models: list, pull, verify, calibrate.", rich_markup_mode=None)
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)]
 
@@ -82,3 +83,20 @@ def verify(context: typer.Context, names: Names = None) -> None:
         typer.echo(f"no model is in {options.cache_dir}; `descant models pull` fetches those in use")
     if wrong:
         raise typer.Exit(1)
+
+
+@app.command()
+def calibrate(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", show_default=False)] = None,
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write the profile there.")] = None,
+) -> None:
+    """Measure, in minutes, what small talk and problems look like to a language model, and write its profile."""
+    import asyncio  # noqa: PLC0415 - `--help` must be quick
+
+    from agent.apps.calibration import run  # noqa: PLC0415 - the same
+    from agent.errors import ConfigError  # noqa: PLC0415 - the same
+
+    if output is not None and output.exists():
+        raise ConfigError(f"{output} is there already; name another file by --output, and join them yourself.")
+    asyncio.run(run(context.obj.load({"models.llm": name}), output))

@@ -17,7 +17,9 @@ Model = Annotated[
 TimelineFile = Annotated[
     Path | None, typer.Option("--timeline", metavar="FILE", help="Write what happened when, as JSON lines.")
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of what is drawn, where loop.temperature is above 0.")]
+Seed = Annotated[
+    int, typer.Option("--seed", help="Seed of what is drawn, where loop.temperature or the model's profile has it.")
+]
 Broker = Annotated[str | None, typer.Option("--broker", metavar="HOST:PORT", help="MQTT broker of the robot.")]
 RobotAddress = Annotated[str | None, typer.Option("--robot", metavar="MANUFACTURER/SERIAL", help="The robot.")]
 SiteMap = Annotated[Path | None, typer.Option("--map", metavar="FILE", help="Site map (YAML): places and limits.")]

@@ -63,12 +63,16 @@ class ModelOptions:
     """Folder with model files that you already have; they are checked and copied from there."""
     offline: bool = False
     """Never ask the network for a model."""
+    profiles: Path | None = None
+    """File with what you know of language models, such as how their tokens are drawn; see docs/models.md."""
 
     def __post_init__(self) -> None:
         """Open `~`, which no shell opens in a file."""
         object.__setattr__(self, "cache_dir", self.cache_dir.expanduser())
         if self.local_dir is not None:
             object.__setattr__(self, "local_dir", self.local_dir.expanduser())
+        if self.profiles is not None:
+            object.__setattr__(self, "profiles", self.profiles.expanduser())
 
 
 class Settings(BaseSettings):

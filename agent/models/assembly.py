@@ -83,17 +83,17 @@ async def open_engine(
         async with open_served(file, settings) as opened:
             yield opened
     else:
-        async with open_embedded(file, settings.engine, shown) as opened:
+        async with open_embedded(file, settings.engine, shown, settings.models.profiles) as opened:
             yield opened
 
 
 @asynccontextmanager
 async def open_embedded(
-    file: Path, options: EngineOptions, shown: Shown = nullcontext
+    file: Path, options: EngineOptions, shown: Shown = nullcontext, profiles: Path | None = None
 ) -> AsyncIterator[tuple[TorchEngine, Script]]:
-    """Load the language model into this process, and free it at the end."""
+    """Load the language model into this process, and free it at the end; `profiles` is a user's file of them."""
     with shown("the language model (longer the first time: its weights are repacked)"):
-        engine, script = await asyncio.to_thread(load_engine, file, options)
+        engine, script = await asyncio.to_thread(load_engine, file, options, profiles)
     try:
         yield engine, script
     finally:
@@ -248,17 +248,22 @@ class OpenModels:
         script: Script,
         load: Callable[[], Speech],
         *,
+        given: Container[str] | None = None,
         fitting: Fitting | None = None,
         times: StartTimes | None = None,
         warm: bool = False,
     ) -> None:
         """Make it.
 
+        given: settings that somebody set, by `group.name`; None: all hold as they are.
         load: loads ears and voice; it is called once, in a thread, when they are first needed.
         warm: it has them hear and speak, too.
         """
-        self.settings, self.engine, self.script = settings, engine, script
-        """The settings that hold: what nobody set may be chosen when they are fitted to the machine."""
+        self.engine, self.script = engine, script
+        self._given: Container[str] | None = given
+        self.settings = self._profiled(settings)
+        """The settings that hold: what nobody set is chosen by the model's profile, and when they are fitted to the
+        machine."""
         self.times = times or StartTimes()
         self._fitting = fitting
         self._load = load
@@ -284,7 +289,7 @@ class OpenModels:
             with self.times.span("this machine measured" if fitting.measured is None else "measured before"):
                 await fitting.measure(engine, speech.recogniser, speech.voice)
         await fitting.fit(engine)
-        self.settings = fitting.now
+        self.settings = self._profiled(fitting.now)
 
     async def warm(self) -> None:
         """Do, once, what the first answer would be the first to do. Raises EarsUnavailable or VoiceUnavailable."""
@@ -295,6 +300,12 @@ class OpenModels:
         if not self._heard:
             self._heard = True
             await asyncio.to_thread(warm_ears, speech.recogniser, speech.judge, self.times)
+
+    def _profiled(self, settings: Settings) -> Settings:
+        """Put the budgets of the model's profile where nobody set any."""
+        if self._given is None:
+            return settings
+        return settings.model_copy(update={"loop": self.script.profile.budgeted(settings.loop, self._given)})
 
     @property
     def plan(self) -> str:
@@ -352,7 +363,7 @@ async def open_models(
             load = beside.submit(found.load, settings, times, warm=True).result
         with times.span("language model loaded"):
             engine, script = await stack.enter_async_context(open_engine(file, settings, shown))
-        models = OpenModels(settings, engine, script, load, fitting=fitting, times=times, warm=warm)
+        models = OpenModels(settings, engine, script, load, given=given, fitting=fitting, times=times, warm=warm)
         if warm:
             await models.warm()
         await models.fit(measure=warm)

@@ -31,7 +31,8 @@ from reasoning.engine.torch_engine import TorchEngine
 from reasoning.errors import BadModel, EngineFailed, ModelUnavailable, UnknownModel, WrongChecksum
 from reasoning.formats.gguf import open_gguf
 from reasoning.formats.safetensors_folder import open_safetensors
-from reasoning.prompting.script import Script, family_of
+from reasoning.prompting.profiles.reading import known_profiles
+from reasoning.prompting.script import Script, script_of
 from reasoning.prompting.tokenizer import Tokenizer
 from reasoning.store.store import Progress
 from reasoning.tools.grammar import Grammars
@@ -199,9 +200,9 @@ def _onnx(folder: Path) -> Path:
 # --- the language model ---
 
 
-def load_engine(file: Path, options: EngineOptions) -> tuple[TorchEngine, Script]:
-    """Load the language model, and what to say to it."""
-    decoder, script = load_decoder(file, options)
+def load_engine(file: Path, options: EngineOptions, profiles: Path | None = None) -> tuple[TorchEngine, Script]:
+    """Load the language model, and what to say to it; `profiles` is a user's file of model profiles."""
+    decoder, script = load_decoder(file, options, profiles=profiles)
     grammars = Grammars(script.tokenizer)
     engine = TorchEngine(
         decoder,
@@ -221,10 +222,13 @@ def row_costs(decoder: Decoder, options: EngineOptions) -> Sequence[float]:
     return ROW_COSTS.get(decoder.kernels or "", ()) if options.drafts == "auto" else ()
 
 
-def load_decoder(file: Path, options: EngineOptions, packed: Path | None = None) -> tuple[Decoder, Script]:
+def load_decoder(
+    file: Path, options: EngineOptions, packed: Path | None = None, *, profiles: Path | None = None
+) -> tuple[Decoder, Script]:
     """Load the language model without a thread of its own; `packed` is the folder of its repacked weights."""
+    known = known_profiles(profiles)
     model, tokenizer = _opened(file)
-    script = Script(tokenizer, family_of(model.value("general.name", str, file.stem)))
+    script = script_of(tokenizer, model.value("general.name", str, file.stem), known)
     at = place(options.device, options.native)
     try:
         decoder = Decoder(
@@ -240,6 +244,12 @@ def load_decoder(file: Path, options: EngineOptions, packed: Path | None = None)
             f"{file} does not fit into the memory of {at.device}; set engine.device to cpu, or models.llm to another"
         ) from error
     return decoder, script
+
+
+def model_name(file: Path) -> str:
+    """Give the name by which a model's profile is found."""
+    model = open_safetensors(file) if file.is_dir() else open_gguf(file)
+    return model.value("general.name", str, file.stem)
 
 
 def _opened(path: Path) -> tuple[ModelFile, Tokenizer]:

@@ -13,7 +13,8 @@ from agent.config.invocation import server_key
 from agent.errors import ConfigError
 from reasoning.errors import BadModel, EngineFailed
 from reasoning.formats.gguf import open_gguf
-from reasoning.prompting.script import Script, family_of
+from reasoning.prompting.profiles.reading import known_profiles
+from reasoning.prompting.script import Script, script_of
 from reasoning.prompting.tokenizer import Tokenizer
 from reasoning.tools.grammar import Grammars
 from reasoning.vllm.blocks import ServerLimits
@@ -61,6 +62,7 @@ async def check_vocabulary(servers: Servers, tokenizer: Tokenizer, file: Path) -
 async def open_served(file: Path, settings: Settings) -> AsyncIterator[tuple[VllmEngine, Script]]:
     """Connect to the servers; `file` is the model's file or folder on this machine."""
     servers, tokenizer = servers_of(settings), vocabulary_in(file)
+    profiles = known_profiles(settings.models.profiles)
     async with servers.watched():
         model, context = await servers.model(), settings.engine.context
         # The answer's first token takes a place of its own.
@@ -71,5 +73,5 @@ async def open_served(file: Path, settings: Settings) -> AsyncIterator[tuple[Vll
             )
         await check_vocabulary(servers, tokenizer, file)
         limits = ServerLimits(context, settings.vllm.segment_tokens, tokenizer.vocab_size)
-        script = Script(tokenizer, family_of(f"{model.root} {model.name}"))
+        script = script_of(tokenizer, f"{model.root} {model.name}", profiles)
         yield VllmEngine(servers, limits, grammars=Grammars(tokenizer)), script

@@ -263,7 +263,7 @@ def _written(calls: Sequence[Invoked]) -> list[WrittenCall]:
 def _script(script: Script, instructions: str) -> Script:
     if not instructions.strip():
         return script
-    return Script(script.tokenizer, script.family, f"{script.family.system}\n\n{instructions.strip()}")
+    return script.instructed(instructions.strip())
 
 
 def _options(options: LoopOptions, settings: _LoopSettings) -> LoopOptions:

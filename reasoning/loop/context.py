@@ -150,7 +150,7 @@ class LoopContext:
         closed = not first and drafts[-2].tokens[-1] in self.script.ends
         head = [
             *(self.script.think_close if first else []),
-            *(self.script.close[1:] if closed else self.script.close),
+            *(self.script.closed if closed else self.script.close),
         ]
         if first and not len(turn.thoughts):
             head = []

@@ -31,7 +31,7 @@ from reasoning.loop.streams import Streams
 from reasoning.loop.thinker import Thinker
 from reasoning.loop.turn import Phase
 from reasoning.loop.writer import Writer
-from reasoning.policies.admission import several_numbers
+from reasoning.policies.admission import several_numbers, tiny
 from reasoning.policies.switches import ALL_POLICIES
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Loop:
         attempt.deadline = self._clock() + self._options.turn_s
         await self._context.hear(text)
         try:
-            if self._options.mode == "no-think" or (turn.input_text and not text):
+            if self._options.mode == "no-think" or self._script.never_thinks or (turn.input_text and not text):
                 await self._act_or_reply(turn)
             elif self._options.mode == "think-first":
                 await self._thinker.open(turn)
@@ -254,18 +254,23 @@ class Loop:
         return self._room and not ending and not self._writer.spent(turn.attempt)
 
     async def _needs_thought(self, turn: Turn, wants_calls: asyncio.Task[bool] | None) -> bool:
-        """Ask whether the words call for thinking; small talk is answered at once. The thinker goes on meanwhile."""
+        """Ask whether the words call for thinking; small talk is answered at once. The thinker goes on meanwhile.
+
+        Where nobody has measured what the model says to that question, only the smallest turns go without thoughts.
+        """
         if not self._options.direct_replies or turn.carried is not None:
             # Few words that correct a problem look like small talk without it, and its thoughts are there.
             return True
+        calibration = self._script.calibration
+        if calibration is None:
+            return not tiny(turn.input_text, turn.language)
         scores = await self._session.score_choices(
             [*self._context.past, turn.input], self._script.need, self._script.yes_no
         )
-        family = self._script.family
         talks = wants_calls is not None and not await wants_calls
-        log_odds = scores.log_odds - (family.need_bias_with_tools if talks else family.need_bias)
+        log_odds = scores.log_odds - (calibration.need_bias_with_tools if talks else calibration.need_bias)
         if several_numbers(turn.input_text, turn.language):
-            log_odds += family.need_of_numbers
+            log_odds += calibration.need_of_numbers
         turn.attempt.tokens["probe"] += len(self._script.need)
         self._emit(Probe(NEED, log_odds, 0.0, decision=log_odds > 0))
         return log_odds > 0
@@ -302,7 +307,7 @@ class Loop:
         """Call, and say so; where no tool does all that is asked, say that."""
         attempt, script = turn.attempt, self._script
         self._enter(attempt, Phase.ACTING)
-        await self._context.head_draft(turn, script.act_open if len(turn.thoughts) else script.heard_open)
+        await self._context.head_draft(turn, script.act_open if len(turn.thoughts) else script.reply_open)
         if not await self._actions.write(turn, attempt.replies[-1]):
             # Our own words: a small model that has just tried to call says anything here.
             self._writer.release(turn, script.family.declined)
@@ -313,7 +318,7 @@ class Loop:
             self._writer.release(turn, script.family.acted)
 
     async def _wants_calls(self, turn: Turn) -> bool:
-        return await self._actions.wanted(turn, [*self._context.past, turn.input], self._script.heard_open)
+        return await self._actions.wanted(turn, [*self._context.past, turn.input], self._script.reply_open)
 
     # --- state ---
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _LINE: Final = re.compile(r"(?<=\S)(?<!:)[ \t]*\n")
 _CLAUSE: Final = re.compile(r"[,;:](?=\s)")
 _WORD: Final = re.compile(r"\w")
+_LONGER: Final = 5
+"""Words of a sentence that does not come again by chance."""
 _LIST_MARK: Final = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)])?\s*$")
 
 
@@ -84,6 +86,12 @@ class Steps:
     def circling(self) -> bool:
         """Whether the text repeats itself: its newest step stands there for the third time."""
         return bool(self.finished) and self.finished.count(self.finished[-1]) > 2
+
+    @property
+    def circling_in_prose(self) -> bool:
+        """The same of prose, where short sentences ("Wait.") may come again: a longer one is there a fourth time."""
+        newest = self.finished[-1] if self.finished else ""
+        return len(newest.split()) >= _LONGER and self.finished.count(newest) > 3
 
     @property
     def text(self) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reasoning.engine.contract import Block, EngineSession, Grammar
     from reasoning.loop.turn import Attempt
     from reasoning.options import LoopOptions
+    from reasoning.prompting.profiles.profile import Role
     from reasoning.prompting.script import Script
 
 _STREAMS: Final = 2**16
@@ -42,7 +43,7 @@ class Streams:
         self,
         attempt: Attempt,
         view: Sequence[Block],
-        name: str,
+        name: Role,
         stop: frozenset[int],
         limit: int,
         *,
@@ -54,19 +55,19 @@ class Streams:
             # How sure the model is of a call decides whether it is made: nothing is drawn there.
             rules = Sampling(stop=stop, max_tokens=max(1, limit), grammar=grammar)
         else:
-            rules = self._sampling(stop, ban | self._script.bans, max(1, limit))
+            rules = self._sampling(name, stop, ban | self._script.bans, max(1, limit))
         return aclosing(self._pieces(attempt, view, name, rules))
 
-    def _sampling(self, stop: frozenset[int], ban: frozenset[int], limit: int) -> Sampling:
-        options = self._options
+    def _sampling(self, role: Role, stop: frozenset[int], ban: frozenset[int], limit: int) -> Sampling:
+        options, advised = self._options, self._script.profile.sampling(role)
         return Sampling(
             stop=stop,
             ban=ban,
             max_tokens=limit,
-            temperature=options.temperature,
-            top_k=options.top_k,
-            top_p=options.top_p,
-            min_p=options.min_p,
+            temperature=advised.temperature if options.temperature is None else options.temperature,
+            top_k=advised.top_k if options.top_k is None else options.top_k,
+            top_p=advised.top_p if options.top_p is None else options.top_p,
+            min_p=advised.min_p if options.min_p is None else options.min_p,
             # A seed for each stream: a sentence that was taken back is not drawn again.
             seed=self._seed * _STREAMS + next(self._numbers) % _STREAMS,
         )

@@ -1,4 +1,4 @@
-"""The private role: thinks in short lines until it concludes, or a budget does.
+"""The private role: thinks in short lines, or in prose between tags, until it concludes, or a budget does.
 
 Its view is [history, input, thoughts]. Knows nothing of what is said; tells, by an event, when a step has found
 something and when it has ended.
@@ -6,12 +6,13 @@ something and when it has ended.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from reasoning.events import Thought
 from reasoning.loop.turn import Phase
 from reasoning.policies.admission import finds
 from reasoning.policies.corrections import standing
+from reasoning.policies.grounding import numbers
 
 if TYPE_CHECKING:
     import asyncio
@@ -20,12 +21,10 @@ if TYPE_CHECKING:
     from reasoning.engine.contract import Block
     from reasoning.events import LoopEvent
     from reasoning.loop.context import LoopContext
+    from reasoning.loop.steps import Steps
     from reasoning.loop.streams import Streams
     from reasoning.loop.turn import Attempt, Carried, Turn
     from reasoning.prompting.script import Script
-
-_ANSWER_TOKENS: Final = 16
-"""Tokens in which thoughts that were cut off name their answer."""
 
 
 class Thinker:
@@ -102,8 +101,10 @@ class Thinker:
                 ended = piece.token in self._script.think_ends
                 if piece.text:
                     self._emit(Thought(piece.text))
+                if self._closes(attempt.steps, piece.text):
+                    return True
                 self._note_findings(turn, attempt.steps.receive(piece.text, turn.language))
-                if attempt.steps.circling:
+                if attempt.steps.circling_in_prose if self._script.thinks_in_tags else attempt.steps.circling:
                     attempt.reason = "circling"
                     break
                 if self._clock() > attempt.deadline:
@@ -113,24 +114,37 @@ class Thinker:
 
     async def _force_answer(self, attempt: Attempt, view: Sequence[Block]) -> bool:
         """Have thoughts that were cut off name the best answer they have; say whether that ended them."""
-        opening = self._script.family.force_answer
+        opening, limit = self._script.family.force_answer, self._script.profile.budgets.answer_tokens
         await self._session.append(view, self._script.tokenizer.encode(opening))
         attempt.steps.rest = opening.lstrip()
         self._emit(Thought(opening))
-        async with self._streams.run(attempt, view, "thinker", self._script.think_ends, _ANSWER_TOKENS) as pieces:
+        async with self._streams.run(attempt, view, "thinker", self._script.think_ends, limit) as pieces:
             async for piece in pieces:
                 if piece.token in self._script.think_ends:
                     return True
                 self._emit(Thought(piece.text))
+                if self._closes(attempt.steps, piece.text):
+                    break
                 if attempt.steps.receive(piece.text, self._context.language):
                     break
         return False
+
+    def _closes(self, steps: Steps, text: str) -> bool:
+        """Say whether the thoughts are ended by their tag written as words, which is then no part of them."""
+        end, rest = self._script.family.think_end, steps.rest + text
+        if not end or end not in rest:
+            return False
+        steps.rest = rest.partition(end)[0]
+        return True
 
     def _note_findings(self, turn: Turn, steps: Sequence[str]) -> None:
         """Note which of the newest finished steps found something that nothing before them holds."""
         finished = turn.attempt.steps.finished
         for place, step in enumerate(steps, len(finished) - len(steps)):
             known = "\n".join([turn.input_text, *finished[:place]])
+            # In prose, most statements are about the thinking itself: a finding has a number.
+            if self._script.thinks_in_tags and not numbers(step, turn.language):
+                continue
             if finds(step, known, turn.language) and step not in finished[:place]:
                 turn.attempt.findings.append(step)
                 self._changed.set()

@@ -2,7 +2,8 @@
 
 Its view is [history, input, thoughts, said ..., draft]. Each sentence has a block of its own, headed by the request
 that it answers. A private line is released as it stands only where the policies make a sentence of it: a plain
-calculation, or what the thoughts call their answer.
+calculation, or what the thoughts call their answer. Thoughts in tags are prose, of which nothing is released: what is
+said of them is the writer's.
 """
 
 from __future__ import annotations
@@ -56,11 +57,16 @@ class Writer:
         """The wording of the language that is spoken now."""
         return self._context.script
 
+    @property
+    def _reads_out(self) -> bool:
+        """Whether a line of the thoughts may be released as it stands."""
+        return self._policies.readout and not self._script.thinks_in_tags
+
     # --- what is told of thoughts ---
 
     async def tell_step(self, turn: Turn) -> bool:
         """Tell the newest finding; False where nothing could be said of it."""
-        text = readout(turn.attempt.findings[-1], turn.language) if self._policies.readout else None
+        text = readout(turn.attempt.findings[-1], turn.language) if self._reads_out else None
         if text is None or self._objection(turn, text, "step"):
             return await self.say(turn, "step")
         # As it stands: that costs no token and invents nothing.
@@ -77,7 +83,7 @@ class Writer:
         while (wrong := contradicted(attempt.said, attempt.steps.finished, turn.language)) is not None:
             attempt.said.remove(wrong.sentence)
             self._emit(Unsaid(wrong.sentence, "the thoughts contradict it"))
-            if wrong.instead is not None and wrong.instead not in attempt.said:
+            if wrong.instead is not None and wrong.instead not in attempt.said and not self._script.thinks_in_tags:
                 self.release(turn, wrong.instead)
                 await self._write_out(turn, wrong.instead)
                 await self._context.head_draft(turn, self._script.step_open)
@@ -85,9 +91,9 @@ class Writer:
     async def conclude(self, turn: Turn) -> None:
         """End the reply with the result of the thoughts."""
         attempt = turn.attempt
-        if attempt.said and tells_result(attempt.said[-1], attempt.steps.finished, turn.language):
+        if self._told_result(turn):
             return
-        if self._policies.readout and attempt.steps.finished:
+        if self._reads_out and attempt.steps.finished:
             last = readout(attempt.steps.finished[-1], turn.language)
             if last is not None and not self._objection(turn, last, "result"):
                 self.release(turn, last)
@@ -106,15 +112,19 @@ class Writer:
 
         Other lines of the thoughts are private, even if nothing else is there to say.
         """
-        attempt = turn.attempt
-        if attempt.said and tells_result(attempt.said[-1], attempt.steps.finished, turn.language):
+        if self._told_result(turn):
             return
-        for step in reversed(attempt.steps.finished):
+        for step in () if self._script.thinks_in_tags else reversed(turn.attempt.steps.finished):
             text = readout(step, turn.language)
             if text is not None and not self._objection(turn, text, "result"):
                 self.release(turn, text)
                 return
         self.release(turn, self._script.family.no_answer)
+
+    def _told_result(self, turn: Turn) -> bool:
+        """Say whether what was said last is the result already. Prose does not tell what its result is."""
+        said, steps = turn.attempt.said, turn.attempt.steps.finished
+        return bool(said) and not self._script.thinks_in_tags and tells_result(said[-1], steps, turn.language)
 
     def break_off(self, turn: Turn) -> None:
         """End a reply for which the context has no more room."""
@@ -174,7 +184,7 @@ class Writer:
         attempt = turn.attempt
         view, written = self._context.view(turn, attempt.replies[-1]), list[str]()
         # A call is decoded under its grammar, never spoken.
-        ban = self._script.call_starts if self._context.tools else frozenset()
+        ban = (self._script.call_starts if self._context.tools else frozenset()) | self._script.think_tag
         limit = self._options.sentence_tokens
         async with self._streams.run(attempt, view, "writer", self._script.ends, limit, ban=ban) as pieces:
             async for piece in pieces:
@@ -192,7 +202,9 @@ class Writer:
 
     def _objection(self, turn: Turn, text: str, kind: Kind) -> str:
         """Say why a sentence must not be spoken; nothing when it may."""
-        attempt, grounding = turn.attempt, self._policies.grounding
+        grounding = self._policies.grounding
+        if self._script.tokenizer.writes_special(text):
+            return "writes a control token as words"
         match kind:
             case "acted":
                 return "says its request back" if echoes(text, self._script.family.acted_request) else ""
@@ -200,11 +212,17 @@ class Writer:
                 return ""
             case "direct":
                 return "reckons without thoughts" if grounding and reckons(text, turn.input_text, turn.language) else ""
+        return self._objection_to_told(turn, text, kind)
+
+    def _objection_to_told(self, turn: Turn, text: str, kind: Kind) -> str:
+        """Say why a sentence does not tell what was thought; nothing when it does."""
+        attempt, grounding = turn.attempt, self._policies.grounding
         thoughts = f"{attempt.steps.text}\n{attempt.steps.rest}"
         verdict = judge(text, turn.known, thoughts, attempt.reply, grounding=grounding, language=turn.language)
         if not verdict.speak:
             return verdict.reason
+        steps = attempt.steps.finished
         if kind == "step":
-            steps = attempt.steps.finished
             return objection_to_step(text, turn.known, steps, attempt.reply, turn.language) if grounding else ""
-        return objection_to_result(text, attempt.steps.finished, turn.language)
+        # The last number of prose need not be its result.
+        return "" if self._script.thinks_in_tags else objection_to_result(text, steps, turn.language)

@@ -23,6 +23,8 @@ Kind = Literal["step", "result", "direct", "unthought", "acted"]
 one that may not, or what is said of calls."""
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _APOSTROPHED: Final = re.compile(r"(?:[^\W\d_]|')+")
+_TINY: Final = 5
+"""Words of a turn that is answered without thoughts where no probe can be asked."""
 _ECHO: Final = 5
 """Words in a row that are no accident."""
 
@@ -52,6 +54,14 @@ def judge(
 def several_numbers(words: str, language: Language = ENGLISH) -> bool:
     """Say whether there are two numbers or more to compute with, be they equal."""
     return sum(isinstance(piece, float) for piece in pieces(words, language)) > 1
+
+
+def tiny(words: str, language: Language = ENGLISH) -> bool:
+    """Say whether words are so few, without two numbers to compute with, that they are small talk or a plain question.
+
+    It takes the place of a measured probe: "Hi, who are you?" is tiny, "How do I boil an egg for my dog?" is not.
+    """
+    return len(words.split()) <= _TINY and not several_numbers(words, language)
 
 
 def reckons(sentence: str, user: str, language: Language = ENGLISH) -> bool:

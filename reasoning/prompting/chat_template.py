@@ -2,16 +2,19 @@
 
 A template is a jinja2 program from the model's file. It runs in jinja2's sandbox, sees only the messages, and its
 output is bounded. Cutting it at sentinel contents lets every content be encoded on its own, so that no content can
-pass for a part of the template. Nothing here knows tokens.
+pass for a part of the template. Rendered with its switch for thoughts on and off, it tells how its model thinks.
+Nothing here knows tokens.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from jinja2.exceptions import SecurityError, TemplateError
+from jinja2.ext import Extension
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from reasoning.errors import BadModel
@@ -19,6 +22,8 @@ from reasoning.errors import BadModel
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from jinja2 import nodes
+    from jinja2.parser import Parser
     from jinja2.runtime import Context
 
 _MAX_SOURCE_CHARACTERS: Final = 1 << 18
@@ -44,6 +49,21 @@ class ChatCut:
     user_close: str
     assistant_open: str
     assistant_close: str
+    first_user_open: str | None = None
+    """Stands before the user's first content where the template has no message of its own for the system's text;
+    None: `user_open` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingCut:
+    """How the model of a template thinks in tags."""
+
+    style: Literal["tagged", "always"]
+    """`tagged`: the template can be told to leave thoughts out; `always`: it opens them in any case."""
+    opening: str
+    """Follows `ChatCut.assistant_open` where thoughts come next, as `<think>` and a line break."""
+    empty: str
+    """Follows it where none come: a block without thoughts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +79,20 @@ class ChatTemplate:
     """One compiled template, called `where` in errors; `BadModel` where it is not a template at all."""
 
     def __init__(
-        self, source: str, *, bos_token: str = "", eos_token: str = "", where: str = "the chat template"
+        self,
+        source: str,
+        *,
+        bos_token: str = "",
+        eos_token: str = "",
+        where: str = "the chat template",
+        now: datetime | None = None,
     ) -> None:
+        """Compile it; `now` is the time that a template may write, by default that of this call."""
         self._where = where
         if len(source) > _MAX_SOURCE_CHARACTERS:
             raise BadModel(f"{where} has {len(source)} characters, more than {_MAX_SOURCE_CHARACTERS}")
         try:
-            self._template = _Sandbox().from_string(source)
+            self._template = _Sandbox(now or datetime.now(UTC).astimezone()).from_string(source)
         except Exception as error:  # a foreign program: whatever goes wrong is its fault
             raise BadModel(f"{where} cannot be read: {_one_line(error)}") from error
         self._names = {"bos_token": bos_token, "eos_token": eos_token}
@@ -76,12 +103,17 @@ class ChatTemplate:
         *,
         add_generation_prompt: bool = False,
         tools: Sequence[object] = (),
+        enable_thinking: bool | None = None,
     ) -> str:
-        """Give the text of a conversation of `{"role": …, "content": …}`; `BadModel` where the template fails."""
+        """Give the text of a conversation of `{"role": …, "content": …}`; `BadModel` where the template fails.
+
+        `enable_thinking` is the switch for thoughts that some templates know; None leaves it unset.
+        """
         parts = self._template.generate(
             messages=[dict(message) for message in messages],
             add_generation_prompt=add_generation_prompt,
             **({"tools": list(tools)} if tools else {}),
+            **({} if enable_thinking is None else {"enable_thinking": enable_thinking}),
             **self._names,
         )
         try:
@@ -92,34 +124,72 @@ class ChatTemplate:
     def cut(self) -> ChatCut:
         """Find what stands between the contents of system, user and assistant messages.
 
-        `BadModel` where the template drops, repeats or changes a content, or writes a turn in several ways.
+        Where the template takes no system message, its text heads the user's first one. `BadModel` where the template
+        drops, repeats or changes a content, or writes a turn in several ways.
         """
-        asked = [_message("system", _SYSTEM), _message("user", _USER)]
+        try:
+            return self._cut(_message("system", _SYSTEM))
+        except BadModel:
+            try:
+                return self._cut()
+            except BadModel:
+                pass
+            raise
+
+    def _cut(self, *system: Mapping[str, str]) -> ChatCut:
+        asked = [*system, _message("user", _USER)]
         answered = [*asked, _message("assistant", _ASSISTANT)]
-        _, _, user_close = self._split(self.render(asked), _SYSTEM, _USER)
-        *_, opened = self._split(self.render(asked, add_generation_prompt=True), _SYSTEM, _USER)
-        *_, assistant_close = self._split(self.render(answered), _SYSTEM, _USER, _ASSISTANT)
+        heads = [_SYSTEM] if system else []
+        *_, user_close = self._split(self.render(asked), *heads, _USER)
+        *_, opened = self._split(self.render(asked, add_generation_prompt=True), *heads, _USER)
+        *_, assistant_close = self._split(self.render(answered), *heads, _USER, _ASSISTANT)
         talk = self.render([*answered, _message("user", _NEXT_USER)])
-        system_open, to_user, to_assistant, back, end = self._split(talk, _SYSTEM, _USER, _ASSISTANT, _NEXT_USER)
-        user_open = back.removeprefix(assistant_close)
+        before, to_assistant, back, end = self._split_talk(talk, *heads)
+        user_open, assistant_open = back.removeprefix(assistant_close), to_assistant.removeprefix(user_close)
+        close, first = _between(before[1], user_open) if system else ("\n\n", "")
         cut = ChatCut(
-            system_open=system_open,
-            system_close=to_user.removesuffix(user_open),
+            system_open=before[0],
+            system_close=close,
             user_open=user_open,
             user_close=user_close,
-            assistant_open=opened.removeprefix(user_close),
+            assistant_open=assistant_open,
             assistant_close=assistant_close,
+            first_user_open=first,
         )
-        rebuilt = (
-            cut.system_open,
-            cut.system_close + cut.user_open,
-            cut.user_close + cut.assistant_open,
-            cut.assistant_close + cut.user_open,
-            cut.user_close,
+        alike = (
+            (user_close + assistant_open, assistant_close + user_open, user_close) == (to_assistant, back, end)
+            # Only thoughts may follow how a reply is opened in the history.
+            and opened.startswith(user_close)
+            and (assistant_open.startswith(rest := opened.removeprefix(user_close)) or _thought(rest, assistant_open))
         )
-        if rebuilt != (system_open, to_user, to_assistant, back, end):
+        if not alike or not (user_open or user_close):
             raise BadModel(f"{self._where} writes the same kind of turn in several ways, so it cannot be cut")
         return cut
+
+    def thinking(self, begin: str = "<think>", end: str = "</think>") -> ThinkingCut | None:
+        """Find how the template's model thinks between these tags; None where it has to be asked to.
+
+        A template that only takes thoughts out of earlier replies tells nothing: models that never think have such,
+        too. `BadModel` where it cannot be cut.
+        """
+        plain, on, off = (self._generation(switch) for switch in (None, True, False))
+        head = len(self.cut().assistant_open)
+        opened = next((text[1][head:] for text in (on, plain) if text[1].rstrip().endswith(begin)), "")
+        if not opened and on == off:
+            return None
+        opening = opened or f"{begin}\n"
+        empty = off[1][head:]
+        if begin not in empty or end not in empty:
+            empty = f"{opening}\n{end}\n\n"
+        return ThinkingCut("always" if on == off else "tagged", opening, empty)
+
+    def _generation(self, switch: bool | None) -> tuple[str, str]:  # noqa: FBT001 - as the template has it
+        """Give what a template writes up to a reply: before the user's content, and after its close."""
+        cut = self.cut()
+        system = [] if cut.first_user_open == "" else [_message("system", _SYSTEM)]
+        text = self.render([*system, _message("user", _USER)], add_generation_prompt=True, enable_thinking=switch)
+        before, _, after = text.partition(_USER)
+        return before, after.removeprefix(cut.user_close)
 
     def cut_tools(self) -> ToolsCut | None:
         """Find what stands around the JSON of tools that follow the system message; None where nothing does."""
@@ -130,12 +200,18 @@ class ChatTemplate:
         except BadModel:
             return None
         close = self.cut()
-        end = f"{close.system_close}{close.user_open}{_USER}"
+        first = close.user_open if close.first_user_open is None else close.first_user_open
+        end = f"{close.system_close}{first}{_USER}"
         head, system, rest = text.partition(_SYSTEM)
         parts = rest.partition(end)[0].split(f'"{_TOOL}"')
         if not system or head != close.system_open or end not in rest or len(parts) != 3:
             return None
         return ToolsCut(*parts)
+
+    def _split_talk(self, text: str, *heads: str) -> tuple[list[str], str, str, str]:
+        """Cut a conversation of four messages, the system's among `heads`: what precedes the user's, and the rest."""
+        *before, to_assistant, back, end = self._split(text, *heads, _USER, _ASSISTANT, _NEXT_USER)
+        return before, to_assistant, back, end
 
     def _split(self, text: str, *sentinels: str) -> list[str]:
         """Cut the text at each sentinel, which must stand in it exactly once and in this order."""
@@ -158,10 +234,12 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"*", "**", "%"})
 
-    def __init__(self) -> None:
+    def __init__(self, now: datetime) -> None:
         # Published templates are written for these two switches and rely on `break` and `continue`.
-        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+        extensions = ["jinja2.ext.loopcontrols", _Generation]
+        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=extensions)
         self.globals["raise_exception"] = _refuse
+        self.globals["strftime_now"] = now.strftime
         # Prompts are not HTML: the built-in filter would escape quotes and angle brackets.
         self.filters["tojson"] = _plain_json
 
@@ -170,6 +248,27 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             if not isinstance(factor, int) or abs(factor) > _MAX_FACTOR:
                 raise SecurityError(f"{operator!r} is allowed between whole numbers up to {_MAX_FACTOR} only")
         return super().call_binop(context, operator, left, right)
+
+
+class _Generation(Extension):
+    """`{% generation %}` … `{% endgeneration %}`: marks what training counts as the model's own, and writes nothing."""
+
+    tags = {"generation"}  # noqa: RUF012 - as the base class has it
+
+    def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _between(to_user: str, user_open: str) -> tuple[str, str | None]:
+    """Give what closes the system message, and what opens the user's first one if not what opens the others."""
+    return (to_user.removesuffix(user_open), None) if to_user.endswith(user_open) else ("", to_user)
+
+
+def _thought(rest: str, assistant_open: str) -> bool:
+    """Say whether a generation prompt goes on behind the opening of a reply with a tag, as of thoughts."""
+    more = rest.removeprefix(assistant_open).strip()
+    return rest.startswith(assistant_open) and more.startswith(("<", "["))
 
 
 def _refuse(message: str) -> None:

@@ -1,9 +1,9 @@
-"""What the loop says to a model family: the words of its prompts, and the same as tokens.
+"""What the loop says to a model: the words of its prompts, and the same as tokens.
 
-Everything about a family stands here, so that adding one is a row of `FAMILIES`; its words are those of a language
-(`languages.language.PromptWording`). The pieces are made so that
-they can be written into the cache early: the tokens that close the user's turn and open the model's stand at the head
-of the thoughts, never at the end of the input, where later words would fall behind them.
+The words are those of a language (`languages.language.PromptWording`). How the model thinks is found from its chat
+template (`chat_template.ThinkingCut`), and what else is known of it from its profile (`profiles.profile`). The pieces
+are made so that they can be written into the cache early: the tokens that close the user's turn and open the model's
+stand at the head of the thoughts, never at the end of the input, where later words would fall behind them.
 
 Knows templates and wording. Does not know when anything is said.
 """
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 from languages.english import ENGLISH
 from reasoning.errors import BadModel, BadTool
-from reasoning.prompting.chat_template import ToolsCut
+from reasoning.prompting.chat_template import ThinkingCut, ToolsCut
+from reasoning.prompting.profiles.profile import profile_of
+from reasoning.prompting.profiles.reading import shipped_profiles
 from reasoning.tools.calls import Tool, grammar_of
 
 if TYPE_CHECKING:
@@ -24,10 +26,13 @@ if TYPE_CHECKING:
 
     from languages.language import Language
     from reasoning.engine.contract import Grammar
+    from reasoning.prompting.chat_template import ChatTemplate
+    from reasoning.prompting.profiles.profile import Calibration, ModelProfile
     from reasoning.prompting.tokenizer import Tokenizer
     from reasoning.tools.written import WrittenCall
 
 
+_DEFAULT_MODEL: Final = "Qwen2.5 Coder 1.5B Instruct"
 _TOOLS: Final = ToolsCut(
     before="\n\nYou can call functions. Each is described here by one line of JSON:\n",
     between="\n",
@@ -55,17 +60,15 @@ _DECLINE: Final = Tool(
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Wording for one family of models, in one language: `in_language` gives it in another."""
+    """Wording for models that think in one way, in one language: `in_language` gives it in another."""
 
-    marks: tuple[str, ...]
-    """Parts of a model's name that tell the family."""
     language: Language
     system: str
     """Who the assistant is; heads every conversation."""
     think_request: str
     """Follows the user's words, inside their turn, where thoughts come next."""
     work_open: str
-    """Opens the thoughts."""
+    """Opens the thoughts, behind the opening of the model's message."""
     resume_open: str
     """Follows thoughts that were interrupted by new words."""
     answer_request: str
@@ -103,6 +106,8 @@ class Family:
     """Said where nothing can be called."""
     think_end: str = ""
     """Ends the thoughts of a model that was trained to think; empty where the end of the message does."""
+    no_thought: str = ""
+    """Stands where such a model replies without thoughts, behind the opening of its message."""
     tools: ToolsCut = _TOOLS
     """Lists the tools, where the model's template does not."""
     calling: str = _CALLING
@@ -120,14 +125,23 @@ class Family:
         """Give the wording of the same family in another language."""
         if language is self.language:
             return self
-        return (_thinking if self.think_end else _instruct)(self.marks, language)
+        other = _instruct(language)
+        if not self.think_end:
+            return other
+        return replace(
+            _unprompted(other),
+            work_open=self.work_open,
+            resume_open=self.resume_open,
+            force_answer=self.force_answer,
+            think_end=self.think_end,
+            no_thought=self.no_thought,
+        )
 
 
-def _instruct(marks: tuple[str, ...], language: Language) -> Family:
+def _instruct(language: Language) -> Family:
     """Word a family of models that follow instructions: they think in short lines where they are asked to."""
     wording, replies = language.prompts, language.replies
     return Family(
-        marks,
         language,
         system=wording.system,
         think_request=wording.think_request,
@@ -152,69 +166,101 @@ def _instruct(marks: tuple[str, ...], language: Language) -> Family:
     )
 
 
-def _thinking(marks: tuple[str, ...], language: Language) -> Family:
-    """Word a family of models that were trained to think."""
-    plain = _instruct(marks, language)
+def _unprompted(family: Family) -> Family:
+    """Word what thoughts between tags need: no request to think, and steps that are told, not read aloud."""
+    return replace(family, think_request="", step_request=family.language.prompts.found_request)
+
+
+def _tagged(family: Family, cut: ThinkingCut | None, profile: ModelProfile) -> Family:
+    """Word a model that was trained to think between tags; `cut` as its template has them, None where it has not."""
+    begin, end = profile.tags
     return replace(
-        plain,
-        think_request="",
-        work_open="<think>\n",
-        answer_request=" /no_think",
-        step_request=f"{plain.step_request} /no_think",
-        result_request=f"{plain.result_request} /no_think",
-        need_question=f"{plain.need_question} /no_think",
-        need_bias=0.0,
-        need_of_numbers=0.0,
-        think_end="</think>",
+        _unprompted(family),
+        work_open=f"{begin}\n" if cut is None else cut.opening,
+        resume_open=profile.told_more,
+        force_answer=profile.enough,
+        think_end=end,
+        no_thought=f"{begin}\n\n{end}\n\n" if cut is None else cut.empty,
     )
 
 
-FAMILIES: Final = (_thinking(("qwen3",), ENGLISH), _instruct((), ENGLISH))
-"""Looked up in this order; the last one fits every instruct model."""
+FAMILIES: Final = (_instruct(ENGLISH),)
+"""Wording that fits every instruct model: of one that was trained to think, its template and profile change it."""
 
 
-def family_of(model: str) -> Family:
-    """Give the wording for a model's name, in English."""
-    lowered = model.lower()
-    return next((family for family in FAMILIES if any(mark in lowered for mark in family.marks)), FAMILIES[-1])
+def family_of(model: str, template: ChatTemplate | None = None, profile: ModelProfile | None = None) -> Family:
+    """Give the wording for a model, in English; its name tells only what a profile knows of it.
+
+    profile: None takes the one that ships for the name.
+    """
+    known = profile_of(model, shipped_profiles()) if profile is None else profile
+    cut = None if template is None else template.thinking(*known.tags)
+    style = known.thinking or (cut.style if cut else "prompted")
+    return _tagged(FAMILIES[0], cut, known) if style in {"tagged", "always"} else FAMILIES[0]
+
+
+def script_of(tokenizer: Tokenizer, model: str, profiles: Sequence[ModelProfile]) -> Script:
+    """Give what is said to the model of that name. Raises BadModel."""
+    profile = profile_of(model, profiles)
+    return Script(tokenizer, family_of(model, tokenizer.template, profile), profile=profile)
 
 
 class Script:
     """One family's wording as tokens of one tokenizer."""
 
-    def __init__(self, tokenizer: Tokenizer, family: Family, system: str | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        family: Family,
+        system: str | None = None,
+        profile: ModelProfile | None = None,
+    ) -> None:
+        """Write it as tokens.
+
+        system: stands for the family's own.
+        profile: what is known of the model; None takes that of the default model.
+        """
         self.tokenizer, self.family, self._system = tokenizer, family, system
+        self.profile = profile_of(_DEFAULT_MODEL, shipped_profiles()) if profile is None else profile
         self._others: dict[str, Script] = {}
         """The same in other languages, by their codes."""
         pieces = self._pieces = tokenizer.pieces(family.system if system is None else system)
         words, tags = tokenizer.encode, tokenizer.encode_template
         answer = [*pieces.user_close, *pieces.assistant_open]
-        self.prompt: list[int] = [*pieces.prompt, *pieces.user_open]
+        self.reply_open = reply = [*answer, *tags(family.no_thought)]
+        """Closes the user's turn and opens a reply without thoughts."""
+        self.prompt: list[int] = [*pieces.prompt, *pieces.first_user_open]
         """Heads the conversation and opens the user's turn."""
         self.think_open = [*words(family.think_request), *answer, *tags(family.work_open)]
         """Opens the thoughts when the turn has ended."""
         self.resume_open = words(f"\n\n{family.resume_open}")
         """Goes on with thoughts that were interrupted by new words."""
-        self.answer_open = [*words(family.answer_request), *answer]
+        self.answer_open = [*words(family.answer_request), *reply]
         """Opens a reply without thoughts."""
-        self.note_open = [*words(family.note_request), *answer]
+        self.note_open = [*words(family.note_request), *reply]
         """Opens a reply to notes that came without the user's words."""
-        self.act_open = self._request(pieces.user_open, family.act_request, answer)
+        self.act_open = self._request(family.act_request)
         """Asks for calls, after thoughts."""
-        self.step_open = self._request(pieces.user_open, family.step_request, answer)
-        self.result_open = self._request(pieces.user_open, family.result_request, answer)
-        self.need = [*words(family.need_question), *answer]
+        self.step_open = self._request(family.step_request)
+        self.result_open = self._request(family.result_request)
+        self.need = [*words(family.need_question), *reply]
+        self.ends = tokenizer.eos_ids
         self.close = list(pieces.assistant_close)
         """Closes a message of the model that did not close itself."""
+        self.closed = self.close[1 + next((at for at, token in enumerate(self.close) if token in self.ends), -1) :]
+        """What is left of that behind the token with which a message ends itself."""
         self.think_close = tags(f"{family.think_end}\n\n") if family.think_end else []
         """Closes thoughts that did not end themselves."""
         self.heard_open = answer
         """Opens, in the history, what the user heard."""
         self.heard_close = [*pieces.assistant_close, *pieces.user_open]
         """Closes what the user heard and opens the user's next turn."""
-        self.ends = tokenizer.eos_ids
-        self.think_ends = self.ends | frozenset(tags(family.think_end) if family.think_end else [])
+        end = frozenset(tags(family.think_end))
+        # A tag that the vocabulary has no token for is found in the text.
+        self.think_ends = self.ends | (end if len(end) == 1 else frozenset())
         """Tokens that end the thoughts."""
+        self.think_tag = self.think_ends - self.ends
+        """The one of them that ends nothing else."""
         self.bans = frozenset(tokenizer.special.values()) - self.think_ends
         """Control tokens that no stream may write."""
         self.yes_no = (self._single(family.yes), self._single(family.no))
@@ -230,8 +276,36 @@ class Script:
             return self
         if language.code not in self._others:
             family = self.family.in_language(language)
-            self._others[language.code] = Script(self.tokenizer, family, self._system)
+            self._others[language.code] = Script(self.tokenizer, family, self._system, self.profile)
         return self._others[language.code]
+
+    def instructed(self, instructions: str) -> Script:
+        """Give the same with instructions behind those of the family."""
+        return Script(self.tokenizer, self.family, f"{self.family.system}\n\n{instructions}", self.profile)
+
+    @property
+    def thinks_in_tags(self) -> bool:
+        """Whether the model was trained to think: its thoughts are prose between tags, not short lines of a working."""
+        return bool(self.family.think_end)
+
+    @property
+    def never_thinks(self) -> bool:
+        """Whether the model is to reply without thoughts, whatever is asked."""
+        return self.profile.thinking == "none"
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What was measured of the need question with this model in this language; None where nothing was."""
+        measured, family = self.profile.calibration, self.family
+        if measured is None or measured.language:
+            return measured if measured is not None and measured.language == self.language.code else None
+        return replace(
+            measured,
+            language=self.language.code,
+            need_bias=family.need_bias,
+            need_of_numbers=family.need_of_numbers,
+            need_bias_with_tools=family.need_bias_with_tools,
+        )
 
     def prompt_with(self, tools: Sequence[Tool]) -> list[int]:
         """Give the head of the conversation with these tools in its system message, as the model's template has it."""
@@ -245,7 +319,7 @@ class Script:
             listed += [*(tags(cut.between) if number else []), *words(tool.described())]
         pieces = self._pieces
         told = [*tags(cut.before), *listed, *tags(cut.after), *words(self.family.calling)]
-        return [*pieces.system, *told, *pieces.system_close, *pieces.user_open]
+        return [*pieces.system, *told, *pieces.system_close, *pieces.first_user_open]
 
     def call_grammar(self, tools: Sequence[Tool], at_most: int) -> Grammar:
         """Give the grammar of calls of these tools, or of the one that declines; `BadTool` for one of its name."""
@@ -257,9 +331,7 @@ class Script:
     def acted_open(self, calls: Sequence[WrittenCall]) -> list[int]:
         """Ask what to say after these calls."""
         lines = "\n".join(call.text() for call in calls)
-        return self._request(
-            self._pieces.user_open, self.family.acted_request.replace("{calls}", lines), self.heard_open
-        )
+        return self._request(self.family.acted_request.replace("{calls}", lines))
 
     def calls_made(self, calls: Sequence[WrittenCall], *, after_text: bool) -> list[int]:
         """Give calls as they stand in the history, behind what was heard."""
@@ -285,8 +357,8 @@ class Script:
         """The tokens that begin a call, and all others."""
         return self.call_starts, frozenset(range(self.tokenizer.vocab_size)) - self.call_starts
 
-    def _request(self, user_open: Sequence[int], request: str, answer: Sequence[int]) -> list[int]:
-        return [*user_open, *self.tokenizer.encode(request), *answer]
+    def _request(self, request: str) -> list[int]:
+        return [*self._pieces.user_open, *self.tokenizer.encode(request), *self.reply_open]
 
     def _single(self, answers: Sequence[str]) -> frozenset[int]:
         ids = map(self.tokenizer.encode, answers)

@@ -66,6 +66,7 @@ _FAMILIES: Final[Mapping[str, _Family]] = {
 _END_NAMES: Final = frozenset(
     {"<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>", "</s>"}
 )
+_TAG: Final = re.compile(r"<[^\s<>]+>|\[[^\s\[\]]+\]")
 _END_KEYS: Final = ("eos_token_id", "eot_token_id", "eom_token_id")
 
 # Token types of `tokenizer.ggml.token_type`; the others (unknown, unused, byte) stand for no text here.
@@ -98,6 +99,8 @@ class ChatPieces:
     user_close: list[int]
     assistant_open: list[int]
     assistant_close: list[int]
+    first_user_open: list[int]
+    """Opens the first turn of the user."""
 
     @property
     def prompt(self) -> list[int]:
@@ -123,6 +126,8 @@ class Tokenizer:
             "(" + "|".join(re.escape(name) for name in sorted(special, key=len, reverse=True)) + ")"
         )
         self.special: Final = MappingProxyType(dict(special))
+        # Some vocabularies have plain text, such as runs of spaces, among their special tokens.
+        self._names = tuple(name for name in special if _TAG.fullmatch(name))
         self.eos_ids: Final = eos_ids
         self.template: Final = template
 
@@ -157,6 +162,10 @@ class Tokenizer:
                 ids.extend(self.encode(part))
         return ids
 
+    def writes_special(self, text: str) -> bool:
+        """Say whether a text has the name of a special token in it, written as words."""
+        return any(name in text for name in self._names)
+
     def token_bytes(self, token: int) -> bytes:
         """Give the bytes that a token stands for: none for special tokens, and for ids that no token has."""
         if token in self._special_ids or not 0 <= token < len(self._tokens):
@@ -184,6 +193,7 @@ class Tokenizer:
             user_close=encode(cut.user_close),
             assistant_open=encode(cut.assistant_open),
             assistant_close=encode(cut.assistant_close),
+            first_user_open=encode(cut.user_open if cut.first_user_open is None else cut.first_user_open),
         )
 
 

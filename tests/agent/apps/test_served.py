@@ -54,7 +54,7 @@ def test_a_question_is_answered_by_a_server(descant: Descant, model: Path) -> No
     key.write_text("0123456789abcdef\n")
     with served(model) as toy:
         there = ("--engine", "vllm", "--server", f"{toy.url}/v1, {toy.url}", "--api-key-file", str(key))
-        done = descant(*ROOM, "ask", "Why?", "--model", str(model), *there)
+        done = descant(*ROOM, "ask", "Why is the sky so blue?", "--model", str(model), *there)
         assert done.code == 0, done.err
         assert done.out.strip()
         assert set(toy.keys) == {"Bearer 0123456789abcdef"}

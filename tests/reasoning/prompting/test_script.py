@@ -1,13 +1,17 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
+from languages.german import LANGUAGE as GERMAN
 from reasoning.policies.grounding import numbers
+from reasoning.prompting.chat_template import ChatTemplate
+from reasoning.prompting.profiles.profile import UNKNOWN, Calibration
 from reasoning.prompting.script import FAMILIES, Family, Script, family_of
 from reasoning.prompting.tokenizer import Tokenizer
 from tests.reasoning.model_files import model_file
+from tests.reasoning.prompting import chat_templates
 from tests.reasoning.scripted_engine import END, Words
 
 
@@ -98,17 +102,43 @@ def test_the_wording_grounds_no_number(family: Family) -> None:
             assert not numbers(wording) - {0.0, 1.0}, each.name
 
 
-@pytest.mark.parametrize("name", ["Qwen3 1.7B", "qwen3-0.6b", "QWEN3-4B-Instruct"])
-def test_a_model_that_was_trained_to_think_has_words_of_its_own(name: str) -> None:
-    assert family_of(name).think_end
-
-
-@pytest.mark.parametrize("name", ["Qwen2.5 Coder 1.5B Instruct", "smollm2-135m", "", "anything"])
-def test_every_other_model_has_words(name: str) -> None:
+@pytest.mark.parametrize("name", ["Qwen3 1.7B", "QWEN3-4B-Instruct", "Qwen2.5 Coder 1.5B Instruct", "", "anything"])
+def test_a_name_alone_makes_no_model_one_that_thinks_in_tags(name: str) -> None:
     assert not family_of(name).think_end
+
+
+def test_a_name_does_so_where_a_profile_says_that_the_template_does_not_tell() -> None:
+    assert family_of("DeepSeek R1 Distill Qwen 1.5B").think_end == "</think>"
 
 
 def test_the_system_text_can_be_replaced() -> None:
     script = Script(Words(), FAMILIES[-1], "Answer in rhymes.")
     assert "Answer in rhymes." in shown(script.tokenizer, script.prompt)
     assert FAMILIES[-1].system not in shown(script.tokenizer, script.prompt)
+
+
+def test_a_model_that_thinks_in_tags_keeps_them_in_every_language_and_with_instructions() -> None:
+    family = family_of("any", ChatTemplate(chat_templates.QWEN3))
+    script = Script(Words(), family, profile=replace(UNKNOWN, name="mine"))
+    for other in (
+        script.in_language(GERMAN),
+        script.instructed("Rhyme."),
+        script.instructed("Rhyme.").in_language(GERMAN),
+    ):
+        assert other.profile is script.profile
+        shown_there = [shown(other.tokenizer, ids) for ids in (other.think_open, other.think_close, other.reply_open)]
+        assert shown_there == [
+            shown(script.tokenizer, ids) for ids in (script.think_open, script.think_close, script.reply_open)
+        ]
+    assert script.in_language(GERMAN).family.step_request == GERMAN.prompts.found_request
+    assert "Rhyme." in shown(script.tokenizer, script.instructed("Rhyme.").prompt)
+
+
+def test_numbers_of_the_need_question_hold_for_the_language_that_they_were_measured_in() -> None:
+    measured = Calibration("any", "de", 1.0, 2.0, 3.0)
+    script = Script(Words(), FAMILIES[0], profile=replace(UNKNOWN, calibration=measured))
+    assert script.calibration is None
+    assert script.in_language(GERMAN).calibration == measured
+    default = Script(Words(), FAMILIES[0]).in_language(GERMAN).calibration
+    assert default is not None
+    assert default.need_bias == GERMAN.prompts.need_bias
