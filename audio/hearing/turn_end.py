@@ -100,7 +100,7 @@ def ending(text: str) -> Ending:
 NAMES: Final = ("bias", "melody", "question", "unfinished", "leads", "dangles", "reckons", "doubt", "paused")
 """What the weights belong to, in the order of `features`."""
 
-WEIGHTS: Final = (-3.27, 2.58, -1.01, 4.15, 2.18, 0.99, 0.7, 2.75, 7.05)
+WEIGHTS: Final = (-3.1, 2.64, -0.98, 4.13, 2.1, 0.97, 0.72, 2.77, 7.06)
 """Logits of openness for each unit of a feature; `descant bench turns` prints them."""
 
 _SHORT_S: Final = 0.3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -80,6 +80,13 @@ _KOKORO: Final = [
     *_kokoro("pt-BR", "female", "pf_dora"),
     *_kokoro("pt-BR", "male", "pm_alex pm_santa"),
 ]
+# Voices of other languages that read German from its sounds, with an accent: Whisper understands them far better than
+# espeak-ng's own voice.
+_GERMAN: Final = [
+    replace(entry, name=f"kokoro-de-{entry.speaker}", language="de")
+    for entry in _KOKORO
+    if entry.speaker in {"if_sara", "em_alex"}
+][::-1]
 
 _READ_BY_ESPEAK: Final = "de en-US en-GB es fr it pt-BR pt nl sv da nb fi pl cs sk hu ro hr el tr uk ru hi id vi"
 _ESPEAK: Final = [
@@ -91,6 +98,7 @@ _ESPEAK: Final = [
 _ENTRIES: Final = (
     VoiceEntry("piper-en-us-joe", "en-US", VoiceBackend.PIPER, "piper-en-us-joe", "", "male", "CC0-1.0"),
     *_KOKORO,
+    *_GERMAN,
     *_ESPEAK,
 )
 

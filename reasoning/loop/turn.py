@@ -53,7 +53,7 @@ class Attempt:
     steps: Steps
     """Finished steps of the thoughts; begins with the kept ones of the turn. Empty in a reply without thoughts."""
     phase: Phase = Phase.LISTENING
-    """Goes up, but for two ways back to THINKING: from TELLING, and from a REPLYING that has to be thought about; and one
+    """Goes up, but for two ways back to THINKING, from TELLING, and from a REPLYING that has to be thought about, and one
     to PROBING, when another policy begins the thoughts anew."""
     deadline: float = float("inf")
     """When thoughts must conclude, in seconds of the caller's clock; infinite until the answer is begun."""
