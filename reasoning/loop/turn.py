@@ -53,8 +53,8 @@ class Attempt:
     steps: Steps
     """Finished steps of the thoughts; begins with the kept ones of the turn. Empty in a reply without thoughts."""
     phase: Phase = Phase.LISTENING
-    """Goes up, but for two ways back to THINKING, from TELLING, and from a REPLYING that has to be thought about, and one
-    to PROBING, when another policy begins the thoughts anew."""
+    """Goes up, but for two ways back to THINKING, from TELLING and from a REPLYING that has to be thought about, and
+    one to PROBING, when another policy begins the thoughts anew."""
     deadline: float = float("inf")
     """When thoughts must conclude, in seconds of the caller's clock; infinite until the answer is begun."""
     findings: list[str] = field(default_factory=list)
