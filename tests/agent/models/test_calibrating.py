@@ -4,7 +4,7 @@ import pytest
 
 from agent.errors import NotMeasured
 from agent.models.calibrating import NeedMeasured, dividing, measure_need, need_questions
-from reasoning.policies.admission import several_numbers
+from reasoning.policies.sums.findings import several_numbers
 from reasoning.prompting.profiles.profile import Calibration
 from reasoning.prompting.script import FAMILIES, Script
 from tests.reasoning.scripted_engine import Mind, ScriptedEngine, Words
