@@ -60,7 +60,7 @@ class ByProbes:
         if script.calibration is None:
             return []
         need = ProbeQuestion(NEED, script.need, script.yes_no)
-        if self.other is None or not script.family.kind_question:
+        if self.other is None or not script.knows_kinds:
             return [need]
         return [need, ProbeQuestion(KIND, script.kind, script.kinds)]
 

@@ -343,6 +343,12 @@ class Script:
             need_bias_with_tools=family.need_bias_with_tools,
         )
 
+    @property
+    def knows_kinds(self) -> bool:
+        """Whether the borders of the question of the kind hold: for the model that the wording was measured on alone."""
+        measured = self.profile.calibration
+        return bool(self.family.kind_question) and measured is not None and not measured.language
+
     def prompt_with(self, tools: Sequence[Tool]) -> list[int]:
         """Give the head of the conversation with these tools in its system message, as the model's template has it."""
         if not tools:

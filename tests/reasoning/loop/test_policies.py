@@ -17,6 +17,7 @@ from reasoning.policies.grounding import last_number
 from reasoning.policies.plain import Plain
 from reasoning.policies.policy import Contradicted, Evidence, Kind, PolicyChoice
 from reasoning.policies.sums.sums import Sums
+from reasoning.prompting.profiles.profile import UNKNOWN, Calibration, ModelProfile
 from reasoning.prompting.script import Script
 from tests.reasoning.loop import test_loop
 from tests.reasoning.loop.test_loop import FAMILY, Model, rig
@@ -183,6 +184,17 @@ def test_what_the_questions_say_chooses(choice: PolicyChoice, log_odds: Sequence
     found = choice.choose(log_odds, "Who is it?", script, tools=False)
     assert (found.policy.name if found.policy else None) == chosen
     assert len(found.log_odds) == len(log_odds)
+
+
+def test_a_model_that_somebody_else_measured_is_not_asked_for_the_kind() -> None:
+    theirs = ModelProfile("theirs", ("*",), calibration=Calibration("theirs", "en", need_bias=0.5))
+    script = Script(Words(), FAMILY, profile=theirs)
+    assert [one.name for one in NOTED.questions(script)] == [NEED]
+    assert NOTED.choose((0.6,), "Who is it?", script, tools=False).policy == Sums()
+    unknown = Script(Words(), FAMILY, profile=UNKNOWN)
+    assert NOTED.questions(unknown) == []
+    assert NOTED.choose((), "Who is it?", unknown, tools=False).policy is None
+    assert NOTED.choose((), QUESTION, unknown, tools=False).policy == Sums()
 
 
 def test_the_setting_names_a_policy() -> None:
