@@ -345,7 +345,7 @@ class Script:
 
     @property
     def knows_kinds(self) -> bool:
-        """Whether the borders of the question of the kind hold: for the model that the wording was measured on alone."""
+        """Whether the borders of the question of the kind hold: for the model that its wording was measured on."""
         measured = self.profile.calibration
         return bool(self.family.kind_question) and measured is not None and not measured.language
 
