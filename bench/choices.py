@@ -23,6 +23,7 @@ from bench.think.items import sets
 from reasoning.engine.attention import Run
 from reasoning.engine.sampling import read_together, scored_choices
 from reasoning.policies.choosing import choice_of
+from reasoning.policies.policy import ProbeQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,7 +43,7 @@ class ChoiceMade:
     task: str
     question: str
     log_odds: Sequence[float]
-    """After calibration, one for each probe."""
+    """After calibration, one for each probe that was put."""
     policy: str
     """Its name; `none` where the reply comes at once."""
 
@@ -60,15 +61,13 @@ class ChoiceProbes:
         """Read a question, and choose."""
         script, words, mine = self._script, self._script.tokenizer.encode, self._decoder.cache()
         before = [*words(item.before), *script.heard_open, *words(_HEARD), *script.heard_close] if item.before else []
-        asked = self._choice.questions(script)
         self._decoder.forward([Run([*before, *words(item.question)], [self._opening, mine], logits=False)])
-        runs = [Run(one.tokens, [self._opening, mine, self._decoder.cache()], logits=True) for one in asked]
-        read = read_together(
-            scored_choices(row, one.choices) for row, one in zip(self._decoder.forward(runs), asked, strict=True)
-        )
-        odds = [one if isinstance(one, float) else float("nan") for one in read]
-        chosen = self._choice.choose(odds, item.question, script, tools=False)
-        return ChoiceMade(item.task, item.question, chosen.log_odds, chosen.policy.name if chosen.policy else "none")
+        odds: list[float] = []
+        while isinstance(decided := self._choice.decide(odds, item.question, script, tools=False), ProbeQuestion):
+            run = Run(decided.tokens, [self._opening, mine, self._decoder.cache()], logits=True)
+            (read,) = read_together([scored_choices(self._decoder.forward([run])[0], decided.choices)])
+            odds.append(read if isinstance(read, float) else float("nan"))
+        return ChoiceMade(item.task, item.question, decided.log_odds, decided.policy.name if decided.policy else "none")
 
 
 def table(made: Iterable[ChoiceMade], names: Sequence[str]) -> list[str]:
@@ -79,8 +78,8 @@ def table(made: Iterable[ChoiceMade], names: Sequence[str]) -> list[str]:
     lines = [f"| kind | none | plain | sums | {' | '.join(names)} |", f"|---|{'---|' * (3 + len(names))}"]
     for task, of in by_task.items():
         counts = Counter(one.policy for one in of)
-        odds = [sorted(one.log_odds[probe] for one in of) for probe in range(len(names))]
-        ranges = [f"{values[0]:.1f}, {median(values):.1f}, {values[-1]:.1f}" for values in odds]
+        odds = [sorted(one.log_odds[probe] for one in of if probe < len(one.log_odds)) for probe in range(len(names))]
+        ranges = [f"{values[0]:.1f}, {median(values):.1f}, {values[-1]:.1f}" if values else "" for values in odds]
         lines.append(f"| {task} | {counts['none']} | {counts['plain']} | {counts['sums']} | {' | '.join(ranges)} |")
     return lines
 

@@ -164,6 +164,8 @@ class PromptWording:
     """Log-odds of yes at which the need question divides small talk from problems, with the default model."""
     need_of_numbers: float
     need_bias_with_tools: float
+    need_clear: tuple[float, float]
+    """Log-odds of yes, above its border, outside of which the answer is clear and the kind is not asked for."""
     kind_question: str
     """Empty where nothing was measured of it: then what is no sum is answered at once."""
     kind_bias: float

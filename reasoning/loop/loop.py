@@ -33,6 +33,7 @@ from reasoning.loop.thinker import Thinker
 from reasoning.loop.turn import Phase
 from reasoning.loop.writer import Writer
 from reasoning.policies.choosing import choice_of
+from reasoning.policies.policy import ProbeQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -268,21 +269,18 @@ class Loop:
             # Few words that correct a problem look like small talk without it, and its thoughts are there.
             return turn.policy
         view, script = [*self._context.past, turn.input], self._script
-        questions = self._choice.questions(script)
-        try:
-            async with asyncio.TaskGroup() as group:
-                asked = [
-                    group.create_task(self._session.score_choices(view, one.tokens, one.choices), name=one.name)
-                    for one in questions
-                ]
-        except* ContextFull as errors:
-            raise ContextFull(str(errors.exceptions[0])) from errors
-        talks = wants_calls is not None and not await wants_calls
-        chosen = self._choice.choose([one.result().log_odds for one in asked], turn.input_text, script, tools=talks)
-        for one, log_odds in zip(questions, chosen.log_odds, strict=True):
-            turn.attempt.tokens["probe"] += len(one.tokens)
-            self._emit(Probe(one.name, log_odds, 0.0, decision=log_odds > 0))
-        return chosen.policy
+        names: list[str] = []
+        log_odds: list[float] = []
+        talks = False
+        while isinstance(decided := self._choice.decide(log_odds, turn.input_text, script, tools=talks), ProbeQuestion):
+            scores = await self._session.score_choices(view, decided.tokens, decided.choices)
+            names.append(decided.name)
+            log_odds.append(scores.log_odds)
+            turn.attempt.tokens["probe"] += len(decided.tokens)
+            talks = wants_calls is not None and not await wants_calls
+        for name, one in zip(names, decided.log_odds, strict=True):
+            self._emit(Probe(name, one, 0.0, decision=one > 0))
+        return decided.policy
 
     async def _think_otherwise(self, turn: Turn, policy: Policy, thinker: asyncio.Task[None]) -> bool:
         """Go over to a policy; say whether it asks for thoughts in another way, so that they are begun anew.

@@ -1,7 +1,8 @@
 """Which policy a question is answered by: always the same one, or what cheap questions to the model say.
 
-A question costs the tokens of a line and one step, beside thoughts that have begun already. What it says is read
-against a bias that was measured with the default model on development questions: docs/policies.md has the table.
+A question costs the tokens of a line and one step, beside thoughts that have begun already, and what it takes of that
+step the thoughts have to wait: so the second is put only where the first leaves it open. What they say is read against
+a bias that was measured with the default model on development questions: docs/policies.md has the table.
 """
 
 from __future__ import annotations
@@ -36,12 +37,7 @@ class Always:
 
     first: Policy
 
-    def questions(self, script: Script) -> Sequence[ProbeQuestion]:
-        """Ask nothing."""
-        del script
-        return ()
-
-    def choose(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> Chosen:
+    def decide(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> ProbeQuestion | Chosen:
         """Choose the one there is."""
         del log_odds, asked, script, tools
         return Chosen(self.first, ())
@@ -55,27 +51,26 @@ class ByProbes:
     other: Policy | None = None
     """None: what is no sum is answered at once."""
 
-    def questions(self, script: Script) -> Sequence[ProbeQuestion]:
-        """Ask whether there is something to compute, and of what kind the question is, where that was measured."""
-        if script.calibration is None:
-            return []
-        need = ProbeQuestion(NEED, script.need, script.yes_no)
-        if self.other is None or not script.knows_kinds:
-            return [need]
-        return [need, ProbeQuestion(KIND, script.kind, script.kinds)]
+    def decide(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> ProbeQuestion | Chosen:
+        """Ask whether there is something to compute; where that is not clear, of what kind the question is.
 
-    def choose(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> Chosen:
-        """Choose by what is above its bias; where nothing was measured, only the smallest turns go without thoughts."""
-        measured = script.calibration
+        Where nothing was measured, nothing is asked, and only the smallest turns go without thoughts.
+        """
+        measured, family = script.calibration, script.family
         if measured is None:
             return Chosen(None if _tiny(asked, script.language) else self.first, ())
+        if not log_odds:
+            return ProbeQuestion(NEED, script.need, script.yes_no)
         need, *kinds = log_odds
         need -= measured.need_bias_with_tools if tools else measured.need_bias
         if several_numbers(asked, script.language):
             need += measured.need_of_numbers
-        if not kinds:
+        below, above = family.need_clear
+        if self.other is None or not script.knows_kinds or not below <= need <= above:
             return Chosen(self.first if need > 0 else None, (need,))
-        family, (kind,) = script.family, kinds
+        if not kinds:
+            return ProbeQuestion(KIND, script.kind, script.kinds)
+        (kind,) = kinds
         if need > 0 and need + kind > family.sums_bias:
             policy: Policy | None = self.first
         else:

@@ -132,7 +132,7 @@ class Chosen:
     policy: Policy | None
     """None: at once, without thoughts."""
     log_odds: Sequence[float]
-    """The answers to the questions, after calibration: above zero is yes."""
+    """The answers to what was asked, after calibration: above zero is yes."""
 
 
 class PolicyChoice(Protocol):
@@ -143,13 +143,10 @@ class PolicyChoice(Protocol):
         """The policy by which the thoughts begin, before anything is known of the question."""
         ...
 
-    def questions(self, script: Script) -> Sequence[ProbeQuestion]:
-        """Give what the model is asked about the user's words."""
-        ...
+    def decide(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> ProbeQuestion | Chosen:
+        """Give what the model is asked next about the user's words, or what its answers so far choose.
 
-    def choose(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> Chosen:
-        """Choose by the log-odds of yes to each question.
-
-        tools: the prompt lists tools, and none of them is wanted.
+        log_odds: of yes, one for each question until now.
+        tools: the prompt lists tools, and none of them is wanted; told from the first answer on.
         """
         ...

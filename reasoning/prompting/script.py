@@ -92,6 +92,8 @@ class Family:
     """Log-odds that words with two numbers or more have ahead: small talk has few."""
     need_bias_with_tools: float
     """As `need_bias`, with tools in the prompt and words that ask for none of them."""
+    need_clear: tuple[float, float]
+    """Log-odds of yes, above the border, outside of which there surely is nothing to compute, and something."""
     kind_question: str
     """Follows the user's words and asks what kind of question they are, in one word; empty: not to be asked."""
     kind_bias: float
@@ -175,6 +177,7 @@ def _instruct(language: Language) -> Family:
         need_bias=wording.need_bias,
         need_of_numbers=wording.need_of_numbers,
         need_bias_with_tools=wording.need_bias_with_tools,
+        need_clear=wording.need_clear,
         kind_question=wording.kind_question,
         kind_bias=wording.kind_bias,
         sums_bias=wording.sums_bias,

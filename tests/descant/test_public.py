@@ -47,7 +47,9 @@ def test_the_import_loads_neither_models_nor_their_libraries() -> None:
     told = "import sys, descant; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout.split()
     assert "descant" in loaded
-    assert not {"torch", "numpy", "pydantic", "jsonschema", "agent", "audio", "reasoning", "robots"} & set(loaded)
+    assert not {"torch", "numpy", "pydantic", "jsonschema", "agent", "audio", "languages", "reasoning", "robots"} & set(
+        loaded
+    )
 
 
 def test_the_import_is_quick() -> None:

@@ -376,7 +376,7 @@ def test_waiting_motions_expire_and_a_full_queue_refuses() -> None:
 
 def modules_that_import(name: str) -> set[str]:
     found = set()
-    rooms = ("agent", "audio", "reasoning", "robots")
+    rooms = ("agent", "audio", "languages", "reasoning", "robots")
     for path in (path for room in rooms for path in (ROBOTS.parent / room).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             imported = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
