@@ -181,12 +181,12 @@ def decided(choice: PolicyChoice, answers: Sequence[float], asked: str, script: 
     ("choice", "need", "kind", "chosen", "asked"),
     [
         (NOTED, 0.5, 9.0, "sums", [NEED, KIND]),
-        (NOTED, 0.5, FAMILY.kind_bias + 0.1, "plain", [NEED, KIND]),
+        (NOTED, 0.5, FAMILY.sums_bias - 0.6, None, [NEED, KIND]),
         (NOTED, 0.5, -9.0, None, [NEED, KIND]),
         (NOTED, -0.5, 9.0, "plain", [NEED, KIND]),
         (NOTED, -0.5, -9.0, None, [NEED, KIND]),
         # What is clear is not asked for its kind, which the thoughts would have to wait for.
-        (NOTED, 1.0, -9.0, "sums", [NEED]),
+        (NOTED, 1.1, -9.0, "sums", [NEED]),
         (NOTED, -1.1, 9.0, None, [NEED]),
         (ByProbes(Sums()), 0.5, -9.0, "sums", [NEED]),
         (ByProbes(Sums()), -0.5, 9.0, None, [NEED]),
