@@ -165,6 +165,27 @@ def server(
 
 
 @app.command()
+def choices(
+    context: typer.Context,
+    tasks: Annotated[
+        str, typer.Option("--tasks", metavar="A,B", help="Tasks, or sets of them: generated, public, everyday.")
+    ] = "everyday",
+    count: Annotated[int, typer.Option("--n", min=1, help="Development questions of each task.")] = 8,
+    questions: Annotated[
+        Path | None,
+        typer.Option("--questions", metavar="DIR", help="Folder with the files of BIG-Bench Hard, for public tasks."),
+    ] = None,
+    model: Model = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Print which policy development questions are answered by, and what the probes say of them."""
+    invocation: Invocation = context.obj
+    from bench.think.choices import run  # noqa: PLC0415 - torch is slow to import
+
+    run(invocation, {"models.llm": model}, tasks, count, questions, json_file)
+
+
+@app.command()
 def think(
     context: typer.Context,
     tasks: Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.choices import ChoiceMade, table
+from bench.think.choices import ChoiceMade, table
 
 
 def test_the_table_counts_policies_and_gives_the_range_of_each_probe() -> None:

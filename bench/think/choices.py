@@ -1,33 +1,35 @@
 """How questions of each kind are answered: what the probes say of them, and which policy that chooses.
 
-`python -m bench.choices --tasks everyday,navigate,gsm_symbolic --n 8 --questions DIR` prints the range of each
+`descant bench choices --tasks everyday,navigate,gsm_symbolic --n 8 --questions DIR` prints the range of each
 probe's log-odds and a table of what is chosen, of development questions alone: the biases are set by it
 (docs/policies.md). Asked at the end of the user's words, as the loop asks.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from agent.apps.progress import shown
-from agent.config.invocation import Invocation, open_store
+from agent.config.invocation import open_store
 from agent.models.registry import find, load_decoder
+from bench.errors import ReportError
 from bench.think.items import sets
 from reasoning.engine.attention import Run
 from reasoning.engine.sampling import read_together, scored_choices
+from reasoning.events import KIND, NEED
 from reasoning.policies.choosing import choice_of
 from reasoning.policies.policy import ProbeQuestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
+    from agent.config.invocation import Invocation
     from bench.think.items.question import TaskQuestion
     from reasoning.engine.decoder import Decoder
     from reasoning.prompting.script import Script
@@ -84,25 +86,37 @@ def table(made: Iterable[ChoiceMade], names: Sequence[str]) -> list[str]:
     return lines
 
 
-def _main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(description="Print which policy development questions are answered by.")
-    parser.add_argument("--tasks", default="everyday,generated", help="tasks, or sets of them")
-    parser.add_argument("--n", type=int, default=8, help="questions of each task")
-    parser.add_argument("--questions", type=Path, help="folder of the public questions")
-    parser.add_argument("--json", type=Path, help="write every question with its log-odds")
-    wanted: Any = parser.parse_args(arguments)
-    settings = Invocation(None, ()).load().settings
+def run(
+    invocation: Invocation,
+    overrides: Mapping[str, object],
+    tasks: str,
+    count: int,
+    questions: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Ask the first `count` development questions of tasks, and print a line for each task as it is done.
+
+    Raises:
+        BadQuestion: there is no such task, or nothing in the folder.
+        ReportError: the file cannot be written.
+
+    """
+    names = sets.named([name.strip() for name in tasks.split(",") if name.strip()])
+    settings = invocation.load(overrides).settings
     with shown() as progress:
         files = find(settings, open_store(settings.models), progress, speech=False)
     probes, made = ChoiceProbes(*load_decoder(files.llm, settings.engine)), list[ChoiceMade]()
-    for task in sets.named(wanted.tasks.split(",")):
-        made += [probes.ask(item) for item in sets.items(task, "dev", wanted.n, wanted.questions)]
-        sys.stdout.write(f"{table(made[-wanted.n :], ('need', 'kind'))[-1]}\n")
+    lines = 0
+    for name in names:
+        made += [probes.ask(item) for item in sets.items(name, "dev", count, questions)]
+        told = table(made, (NEED, KIND))
+        for line in told[lines:]:
+            sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
-    if wanted.json:
+        lines = len(told)
+    if json_file:
         rows = [[one.task, one.question, *one.log_odds, one.policy] for one in made]
-        wanted.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    _main(sys.argv[1:])
+        try:
+            json_file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ReportError(f"the report {json_file} cannot be written: {error}; name another file.") from error
