@@ -52,8 +52,9 @@ class Served:
 async def served() -> AsyncIterator[Served]:
     """Load the models that are configured and serve them on loopback."""
     settings = load().settings
+    voice = settings.models.voice
     async with open_models(settings) as models, open_server_models(models) as house:
-        server = RealtimeServer(house, ServerOptions(drain_s=1.0), Keys(None, most=1), model="m", voice="v")
+        server = RealtimeServer(house, ServerOptions(drain_s=1.0), Keys(None, most=1), model="m", voice=voice)
         async with server.listening("127.0.0.1", 0) as port:
             yield Served(port, house)
 
