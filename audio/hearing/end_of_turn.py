@@ -13,6 +13,7 @@ import numpy as np
 
 from audio.clock import RATE, Sound
 from audio.errors import EarsUnavailable
+from audio.onnx import open_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,13 +29,10 @@ class EndOfTurn:
     def __init__(self, model: Path) -> None:
         if not model.is_file():
             raise EarsUnavailable(f"{model}: no such model; fetch it with: descant models pull smart-turn-v3.2")
-        import onnxruntime  # noqa: PLC0415 - heavy, not needed for --help
-        from faster_whisper.feature_extractor import FeatureExtractor  # noqa: PLC0415 - the same
+        from faster_whisper.feature_extractor import FeatureExtractor  # noqa: PLC0415 - heavy, not needed for --help
 
-        limits = onnxruntime.SessionOptions()
-        limits.intra_op_num_threads = limits.inter_op_num_threads = 1
         try:
-            self._network = onnxruntime.InferenceSession(str(model), limits, providers=["CPUExecutionProvider"])
+            self._network = open_network(model, 1)
         except Exception as error:  # onnxruntime's errors share no other base
             raise EarsUnavailable(
                 f"{model}: the model cannot be loaded ({error}); check it with: descant models verify"

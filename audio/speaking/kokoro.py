@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from audio.errors import VoiceUnavailable
+from audio.onnx import open_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,19 +35,13 @@ class KokoroModel:
         if model is None or styles is None:
             raise VoiceUnavailable(f"{folder}: no such voices; fetch them with: descant models pull kokoro-82m")
         try:
-            import onnxruntime  # noqa: PLC0415 - heavy, not needed for --help
             from kokoro_onnx import Kokoro  # noqa: PLC0415 - optional
         except ImportError as error:
             raise VoiceUnavailable(
                 f"the engine of this voice is not installed ({error}); add it with: pip install 'descant[kokoro]'"
             ) from error
-        limits = onnxruntime.SessionOptions()
-        limits.intra_op_num_threads = options.threads
-        limits.inter_op_num_threads = 1
-        # Each clause has another length, and the plan and the arena of a long one take more than a gigabyte.
-        limits.enable_cpu_mem_arena = limits.enable_mem_pattern = False
         try:
-            session = onnxruntime.InferenceSession(str(model), limits, providers=["CPUExecutionProvider"])
+            session = open_network(model, options.threads, arena=False)
             self._kokoro = Kokoro.from_session(session, str(styles))
         except Exception as error:  # onnxruntime's errors share no other base
             raise VoiceUnavailable(

