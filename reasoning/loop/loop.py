@@ -283,7 +283,7 @@ class Loop:
         names: list[str] = []
         log_odds: list[float] = []
         talks = False
-        if (sure := await self._ahead.clearly(turn)) is not None:
+        if (sure := await self._ahead.chosen(turn)) is not None:
             return sure
         while isinstance(decided := self._choice.decide(log_odds, turn.input_text, script, tools=talks), ProbeQuestion):
             scores = await self._session.score_choices(view, decided.tokens, decided.choices)

@@ -11,7 +11,8 @@ import pytest
 
 from languages.known import language_of
 from reasoning.events import Probe, StateChanged, Thought, TurnDone
-from reasoning.options import LoopOptions, Mode
+from reasoning.options import LoopOptions, Mode, PolicyName
+from reasoning.policies.choosing import choice_of
 from reasoning.tools.calls import Tool
 from tests.reasoning.loop import test_loop
 from tests.reasoning.loop.test_loop import FAMILY, Model, Rig, cancelled_after, rig
@@ -42,8 +43,8 @@ async def spoken(one: Rig, parts: Sequence[str] = PARTS) -> None:
 
 
 def contents(one: Rig) -> dict[str, list[int]]:
-    """Give all blocks that hold anything but the question that was read ahead."""
-    names = [name for name in one.session.blocks if name != "asked"]
+    """Give all blocks that hold anything but the questions that were read ahead."""
+    names = [name for name in one.session.blocks if not name.startswith("asked")]
     return {name: [*tokens] for name in names if (tokens := one.session.block(name).tokens)}
 
 
@@ -51,15 +52,13 @@ async def test_the_heads_are_read_while_words_come_and_nothing_is_told() -> None
     async with rig(options=HEADS) as one:
         await spoken(one)
         assert one.session.text("thoughts") == one.engine.tokenizer.shown(one.script.think_open)
-        assert one.session.text("asked") == one.engine.tokenizer.shown(one.script.need[:-1])
+        assert one.session.text("asked0") == one.engine.tokenizer.shown(one.script.need[:-1])
         assert not [event for event in one.events if not isinstance(event, StateChanged)]
-        begun = one.engine.steps
+        one.engine.log.clear()
         await one.loop.answer(QUESTION)
-        first = one.of(Thought)[0]
-        assert first
         (need,) = [text for name, text in one.engine.log if name == "question"]
         assert need.endswith(f"{QUESTION}{one.engine.tokenizer.shown(one.script.need)}")
-        assert one.engine.steps > begun
+        assert one.thought == test_loop.THOUGHTS
 
 
 @pytest.mark.parametrize(
@@ -74,7 +73,7 @@ async def test_the_heads_are_read_while_words_come_and_nothing_is_told() -> None
 async def test_nothing_is_read_where_it_would_not_be_needed(options: LoopOptions, parts: Sequence[str]) -> None:
     async with rig(options=options) as one:
         await spoken(one, parts)
-        assert one.session.text("thoughts", "asked") == ""
+        assert one.session.text("thoughts", "asked0") == ""
 
 
 async def test_a_piece_is_read_each_time_that_words_come() -> None:
@@ -83,7 +82,7 @@ async def test_a_piece_is_read_each_time_that_words_come() -> None:
         for part in (PARTS[1], *[PARTS[2]] * 4):
             await one.loop.hear(part)
             await one.settle(4)
-            lengths.append(len(one.session.block("thoughts")) + len(one.session.block("asked")))
+            lengths.append(len(one.session.block("thoughts")) + len(one.session.block("asked0")))
         assert all(0 <= later - sooner <= PIECE for sooner, later in pairwise(lengths))
         assert lengths[1] > 0
         assert lengths[-1] == len(one.script.think_open) + len(one.script.need) - 1
@@ -99,7 +98,7 @@ async def test_the_heads_are_read_again_when_the_words_have_doubled() -> None:
         await one.loop.hear(PARTS[3])
         await one.settle(4)
         assert len(one.session.block("thoughts")) == PIECE
-        assert one.session.text("asked") == ""
+        assert one.session.text("asked0") == ""
 
 
 @pytest.mark.parametrize("mode", ["async", "think-first"])
@@ -226,7 +225,7 @@ async def test_a_turn_has_the_blocks_words_and_tokens_that_it_would_have_without
             blocks = {} if done.reason == "context" else contents(one)
             told = one.said, one.thought, done.tokens, done.reason, one.of(Probe)
             await one.loop.finish("")
-            assert one.session.text("thoughts", "asked") == ""
+            assert one.session.text("thoughts", "asked0") == ""
             outcomes.append((*told, blocks, contents(one)))
     assert outcomes[0] == outcomes[1]
 
@@ -259,16 +258,52 @@ async def test_it_ends_wherever_the_answer_comes(turns: int) -> None:
 # --- what was asked early counts only where it is clear ---
 
 
-@pytest.mark.parametrize(("above", "asked"), [(2.0, 1), (0.6, 1), (0.3, 2), (-0.3, 2), (-5.0, 2)])
-async def test_an_early_question_is_asked_anew_unless_its_answer_is_clear(above: float, asked: int) -> None:
-    need = FAMILY.need_bias - FAMILY.need_of_numbers + above
-    at_once = f"There are some eggs.{test_loop.END}"
-    async with rig(Model(need=need, at_once=at_once), HEADS) as one:
-        await spoken(one)
-        await one.loop.answer(QUESTION)
-        questions = [text for name, text in one.engine.log if name == "question"]
-        assert len(questions) == asked
-        assert len(set(questions)) == 1
-        (probe,) = one.of(Probe)
-        assert probe.decision == (above > 0)
-        assert probe.log_odds == pytest.approx(above)
+@dataclass
+class Asked(Model):
+    """Answers the questions by these log-odds."""
+
+    kind: float = 0.0
+
+    def score_choices(self, before: str) -> float:
+        assert self.need is not None
+        return self.kind if FAMILY.kind_question in before else self.need
+
+
+_NEED = FAMILY.need_bias - FAMILY.need_of_numbers
+"""Log-odds at the border, of words with two numbers."""
+
+
+@pytest.mark.parametrize(
+    ("choice", "need", "kind", "asked"),
+    [
+        ("sums", 2.0, 0.0, ["need"]),
+        ("sums", 0.6, 0.0, ["need"]),
+        ("sums", 0.4, 0.0, ["need", "need"]),
+        ("sums", -0.3, 0.0, ["need", "need"]),
+        ("auto", 2.0, 0.0, ["need"]),
+        ("auto", 0.6, 3.0, ["need", "kind"]),
+        ("auto", 1.2, 3.0, ["need", "kind"]),
+        ("auto", 0.4, 3.0, ["need", "kind", "need", "kind"]),
+        ("auto", 0.6, -1.6, ["need", "kind", "need", "kind"]),
+        ("auto", -0.6, -9.0, ["need", "need", "kind"]),
+        ("auto", -0.4, 9.0, ["need", "kind", "need", "kind"]),
+    ],
+)
+async def test_what_was_read_early_counts_only_where_no_doubt_would_change_it(
+    choice: PolicyName, need: float, kind: float, asked: list[str]
+) -> None:
+    outcomes = []
+    model = Asked(need=_NEED + need, kind=kind, at_once=f"There are some eggs.{test_loop.END}")
+    for options in (OFF, HEADS):
+        async with rig(model, options, choice=choice_of(choice, test_loop.WRITTEN)) as one:
+            await spoken(one)
+            one.engine.log.clear()
+            await one.loop.answer(QUESTION)
+            questions = [
+                "kind" if FAMILY.kind_question in text else "need"
+                for name, text in one.engine.log
+                if name == "question"
+            ]
+            outcomes.append((one.of(Probe), one.said, one.of(TurnDone)[0].tokens["probe"]))
+    assert questions == asked
+    assert outcomes[0] == outcomes[1]
