@@ -1,10 +1,10 @@
 """What is done while the user speaks: what will stand behind the words is read before they have all been said.
 
 A block keeps its cache when the blocks before it grow (arXiv 2512.10931, section 3.3), so the head of the thoughts and
-the questions about the words need not wait for the last of them. They are read again when the words have doubled, so
-that at least half of them were in view; what is written behind a head, and the last token of a question, have all of
-them in view. Nothing is written or told meanwhile, and what was read is in no account: a turn has the blocks and the
-budgets that it would have without.
+the questions about the words need not wait for the last of them. They are read again when there are half as many words
+more, so that two thirds of all were in view; what is written behind a head, and the last token of a question, have all
+in view. Nothing is written or told meanwhile, and what was read is in no account: a turn has the blocks and the budgets
+that it would have without.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 _PIECE: Final = 24
 """Tokens that are read each time that words came: some 0.25 s on two cores with AVX2, where the recogniser needs the
 processor again half a second after it has given words."""
-_FEW: Final = 8
+_FEW: Final = 12
 """Tokens of words with which nothing is begun yet."""
-_MORE: Final = 2
+_MORE: Final = 1.5
 """Times as many words as a head was read with, for it to be read again."""
 _DOUBT: Final = 0.5
-"""By how much a question that was read with half of the words may say yes more surely, in log-odds: docs/bench.md."""
+"""By how much a question that was read with some of the words may say yes more surely, in log-odds: docs/bench.md."""
 
 
 class Ahead:

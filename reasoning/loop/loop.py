@@ -2,7 +2,7 @@
 
 One turn, in `async` mode:
 
-    hear(words) ...         the input grows in the cache
+    hear(words) ...         the input grows in the cache, and what will stand behind it is read ahead (see `ahead`)
     note(text)              what comes from outside (a call's result, a robot's news) stands in the input at once
     answer(final words)     thinker: works in steps until it concludes
                 reply:   whenever a step has found something and little is left to play, it is told: as it stands,
