@@ -16,7 +16,7 @@ PolicyName = Literal["auto", "sums", "plain"]
 """How to think of a question, and what of it is said: see docs/policies.md."""
 
 
-Listening = Literal["off", "heads"]
+Listening = Literal["off", "questions", "heads"]
 """What is done while the user speaks."""
 
 
@@ -82,9 +82,9 @@ class LoopOptions:
     begins with; at most 2000 characters."""
     direct_replies: bool = True
     """Answer small talk and plain facts at once, when a probe says that nothing has to be worked out."""
-    listening: Listening = "heads"
-    """What is done while the user speaks: `heads` reads what will open the thoughts, and the questions about the words,
-    so that less is left to read at the end; `off` does nothing."""
+    listening: Listening = "questions"
+    """What is done while the user speaks: `questions` reads ahead the questions about the words that choose a policy,
+    `heads` the request for thoughts as well, which changes some of the thoughts; `off` does nothing."""
     think_tokens: int = 320
     """Tokens the thinker may spend on a turn before it must conclude; a model's profile may name others."""
     reply_tokens: int = 240
