@@ -38,14 +38,14 @@ _DOUBT: Final = 0.5
 
 
 @dataclass(slots=True)
-class _Read:
-    """A block that is read ahead."""
+class AheadQuestion:
+    """A question that is read ahead, without its last token."""
 
     block: Block
     words: int = 0
     """Tokens of the input when it was begun."""
     said: float | None = None
-    """Of a question, what it said when it was read; None before."""
+    """The log-odds when it was read; None before."""
 
 
 class Ahead:
@@ -54,7 +54,7 @@ class Ahead:
     def __init__(self, context: LoopContext, choice: PolicyChoice, emit: Callable[[LoopEvent], None]) -> None:
         self._context, self._choice, self._emit = context, choice, emit
         self._task: asyncio.Task[None] | None = None
-        self._questions: list[_Read] = []
+        self._questions: list[AheadQuestion] = []
         """The questions in their order, without the last token of each."""
         self._head_words = 0
         """Tokens of the input when the head of the thoughts was begun."""
@@ -127,7 +127,7 @@ class Ahead:
         context, said = self._context, list[float]()
         while isinstance(question := self._decided(turn, said), ProbeQuestion):
             if len(said) == len(self._questions):
-                self._questions.append(_Read(context.session.block(f"asked{len(said)}")))
+                self._questions.append(AheadQuestion(context.session.block(f"asked{len(said)}")))
             read = self._questions[len(said)]
             if read.said is not None and len(turn.input) >= _MORE * read.words:
                 read.words, read.said = 0, None
