@@ -58,9 +58,10 @@ test: test-units test-numerics test-e2e
 test-units: models
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "not e2e and $(EVERYWHERE)" $(PYTEST_ARGS)
 
-# The real models, in real time where somebody listens: one after the other.
+# The real models: on clocks of their own in two processes, then in real time, one after the other.
 test-e2e: models
-	$(VENV)/bin/python -m pytest -m "e2e and $(EVERYWHERE)" --ignore=tests/e2e/test_numerics.py $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "e2e and not live and $(EVERYWHERE)" --ignore=tests/e2e/test_numerics.py $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -m "e2e and live and $(EVERYWHERE)" $(PYTEST_ARGS)
 
 # Beside the kernels each model in float32, which takes 4 GB: a process of its own.
 test-numerics: models
