@@ -17,6 +17,7 @@
 # make vllm   vLLM for this machine's processor in an environment of its own (3.4 GB), and models as it wants them (1.5 GB)
 # make test-vllm   the engine for vLLM against that server
 # make check-compose   compose.yaml through the real `docker compose config`, which needs no Docker engine
+# make judge-voicebench   what an outside judge of voice agents says of it (docs/judges.md)
 # make conformance   the realtime clients, each in an environment of its own, against the server
 #
 # PYTHON=python3.12   the interpreter to build the environment with (3.11 or newer)
@@ -125,6 +126,18 @@ conformance: models $(CLIENTS:%=$(CONFORMANCE)/%/venv/.installed)
 # One client alone: make conformance-pipecat
 conformance-%: models $(CONFORMANCE)/%/venv/.installed
 	$(VENV)/bin/python -m tests.conformance.run $* --llm $(CONFORMANCE_LLM)
+
+# What outsiders say of it (docs/judges.md): each judge in an environment of its own, against the real models.
+JUDGES := build/judges
+
+$(JUDGES)/%/venv/.installed: tests/judges/requirements-%.txt
+	$(PYTHON) -m venv $(JUDGES)/$*/venv
+	$(JUDGES)/$*/venv/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	@touch $@
+
+judge-%: models $(JUDGES)/%/venv/.installed
+	$(VENV)/bin/python -m tests.judges.run $*
+	$(VENV)/bin/python -m tests.judges.table
 
 # Robots over a real Mosquitto, with kills and real time; against the independent peer, too, after `make peer`.
 test-broker: $(STAMP)
