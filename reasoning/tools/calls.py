@@ -166,11 +166,14 @@ def checked_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
 
 def check_bounds(described: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     """Raise `BadTool` for what strangers describe as tools, by description and schema, that is too much together."""
-    sizes = [measured(parameters) for _, parameters in described]
-    if sum(len(text) for text, _ in described) + sum(size.characters for size in sizes) > _MAX_TOGETHER:
-        raise BadTool(f"the tools take more than {_MAX_TOGETHER} characters together; describe them more briefly")
-    if sum(size.values for size in sizes) > _MAX_VALUES_TOGETHER:
-        raise BadTool(f"the schemas of the tools have more than {_MAX_VALUES_TOGETHER} lists and objects together")
+    characters = values = 0
+    for text, parameters in described:
+        size = measured(parameters)
+        characters, values = characters + len(text) + size.characters, values + size.values
+        if characters > _MAX_TOGETHER:
+            raise BadTool(f"the tools take more than {_MAX_TOGETHER} characters together; describe them more briefly")
+        if values > _MAX_VALUES_TOGETHER:
+            raise BadTool(f"the schemas of the tools have more than {_MAX_VALUES_TOGETHER} lists and objects together")
 
 
 def grammar_of(tools: Sequence[Tool], *, begin: str, end: str, at_most: int) -> Grammar:

@@ -156,8 +156,8 @@ class ClientConnection:
         except (ConnectionClosed, asyncio.CancelledError, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as fault:  # noqa: BLE001 - libraries in Rust panic with what is no Exception
-            refused = _broken(fault, "an event could not be carried out", "The event could not be carried out")
-            self.send(error(refused, own_id(event), kind="server_error").event)
+            broken = _broken(fault, "an event could not be carried out", "The event could not be carried out")
+            self.send(error(broken, own_id(event), kind="server_error").event)
 
     async def _until_gone(self) -> None:
         await self._socket.gone.wait()

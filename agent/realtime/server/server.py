@@ -27,6 +27,7 @@ from agent.realtime.protocol.wire import error
 from agent.realtime.server import pages
 from agent.realtime.server.connection import ClientConnection
 from agent.realtime.server.keys import Grant, Keys, is_loopback, may_call, offered_key
+from agent.realtime.server.memory import Tidy
 from agent.realtime.server.meters import Meters
 from agent.realtime.server.transport import HttpConnection, Lobby
 
@@ -43,6 +44,8 @@ _SUBPROTOCOL: Final = Subprotocol("realtime")
 REALTIME: Final = "/v1/realtime"
 _LOG: Final = logging.getLogger("descant.realtime")
 _QUIET: Final = logging.getLogger("descant.websockets")
+_AT_ONCE: Final = 32
+"""Connections that are accepted in one turn of the event loop: some ms of work."""
 _CLEARED_S: Final = 5.0
 """Seconds that a client waits for the place of one that has left and is still being cleared away."""
 
@@ -55,7 +58,7 @@ class RealtimeServer:
         self._model, self._voice = model, voice
         self._connections: dict[ClientConnection, RealtimeAdapter] = {}
         self.meters = Meters(lambda: len(self._connections))
-        self._lobby = Lobby(options.connections_waiting)
+        self._lobby, self._tidy = Lobby(options.connections_waiting), Tidy()
         self._left = asyncio.Event()
         """Set when a session is over, with all that was done for it."""
         self._draining = False
@@ -87,6 +90,7 @@ class RealtimeServer:
                 # How much may wait, and how long a client may be silent, is decided where its bytes are read.
                 max_queue=None,
                 ping_interval=None,
+                backlog=_AT_ONCE,
                 open_timeout=options.handshake_s,
                 close_timeout=2,
                 compression=None,
@@ -95,9 +99,11 @@ class RealtimeServer:
             )
         except OSError as problem:
             raise ServerUnavailable(f"{host}:{port} cannot be served ({problem.strerror or problem})") from None
+        tidying = asyncio.create_task(self._tidy.run(), name="tidying")
         try:
             yield int(next(iter(server.sockets)).getsockname()[1])
         finally:
+            tidying.cancel()
             await self._drain()
             server.close()
             await server.wait_closed()
@@ -206,6 +212,7 @@ class RealtimeServer:
         finally:
             del self._connections[connection]
             self._left.set()
+            self._tidy.soon()
 
     async def _place(self, socket: HttpConnection) -> None:
         """Wait while the only places are those of sessions that are being cleared away. Raises Refused."""

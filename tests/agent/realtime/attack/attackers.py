@@ -85,6 +85,13 @@ async def repeated(port: int, until_s: float, *texts: str) -> Report:
     return {"sent": sent, "sessions": sessions}
 
 
+async def neighbour(_: int, until_s: float) -> Report:
+    """No attack: only compute, as all attackers do."""
+    while time.monotonic() < until_s:
+        json.loads(json.dumps([{"type": "function"}] * 1000))
+    return {}
+
+
 async def large_schema(port: int, until_s: float) -> Report:
     """F1: one tool of 20,000 properties."""
     return await repeated(port, until_s, update(properties(20_000)))
@@ -174,7 +181,7 @@ async def fast_sender(port: int, until_s: float) -> Report:
                 for sent in range(1, 100_001):  # noqa: B007 - it is told how far it came
                     await socket.send('{"type":"input_audio_buffer.clear"}')
         await asyncio.sleep(max(0.0, until_s - time.monotonic()))
-        return {"sent": sent, "alive": socket.close_code is None}
+        return {"sent": sent, "failed": socket.close_code is not None}
 
 
 async def silent_connections(port: int, until_s: float) -> Report:
@@ -228,4 +235,5 @@ ATTACKS: Final[dict[str, Callable[[int, float], Coroutine[Any, Any, Report]]]] =
 
 if __name__ == "__main__":
     name, port, seconds = sys.argv[1:]
-    print(json.dumps(asyncio.run(ATTACKS[name](int(port), time.monotonic() + float(seconds)))))
+    attack = ATTACKS.get(name, neighbour)
+    print(json.dumps(asyncio.run(attack(int(port), time.monotonic() + float(seconds)))))

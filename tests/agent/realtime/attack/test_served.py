@@ -1,7 +1,8 @@
 """`make test-attack`: each hostile client beside a well-behaved one, on `descant serve` with a small model.
 
 The well-behaved one sends an empty `session.update` every twentieth of a second and asks a question. Its round trips
-tell how long the event loop stands still; a machine that is busy with other things is told by the baseline.
+tell how long the event loop stands still. How busy the machine is without that, a neighbour tells that only computes;
+and an attack disturbs if it does so twice.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import httpx
 import numpy as np
 import pytest
 from websockets.asyncio.client import connect
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 ROOT: Final = Path(__file__).parents[4]
-SECONDS: Final = 10.0
+SECONDS: Final = 7.0
 """Of each attack."""
 KEEPALIVE_S: Final = 2.0
 """Short, so that a fast sender lives through several within its seconds."""
@@ -37,8 +39,10 @@ MOST_S: Final = 0.25
 """Of a round trip, in 99 of 100."""
 MOST_GROWN: Final = 1.15
 """Resident memory after the attacks, in that before."""
-BUSY: Final = 4.0
-"""Times the baseline of the same run that a round trip may take where the machine is too busy for `MOST_S`."""
+BUSY: Final = 3.0
+"""Times a round trip beside the neighbour, which it may take where the machine is too busy for `MOST_S`."""
+TIDY_S: Final = 8.0
+"""In which memory is given back."""
 
 
 @dataclass(frozen=True)
@@ -136,25 +140,46 @@ async def attacked(server: Running, name: str, seconds: float) -> Process:
     )  # fmt: skip
 
 
+async def beside(server: Running, client: Client, name: str) -> tuple[Seen, dict[str, Any]]:
+    """Look at the server while it is attacked."""
+    attack = await attacked(server, name, SECONDS)
+    seen = await looked(client, SECONDS + 1)
+    told = json.loads((await attack.communicate())[0] or b'{"failed": true}')
+    print(f"{name:20} {seen}; {server.resident_mb:.0f} MB; {told}", flush=True)
+    return seen, told
+
+
+async def over(server: Running) -> None:
+    """Wait until the sessions of all attackers are over, with what was done for them."""
+    async with httpx.AsyncClient() as http, asyncio.timeout(30):
+        while "descant_sessions 1.0" not in (await http.get(f"http://127.0.0.1:{server.port}/metrics")).text:
+            await asyncio.sleep(0.5)
+
+
 @pytest.mark.attack
 async def test_hostile_clients_disturb_nobody(tmp_path: Path) -> None:
     async with serving(tmp_path / "log") as server, well_behaved(server) as client:
         await looked(client, 3)
-        baseline, before_mb = await looked(client, 5), server.resident_mb
-        print(f"\n{'baseline':20} {baseline}")
-        bound = max(MOST_S, BUSY * baseline.p99_s)
-        disturbed = []
+        print(f"\n{'alone':20} {await looked(client, 3)}")
+        before_mb = server.resident_mb
+        neighbour, _ = await beside(server, client, "neighbour")
+        bound = max(MOST_S, BUSY * neighbour.p99_s)
+        disturbed = {}
         for name in ATTACKS:
-            attack = await attacked(server, name, SECONDS)
-            seen = await looked(client, SECONDS + 1)
-            told = json.loads((await attack.communicate())[0] or b"{}")
-            print(f"{name:20} {seen}; {server.resident_mb:.0f} MB; {told}", flush=True)
-            if seen.p99_s > bound or not told.get("alive", True):
-                disturbed.append(name)
-        after = await looked(client, 5)
+            for _ in range(2):
+                seen, told = await beside(server, client, name)
+                if seen.p99_s <= bound and not told.get("failed"):
+                    break
+            else:
+                disturbed[name] = seen.p99_s
+        await over(server)
+        await asyncio.sleep(TIDY_S)
+        after = await looked(client, 3)
         print(f"{'afterwards':20} {after}; {server.resident_mb:.0f} MB, {before_mb:.0f} MB before")
-        assert disturbed == [], f"asked: {MOST_S} s, on this machine now {bound:.2f} s"
+        assert disturbed == {}, f"asked: {MOST_S} s; beside a neighbour on this machine {bound:.2f} s"
         assert server.resident_mb <= MOST_GROWN * before_mb
     log = server.log.read_text()
     assert "Traceback" not in log
-    assert log.count("\n") < 2000, log[-2000:]
+    # A line for each request that could not be read, and hardly any other.
+    others = [line for line in log.splitlines() if "cannot be read" not in line]
+    assert len(others) < 100, others[:20]
