@@ -318,7 +318,7 @@ async def test_the_work_for_a_client_that_has_gone_ends_and_counts_until_then() 
             for _ in range(4):
                 # The server stops reading; what is left lies in the buffers between the two.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(socket.send(append), 2)
+                    await asyncio.wait_for(socket.send(append), 0.5)
             (connection,) = one.server._connections
             socket.transport.abort()
         assert "descant_sessions 1.0" in one.server.meters.text().decode()
@@ -362,6 +362,7 @@ async def test_a_client_that_gives_no_sign_of_life_is_dropped() -> None:
         # It reads no more, so that no ping is answered; its machine is well.
         client.socket.transport.pause_reading()
         await until(lambda: not one.server._connections)
+        client.socket.transport.abort()
 
 
 async def test_silent_connections_are_few_and_the_oldest_goes() -> None:

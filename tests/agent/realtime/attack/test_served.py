@@ -152,7 +152,8 @@ async def beside(server: Running, client: Client, name: str) -> tuple[Seen, dict
 async def over(server: Running) -> None:
     """Wait until the sessions of all attackers are over, with what was done for them."""
     async with httpx.AsyncClient() as http, asyncio.timeout(30):
-        while "descant_sessions 1.0" not in (await http.get(f"http://127.0.0.1:{server.port}/metrics")).text:
+        figures = f"http://127.0.0.1:{server.port}/metrics"
+        while "descant_sessions 1.0" not in (await http.get(figures)).text:  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0.5)
 
 
