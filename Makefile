@@ -13,6 +13,7 @@
 # make check-gpu   ten minutes on a machine with an NVIDIA card, by its own Python and torch; prints JSON (docs/gpu.md)
 # make llama-cpp   llama-cpp-python in an environment of its own, built for this processor, for `descant bench engine`
 # make test-leaks   attempts to make the real model tell what is private
+# make test-attack  hostile clients beside a well-behaved one, on a real server
 # make test-browser   the web page in a headless Chromium (apt-get install chromium)
 # make vllm   vLLM for this machine's processor in an environment of its own (3.4 GB), and models as it wants them (1.5 GB)
 # make test-vllm   the engine for vLLM against that server
@@ -32,7 +33,7 @@ DEMO_ANSWER ?= answer.wav
 TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en whisper-base piper-en-us-joe kokoro-82m smart-turn-v3.2
 PYTEST_ARGS ?=
 # What needs no more than this machine and some minutes.
-EVERYWHERE := not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel
+EVERYWHERE := not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel and not attack
 GPU_ARGS ?=
 
 VLLM_VENV := .venv-vllm
@@ -46,7 +47,7 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test test-units test-numerics test-e2e check-gpu test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
+.PHONY: demo test test-units test-numerics test-e2e check-gpu test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks test-attack test-browser conformance lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -99,6 +100,10 @@ test-sound: models
 # Over a hundred attempts, spoken and typed, to make the real model tell thoughts, instructions or another user's words.
 test-leaks: models
 	$(VENV)/bin/python -m pytest -m leaks -s $(PYTEST_ARGS)
+
+# What hostile clients do to `descant serve` with a small model, and 10,000 broken events: some minutes.
+test-attack: models
+	$(VENV)/bin/python -m pytest -m attack -s tests/agent/realtime/attack $(PYTEST_ARGS)
 
 # A real vLLM on the processor, and a broker: some twenty minutes, and two servers at a time with 3.5 GB each.
 test-vllm: vllm models

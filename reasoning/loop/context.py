@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import BadTool
 from reasoning.loop.turn import Turn
+from reasoning.prompting.tokenizer import LONG
 from reasoning.tools.calls import checked_tools
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class LoopContext:
         """Make the turn history, by what was heard of its reply, and begin the next one."""
         async with self._writing:
             old, script = self.turn, self.script
-            text = script.tokenizer.encode(f"{heard} —" if interrupted and heard else heard)
+            text = await self._encoded(f"{heard} —" if interrupted and heard else heard)
             if old.input_text:
                 calls = script.calls_made(old.attempt.calls, after_text=bool(text))
                 past = _Past(old.input_text, old.text, old.input, self.session.block(f"heard{old.number}"))
@@ -210,7 +211,9 @@ class LoopContext:
             return dropped
 
     async def _prompt_with(self, tools: Sequence[Tool]) -> list[int]:
-        prompt = self._head.prompt_with(tools)
+        long = sum(len(tool.described()) for tool in tools) > LONG
+        prompt_with = self._head.prompt_with
+        prompt = await asyncio.to_thread(prompt_with, tools) if long else prompt_with(tools)
         if tools:
             await self.session.prepare(self._head.call_grammar(tools, self.options.calls))
             room = self._limit - self.options.think_tokens - self.options.reply_tokens - _MARGIN * 4
@@ -229,7 +232,12 @@ class LoopContext:
         return Turn(number, block(f"input{number}"), block("thoughts"), self._policy, language=self.language)
 
     async def _write_input(self, turn: Turn) -> None:
-        await self._rewrite(turn.input, [*self.past, turn.input], self.script.tokenizer.encode(turn.input_text))
+        await self._rewrite(turn.input, [*self.past, turn.input], await self._encoded(turn.input_text))
+
+    async def _encoded(self, text: str) -> list[int]:
+        """Encode a text from outside, a long one where it holds up nobody."""
+        encode = self.script.tokenizer.encode
+        return encode(text) if len(text) <= LONG else await asyncio.to_thread(encode, text)
 
     async def _rewrite(self, block: Block, view: Sequence[Block], tokens: Sequence[int]) -> None:
         """Make the block hold these tokens; those that it begins with already are not computed again."""

@@ -18,9 +18,9 @@ class ServerOptions:
     send_timeout_s: float = 20.0
     """Seconds that one message may take to be read; then the client is dropped."""
     events_per_s: float = 400.0
-    """Client events a second; who sends more is read more slowly. Sound in frames of 20 ms makes 50."""
+    """Client events and pings a second; who sends more is read more slowly. Sound in frames of 20 ms makes 50."""
     burst: int = 4000
-    """Client events that may come at once before that holds."""
+    """Client events and pings that may come at once before that holds."""
     mistakes: int = 300
     """Events in a row that may be refused (one a second is forgiven); then the client is dropped."""
     idle_s: float = 900.0
@@ -31,8 +31,10 @@ class ServerOptions:
     """Seconds that running replies are given to end when the server stops."""
     handshake_s: float = 10.0
     """Seconds in which a client must have sent its request."""
+    keepalive_s: float = 20.0
+    """Seconds between pings; a client that is read and sends nothing for twice as long, no pong either, is dropped."""
     connections_waiting: int = 64
-    """Connections beyond the sessions that may be open at once: requests for pages, refusals."""
+    """Connections beyond the sessions that may be open at once, for pages and refusals; of more the oldest is cut."""
     secret_s: int = 600
     """Seconds that a browser key is valid when its maker does not say."""
     secrets: int = 1000
