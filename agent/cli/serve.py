@@ -24,7 +24,7 @@ def serve(
     api_key_file: Annotated[
         Path | None, typer.Option("--api-key-file", metavar="FILE", help="File whose first line is the key.")
     ] = None,
-    max_sessions: Annotated[int | None, typer.Option("--max-sessions", min=1, help="Clients at once.")] = None,
+    max_sessions: Annotated[int | None, typer.Option("--max-sessions", help="Clients at once.")] = None,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key (PEM).")] = None,
     mode: Mode = None,
