@@ -270,7 +270,7 @@ def test_a_special_token_that_is_a_word_is_inert_too(tmp_path: Path) -> None:
 def test_a_vocabulary_of_no_use_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     file = open_gguf(vocabulary(tmp_path / "v.gguf", **change))
     with pytest.raises(BadModel, match=message):
-        Tokenizer.from_gguf(file)
+        Tokenizer.from_gguf(file).pieces("x")
 
 
 def test_another_kind_of_vocabulary_and_a_missing_template_are_refused(tmp_path: Path) -> None:
