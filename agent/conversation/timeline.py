@@ -278,7 +278,7 @@ def _parse(line: str, where: str) -> TimelineEntry:
         return TimelineEntry(t_ms, kind(**values))
     except json.JSONDecodeError as error:
         raise TimelineError(f"{where} is not JSON: {error.msg}.") from None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise TimelineError(f"{where} is not an event of a timeline: {error}.") from None
 
 
