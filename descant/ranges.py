@@ -28,7 +28,7 @@ class Range:
         return self.least <= value <= self.most
 
     def __str__(self) -> str:
-        return f"{self.least:.15g} to {self.most:.15g}"
+        return " to ".join(str(end) if isinstance(end, int) else f"{end:.15g}" for end in (self.least, self.most))
 
 
 @dataclass(frozen=True, slots=True)

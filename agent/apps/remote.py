@@ -14,11 +14,11 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from rich.console import Console
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from agent.apps.display import Printed
+from agent.apps.printing import plain_console
 from agent.conversation import timeline
 from agent.errors import BadQuestion, ConfigError, ServerUnreachable
 from reasoning.events import ReplyText, Thought
@@ -140,7 +140,7 @@ async def ask(server: str, key: str | None, text: str, timeline_file: Path | Non
     async with connected(server, key, "thoughts" if thoughts else "") as wire:
         with ExitStack() as stack:
             file = stack.enter_context(timeline.Timeline(timeline_file)) if timeline_file else None
-            printed = Printed(Console(highlight=False, markup=False), thoughts=thoughts)
+            printed = Printed(plain_console(), thoughts=thoughts)
             start = time.monotonic()
 
             def told(event: timeline.Event) -> None:
