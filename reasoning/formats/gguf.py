@@ -109,7 +109,7 @@ class GgufFile:
             raise BadModel(f"{self.path}: the metadata key {key!r} is missing")
         if kind is float and isinstance(found, int) and not isinstance(found, bool):
             return kind(found)
-        if type(found) is not kind or (isinstance(found, float) and not math.isfinite(found)):
+        if type(found) is not kind or is_no_number(found):
             raise BadModel(f"{self.path}: {key!r} is {_shown(found)}, not a {kind.__name__}")
         return found
 
@@ -136,6 +136,11 @@ def open_gguf(path: str | PathLike[str]) -> GgufFile:
     _require_whole(place, metadata)
     tensors = header.tensors(tensor_count, _alignment(header, metadata))
     return GgufFile(place, mapped, metadata, tensors)
+
+
+def is_no_number(value: object) -> bool:
+    """Say whether a value is infinite, or not a number at all: a model would compute with it."""
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _require_whole(path: Path, metadata: Mapping[str, Value]) -> None:

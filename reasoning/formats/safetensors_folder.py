@@ -21,7 +21,7 @@ import numpy as np
 
 from reasoning.engine.decoder import ARCHITECTURES
 from reasoning.errors import BadModel
-from reasoning.formats.gguf import TensorInfo
+from reasoning.formats.gguf import TensorInfo, is_no_number
 from reasoning.formats.quants import BLOCKS, GgmlType
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class SafetensorsFolder:
         if kind is float and type(found) is int and abs(found) < _MOST:
             return kind(found)
         # JSON has no infinity, but Python reads 1e999 as one.
-        if type(found) is not kind or (isinstance(found, float) and not math.isfinite(found)):
+        if type(found) is not kind or is_no_number(found):
             raise BadModel(f"{self.path}/config.json: {key!r} is {str(found)[:60]!r}, not a {kind.__name__}")
         return found
 
