@@ -73,7 +73,7 @@ def numbers(cls: type) -> frozenset[str]:
 
 def refuse_outside(options: Any) -> None:  # noqa: ANN401 - any dataclass
     """Raise OutOfRange for the first number of a dataclass that is outside its range, or above what bounds it."""
-    cls: type[object] = type(options)
+    cls: Any = type(options)
     for name, allowed in ranges(cls).items():
         value = getattr(options, name)
         if value is not None and value not in allowed:

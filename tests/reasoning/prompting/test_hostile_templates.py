@@ -141,9 +141,14 @@ def test_a_template_sees_nothing_of_the_environment(monkeypatch: pytest.MonkeyPa
 
 
 def test_all_that_is_asked_of_a_template_takes_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    started = []
+    started: list[object] = []
     run = subprocess.run
-    monkeypatch.setattr(subprocess, "run", lambda *one, **named: (started.append(one), run(*one, **named))[1])
+
+    def counted(*arguments: object, **named: object) -> object:
+        started.append(arguments)
+        return run(*arguments, **named)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(subprocess, "run", counted)
     template = ChatTemplate(CHATML + "{# another #}")
     for _ in range(3):
         template.cut()
