@@ -19,6 +19,7 @@ import numpy as np
 import tokenizers
 from tokenizers import Regex, models, normalizers, pre_tokenizers
 
+from descant.errors import is_failure
 from reasoning.errors import BadModel
 from reasoning.prompting.chat_template import ChatTemplate
 
@@ -241,8 +242,7 @@ def _built(where: str, build: Callable[[], _Built]) -> _Built:
     try:
         return build()
     except BaseException as error:
-        # What its Rust gives up on is told by an error that is no Exception, of a class that cannot be imported.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        if not is_failure(error):
             raise
         raise BadModel(f"{where}: the vocabulary is broken: {' '.join(str(error).split())[:200]}") from error
 
