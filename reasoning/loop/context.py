@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import BadTool
 from reasoning.loop.turn import Turn
+from reasoning.options import BESIDE_TOKENS, LoopOptions
 from reasoning.prompting.tokenizer import LONG
 from reasoning.tools.calls import checked_tools
 
@@ -21,13 +22,10 @@ if TYPE_CHECKING:
 
     from languages.language import Language
     from reasoning.engine.contract import Block, EngineSession
-    from reasoning.options import LoopOptions
     from reasoning.policies.policy import Policy
     from reasoning.prompting.script import Script
     from reasoning.tools.calls import Tool
 
-_MARGIN: Final = 64
-"""Tokens of a view that are kept free for requests and questions."""
 _NOTES: Final = 16
 """Notes that one turn takes; of more, the newest."""
 _NOTE_CHARACTERS: Final = 1000
@@ -198,7 +196,7 @@ class LoopContext:
     async def settle(self) -> int:
         """Drop the oldest turns that leave no room for this one, write notes that waited; say how many went."""
         async with self._writing:
-            need = len(self.turn.thoughts) + self.options.think_tokens + self.options.reply_tokens + _MARGIN * 4
+            need = len(self.turn.thoughts) + self.options.think_tokens + self.options.reply_tokens + BESIDE_TOKENS
             dropped = 0
             while self._history and (
                 len(self._history) > self.options.history_turns or sum(map(len, self.past)) + need > self._limit
@@ -216,7 +214,7 @@ class LoopContext:
         prompt = await asyncio.to_thread(prompt_with, tools) if long else prompt_with(tools)
         if tools:
             await self.session.prepare(self._head.call_grammar(tools, self.options.calls))
-            room = self._limit - self.options.think_tokens - self.options.reply_tokens - _MARGIN * 4
+            room = self._limit - self.options.think_tokens - self.options.reply_tokens - BESIDE_TOKENS
             if len(prompt) > room:
                 raise BadTool(
                     f"the descriptions of {len(tools)} tools make a prompt of {len(prompt)} tokens, more than {room}; "
