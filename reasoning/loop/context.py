@@ -85,7 +85,7 @@ class LoopContext:
         prompt = await self._prompt_with(tools)
         async with self._writing:
             self.tools = tools
-            await self._rewrite(self._prompt, [self._prompt], prompt)
+            await self.rewrite(self._prompt, [self._prompt], prompt)
             view = [self._prompt]
             for block in [*(block for past in self._history for block in past.blocks), self.turn.input]:
                 tokens = list(block.tokens)
@@ -230,15 +230,20 @@ class LoopContext:
         return Turn(number, block(f"input{number}"), block("thoughts"), self._policy, language=self.language)
 
     async def _write_input(self, turn: Turn) -> None:
-        await self._rewrite(turn.input, [*self.past, turn.input], await self._encoded(turn.input_text))
+        await self.rewrite(turn.input, [*self.past, turn.input], await self._encoded(turn.input_text))
 
     async def _encoded(self, text: str) -> list[int]:
         """Encode a text from outside, a long one where it holds up nobody."""
         encode = self.script.tokenizer.encode
         return encode(text) if len(text) <= LONG else await asyncio.to_thread(encode, text)
 
-    async def _rewrite(self, block: Block, view: Sequence[Block], tokens: Sequence[int]) -> None:
-        """Make the block hold these tokens; those that it begins with already are not computed again."""
+    async def rewrite(
+        self, block: Block, view: Sequence[Block], tokens: Sequence[int], *, at_most: int | None = None
+    ) -> None:
+        """Make the block hold these tokens; those that it begins with already are not computed again.
+
+        at_most: tokens to add; then the block holds the beginning.
+        """
         same = 0
         for mine, new in zip(block.tokens, tokens, strict=False):
             if mine != new:
@@ -246,7 +251,7 @@ class LoopContext:
             same += 1
         if same < len(block):
             await self.session.crop(block, same)
-        await self.session.append(view, tokens[same:])
+        await self.session.append(view, tokens[same:] if at_most is None else tokens[same : same + at_most])
 
 
 def _one_line(text: str) -> str:
