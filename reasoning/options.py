@@ -91,7 +91,8 @@ class LoopOptions:
     filler_again_s: float = 1.6
     """Seconds of silence inside a reply until another filler is said, and before a reply without thoughts."""
     fillers: int = 2
-    """Fillers that may come one after the other with nothing between, 0 to 2; then the wait is silent."""
+    """Fillers that may come one after the other with nothing between, 0 to 2; then it is told how things stand. With 0
+    waits are silent."""
     lead_s: float = 1.2
     """Write the next sentence when less than this is left to play: late thoughts still change what is said."""
     temperature: float | None = None

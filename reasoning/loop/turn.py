@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from languages.language import Language
     from reasoning.engine.contract import Block
+    from reasoning.events import Reason
     from reasoning.policies.policy import Policy
     from reasoning.tools.written import WrittenCall
 
@@ -77,7 +78,7 @@ class Attempt:
     """Engine step of the first token; 0 until there is one."""
     last_step: int = 0
     """Engine step of the newest token."""
-    reason: str = "complete"
+    reason: Reason = "complete"
     """What ended it, as `TurnDone.reason`."""
 
     @property
