@@ -80,6 +80,9 @@ class LoopOptions:
     """Answer small talk and plain facts at once, when a probe says that nothing has to be worked out."""
     think_tokens: int = 320
     """Tokens the thinker may spend on a turn before it must conclude; a model's profile may name others."""
+    stretch_tokens: int = 512
+    """Tokens of a stretch of thoughts. Of longer ones the writer reads the newest two stretches and what each of those
+    before came to."""
     reply_tokens: int = 240
     """Tokens the writer may spend on a turn before it must conclude."""
     sentence_tokens: int = 48
