@@ -18,6 +18,7 @@
 # make vllm   vLLM for this machine's processor in an environment of its own (3.4 GB), and models as it wants them (1.5 GB)
 # make test-vllm   the engine for vLLM against that server
 # make check-compose   compose.yaml through the real `docker compose config`, which needs no Docker engine
+# make judge-voicebench   what an outside judge of voice agents says of it (docs/judges.md)
 # make conformance   the realtime clients, each in an environment of its own, against the server
 #
 # PYTHON=python3.12   the interpreter to build the environment with (3.11 or newer)
@@ -59,9 +60,10 @@ test: test-units test-numerics test-e2e
 test-units: models
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "not e2e and $(EVERYWHERE)" $(PYTEST_ARGS)
 
-# The real models, in real time where somebody listens: one after the other.
+# The real models: on clocks of their own in two processes, then in real time, one after the other.
 test-e2e: models
-	$(VENV)/bin/python -m pytest -m "e2e and $(EVERYWHERE)" --ignore=tests/e2e/test_numerics.py $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "e2e and not live and $(EVERYWHERE)" --ignore=tests/e2e/test_numerics.py $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -m "e2e and live and $(EVERYWHERE)" $(PYTEST_ARGS)
 
 # Beside the kernels each model in float32, which takes 4 GB: a process of its own.
 test-numerics: models
@@ -129,6 +131,18 @@ conformance: models $(CLIENTS:%=$(CONFORMANCE)/%/venv/.installed)
 # One client alone: make conformance-pipecat
 conformance-%: models $(CONFORMANCE)/%/venv/.installed
 	$(VENV)/bin/python -m tests.conformance.run $* --llm $(CONFORMANCE_LLM)
+
+# What outsiders say of it (docs/judges.md): each judge in an environment of its own, against the real models.
+JUDGES := build/judges
+
+$(JUDGES)/%/venv/.installed: tests/judges/requirements-%.txt
+	$(PYTHON) -m venv $(JUDGES)/$*/venv
+	$(JUDGES)/$*/venv/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	@touch $@
+
+judge-%: models $(JUDGES)/%/venv/.installed
+	$(VENV)/bin/python -m tests.judges.run $*
+	$(VENV)/bin/python -m tests.judges.table
 
 # Robots over a real Mosquitto, with kills and real time; against the independent peer, too, after `make peer`.
 test-broker: $(STAMP)

@@ -15,6 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from agent.apps.printing import plain_console
 from agent.conversation import timeline
 from languages.english import ENGLISH
 from reasoning.events import ReplyText, Thought, ToolResult, Unsaid
@@ -136,7 +137,7 @@ def _tail(text: Text, width: int, height: int, console: Console) -> Text:
 @contextmanager
 def displayed(console: Console | None = None) -> Iterator[Display]:
     """Show events while the block runs."""
-    console = console or Console()
+    console = console or plain_console()
     if not console.is_terminal:
         yield _Plain(console)
         return

@@ -7,17 +7,18 @@ Models live at the server: nothing here loads any. Knows how events travel, and 
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import time
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from rich.console import Console
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from agent.apps.display import Printed
+from agent.apps.printing import plain_console
 from agent.conversation import timeline
 from agent.errors import BadQuestion, ConfigError, ServerUnreachable
 from reasoning.events import ReplyText, Thought
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 
+_UNFIT: Final = re.compile(r"[\s\x00-\x1f\x7f]")
+"""What no address has: whitespace and control characters."""
 _OPEN_S: Final = 20.0
 _LARGEST: Final = 2**24
 """Bytes of one event."""
@@ -42,10 +45,15 @@ def address(server: str, extensions: str = "") -> str:
         ConfigError: this is no address.
 
     """
-    parts = urlsplit(server if "://" in server else f"ws://{server}")
     schemes = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
-    if parts.scheme not in schemes or not parts.hostname:
-        raise ConfigError(f"--server {server}: write it as http://127.0.0.1:8765, or as wss://HOST/v1.")
+    try:
+        parts = urlsplit(server if "://" in server else f"ws://{server}")
+        sound = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and not _UNFIT.search(server)
+    except ValueError:
+        # Brackets without an address in them, or a port that is none.
+        sound = False
+    if not sound:
+        raise ConfigError(f"--server {server!r}: write it as http://127.0.0.1:8765, or as wss://HOST/v1.")
     path = parts.path.rstrip("/").removesuffix("/realtime") or "/v1"
     query = urlencode({"model": "descant", **({"extensions": extensions} if extensions else {})}, safe=",")
     return f"{schemes[parts.scheme]}://{parts.netloc}{path}/realtime?{query}"
@@ -67,9 +75,13 @@ class RemoteSocket:
     async def receive(self) -> Event:
         """Wait for the next event. Raises ServerUnreachable when the server refuses the session, or ends it."""
         try:
-            event: Event = json.loads(await self._socket.recv())
+            event = json.loads(await self._socket.recv())
         except ConnectionClosed as closed:
             raise self._ended(closed) from None
+        except (ValueError, RecursionError):
+            event = None
+        if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+            raise ServerUnreachable(f"{self._server}: it sends what is no event; is it a Realtime server?")
         return event
 
     def _ended(self, closed: ConnectionClosed) -> ServerUnreachable:
@@ -128,7 +140,7 @@ async def ask(server: str, key: str | None, text: str, timeline_file: Path | Non
     async with connected(server, key, "thoughts" if thoughts else "") as wire:
         with ExitStack() as stack:
             file = stack.enter_context(timeline.Timeline(timeline_file)) if timeline_file else None
-            printed = Printed(Console(highlight=False, markup=False), thoughts=thoughts)
+            printed = Printed(plain_console(), thoughts=thoughts)
             start = time.monotonic()
 
             def told(event: timeline.Event) -> None:

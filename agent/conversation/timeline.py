@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
 
@@ -231,21 +232,27 @@ class Timeline:
             TimelineError: it cannot be written.
 
         """
+        self._path = path
         try:
-            self._file = path.open("w", encoding="utf-8", buffering=1)
+            self._file = path.open("w", encoding="utf-8", errors="replace", buffering=1)
         except OSError as error:
-            raise TimelineError(
-                f"the timeline {path} cannot be written: {error.strerror}; name another file."
-            ) from error
+            raise self._refusal(error) from error
 
     def write(self, t_ms: float, event: Event) -> None:
-        """Add one line; `t_ms` is the moment, in ms since the first input frame."""
+        """Add one line; `t_ms` is the moment, in ms since the first input frame. Raises TimelineError."""
         line = {"t_ms": round(t_ms, 3), "event": event.EVENT, **asdict(event)}
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        try:
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise self._refusal(error) from error
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; what it could not take was told by `write`."""
+        with suppress(OSError):
+            self._file.close()
+
+    def _refusal(self, error: OSError) -> TimelineError:
+        return TimelineError(f"the timeline {self._path} cannot be written: {error.strerror}; name another file.")
 
     def __enter__(self) -> Self:
         return self
@@ -278,7 +285,7 @@ def _parse(line: str, where: str) -> TimelineEntry:
         return TimelineEntry(t_ms, kind(**values))
     except json.JSONDecodeError as error:
         raise TimelineError(f"{where} is not JSON: {error.msg}.") from None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise TimelineError(f"{where} is not an event of a timeline: {error}.") from None
 
 

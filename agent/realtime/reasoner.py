@@ -287,7 +287,7 @@ def _written(calls: Sequence[Invoked]) -> list[WrittenCall]:
     """Give calls as the model wrote them; a client's own may hold anything, and what is no object is left out."""
     found = []
     for call in calls:
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             arguments = json.loads(call.arguments)
             if isinstance(arguments, dict):
                 found.append(WrittenCall(call.name, arguments))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import BadTool
 from reasoning.loop.turn import Turn
+from reasoning.options import BESIDE_TOKENS, LoopOptions
 from reasoning.prompting.tokenizer import LONG
 from reasoning.tools.calls import checked_tools
 
@@ -21,13 +22,10 @@ if TYPE_CHECKING:
 
     from languages.language import Language
     from reasoning.engine.contract import Block, EngineSession
-    from reasoning.options import LoopOptions
     from reasoning.policies.policy import Policy
     from reasoning.prompting.script import Script
     from reasoning.tools.calls import Tool
 
-_MARGIN: Final = 64
-"""Tokens of a view that are kept free for requests and questions."""
 _NOTES: Final = 16
 """Notes that one turn takes; of more, the newest."""
 _NOTE_CHARACTERS: Final = 1000
@@ -87,7 +85,7 @@ class LoopContext:
         prompt = await self._prompt_with(tools)
         async with self._writing:
             self.tools = tools
-            await self._rewrite(self._prompt, [self._prompt], prompt)
+            await self.rewrite(self._prompt, [self._prompt], prompt)
             view = [self._prompt]
             for block in [*(block for past in self._history for block in past.blocks), self.turn.input]:
                 tokens = list(block.tokens)
@@ -198,7 +196,7 @@ class LoopContext:
     async def settle(self) -> int:
         """Drop the oldest turns that leave no room for this one, write notes that waited; say how many went."""
         async with self._writing:
-            need = len(self.turn.thoughts) + self.options.think_tokens + self.options.reply_tokens + _MARGIN * 4
+            need = len(self.turn.thoughts) + self.options.think_tokens + self.options.reply_tokens + BESIDE_TOKENS
             dropped = 0
             while self._history and (
                 len(self._history) > self.options.history_turns or sum(map(len, self.past)) + need > self._limit
@@ -216,7 +214,7 @@ class LoopContext:
         prompt = await asyncio.to_thread(prompt_with, tools) if long else prompt_with(tools)
         if tools:
             await self.session.prepare(self._head.call_grammar(tools, self.options.calls))
-            room = self._limit - self.options.think_tokens - self.options.reply_tokens - _MARGIN * 4
+            room = self._limit - self.options.think_tokens - self.options.reply_tokens - BESIDE_TOKENS
             if len(prompt) > room:
                 raise BadTool(
                     f"the descriptions of {len(tools)} tools make a prompt of {len(prompt)} tokens, more than {room}; "
@@ -232,15 +230,20 @@ class LoopContext:
         return Turn(number, block(f"input{number}"), block("thoughts"), self._policy, language=self.language)
 
     async def _write_input(self, turn: Turn) -> None:
-        await self._rewrite(turn.input, [*self.past, turn.input], await self._encoded(turn.input_text))
+        await self.rewrite(turn.input, [*self.past, turn.input], await self._encoded(turn.input_text))
 
     async def _encoded(self, text: str) -> list[int]:
         """Encode a text from outside, a long one where it holds up nobody."""
         encode = self.script.tokenizer.encode
         return encode(text) if len(text) <= LONG else await asyncio.to_thread(encode, text)
 
-    async def _rewrite(self, block: Block, view: Sequence[Block], tokens: Sequence[int]) -> None:
-        """Make the block hold these tokens; those that it begins with already are not computed again."""
+    async def rewrite(
+        self, block: Block, view: Sequence[Block], tokens: Sequence[int], *, at_most: int | None = None
+    ) -> None:
+        """Make the block hold these tokens; those that it begins with already are not computed again.
+
+        at_most: tokens to add; then the block holds the beginning.
+        """
         same = 0
         for mine, new in zip(block.tokens, tokens, strict=False):
             if mine != new:
@@ -248,7 +251,7 @@ class LoopContext:
             same += 1
         if same < len(block):
             await self.session.crop(block, same)
-        await self.session.append(view, tokens[same:])
+        await self.session.append(view, tokens[same:] if at_most is None else tokens[same : same + at_most])
 
 
 def _one_line(text: str) -> str:

@@ -2,7 +2,7 @@
 
 One turn, in `async` mode:
 
-    hear(words) ...         the input grows in the cache
+    hear(words) ...         the input grows in the cache, and what will stand behind it is read ahead (see `ahead`)
     note(text)              what comes from outside (a call's result, a robot's news) stands in the input at once
     answer(final words)     thinker: works in steps until it concludes
                 reply:   whenever a step has found something and little is left to play, it is told: as it stands,
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reasoning.errors import ContextFull
 from reasoning.events import HistoryDropped, LoopEvent, Probe, State, StateChanged, Thought, TurnDone
 from reasoning.loop.actions import Actions
+from reasoning.loop.ahead import Ahead
 from reasoning.loop.context import LoopContext
 from reasoning.loop.streams import Streams
 from reasoning.loop.thinker import Thinker
@@ -92,6 +93,7 @@ class Loop:
         self._thinker = Thinker(self._context, streams, emit, self._enter, clock=clock, changed=self._changed)
         self._writer = Writer(self._context, streams, emit, self._enter)
         self._actions = Actions(self._context, streams, emit)
+        self._ahead = Ahead(self._context, self._choice, emit)
         self._room = True
         """Whether so little is left to play that the next sentence is wanted."""
         self._state: State | None = None
@@ -104,6 +106,7 @@ class Loop:
 
     async def set_tools(self, tools: Sequence[Tool]) -> None:
         """Have other tools, between turns; `BadTool` for one that cannot be used, and all stays as it was."""
+        await self._ahead.forget(self._turn)
         await self._context.set_tools(tools)
 
     @property
@@ -116,9 +119,13 @@ class Loop:
         self._context.speak(language)
 
     async def hear(self, text: str) -> None:
-        """Take the words of the turn so far (all of them)."""
+        """Take the words of the turn so far (all of them), and read ahead behind them, in a task that goes on."""
         self._show("listening")
         await self._context.hear(text)
+        if not text:
+            await self._ahead.forget(self._turn)
+        elif self._options.listening == "heads" and self._thinks:
+            self._ahead.go_on(self._turn)
 
     async def note(self, text: str) -> bool:
         """Take a text from outside, such as the result of a call, as plain text of one line and bounded length.
@@ -145,9 +152,11 @@ class Loop:
         turn = self._turn
         attempt = turn.attempt
         attempt.deadline = self._clock() + self._options.turn_s
+        await self._ahead.stop()
         await self._context.hear(text)
         try:
-            if self._options.mode == "no-think" or self._script.never_thinks or (turn.input_text and not text):
+            if not self._thinks or (turn.input_text and not text):
+                await self._ahead.forget(turn)
                 await self._act_or_reply(turn)
             elif self._options.mode == "think-first":
                 await self._thinker.open(turn)
@@ -165,7 +174,7 @@ class Loop:
         """Drop the attempt to answer, with its calls and all that it has spent: the user goes on."""
         turn = self._turn
         await self._drop_replies(turn)
-        await self._session.crop(turn.thoughts, turn.kept)
+        await self._ahead.forget(turn)
         turn.begin_anew()
         if turn.carried is None:
             turn.policy = self._choice.first
@@ -177,6 +186,7 @@ class Loop:
         An interrupted turn leaves its thoughts to the next one: no finished step is lost.
         """
         old = self._turn
+        await self._ahead.stop()
         old.attempt.calls.extend(calls)
         await self._drop_replies(old)
         turn = await self._context.next_turn(heard, interrupted=interrupted)
@@ -189,6 +199,7 @@ class Loop:
             turn.keep(old.attempt.steps.finished)
         else:
             await self._session.crop(old.thoughts, 0)
+        await self._ahead.forget(turn)
         if dropped := await self._context.settle():
             self._emit(HistoryDropped(dropped))
         self._show("listening")
@@ -272,6 +283,8 @@ class Loop:
         names: list[str] = []
         log_odds: list[float] = []
         talks = False
+        if (sure := await self._ahead.chosen(turn)) is not None:
+            return sure
         while isinstance(decided := self._choice.decide(log_odds, turn.input_text, script, tools=talks), ProbeQuestion):
             scores = await self._session.score_choices(view, decided.tokens, decided.choices)
             names.append(decided.name)
@@ -353,6 +366,10 @@ class Loop:
     def _script(self) -> Script:
         """The wording of the language that is spoken now."""
         return self._context.script
+
+    @property
+    def _thinks(self) -> bool:
+        return self._options.mode != "no-think" and not self._script.never_thinks
 
     @property
     def _turn(self) -> Turn:

@@ -52,8 +52,9 @@ class Thinker:
         if turn.carried is not None:
             await self._resume(turn, turn.carried)
         else:
-            await self._session.crop(turn.thoughts, 0)
-            await self._session.append(self._context.view(turn), turn.policy.opening(self._script))
+            # What was read of it while the user spoke stands there.
+            view, opening = self._context.view(turn), turn.policy.opening(self._script)
+            await self._context.rewrite(turn.thoughts, view, opening)
 
     async def think(self, turn: Turn) -> None:
         """Think until the model concludes, or the budget does."""
