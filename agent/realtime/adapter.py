@@ -20,6 +20,7 @@ from agent.conversation.options import TurnOptions
 from agent.conversation.reply import ReplyRequest
 from agent.conversation.sinks import RemoteSink
 from agent.conversation.turn_taking import Answer, Authorize, HardStop, Hear, Interrupt
+from agent.realtime.ahead import AheadOfEvents
 from agent.realtime.hearing import ClientEars, Decoded, Partial
 from agent.realtime.protocol import messages
 from agent.realtime.protocol.fields import InvalidRequest, ServerVad
@@ -27,7 +28,6 @@ from agent.realtime.protocol.wire import error
 from agent.realtime.reasoner import ReasonerConfig, ResponseDetails, SessionReasoner
 from agent.realtime.robot import RobotLease, SharedRobot
 from agent.realtime.sound import Outgoing
-from agent.realtime.tool_check import ToolCheck
 from agent.realtime.voices import SessionVoice, SessionVoices
 from audio.clock import RATE
 from audio.hearing.stop_phrases import StopPhrases
@@ -78,8 +78,8 @@ class ServerModels:
     """The robot that a client may command."""
     voices: SessionVoices | None = None
     """The voices that sessions may ask for; None: there is one, under any name."""
-    tool_check: ToolCheck = field(default_factory=ToolCheck)
-    """Looks at the functions that sessions bring."""
+    ahead: AheadOfEvents = field(default_factory=AheadOfEvents)
+    """Does the long part of what clients' events ask for."""
 
 
 class RealtimeAdapter:
@@ -168,8 +168,7 @@ class RealtimeAdapter:
     async def receive(self, event: object) -> None:
         """Take an event of the client; waits while there is too much to do."""
         await self._driver.room()
-        if isinstance(event, dict) and event.get("type") in ("session.update", "response.create"):
-            await self._models.tool_check(event.get("session", event.get("response")))
+        event = await self._models.ahead(event)
         for command in self._protocol.receive(event, self._now()):
             match command:
                 case messages.FeedAudio(sound):

@@ -218,7 +218,7 @@ class ContentPart(_Fields):
 
     type: Literal["input_text", "input_audio", "output_text", "output_audio", "text", "audio"]
     text: Annotated[str, Field(max_length=MOST_TEXT)] | None = None
-    audio: str | None = None
+    audio: str | bytes | None = None
     transcript: Annotated[str, Field(max_length=MOST_TEXT)] | None = None
 
 
@@ -299,9 +299,9 @@ class TruncateItem(_Fields):
 
 
 class Append(_Fields):
-    """`input_audio_buffer.append`."""
+    """`input_audio_buffer.append`; bytes are decoded already, which no JSON holds."""
 
-    audio: str
+    audio: str | bytes
 
 
 class CancelResponse(_Fields):

@@ -38,9 +38,9 @@ class InputBuffer:
 
     # --- what the client sends ---
 
-    def append(self, encoded: str) -> Iterable[Command]:
+    def append(self, encoded: str | bytes) -> Iterable[Command]:
         """Take sound. Raises Refused."""
-        if len(encoded) > MOST_APPENDED:
+        if isinstance(encoded, str) and len(encoded) > MOST_APPENDED:
             raise InvalidRequest(
                 f"An append holds at most 15 MiB; this one holds {len(encoded)} bytes.",
                 code="audio_too_large", param="audio",

@@ -193,7 +193,7 @@ class RealtimeServer:
         connection = ClientConnection(socket, self._options, self.meters)
         session = socket.grant.session
         try:
-            await self._models.tool_check(session)
+            await self._models.ahead.check_tools(session)
             await self._place(socket)
             protocol = self._protocol(query.get("model", [""])[0], asked & EXTENSIONS, session)
         except InvalidRequest as refused:
@@ -246,7 +246,7 @@ class RealtimeServer:
         )
 
     async def _checked_session(self, session: Any) -> Protocol:  # noqa: ANN401 - JSON
-        await self._models.tool_check(session)
+        await self._models.ahead.check_tools(session)
         model = session.get("model")
         return self._protocol(model if isinstance(model, str) else "", frozenset(), session)
 

@@ -17,6 +17,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from agent.realtime.protocol.fields import MOST_TEXT, InvalidRequest
+from agent.realtime.protocol.wire import decoded
 from agent.realtime.server.connection import parsed
 from agent.realtime.server.options import ServerOptions
 from reasoning.errors import BadTool
@@ -213,6 +214,26 @@ def test_a_stream_of_samples_may_be_cut_at_any_byte() -> None:
         assert rig.send("input_audio_buffer.append", audio=append) == []
     fed = b"".join(command.sound for command in rig.commands if hasattr(command, "sound"))
     assert fed == whole[: len(whole) // 2 * 2]
+
+
+def test_long_base64_is_read_as_short_base64_is() -> None:
+    whole = bytes(range(256)) * 1000
+    assert decoded(base64.b64encode(whole).decode(), "audio") == whole
+    good = base64.b64encode(bytes(49_152)).decode()
+    for bad in (good + "=", good[:-2] + "==" + good, good + "A", good + "AA==" + "AAAA", good + "é"):
+        with pytest.raises(InvalidRequest, match="not valid base64"):
+            decoded(bad, "audio")
+
+
+async def test_long_sound_is_decoded_ahead() -> None:
+    async with served() as one, one.client() as client:
+        await client.send("input_audio_buffer.append", event_id="bad", audio="é" * 100_000)
+        told = (await client.until("error"))["error"]
+        assert (told["code"], told["event_id"], told["param"]) == ("invalid_audio", "bad", "audio")
+        (adapter,) = one.server._connections.values()
+        await client.send("input_audio_buffer.append", audio=base64.b64encode(bytes(480_000)).decode())
+        await client.configure()
+        assert adapter._protocol._input._appended == 480_000
 
 
 def test_a_half_sample_does_not_outlive_its_recording() -> None:
