@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from reasoning.formats.gguf import GgufFile
 
+LONG: Final = 4096
+"""Characters whose encoding takes some ms: a longer text is to be encoded in a thread, beside an event loop."""
+
 
 _Built = TypeVar("_Built")
 
@@ -154,6 +157,9 @@ class Tokenizer:
         """Tokens of text that somebody else wrote: never a special one, whatever it holds."""
         # A lone surrogate cannot be written as UTF-8, and may arrive from a client's JSON.
         clean = text.encode("utf-8", "replace").decode("utf-8")
+        if len(clean) > LONG:
+            # Alone among the library's ways this one lets other threads go on meanwhile.
+            return list(self._bpe.encode_batch([clean], add_special_tokens=False)[0].ids)
         return list(self._bpe.encode(clean, add_special_tokens=False).ids)
 
     def encode_template(self, text: str) -> list[int]:

@@ -27,9 +27,9 @@ class ServerOptions:
     send_timeout_s: Annotated[float, Range(0.1, 3600.0, "a network takes time, and after an hour nobody reads")] = 20.0
     """Seconds that one message may take to be read; then the client is dropped."""
     events_per_s: Annotated[float, Range(1.0, 1000000.0, "sound alone makes 50, and the server has to keep up")] = 400.0
-    """Client events a second; who sends more is read more slowly. Sound in frames of 20 ms makes 50."""
+    """Client events and pings a second; who sends more is read more slowly. Sound in frames of 20 ms makes 50."""
     burst: Annotated[int, Range(1, 10000000, "one event must come in, and the server has to keep up")] = 4000
-    """Client events that may come at once before that holds."""
+    """Client events and pings that may come at once before that holds."""
     mistakes: Annotated[int, Range(1, 1000000, "everybody makes one, and refusing costs time, too")] = 300
     """Events in a row that may be refused (one a second is forgiven); then the client is dropped."""
     idle_s: Annotated[float, Range(1.0, 604800.0, "in less nobody begins to speak, and a week is never")] = 900.0
@@ -40,8 +40,10 @@ class ServerOptions:
     """Seconds that running replies are given to end when the server stops."""
     handshake_s: Annotated[float, Range(0.1, 3600.0, "a request takes time, and silent connections must end")] = 10.0
     """Seconds in which a client must have sent its request."""
+    keepalive_s: Annotated[float, Range(1.0, 3600.0, "a pong takes time, and who has gone must be noticed")] = 20.0
+    """Seconds between pings; a client that is read and sends nothing for twice as long, no pong either, is dropped."""
     connections_waiting: Annotated[int, Range(0, 100000, "each takes a file descriptor")] = 64
-    """Connections beyond the sessions that may be open at once: requests for pages, refusals."""
+    """Connections beyond the sessions that may be open at once, for pages and refusals; of more the oldest is cut."""
     secret_s: Annotated[int, Range(10, 7200, "the protocol allows no other")] = 600
     """Seconds that a browser key is valid when its maker does not say."""
     secrets: Annotated[int, Range(1, 1000000, "without one no browser gets in, and each takes memory")] = 1000
