@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from agent.robot.controller import RobotController
+from robots.facts.tasks import ClientGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ class SharedRobot:
         if controller is self._controller:
             self._controller = None
             if not controller.idle:
-                self._robot.hold("the client is gone")
+                self._robot.hold(ClientGone())
 
     def stop(self, why: str) -> None:
         """Stop the robot, whoever asks."""
