@@ -137,9 +137,8 @@ class World:
         return next(self._silences(now, limits), None)
 
     def named(self, name: str, value: str) -> str:
-        """Return the robot's own word for a value of its state, where it was read as another."""
-        read = self.misread.get(Topic.STATE, ())
-        return next((one.value for one in read if one.field == name), value)
+        """Return the robot's own word for the value of a field, where it was read as another."""
+        return next((one.value for read in self.misread.values() for one in read if one.field == name), value)
 
     def _in_order(self, header: Header, now: float) -> bool:
         known, rival = self.state_header, self._rival
@@ -166,7 +165,7 @@ class World:
         if self.presence is None:
             yield NeverSeen()
         elif self.presence is not ConnectionState.ONLINE:
-            yield NotOnline(str(self.presence))
+            yield NotOnline(self.named("connectionState", self.presence))
         if self.state is None:
             yield self._unread(NoState())
             return

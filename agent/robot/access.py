@@ -152,7 +152,7 @@ def _described(robot: RobotSession, options: RobotOptions) -> list[tuple[str, st
     lines = [
         ("robot", options.address),
         ("broker", options.broker if world.linked else f"not reached: {told(world.unlinked, ENGLISH)}"),
-        ("presence", str(world.presence or "never seen")),
+        ("presence", world.named("connectionState", world.presence or "never seen")),
         *(("refused", one) for one in _refused(world.refused)),
         *(("unknown", told(one, ENGLISH)) for read in world.misread.values() for one in read),
     ]

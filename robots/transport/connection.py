@@ -24,15 +24,17 @@ def broker_of(options: RobotOptions) -> Broker:
         BadSetting: the address is not HOST:PORT.
 
     """
-    scheme, is_url, rest = options.broker.partition("://")
+    # What stands before the @ may be a password.
+    shown = options.broker.rpartition("@")[2]
+    scheme, is_url, _ = options.broker.partition("://")
     if is_url:
-        host = rest.rpartition("@")[2].partition("/")[0]
+        host = shown.removeprefix(f"{scheme}://").partition("/")[0]
         mend = f"write {host if ':' in host else f'{host}:1883'}"
         more = "" if scheme in {"mqtt", "tcp"} else "; robot.ca_file asks for TLS, and web sockets are not spoken"
-        raise BadSetting(f"broker {options.broker!r} is a URL: {mend}{more}")
+        raise BadSetting(f"broker {shown!r} is a URL: {mend}{more}")
     found = _PLACE.fullmatch(options.broker)
     if found is None or not 0 < int(found["port"]) < 2**16:
-        raise BadSetting(f"broker {options.broker!r}: write HOST:PORT, for example 127.0.0.1:1883")
+        raise BadSetting(f"broker {shown!r}: write HOST:PORT, for example 127.0.0.1:1883")
     return Broker(
         found["host"],
         int(found["port"]),

@@ -21,7 +21,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from robots.errors import BadSetting, LinkLost, PublishDenied
-from robots.facts.link import CommandDenied, LinkBroken, SubscriptionDenied
+from robots.facts.link import CommandDenied, HostUnknown, LinkBroken, SubscriptionDenied
 from robots.transport.reasons import of_code, of_error, of_peer
 from robots.untrusted import plain
 
@@ -258,6 +258,9 @@ async def connect(
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(_quietly(client))
+        except UnicodeError:
+            # The codec of host names complains before any resolver, and aiomqtt lets it pass.
+            raise LinkLost(HostUnknown(str(broker))) from None
         except MqttError as error:
             raise LinkLost(await _reason(error, broker)) from None
         connection = MqttConnection(client)
@@ -290,7 +293,7 @@ async def _reason(error: MqttError, broker: Broker) -> Fact:
     if isinstance(error, MqttCodeError) and isinstance(error.rc, ReasonCode):
         return of_code(error.rc.value, str(error.rc), str(broker), broker.username)
     # aiomqtt puts its own error in the place of the system's, which stays its context.
-    if isinstance(error.__context__, OSError | UnicodeError) and not isinstance(error.__context__, TimeoutError):
+    if isinstance(error.__context__, OSError) and not isinstance(error.__context__, TimeoutError):
         known = of_error(error.__context__, str(broker))
         if known is not None:
             return known
