@@ -14,7 +14,7 @@ from agent.robot.controller import RobotController
 from robots.facts.tasks import ClientGone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from agent.realtime.protocol.messages import ResponseSpec
     from audio.hearing.stop_phrases import StopPhrases
@@ -48,6 +48,10 @@ class SharedRobot:
         async for event in self._robot.events():
             if self._controller is not None:
                 self._controller.happened(event)
+
+    def refused(self) -> Mapping[str, int]:
+        """Return how many messages of the robot could not be used, by the code of the reason."""
+        return self._robot.robot.world.refused.counts
 
     def take(self, lease: RobotLease, show: Callable[[str, str], None]) -> RobotController | None:
         """Give the robot away; None: somebody has it."""

@@ -50,6 +50,8 @@ class RealtimeServer:
         self._model, self._voice = model, voice
         self._connections: dict[ClientConnection, RealtimeAdapter] = {}
         self.meters = Meters(self._held)
+        if models.robot is not None:
+            self.meters.watch_robot(models.robot.refused)
         self._draining = False
 
     @asynccontextmanager

@@ -11,6 +11,7 @@ from agent.realtime.robot import SharedRobot
 from reasoning.tools.written import WrittenCall
 from robots.events import Event, Happening
 from robots.facts.fact import Fact
+from robots.facts.messages import FieldMissing
 from robots.safety.gate import Latch
 from robots.skills import SkillCall
 from tests.agent.realtime.fakes import FakeModels, Script24, served
@@ -147,6 +148,14 @@ async def test_what_the_robots_state_says_of_a_stop_is_said_word_by_word(
         robot._pass_on()
         done = (await client.until("response.done"))["response"]
         assert done["output"][0]["content"][0]["text"] == "R1 has stopped."
+
+
+async def test_what_is_refused_of_the_robots_messages_is_a_figure(models: FakeModels, robot: RobotSession) -> None:
+    async with served(models) as one:
+        for _ in range(3):
+            robot.robot.refused(FieldMissing("state", "driving"), 0.0)
+        figures = one.server.meters.text().decode()
+    assert 'descant_robot_messages_refused_total{reason="field_missing"} 3.0' in figures
 
 
 async def test_a_robot_whose_client_is_gone_is_paused(models: FakeModels, robot: RobotSession) -> None:
