@@ -85,13 +85,28 @@ def of_code(code: int, words: str, broker: str, user: str | None) -> Fact:
 
 
 async def of_peer(host: str, port: int, context: ssl.SSLContext | None, broker: str, user: str | None) -> Fact:
-    """Look what answers at an address; takes `LOOK_S` at most."""
+    """Look what answers at an address; takes twice `LOOK_S` at most."""
     try:
         async with asyncio.timeout(LOOK_S):
-            answer = await _answer(host, port, context)
+            found = _meaning(await _answer(host, port, context), broker, user)
     except (OSError, UnicodeError) as error:
-        return of_error(error, broker) or BrokerSilent(broker)
-    return _meaning(answer, broker, user)
+        found = of_error(error, broker) or BrokerSilent(broker)
+    # Mosquitto resets a connection on which TLS was expected.
+    if isinstance(found, ClosesAtOnce) and context is None and await _speaks_tls(host, port):
+        return TlsWanted(broker)
+    return found
+
+
+async def _speaks_tls(host: str, port: int) -> bool:
+    """Whether TLS can be agreed upon, whoever that is: nothing is sent there."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with suppress(OSError):
+        async with asyncio.timeout(LOOK_S):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+        writer.transport.abort()
+        return True
+    return False
 
 
 async def _answer(host: str, port: int, context: ssl.SSLContext | None) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 import subprocess
 import sys
@@ -142,7 +143,9 @@ async def test_tls_on_one_side_alone_and_a_strange_authority_are_told(tmp_path: 
         assert isinstance(await why(Broker("127.0.0.1", port, ca_file=tmp_path / "other.crt")), TlsUnknown)
     async with peer(WELCOME, context) as port:
         assert isinstance(await why(Broker("127.0.0.1", port, ca_file=tmp_path / "other.crt")), CertificateRefused)
-        assert isinstance(await why(Broker("127.0.0.1", port)), TlsWanted | ClosesAtOnce)
+        assert await why(Broker("127.0.0.1", port)) == TlsWanted(f"127.0.0.1:{port}")
+    # What paho left, here and not in the next test.
+    gc.collect()
 
 
 @pytest.mark.parametrize(
@@ -186,7 +189,7 @@ async def test_a_look_and_a_stop_say_why_there_is_no_connection(monkeypatch: pyt
 @pytest.mark.broker
 async def test_a_real_broker_that_lets_nobody_in_or_wants_tls_is_told(mosquitto: Mosquitto) -> None:
     assert isinstance(await why(Broker("127.0.0.1", mosquitto.port)), LoginMissing)
-    assert isinstance(await why(Broker("127.0.0.1", mosquitto.tls_port)), TlsWanted | ClosesAtOnce)
+    assert isinstance(await why(Broker("127.0.0.1", mosquitto.tls_port)), TlsWanted)
 
 
 @pytest.mark.broker
