@@ -22,6 +22,7 @@ from robots.untrusted import plain
 from robots.vda5050.messages import (
     UINT32,
     Connection,
+    Count,
     Factsheet,
     InstantActions,
     Message,
@@ -29,7 +30,6 @@ from robots.vda5050.messages import (
     Order,
     Part,
     State,
-    Uint32,
     Visualization,
 )
 
@@ -81,7 +81,7 @@ def topic_of(message: Message) -> Topic:
 class Header(Part):
     """What stands at the head of every message (6.4)."""
 
-    header_id: Uint32
+    header_id: Count
     timestamp: Name
     """ISO 8601, UTC; empty where the sender has no clock."""
     version: Name
@@ -215,7 +215,7 @@ class Vda5050:
 def _problem(topic: Topic, error: ValidationError) -> Fact:
     """Return the first of what is wrong with a payload."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = plain(".".join(str(step) for step in first["loc"]), _WHERE)
+    where = plain(".".join(str(step) for step in first["loc"] if step != ""), _WHERE)
     if not where:
         return MessageNotJson(topic)
     if first["type"] == "missing":

@@ -15,6 +15,8 @@ whole with its single values (6.15).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
@@ -22,13 +24,14 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     JsonValue,
     ValidationInfo,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import core_schema
 
 from robots.facts.messages import ValueRead
 from robots.untrusted import plain
@@ -43,54 +46,70 @@ READ_KEPT = 16
 """Most unknown words of one message that are noted."""
 
 
-def _whole(value: object) -> object:
-    """Read 7.0 as 7: some programs write all numbers with a point."""
+@dataclass(frozen=True, slots=True)
+class OrElse:
+    """Gives what is refused a second chance: `mend` makes something else of it, or raises ValueError.
+
+    What is valid at first is never looked at by Python. Both chances have an empty name in the place of an error.
+    """
+
+    mend: Callable[[object, ValidationInfo], object]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Return the schema: as it was, or mended."""
+        strict = handler(source)
+        mended = core_schema.with_info_before_validator_function(self.mend, strict)
+        return core_schema.union_schema([(strict, ""), (mended, "")], mode="left_to_right")
+
+
+def _whole(value: object, _: ValidationInfo) -> object:
+    """Read 7.0 as 7, as programs write that know no whole numbers, and null as 0."""
+    if value is None:
+        return 0
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _shortened(most: int) -> BeforeValidator:
-    return BeforeValidator(lambda value: value[:most] if isinstance(value, str) else value)
-
-
-def _empty(value: object) -> object:
+def _empty(value: object, _: ValidationInfo) -> object:
     """Read null as an empty list, as many serializers write one."""
-    return () if value is None else value
+    if value is not None:
+        raise ValueError
+    return ()
 
 
-def _unset(value: object) -> object:
-    """Read null as an empty text."""
-    return "" if value is None else value
+def _shortened(most: int) -> OrElse:
+    """Cut a text, and read null as an empty one."""
+
+    def mend(value: object, _: ValidationInfo) -> object:
+        return "" if value is None else value[:most] if isinstance(value, str) else value
+
+    return OrElse(mend)
 
 
-def _nought(value: object) -> object:
-    """Read null as no update and no node."""
-    return 0 if value is None else value
-
-
-def _carefully(kind: type[StrEnum], careful: StrEnum, name: str) -> BeforeValidator:
+def _carefully(kind: type[StrEnum], careful: StrEnum, name: str) -> OrElse:
     """Read an unknown text as `careful`, and note it where the context of the validation is a list."""
-    known = {str(member): member for member in kind}
 
-    def read(value: object, info: ValidationInfo) -> object:
+    def mend(value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
             return value
-        found = known.get(value)
-        if found is None and isinstance(info.context, list) and len(info.context) < READ_KEPT:
+        # What was mended before is seen here as Python has it.
+        if value in set(kind):
+            return kind(value)
+        if isinstance(info.context, list) and len(info.context) < READ_KEPT:
             info.context.append(ValueRead(name, plain(value, WORD_CHARS), str(careful)))
-        return careful if found is None else found
+        return careful
 
-    return BeforeValidator(read)
+    return OrElse(mend)
 
 
-Uint32 = Annotated[int, BeforeValidator(_whole), Field(ge=0, lt=UINT32)]
+Uint32 = Annotated[int, Field(ge=0, lt=UINT32)]
+Count = Annotated[Uint32, OrElse(_whole)]
+"""A number as a robot writes it."""
 Identifier = Annotated[str, Field(max_length=256)]
 Text = Annotated[str, Field(max_length=4096)]
-Name = Annotated[Identifier, _shortened(256), BeforeValidator(_unset)]
+Name = Annotated[Identifier, _shortened(256)]
 """An identifier as a robot writes it: none of ours is so long that cutting it could make another's of it."""
 Words = Annotated[Text, _shortened(4096)]
-Several = Annotated[tuple[T, ...], Field(strict=False)]
-"""A list below one that was looked at before: pydantic sees Python's lists there, and no JSON."""
-Listed = Annotated[tuple[T, ...], Field(strict=False), BeforeValidator(_empty)]
+Listed = Annotated[tuple[T, ...], OrElse(_empty)]
 
 
 def _finite(value: JsonValue) -> JsonValue:
@@ -291,7 +310,7 @@ class NodeState(Part):
     """A node still to be traversed."""
 
     node_id: Name
-    sequence_id: Uint32
+    sequence_id: Count
     released: bool
 
 
@@ -299,7 +318,7 @@ class EdgeState(Part):
     """An edge still to be traversed."""
 
     edge_id: Name
-    sequence_id: Uint32
+    sequence_id: Count
     released: bool
 
 
@@ -359,7 +378,7 @@ class Error(Part):
 
     error_type: Name
     error_level: Annotated[ErrorLevel, _carefully(ErrorLevel, ErrorLevel.FATAL, "errorLevel")]
-    error_references: Several[Reference] | None = None
+    error_references: tuple[Reference, ...] | None = None
     error_description: Words | None = None
     error_hint: Words | None = None
 
@@ -390,9 +409,9 @@ class State(Part):
     """All that the robot says about itself (6.10)."""
 
     order_id: Name
-    order_update_id: Annotated[Uint32, BeforeValidator(_nought)]
+    order_update_id: Count
     last_node_id: Name
-    last_node_sequence_id: Annotated[Uint32, BeforeValidator(_nought)]
+    last_node_sequence_id: Count
     node_states: Listed[NodeState]
     edge_states: Listed[EdgeState]
     driving: bool
@@ -490,9 +509,9 @@ class AgvAction(Part):
     action_scopes: Listed[Annotated[ActionScope, _carefully(ActionScope, ActionScope.EDGE, "actionScopes")]]
     """Unknown: where nothing is asked for from here."""
     action_description: Words | None = None
-    action_parameters: Several[ParameterDefinition] | None = None
+    action_parameters: tuple[ParameterDefinition, ...] | None = None
     blocking_types: (
-        Several[Annotated[BlockingType, _carefully(BlockingType, BlockingType.HARD, "blockingTypes")]] | None
+        tuple[Annotated[BlockingType, _carefully(BlockingType, BlockingType.HARD, "blockingTypes")], ...] | None
     ) = None
 
 
