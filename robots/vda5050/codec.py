@@ -20,18 +20,16 @@ from robots.errors import BadSetting, InvalidMessage
 from robots.facts.messages import FieldMissing, FieldWrong, MessageNotJson, MessageTooLarge, ValueRead
 from robots.untrusted import plain
 from robots.vda5050.messages import (
-    UINT32,
     Connection,
-    Count,
     Factsheet,
     InstantActions,
     Message,
-    Name,
     Order,
     Part,
     State,
     Visualization,
 )
+from robots.vda5050.reading import UINT32, Count, Name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,9 +3,8 @@
 Field names are the specification's in snake case; section numbers are those of its document, `VDA5050_EN.md`.
 This module knows neither topics nor headers nor how older versions are written: see `robots.vda5050.codec`.
 
-What a robot says of itself is read as far as it can be: an unknown value of an enumeration is read as the most careful
-one that is known and noted (`robots.facts.messages.ValueRead`), null is an empty list, 7.0 is 7, long texts are cut.
-What is commanded, by us or by others, is held to the specification.
+What a robot says of itself is read as far as it can be (`robots.vda5050.reading`); what is commanded, by us or by
+others, is held to the specification.
 
 Where an official schema and the document differ, the document wins (its own rule, section 6). It does so twice here:
 `state.schema` forgets the action status `PAUSED` (6.11), and `factsheet.schema` compares the array `blockingTypes` as a
@@ -15,118 +14,13 @@ whole with its single values (6.15).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    JsonValue,
-    ValidationInfo,
-)
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
-from pydantic_core import core_schema
 
-from robots.facts.messages import ValueRead
-from robots.untrusted import plain
-
-UINT32 = 2**32
-
-T = TypeVar("T")
-
-WORD_CHARS = 40
-"""Most characters of an unknown word that are kept."""
-READ_KEPT = 16
-"""Most unknown words of one message that are noted."""
-
-
-@dataclass(frozen=True, slots=True)
-class OrElse:
-    """Gives what is refused a second chance: `mend` makes something else of it, or raises ValueError.
-
-    What is valid at first is never looked at by Python. Both chances have an empty name in the place of an error.
-    """
-
-    mend: Callable[[object, ValidationInfo], object]
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Return the schema: as it was, or mended."""
-        strict = handler(source)
-        mended = core_schema.with_info_before_validator_function(self.mend, strict)
-        return core_schema.union_schema([(strict, ""), (mended, "")], mode="left_to_right")
-
-
-def _whole(value: object, _: ValidationInfo) -> object:
-    """Read 7.0 as 7, as programs write that know no whole numbers, and null as 0."""
-    if value is None:
-        return 0
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _empty(value: object, _: ValidationInfo) -> object:
-    """Read null as an empty list, as many serializers write one."""
-    if value is not None:
-        raise ValueError
-    return ()
-
-
-def _shortened(most: int) -> OrElse:
-    """Cut a text, and read null as an empty one."""
-
-    def mend(value: object, _: ValidationInfo) -> object:
-        return "" if value is None else value[:most] if isinstance(value, str) else value
-
-    return OrElse(mend)
-
-
-def _carefully(kind: type[StrEnum], careful: StrEnum, name: str) -> OrElse:
-    """Read an unknown text as `careful`, and note it where the context of the validation is a list."""
-
-    def mend(value: object, info: ValidationInfo) -> object:
-        if not isinstance(value, str):
-            return value
-        # What was mended before is seen here as Python has it.
-        if value in set(kind):
-            return kind(value)
-        if isinstance(info.context, list) and len(info.context) < READ_KEPT:
-            info.context.append(ValueRead(name, plain(value, WORD_CHARS), str(careful)))
-        return careful
-
-    return OrElse(mend)
-
-
-Uint32 = Annotated[int, Field(ge=0, lt=UINT32)]
-Count = Annotated[Uint32, OrElse(_whole)]
-"""A number as a robot writes it."""
-Identifier = Annotated[str, Field(max_length=256)]
-Text = Annotated[str, Field(max_length=4096)]
-Name = Annotated[Identifier, _shortened(256)]
-"""An identifier as a robot writes it: none of ours is so long that cutting it could make another's of it."""
-Words = Annotated[Text, _shortened(4096)]
-Listed = Annotated[tuple[T, ...], OrElse(_empty)]
-
-
-def _finite(value: JsonValue) -> JsonValue:
-    """Refuse NaN and infinity at any depth: JSON has neither."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("NaN and infinity are not JSON")
-    if isinstance(value, dict):
-        for item in value.values():
-            _finite(item)
-    if isinstance(value, list):
-        for item in value:
-            _finite(item)
-    return value
-
-
-Json = Annotated[JsonValue, AfterValidator(_finite)]
-Angle = Annotated[float, Field(ge=-3.14159265359, le=3.14159265359)]
+from robots.vda5050.reading import Angle, Count, Identifier, Json, Listed, Name, Text, Uint32, Words, carefully
 
 
 def wrap_angle(radians: float) -> float:
@@ -353,7 +247,7 @@ class ActionState(Part):
     """How far an action is."""
 
     action_id: Name
-    action_status: Annotated[ActionStatus, _carefully(ActionStatus, ActionStatus.RUNNING, "actionStatus")]
+    action_status: Annotated[ActionStatus, carefully(ActionStatus, ActionStatus.RUNNING, "actionStatus")]
     """Unknown: it has not ended."""
     action_type: Name | None = None
     result_description: Words | None = None
@@ -377,7 +271,7 @@ class Error(Part):
     """Something the robot reports as wrong; its texts are untrusted data."""
 
     error_type: Name
-    error_level: Annotated[ErrorLevel, _carefully(ErrorLevel, ErrorLevel.FATAL, "errorLevel")]
+    error_level: Annotated[ErrorLevel, carefully(ErrorLevel, ErrorLevel.FATAL, "errorLevel")]
     error_references: tuple[Reference, ...] | None = None
     error_description: Words | None = None
     error_hint: Words | None = None
@@ -386,7 +280,7 @@ class Error(Part):
 class SafetyState(Part):
     """What the robot's own safety layer says."""
 
-    e_stop: Annotated[EStop, _carefully(EStop, EStop.MANUAL, "eStop")]
+    e_stop: Annotated[EStop, carefully(EStop, EStop.MANUAL, "eStop")]
     field_violation: bool
 
 
@@ -402,7 +296,7 @@ class MapVersion(Part):
 
     map_id: Name
     map_version: Name
-    map_status: Annotated[MapStatus, _carefully(MapStatus, MapStatus.DISABLED, "mapStatus")]
+    map_status: Annotated[MapStatus, carefully(MapStatus, MapStatus.DISABLED, "mapStatus")]
 
 
 class State(Part):
@@ -417,7 +311,7 @@ class State(Part):
     driving: bool
     action_states: Listed[ActionState]
     battery_state: BatteryState
-    operating_mode: Annotated[OperatingMode, _carefully(OperatingMode, OperatingMode.SERVICE, "operatingMode")]
+    operating_mode: Annotated[OperatingMode, carefully(OperatingMode, OperatingMode.SERVICE, "operatingMode")]
     errors: Listed[Error]
     safety_state: SafetyState
     maps: tuple[MapVersion, ...] | None = None
@@ -442,7 +336,7 @@ class Connection(Part):
     """Presence; also the robot's last will (6.14)."""
 
     connection_state: Annotated[
-        ConnectionState, _carefully(ConnectionState, ConnectionState.CONNECTIONBROKEN, "connectionState")
+        ConnectionState, carefully(ConnectionState, ConnectionState.CONNECTIONBROKEN, "connectionState")
     ]
 
 
@@ -496,7 +390,7 @@ class ParameterDefinition(Part):
     """One parameter of a supported action."""
 
     key: Name
-    value_data_type: Annotated[ValueType, _carefully(ValueType, ValueType.OBJECT, "valueDataType")]
+    value_data_type: Annotated[ValueType, carefully(ValueType, ValueType.OBJECT, "valueDataType")]
     """Unknown: one that no model can fill in."""
     description: Words | None = None
     is_optional: bool | None = None
@@ -506,12 +400,12 @@ class AgvAction(Part):
     """An action that the robot supports."""
 
     action_type: Name
-    action_scopes: Listed[Annotated[ActionScope, _carefully(ActionScope, ActionScope.EDGE, "actionScopes")]]
+    action_scopes: Listed[Annotated[ActionScope, carefully(ActionScope, ActionScope.EDGE, "actionScopes")]]
     """Unknown: where nothing is asked for from here."""
     action_description: Words | None = None
     action_parameters: tuple[ParameterDefinition, ...] | None = None
     blocking_types: (
-        tuple[Annotated[BlockingType, _carefully(BlockingType, BlockingType.HARD, "blockingTypes")], ...] | None
+        tuple[Annotated[BlockingType, carefully(BlockingType, BlockingType.HARD, "blockingTypes")], ...] | None
     ) = None
 
 

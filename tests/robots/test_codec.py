@@ -28,7 +28,6 @@ from robots.vda5050.codec import (
     topic_of,
 )
 from robots.vda5050.messages import (
-    UINT32,
     Action,
     ActionParameter,
     ActionState,
@@ -60,6 +59,7 @@ from robots.vda5050.messages import (
     wrap_angle,
 )
 from robots.vda5050.official import SHA256, schema, schema_text
+from robots.vda5050.reading import UINT32
 
 if TYPE_CHECKING:
     from random import Random
