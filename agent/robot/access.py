@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.errors import RobotNotReady
+from agent.robot.misheard import alike
 from agent.robot.telling import told, told_event, told_question
 from languages.english import ENGLISH
 from robots.events import Happening
@@ -168,6 +169,9 @@ def _described(robot: RobotSession, options: RobotOptions) -> list[tuple[str, st
             *(("error", plain(f"{error.error_type}: {error.error_description or ''}")) for error in state.errors),
             ("skills", ", ".join(core.skills)),
         ]
+    lines += [
+        ("alike", f"the places {one!r} and {other!r} may be misheard") for one, other in alike(core.gate.site.places)
+    ]
     return [*lines, ("command", _said(_unfit(robot)) or "it can be commanded")]
 
 

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
-from agent.robot.misheard import doubt
+from agent.robot.misheard import alike, doubt
 from agent.robot.telling import sentences, told, told_event, told_question
 from audio.hearing.agreement import key
 from languages.english import ENGLISH
@@ -96,6 +96,8 @@ class RobotController:
         """Calls behind one that waits for the user's yes: they keep their order."""
         self.undone = 0
         """Calls that were refused, and tasks that failed or whose outcome is unknown."""
+        for one, other in alike(self._places):
+            show("ears", f"the places {one!r} and {other!r} sound alike: one may be heard as the other")
 
     @property
     def tools(self) -> list[Tool]:

@@ -99,6 +99,22 @@ def test_a_bad_map_is_said_in_words(tmp_path: Path, text: str, words: str) -> No
         Site.load(tmp_path / "none.yaml")
 
 
+def test_a_place_that_stands_twice_in_the_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(
+        "map: m\nfence: [[0, 0], [9, 0], [9, 9], [0, 9]]\nplaces:\n  hall: {x: 1, y: 1}\n  hall: {x: 2, y: 2}\n"
+    )
+    with pytest.raises(BadMap, match=r"'hall' stands here twice(?s:.)*line 5"):
+        Site.load(path)
+
+
+def test_a_factsheet_without_actions_or_with_thousands_is_read() -> None:
+    for count in (0, 3000):
+        actions = tuple(AgvAction(action_type=f"do{n}", action_scopes=(ActionScope.NODE,)) for n in range(count))
+        facts = FACTS.model_copy(update={"protocol_features": ProtocolFeatures(agv_actions=actions)})
+        assert len(skills_of(facts, HOUSE)) == 3 + count
+
+
 def test_skills_come_from_the_factsheet_and_the_map() -> None:
     assert set(SKILLS) == {"go_to", "go_to_pose", "stop", "pick", "drop", "wait", "dock", "look", "wave"}
     assert SKILLS["go_to"].parameters["properties"]["place"]["enum"] == ["desk", "hall", "home", "kitchen"]
