@@ -136,7 +136,7 @@ async def examine_robot(options: RobotOptions) -> list[Finding]:
         return [*found, Finding("site map", Verdict.NOTE, "none", "nothing moves without one: set robot.map")]
     what = f"robot {options.address}"
     if seen.command:
-        return [*found, Finding(what, Verdict.NOTE, seen.command, "descant robot state says more")]
+        return [*found, Finding(what, Verdict.NOTE, seen.command, "more: descant robot state")]
     return [*found, Finding(what, Verdict.GOOD, "it can be commanded")]
 
 
