@@ -17,11 +17,8 @@ from robots.facts.fitness import CommandsDenied, EmergencyStop
 from robots.facts.messages import MessageOvertaken
 from robots.facts.refusals import ForeignOrder, StopUnconfirmed, TasksTooMany
 from robots.facts.tasks import (
-    ActionFailed,
     LinkLostTo,
-    NeverListed,
     NoLinkTo,
-    NotSent,
     NoWay,
     OthersCommand,
     PausedThere,
@@ -30,6 +27,7 @@ from robots.facts.tasks import (
     RobotSilent,
     ToldToStop,
 )
+from robots.instants import InstantActionsUnderWay
 from robots.orders import OrderPhase, OrderTask
 from robots.planning import action_of, plan_of
 from robots.safety.gate import HARMLESS, Admitted, Gate, Latch, Question, Refused, Resumed, Source
@@ -54,6 +52,7 @@ if TYPE_CHECKING:
 
     from robots.facts.fact import Fact
     from robots.facts.messages import ValueRead
+    from robots.instants import InstantEnd
     from robots.vda5050.codec import Received
 
 QUEUE: Final = 8
@@ -76,19 +75,6 @@ FACTSHEET_TRIES: Final = 3
 """Some robots have no factsheet; they are asked this often."""
 MISREAD_KEPT: Final = 64
 """Unknown words of a robot that are told; further ones are read as carefully and told no more."""
-ACTION_TIMEOUT_S: Final = 10.0
-"""An instant action that the robot never lists is unknown after this time, s."""
-
-
-@dataclass(slots=True)
-class _Instant:
-    """An instant action under way."""
-
-    admitted: Admitted
-    since: float
-    """When it was asked for, or sent."""
-    sent: bool = False
-    """Not before the robot has been heard again: on a connection that is stuck it would arrive long after."""
 
 
 @dataclass(slots=True)
@@ -106,7 +92,7 @@ class Robot:
     stopping: StopSequence | None = None
     _call: Admitted | None = None
     _queue: deque[Admitted] = field(default_factory=deque)
-    _instants: dict[str, _Instant] = field(default_factory=dict)
+    _instants: InstantActionsUnderWay = field(default_factory=InstantActionsUnderWay)
     _lease: float = -math.inf
     _asked_at: float = -math.inf
     _release: tuple[str, float, int] | None = None
@@ -136,7 +122,7 @@ class Robot:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way or waits."""
-        return self.task is None and not self._queue and not self._instants
+        return self.task is None and not self._queue and not self._instants.actions
 
     # What comes in --------------------------------------------------------------------------------------------------
 
@@ -227,7 +213,7 @@ class Robot:
             self._tell(Happening.FAILED, ToldToStop(), self._call or self._queue[0], dropped=waiting)
         self.task, self._call, self._release = None, None, None
         self._queue.clear()
-        self._instants.clear()
+        self._instants.actions.clear()
         self.stopping = StopSequence(STOP_STEPS, now, self.new_id)
         self._send_stops(now)
 
@@ -287,11 +273,7 @@ class Robot:
 
     def _outage(self, why: Fact, now: float) -> None:
         """Nothing is known any more: the task becomes unknown and waits for a person."""
-        for ticket, instant in list(self._instants.items()):
-            if instant.sent:
-                self._forget_instant(ticket, Happening.UNKNOWN, why)
-            else:
-                self._forget_instant(ticket, Happening.FAILED, NotSent())
+        self._tell_ended(self._instants.outage(why))
         if self.task is not None:
             self.task.lost(why)
             self._tell(Happening.UNKNOWN, why, self._call)
@@ -312,7 +294,7 @@ class Robot:
             # By a last will, a button, or another program: it takes a person to end it.
             self.gate.close(Latch.HELD, PausedThere().code, now)
             self._tell(Happening.HELD, PausedThere())
-        self._follow_instants(state)
+        self._tell_ended(self._instants.follow(state))
         self._act(now)
         if self.task is not None:
             if state.safety_state.e_stop is not EStop.NONE and self.gate.latch is None:
@@ -323,14 +305,6 @@ class Robot:
         elif self._foreign() and self.stopping is None and (self.gate.latch is Latch.STOPPED or self._release):
             # An order that was on its way when the stop was confirmed.
             self.stopping = StopSequence(STOP_STEPS, now, self.new_id)
-
-    def _follow_instants(self, state: State) -> None:
-        for ticket in list(self._instants):
-            status = state.action(ticket)
-            if status is ActionStatus.FINISHED:
-                self._forget_instant(ticket, Happening.DONE)
-            elif status is ActionStatus.FAILED:
-                self._forget_instant(ticket, Happening.FAILED, ActionFailed())
 
     @staticmethod
     def _released(action_id: str, state: State) -> bool:
@@ -373,7 +347,7 @@ class Robot:
         if call.skill == STOP:
             return admitted
         if self.skills[call.skill].scope is ActionScope.INSTANT:
-            self._instants[admitted.ticket] = _Instant(admitted, now)
+            self._instants.add(admitted, now)
             self._send_requests(now)
             return admitted
         self._queue.append(admitted)
@@ -382,14 +356,12 @@ class Robot:
 
     def _act(self, now: float) -> None:
         """Send the instant actions that were asked for before the newest state."""
-        for ticket, instant in list(self._instants.items()):
-            if instant.sent or self.world.state_at <= instant.since:
-                continue
-            refused = self.gate.act(action_of(instant.admitted, self.world.factsheet), self.world, now)
+        for admitted in self._instants.ready(self.world.state_at):
+            refused = self.gate.act(action_of(admitted, self.world.factsheet), self.world, now)
             if refused is None:
-                self._instants[ticket] = _Instant(instant.admitted, now, sent=True)
+                self._instants.sent(admitted, now)
             else:
-                self._forget_instant(ticket, Happening.FAILED, refused.reason)
+                self._tell_ended([self._instants.refused(admitted, refused.reason)])
 
     def _advance(self, now: float) -> None:
         """Begin the next task, or send what the present one has due; not while a stop or a resume is under way."""
@@ -443,7 +415,7 @@ class Robot:
         state = self.world.state
         busy = self.task is not None or self.stopping is not None or (state is not None and state.driving)
         silent = now > self.world.state_at + ASK_STATE_S
-        waited = self.world.doubtful or any(not instant.sent for instant in self._instants.values())
+        waited = self.world.doubtful or self._instants.waiting
         # The first request also proves that the broker lets us command this robot.
         first = state is None or self._asked_at == -math.inf
         wanted = "stateRequest" if first or waited or (busy and silent) else None
@@ -470,13 +442,7 @@ class Robot:
 
     def _watch(self, now: float) -> None:
         """Notice a robot that stands although it may drive, and instant actions that are never listed."""
-        for ticket, instant in list(self._instants.items()):
-            if now <= instant.since + ACTION_TIMEOUT_S:
-                continue
-            if instant.sent:
-                self._forget_instant(ticket, Happening.UNKNOWN, NeverListed())
-            else:
-                self._forget_instant(ticket, Happening.FAILED, NotSent())
+        self._tell_ended(self._instants.overdue(now))
         if (
             self.task is not None
             and self.gate.latch is None
@@ -492,8 +458,9 @@ class Robot:
             self._blocked = True
             self._tell(Happening.BLOCKED, about=self._call)
 
-    def _forget_instant(self, ticket: str, happening: Happening, why: Fact | None = None) -> None:
-        self._tell(happening, why, self._instants.pop(ticket).admitted)
+    def _tell_ended(self, ends: Sequence[InstantEnd]) -> None:
+        for end in ends:
+            self._tell(end.happening, end.reason, end.admitted)
 
     def _tell_misread(self, read: Sequence[ValueRead], now: float) -> None:
         """Name each unknown word of the robot once."""

@@ -417,7 +417,7 @@ def test_only_the_gate_can_publish_a_command() -> None:
 def test_the_gate_knows_no_language_model_no_socket_and_no_clock() -> None:
     for name in (
         *("safety/gate", "safety/stop", "transport/publisher"),
-        *("orders", "robot", "planning", "events", "world", "skills"),
+        *("orders", "robot", "instants", "planning", "events", "world", "skills"),
     ):
         source = (ROBOTS / f"{name}.py").read_text()
         imported = {
