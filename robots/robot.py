@@ -35,6 +35,7 @@ from robots.safety.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, St
 from robots.site import NOWHERE
 from robots.skills import STOP, Skill, SkillCall, skills_of
 from robots.transport.packet import WILL
+from robots.vda5050.codec import COMMAND_TOPICS
 from robots.vda5050.messages import (
     ActionScope,
     ActionStatus,
@@ -158,6 +159,9 @@ class Robot:
             self._tell(Happening.REFUSED, why)
         if times & (times - 1) == 0:
             self.gate.keep("unusable", why, now, times=times)
+        # The robot may understand what another program sends, though nobody does here.
+        if dict(why.items()).get("topic") in COMMAND_TOPICS and self.gate.latch is not Latch.STOPPED:
+            self._hold_back(now)
 
     def receive(self, received: Received, now: float) -> None:
         """Take in what the robot published."""
@@ -253,6 +257,10 @@ class Robot:
         if kinds <= set(StopStep):
             self.stop("another program", now)
             return
+        self._hold_back(now)
+
+    def _hold_back(self, now: float) -> None:
+        """Leave the robot to the other program that moves it, until a person lets this one go on."""
         first = self.gate.latch is None
         self.gate.close(Latch.HELD, OthersCommand().code, now)
         self._release = None

@@ -13,6 +13,7 @@ from robots.errors import InvalidMessage
 from robots.events import Happening
 from robots.facts.fitness import NotAutomatic, NotOnline, OnOtherMap, StateRefused
 from robots.facts.messages import FieldMissing, FieldWrong, MessageNotJson, MessageOvertaken, OtherRobotNamed, ValueRead
+from robots.safety.gate import Latch
 from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.skills import skills_of
@@ -249,6 +250,23 @@ def test_a_robot_whose_states_cannot_be_used_is_no_robot_that_has_not_reported()
         "9 times field_wrong, the last: in a message on state the field driving is wrong (bool_type)"
     ]
     assert rig.robot.world.unfit(rig.now, HOUSE.limits) is None, "the first good state ends it"
+
+
+def test_another_program_whose_commands_cannot_be_read_is_noticed_all_the_same() -> None:
+    rig = Rig()
+    rig.run(1)
+    rig.call("go_to", place="hall")
+    assert rig.until(lambda: rig.vehicle.body.moving)
+    rig.robot.refused(FieldMissing("state", "driving"), rig.now)
+    assert rig.gate.latch is None
+    rig.robot.refused(FieldWrong("order", "nodes.0.sequenceId", "int_type"), rig.now)
+    assert rig.gate.latch is Latch.HELD
+    rig.step()
+    assert rig.heard(Happening.OTHER)
+    rig.robot.stop("test", rig.now)
+    rig.robot.refused(FieldWrong("order", "nodes.0.sequenceId", "int_type"), rig.now)
+    assert rig.gate.latch is Latch.STOPPED
+    assert rig.until(lambda: bool(rig.heard(Happening.STOPPED)), 5)
 
 
 def test_an_unknown_word_is_told_once_and_is_in_the_reason() -> None:
