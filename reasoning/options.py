@@ -98,6 +98,9 @@ class LoopOptions:
     so that less is left to read at the end; `off` does nothing."""
     think_tokens: Annotated[int, Range(1, _MOST_TOKENS, _OF_TOKENS)] = 320
     """Tokens the thinker may spend on a turn before it must conclude; a model's profile may name others."""
+    stretch_tokens: Annotated[int, Range(1, _MOST_TOKENS, _OF_TOKENS)] = 512
+    """Tokens of a stretch of thoughts. Of longer ones the writer reads the newest two stretches and what each of those
+    before came to."""
     reply_tokens: Annotated[int, Range(1, _MOST_TOKENS, _OF_TOKENS)] = 240
     """Tokens the writer may spend on a turn before it must conclude."""
     sentence_tokens: Annotated[int, Range(1, _MOST_TOKENS, _OF_TOKENS)] = 48
@@ -109,7 +112,8 @@ class LoopOptions:
     filler_again_s: Annotated[float, Range(0.0, 3600.0, "no time is negative; an hour is never")] = 1.6
     """Seconds of silence inside a reply until another filler is said, and before a reply without thoughts."""
     fillers: Annotated[int, Range(0, 2, "a third would say nothing that the second has not said")] = 2
-    """Fillers that may come one after the other with nothing between, 0 to 2; then the wait is silent."""
+    """Fillers that may come one after the other with nothing between, 0 to 2; then it is told how things stand. With 0
+    waits are silent."""
     lead_s: Annotated[
         float,
         Range(0.0, 60.0, "no time is negative, and what is written a minute ahead is late for every correction"),

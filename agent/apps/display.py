@@ -51,7 +51,7 @@ class _Plain:
             case timeline.TurnEnded(text):
                 self._say(t_ms, "you", text)
             case timeline.AudioOut(text=text, kind=kind):
-                self._say(t_ms, "fills" if kind == "filler" else "says", text)
+                self._say(t_ms, "fills" if kind != "content" else "says", text)
             case timeline.Retracted(text, reason) | timeline.Unsaid(text, reason):
                 self._say(t_ms, "unsaid", f"{text} ({reason})")
             case timeline.RobotNews(who, text):
@@ -97,7 +97,7 @@ class _Picture:
                 self._hearing = Text()
                 self._talk.append(Text.assemble(("you    ", "bold cyan"), text))
             case timeline.AudioOut(text=text, kind=kind):
-                self._talk.append(Text.assemble(("agent  ", "bold green"), (text, "dim" if kind == "filler" else "")))
+                self._talk.append(Text.assemble(("agent  ", "bold green"), (text, "dim" if kind != "content" else "")))
             case timeline.Retracted(text, reason) | timeline.Unsaid(text, reason):
                 self._talk.append(Text.assemble(("unsaid ", "yellow"), (text, "strike dim"), (f" {reason}", "dim")))
             case timeline.RobotNews(who, text):

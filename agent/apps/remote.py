@@ -7,18 +7,18 @@ Models live at the server: nothing here loads any. Knows how events travel, and 
 from __future__ import annotations
 
 import json
-import re
 import ssl
 import time
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from agent.apps.display import Printed
 from agent.apps.printing import plain_console
+from agent.config.addresses import address_parts
 from agent.conversation import timeline
 from agent.errors import BadQuestion, ConfigError, ServerUnreachable
 from reasoning.events import ReplyText, Thought
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 
-_UNFIT: Final = re.compile(r"[\s\x00-\x1f\x7f]")
-"""What no address has: whitespace and control characters."""
 _OPEN_S: Final = 20.0
 _LARGEST: Final = 2**24
 """Bytes of one event."""
@@ -46,13 +44,8 @@ def address(server: str, extensions: str = "") -> str:
 
     """
     schemes = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
-    try:
-        parts = urlsplit(server if "://" in server else f"ws://{server}")
-        sound = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and not _UNFIT.search(server)
-    except ValueError:
-        # Brackets without an address in them, or a port that is none.
-        sound = False
-    if not sound:
+    parts = address_parts(server if "://" in server else f"ws://{server}")
+    if parts is None or parts.scheme not in schemes:
         raise ConfigError(f"--server {server!r}: write it as http://127.0.0.1:8765, or as wss://HOST/v1.")
     path = parts.path.rstrip("/").removesuffix("/realtime") or "/v1"
     query = urlencode({"model": "descant", **({"extensions": extensions} if extensions else {})}, safe=",")

@@ -117,8 +117,8 @@ class AudioOut:
     """When its last sample is heard, in ms."""
     text: str
     """What it says."""
-    kind: Literal["content", "filler"]
-    """`content`, or `filler` for what covers a wait."""
+    kind: Literal["content", "filler", "status"]
+    """`content`, or what covers a wait: a `filler`, or a `status` that tells how things stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +300,7 @@ class TurnLatency:
     first_sound_ms: float | None
     """Until anything is heard, in ms; None when nothing was."""
     first_content_ms: float | None
-    """Until something is heard that is no filler, in ms."""
+    """Until something of the reply itself is heard, in ms."""
     longest_silence_ms: float
     """The longest silence between two pieces of the reply, in ms."""
     reply_end_ms: float | None

@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 
     from languages.language import Language
     from reasoning.engine.contract import Block, EngineSession
+    from reasoning.loop.turn import Attempt
     from reasoning.policies.policy import Policy
     from reasoning.prompting.script import Script
     from reasoning.tools.calls import Tool
 
 _NOTES: Final = 16
 """Notes that one turn takes; of more, the newest."""
+_CONCLUSIONS: Final = 8
+"""Stretches of long thoughts, the newest ones, of which it is kept what they came to."""
+_CONCLUSION_CHARACTERS: Final = 240
+"""Of what one came to."""
 _NOTE_CHARACTERS: Final = 1000
 """Of one note; a longer one is cut."""
 
@@ -69,6 +74,8 @@ class LoopContext:
         self._policy = policy
         self.tools = checked_tools(tools)
         self._prompt = session.block("prompt")
+        self._digest = session.block("digest")
+        """The opening of long thoughts, and what stretches of them came to that the writer does not read."""
         self._history: list[_Past] = []
         self._turns = 0
         self._writing = asyncio.Lock()
@@ -127,8 +134,57 @@ class LoopContext:
         """Give what the thoughts read, or what a draft does."""
         drafts = turn.attempt.replies
         replies = [] if draft is None else drafts[: drafts.index(draft) + 1]
-        thoughts = [turn.thoughts] if len(turn.thoughts) or draft is None else []
+        thoughts = [*turn.earlier, turn.thoughts] if turn.thought or draft is None else []
+        if draft is not None and len(turn.earlier) > 1:
+            thoughts = [self._digest, *thoughts[-2:]]
         return [*self.past, turn.input, *thoughts, *replies]
+
+    async def begin_stretch(self, turn: Turn) -> None:
+        """Begin another stretch of thoughts that have become long: the writer reads the newest two of them.
+
+        Of those before, it reads what they have come to, behind the opening of the thoughts. The thinker reads all.
+        """
+        last = turn.thoughts.tokens[-1]
+        await self.session.crop(turn.thoughts, len(turn.thoughts) - 1)
+        turn.attempt.stretches.append(len(turn.attempt.steps.finished))
+        stretch = self.session.block(f"thoughts{len(turn.earlier) + 1}")
+        await self.session.crop(stretch, 0)
+        # A stream goes on behind a token of its own block.
+        await self.session.append([*self.view(turn), stretch], [last])
+        turn.earlier.append(turn.thoughts)
+        turn.thoughts = stretch
+        if len(turn.earlier) > 1:
+            lines = "".join(f"{line}\n" for line in self._conclusions(turn.attempt)[:-1][-_CONCLUSIONS:])
+            opening = [*turn.policy.opening(self.script), *self.script.tokenizer.encode(lines)]
+            await self.rewrite(self._digest, [*self.past, turn.input, self._digest], opening)
+
+    async def crop_thoughts(self, turn: Turn, length: int) -> None:
+        """Keep so many tokens of the thoughts' first stretch, and nothing of the others."""
+        first, *others = [*turn.earlier, turn.thoughts]
+        # First the account, then the blocks: a crop that was begun takes place even if this is cancelled.
+        turn.earlier, turn.thoughts = [], first
+        for block in (*others, self._digest):
+            if len(block):
+                await self.session.crop(block, 0)
+        await self.session.crop(first, length)
+
+    def summary(self, turn: Turn) -> list[str]:
+        """Give what is kept of long thoughts: what each of the newest stretches came to, and the newest one's steps."""
+        steps, begun = turn.attempt.steps.finished, turn.attempt.stretches[-1]
+        return [
+            *self._conclusions(turn.attempt)[-_CONCLUSIONS:],
+            *(_cut(step) for step in steps[begun:][-_CONCLUSIONS:]),
+        ]
+
+    @staticmethod
+    def _conclusions(attempt: Attempt) -> list[str]:
+        """Give for each finished stretch the last of its steps that found something, else the last."""
+        found, conclusions, begun = set(attempt.findings), list[str](), 0
+        for end in attempt.stretches:
+            steps = attempt.steps.finished[begun:end]
+            conclusions += [_cut(step) for step in [*steps[-1:], *(step for step in steps if step in found)][-1:]]
+            begun = end
+        return conclusions
 
     def new_draft(self, turn: Turn) -> Block:
         """Give the next sentence a block."""
@@ -149,7 +205,7 @@ class LoopContext:
             *(self.script.think_close if first else []),
             *(self.script.closed if closed else self.script.close),
         ]
-        if first and not len(turn.thoughts):
+        if first and not turn.thought:
             head = []
         await self.session.append(self.view(turn, draft), [*head, *request])
         attempt.head = len(draft)
@@ -252,6 +308,11 @@ class LoopContext:
         if same < len(block):
             await self.session.crop(block, same)
         await self.session.append(view, tokens[same:] if at_most is None else tokens[same : same + at_most])
+
+
+def _cut(step: str) -> str:
+    """Bring a step to the length of a sentence or two: one without an end may be as long as its stretch."""
+    return step if len(step) <= _CONCLUSION_CHARACTERS else f"{step[: _CONCLUSION_CHARACTERS - 1]}…"
 
 
 def _one_line(text: str) -> str:

@@ -22,6 +22,7 @@ Written against `Engine`. Knows no audio: the caller says how much is left to pl
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import ContextFull
@@ -174,6 +175,8 @@ class Loop:
         """Drop the attempt to answer, with its calls and all that it has spent: the user goes on."""
         turn = self._turn
         await self._drop_replies(turn)
+        if turn.earlier:
+            await self._context.crop_thoughts(turn, turn.kept)
         await self._ahead.forget(turn)
         turn.begin_anew()
         if turn.carried is None:
@@ -191,14 +194,18 @@ class Loop:
         await self._drop_replies(old)
         turn = await self._context.next_turn(heard, interrupted=interrupted)
         left = old.left() if interrupted else None
-        if left is not None and len(old.thoughts) <= _CARRIED * self._options.think_tokens:
+        if left is not None and old.earlier:
+            # Too long to be read again: what was concluded goes on, and is written anew.
+            turn.carried, turn.policy = replace(left, steps=self._context.summary(old)), left.policy
+            await self._context.crop_thoughts(old, 0)
+        elif left is not None and len(old.thoughts) <= _CARRIED * self._options.think_tokens:
             turn.carried, turn.policy = left, left.policy
             # The step that was being thought stands in the block.
             old.attempt.steps.finish()
             await self._thinker.reopen(old.thoughts)
             turn.keep(old.attempt.steps.finished)
         else:
-            await self._session.crop(old.thoughts, 0)
+            await self._context.crop_thoughts(old, 0)
         await self._ahead.forget(turn)
         if dropped := await self._context.settle():
             self._emit(HistoryDropped(dropped))
@@ -214,7 +221,7 @@ class Loop:
             return
         # First the account, then the block: a crop that was begun takes place even if this is cancelled.
         turn.attempt.drop_thoughts()
-        await self._session.crop(turn.thoughts, 0)
+        await self._context.crop_thoughts(turn, 0)
         if wanted:
             await self._act(turn)
             return
@@ -271,7 +278,7 @@ class Loop:
 
     def _may_tell(self, turn: Turn) -> bool:
         """Say whether a step may be told now: there is room, and the thoughts are not about to be complete."""
-        ending = turn.thoughts.tokens[-1] in self._script.think_ends
+        ending = not self._script.think_ends.isdisjoint(turn.thoughts.tokens[-1:])
         return self._room and not ending and not self._writer.spent(turn.attempt)
 
     async def _policy_for(self, turn: Turn, wants_calls: asyncio.Task[bool] | None) -> Policy | None:
@@ -290,7 +297,13 @@ class Loop:
             names.append(decided.name)
             log_odds.append(scores.log_odds)
             turn.attempt.tokens["probe"] += len(decided.tokens)
-            talks = wants_calls is not None and not await wants_calls
+            wanted = wants_calls is not None and await wants_calls
+            if wanted and isinstance(
+                self._choice.decide(log_odds, turn.input_text, script, tools=False), ProbeQuestion
+            ):
+                # A call is not held up by further questions: where one does not say that it takes thoughts, none do.
+                return None
+            talks = wants_calls is not None and not wanted
         for name, one in zip(names, decided.log_odds, strict=True):
             self._emit(Probe(name, one, 0.0, decision=one > 0))
         return decided.policy
@@ -347,7 +360,7 @@ class Loop:
         """Call, and say so; where no tool does all that is asked, say that."""
         attempt, script = turn.attempt, self._script
         self._enter(attempt, Phase.ACTING)
-        await self._context.head_draft(turn, script.act_open if len(turn.thoughts) else script.reply_open)
+        await self._context.head_draft(turn, script.act_open if turn.thought else script.reply_open)
         if not await self._actions.write(turn, attempt.replies[-1]):
             # Our own words: a small model that has just tried to call says anything here.
             self._writer.release(turn, script.family.declined)

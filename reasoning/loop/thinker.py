@@ -52,18 +52,20 @@ class Thinker:
         if turn.carried is not None:
             await self._resume(turn, turn.carried)
         else:
+            if turn.earlier:
+                await self._context.crop_thoughts(turn, 0)
             # What was read of it while the user spoke stands there.
             view, opening = self._context.view(turn), turn.policy.opening(self._script)
             await self._context.rewrite(turn.thoughts, view, opening)
 
     async def think(self, turn: Turn) -> None:
         """Think until the model concludes, or the budget does."""
-        attempt, view = turn.attempt, self._context.view(turn)
+        attempt = turn.attempt
         if attempt.phase is not Phase.PROBING:
             self._enter(attempt, Phase.THINKING)
-        if not await self._work(turn, view):
+        if not await self._work(turn):
             attempt.reason = "budget" if attempt.reason == "complete" else attempt.reason
-            ended = await self._force_answer(attempt, view)
+            ended = await self._force_answer(attempt, self._context.view(turn))
         else:
             ended = True
         attempt.steps.finish()
@@ -85,15 +87,21 @@ class Thinker:
             await self._session.append(self._context.view(turn), policy.going_on(script))
             return
         # From the head on: what stands is to be read as if it had been thought with the new words in sight.
-        await self._session.crop(turn.thoughts, 0)
+        await self._context.crop_thoughts(turn, 0)
         written = script.tokenizer.encode("".join(f"{step}\n" for step in kept))
         await self._session.append(self._context.view(turn), [*policy.opening(script), *written])
         turn.keep(kept)
 
-    async def _work(self, turn: Turn, view: Sequence[Block]) -> bool:
-        """Write steps; say whether the model ended them itself."""
-        attempt, ended = turn.attempt, False
-        left = self._options.think_tokens - attempt.tokens["thinker"]
+    async def _work(self, turn: Turn) -> bool:
+        """Write steps, stretch by stretch; say whether the model ended them itself."""
+        while (ended := await self._stretch(turn)) is None:
+            await self._context.begin_stretch(turn)
+        return ended
+
+    async def _stretch(self, turn: Turn) -> bool | None:
+        """Write steps; say whether the model ended them itself, None where the stretch is long enough."""
+        attempt, view, ended = turn.attempt, self._context.view(turn), False
+        left, most = self._options.think_tokens - attempt.tokens["thinker"], self._options.stretch_tokens
         async with self._streams.run(attempt, view, "thinker", self._script.think_ends, left) as pieces:
             async for piece in pieces:
                 ended = piece.token in self._script.think_ends
@@ -101,13 +109,18 @@ class Thinker:
                     self._emit(Thought(piece.text))
                 if self._closes(attempt.steps, piece.text):
                     return True
-                self._note_findings(turn, attempt.steps.receive(piece.text, turn.language))
+                new = attempt.steps.receive(piece.text, turn.language)
+                self._note_findings(turn, new)
                 if turn.policy.circling(attempt.steps.finished):
                     attempt.reason = "circling"
                     break
                 if self._clock() > attempt.deadline:
                     attempt.reason = "time"
                     break
+                # At the end of a step, if one comes.
+                spent = attempt.tokens["thinker"] >= self._options.think_tokens
+                if not (ended or spent) and len(turn.thoughts) >= (most if new else 2 * most):
+                    return None
         return ended
 
     async def _force_answer(self, attempt: Attempt, view: Sequence[Block]) -> bool:

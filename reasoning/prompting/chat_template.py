@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
 from reasoning.errors import BadModel
@@ -240,7 +240,7 @@ class _Variables:
         return json.dumps(variables)
 
 
-@cache
+@lru_cache(maxsize=32)
 def _asked(**names: str) -> tuple[str, ...]:
     """Give everything that the cuts ask a template for."""
     found = []

@@ -101,5 +101,9 @@ def _answer(use: TemplateUse, limits: TemplateLimits) -> list[dict[str, str]]:
         raise BadModel(f"cannot be rendered: it needs more than {limits.memory >> 20} MB of memory")
     if done.returncode != 0:
         raise BadModel(f"cannot be rendered: its process ended with {done.returncode}")
-    found: list[dict[str, str]] = json.loads(done.stdout)
+    try:
+        found: list[dict[str, str]] = json.loads(done.stdout)
+    except ValueError:
+        # Where SIGCHLD is ignored, nobody learns how a process ended.
+        raise BadModel("cannot be rendered: its process ended without an answer") from None
     return found

@@ -131,9 +131,9 @@ async def voicebench(url: str, repeat: int) -> list[Scenario]:
     told = []
     for file in sorted((HERE / "voicebench").glob("*.yaml")):
         out = BUILD / "voicebench" / file.stem
-        command = [python, "-m", "voicebench", "run", file, "--adapter", CLIENT, "--option", f"url={url}"]
+        play = ["-m", "voicebench", "run", str(file), "--adapter", CLIENT, "--option", f"url={url}"]
         process = await asyncio.create_subprocess_exec(
-            *command, "--repeat", str(repeat), "--out", out, "--format", "json", "--quiet", cwd=HERE
+            python, *play, "--repeat", str(repeat), "--out", out, "--format", "json", "--quiet", cwd=HERE
         )
         if await process.wait() > 1:
             raise SystemExit(f"{file.name}: the judge could not run it")

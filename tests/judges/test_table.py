@@ -13,7 +13,13 @@ from tests.judges.run import gaps, read_voicebench
 
 
 def turn(name: str, **others: object) -> dict[str, Any]:
-    empty = {"responded": True, "response_latency_ms": None, "stop_latency_ms": None, "passed": True, "notes": []}
+    empty: dict[str, object] = {
+        "responded": True,
+        "response_latency_ms": None,
+        "stop_latency_ms": None,
+        "passed": True,
+        "notes": [],
+    }
     return {"id": name, "expect": "respond", **empty, **others}
 
 
