@@ -150,7 +150,7 @@ def sample(working: Working, mode: Mode, lead_s: float, *, prose: bool) -> Sampl
     async def main() -> Sample:
         async with engine.session() as session:
             record = await converse(
-                session,  # type: ignore[arg-type]
+                session,
                 mind,
                 (Utterance(working.item.question),),
                 pace=PACE,
