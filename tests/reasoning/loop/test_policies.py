@@ -133,6 +133,16 @@ async def test_small_talk_is_answered_at_once() -> None:
         assert one.said == ["It is Bob."]
 
 
+@pytest.mark.parametrize("context", [200, 100_000])
+@pytest.mark.parametrize("mode", ["async", "think-first"])
+async def test_a_private_note_is_no_last_resort(mode: Mode, context: int) -> None:
+    async with rig(noting(END), mode=mode, choice=Always(Plain()), context=context) as one:
+        await one.loop.answer(QUESTION)
+        notes = [line.strip() for line in one.thought.replace(". ", ".\n").splitlines() if line.strip()]
+        assert not {*one.said} & {*notes}
+        assert one.said == [FAMILY.no_answer]
+
+
 @pytest.mark.parametrize("lie", ["The smallest one is Dora.", "The smallest one is 30."])
 async def test_a_name_or_a_number_that_nobody_gave_is_not_told_of_notes(lie: str) -> None:
     async with rig(noting(f"Well, {lie}{END}"), choice=NOTED) as one:
