@@ -7,6 +7,7 @@ from typing import Final
 
 from languages.language import (
     AnswerWords,
+    CalendarWords,
     CorrectionWords,
     Language,
     ListenerWords,
@@ -80,6 +81,15 @@ _NAMES: Final = NameRules(
     free=frozenset({"i", "i'm", "i'll", "i've", "i'd", "ok", "okay", "am", "pm"}),
     possessive="'s",
 )  # fmt: skip
+_CALENDAR: Final = CalendarWords(
+    weekdays=("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    months=(
+        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+        "December",
+    ),
+    halves=("am", "pm"),
+    now="It is {weekday}, {month} {day}, {year}, {hour12}:{minute} {half}.",
+)  # fmt: skip
 _STOPS: Final = StopWords(
     phrases=("stop", "halt", "freeze", "be quiet", "shut up"),
     alone=frozenset(),
@@ -149,6 +159,11 @@ _REPLIES: Final = ReplySayings(
 )
 _PROMPTS: Final = PromptWording(
     system="You are a helpful voice assistant. You speak in short, plain sentences, without lists, symbols or markup.",
+    identity=(
+        "You are Descant, a voice assistant: a program, no person, made by the Descant project and no company. "
+        "You answer questions, work things out, and help to plan. You speak English."
+    ),
+    limits="You cannot see me, and know of me only what I told you; where that leaves open what I mean, ask.",
     think_request=(
         "\n(First work it out privately. Write one short calculation per line, nothing else. End with the answer.)"
     ),
@@ -269,6 +284,7 @@ ENGLISH: Final = Language(
     numbers=_NUMBERS,
     sentences=_SENTENCES,
     names=_NAMES,
+    calendar=_CALENDAR,
     stops=_STOPS,
     listener=_LISTENER,
     answers=_ANSWERS,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from languages.language import (
     AnswerWords,
+    CalendarWords,
     CorrectionWords,
     Language,
     ListenerWords,
@@ -116,6 +117,15 @@ _NAMES: Final = NameRules(
     free=frozenset({"ok", "okay"}),
     possessive="'s",
 )  # fmt: skip
+_CALENDAR: Final = CalendarWords(
+    weekdays=("Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"),
+    months=(
+        "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November",
+        "Dezember",
+    ),
+    halves=("", ""),
+    now="Heute ist {weekday}, der {day}. {month} {year}, es ist {hour}:{minute} Uhr.",
+)  # fmt: skip
 _STOPS: Final = StopWords(
     phrases=("stopp", "stop", "halt", "anhalten", "halt an", "bleib stehen", "stehen bleiben", "sei still", "ruhe"),
     alone=frozenset({"ruhe"}),
@@ -192,6 +202,14 @@ _PROMPTS: Final = PromptWording(
     system=(
         "Du bist ein hilfsbereiter Sprachassistent. Du sprichst Deutsch, in kurzen, einfachen Sätzen, ohne Listen, "
         "Zeichen oder Formatierung."
+    ),
+    identity=(
+        "Du bist Descant, ein Sprachassistent: ein Programm, kein Mensch, vom Projekt Descant gemacht und von keiner "
+        "Firma. Du beantwortest Fragen, rechnest und hilfst beim Planen. Du sprichst Deutsch."
+    ),
+    limits=(
+        "Du kannst mich nicht sehen und weißt von mir nur, was ich dir gesagt habe; wo das offen lässt, was ich meine, "
+        "frag nach."
     ),
     think_request=(
         "\n(Rechne es zuerst für dich aus. Schreibe eine kurze Rechnung pro Zeile, sonst nichts. "
@@ -331,6 +349,7 @@ LANGUAGE: Final = Language(
     numbers=_NUMBERS,
     sentences=_SENTENCES,
     names=_NAMES,
+    calendar=_CALENDAR,
     stops=_STOPS,
     listener=_LISTENER,
     answers=_ANSWERS,

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import BadTool
-from reasoning.loop.turn import Turn
+from reasoning.loop.turn import Phase, Turn
 from reasoning.tools.calls import checked_tools
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from languages.language import Language
     from reasoning.engine.contract import Block, EngineSession
@@ -62,14 +63,15 @@ class LoopContext:
         limit: int,
         tools: Sequence[Tool],
         policy: Policy,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
-        """`limit`: tokens that a view may hold; `policy`: the one that turns begin with."""
+        """`limit`: tokens that a view may hold; `policy`: the one that turns begin with; `now`: the date and time."""
         self.session, self.script, self.options, self._limit = session, script, options, limit
         self._head = script
         """Whose words head the conversation, whatever is spoken later: they are read once."""
-        self._policy = policy
+        self._policy, self._now = policy, now
         self.tools = checked_tools(tools)
-        self._prompt = session.block("prompt")
+        self._prompt, self._about = session.block("prompt"), session.block("about")
         self._history: list[_Past] = []
         self._turns = 0
         self._writing = asyncio.Lock()
@@ -79,6 +81,7 @@ class LoopContext:
     async def open(self) -> None:
         """Write the prompt into the cache."""
         await self.session.append([self._prompt], await self._prompt_with(self.tools))
+        await self._write_about()
 
     async def set_tools(self, tools: Sequence[Tool]) -> None:
         """Write the prompt anew, and the past turns under it; `BadTool` leaves all as it was."""
@@ -87,6 +90,8 @@ class LoopContext:
         async with self._writing:
             self.tools = tools
             await self._rewrite(self._prompt, [self._prompt], prompt)
+            await self.session.crop(self._about, 0)
+            await self._write_about()
             view = [self._prompt]
             for block in [*(block for past in self._history for block in past.blocks), self.turn.input]:
                 tokens = list(block.tokens)
@@ -125,11 +130,16 @@ class LoopContext:
         return bool(self._waiting or (self.turn.before and not self.turn.sealed))
 
     def view(self, turn: Turn, draft: Block | None = None) -> list[Block]:
-        """Give what the thoughts read, or what a draft does."""
+        """Give what the thoughts read, or what a draft does.
+
+        Words that are answered at once are read behind who the assistant is and what time it is. Probes and thoughts do
+        not read that: their borders were measured without it, and a date misleads sums.
+        """
         drafts = turn.attempt.replies
         replies = [] if draft is None else drafts[: drafts.index(draft) + 1]
         thoughts = [turn.thoughts] if len(turn.thoughts) or draft is None else []
-        return [*self.past, turn.input, *thoughts, *replies]
+        about = [self._about] if turn.text and turn.attempt.phase is Phase.REPLYING else []
+        return [*self.past, *about, turn.input, *thoughts, *replies]
 
     def new_draft(self, turn: Turn) -> Block:
         """Give the next sentence a block."""
@@ -160,6 +170,7 @@ class LoopContext:
         async with self._writing:
             turn = self.turn
             turn.text = text
+            await self._write_about()
             old = turn.carried
             turn.meant = old.policy.restated(old.told, text, self.language) if old else ""
             await self._write_input(turn)
@@ -200,7 +211,8 @@ class LoopContext:
             need = len(self.turn.thoughts) + self.options.think_tokens + self.options.reply_tokens + _MARGIN * 4
             dropped = 0
             while self._history and (
-                len(self._history) > self.options.history_turns or sum(map(len, self.past)) + need > self._limit
+                len(self._history) > self.options.history_turns
+                or len(self._about) + sum(map(len, self.past)) + need > self._limit
             ):
                 for block in self._history.pop(0).blocks:
                     await self.session.crop(block, 0)
@@ -227,6 +239,11 @@ class LoopContext:
         # As many names as turns can be in the context at once: what is dropped makes room for what comes.
         number = self._turns % (self.options.history_turns + 2)
         return Turn(number, block(f"input{number}"), block("thoughts"), self._policy, language=self.language)
+
+    async def _write_about(self) -> None:
+        """Bring what a reply at once reads of the assistant and the time up to the minute."""
+        now = None if self._now is None else self._now()
+        await self._rewrite(self._about, [self._prompt, self._about], self.script.about(now))
 
     async def _write_input(self, turn: Turn) -> None:
         await self._rewrite(turn.input, [*self.past, turn.input], self.script.tokenizer.encode(turn.input_text))

@@ -85,9 +85,8 @@ async def test_a_question_is_answered() -> None:
 async def test_a_persona_stands_behind_the_instructions() -> None:
     class Named(Model):
         def write(self, before: str, name: str) -> str:
-            return (
-                f"I am Mia.{END}" if f"{FAMILY.system}\n\nYou are Mia.{END}" in before else super().write(before, name)
-            )
+            persona = f"{FAMILY.identity}\n\nYou are Mia.{END}"
+            return f"I am Mia.{END}" if persona in before else super().write(before, name)
 
     async with opened(Named(), persona=" You are Mia.\n") as agent:
         assert await agent.ask("Who are you?") == "I am Mia."
