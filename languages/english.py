@@ -88,6 +88,8 @@ _CALENDAR: Final = CalendarWords(
         "December",
     ),
     halves=("am", "pm"),
+    hours=frozenset({"hour", "hours", "hr", "hrs", "h"}),
+    minutes=frozenset({"minute", "minutes", "min", "mins"}),
     now="It is {weekday}, {month} {day}, {year}, {hour12}:{minute} {half}.",
 )  # fmt: skip
 _STOPS: Final = StopWords(

@@ -124,6 +124,8 @@ _CALENDAR: Final = CalendarWords(
         "Dezember",
     ),
     halves=("", ""),
+    hours=frozenset({"stunde", "stunden", "std", "h"}),
+    minutes=frozenset({"minute", "minuten", "min"}),
     now="Heute ist {weekday}, der {day}. {month} {year}, es ist {hour}:{minute} Uhr.",
 )  # fmt: skip
 _STOPS: Final = StopWords(

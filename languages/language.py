@@ -62,6 +62,9 @@ class CalendarWords:
     months: tuple[str, ...]
     halves: tuple[str, str]
     """Of the day, before and after noon; empty where the clock has 24 hours."""
+    hours: frozenset[str]
+    """Words and signs behind a number of hours."""
+    minutes: frozenset[str]
     now: str
     """`{weekday}`, `{day}`, `{month}`, `{year}`, `{hour}`, `{hour12}`, `{minute}` in two figures, and `{half}`."""
 

@@ -107,6 +107,8 @@ _CALENDAR: Final = CalendarWords(
         "noviembre", "diciembre",
     ),
     halves=("", ""),
+    hours=frozenset({"hora", "horas", "h"}),
+    minutes=frozenset({"minuto", "minutos", "min"}),
     now="Hoy es {weekday}, {day} de {month} de {year}, y son las {hour}:{minute}.",
 )  # fmt: skip
 _STOPS: Final = StopWords(
@@ -189,9 +191,7 @@ _PROMPTS: Final = PromptWording(
         "Eres Descant, un asistente de voz: un programa, no una persona, hecho por el proyecto Descant y por ninguna "
         "empresa. Respondes preguntas, haces cálculos y ayudas a planear. Hablas español."
     ),
-    limits=(
-        "No puedes verme, y de mí solo sabes lo que te he dicho; si eso no deja claro lo que quiero, pregunta."
-    ),
+    limits=("No puedes verme, y de mí solo sabes lo que te he dicho; si eso no deja claro lo que quiero, pregunta."),
     think_request=(
         "\n(Primero calcúlalo para ti. Escribe un cálculo corto por línea, nada más. Termina con la respuesta.)"
     ),

@@ -91,23 +91,51 @@ class Thinker:
 
     async def _work(self, turn: Turn, view: Sequence[Block]) -> bool:
         """Write steps; say whether the model ended them itself."""
-        attempt, ended = turn.attempt, False
+        while (ended := await self._write(turn, view)) is None:
+            if turn.policy.circling(turn.attempt.steps.finished):
+                turn.attempt.reason = "circling"
+                return False
+        return ended
+
+    async def _write(self, turn: Turn, view: Sequence[Block]) -> bool | None:
+        """Write steps to their end, or to one that was put right: None."""
+        attempt, ended, right = turn.attempt, False, None
         left = self._options.think_tokens - attempt.tokens["thinker"]
+        # Where the step at hand begins, and where the newest token ends, in tokens of the block.
+        begins = at = len(turn.thoughts)
         async with self._streams.run(attempt, view, "thinker", self._script.think_ends, left) as pieces:
             async for piece in pieces:
-                ended = piece.token in self._script.think_ends
+                ended, at = piece.token in self._script.think_ends, at + 1
                 if piece.text:
                     self._emit(Thought(piece.text))
                 if self._closes(attempt.steps, piece.text):
                     return True
-                self._note_findings(turn, attempt.steps.receive(piece.text, turn.language))
+                new = attempt.steps.receive(piece.text, turn.language)
+                if len(new) == 1 and (right := turn.policy.put_right(new[0], turn.language)) is not None:
+                    break
+                if new:
+                    # The token that ends a sentence may begin the next one.
+                    begins = at - bool(attempt.steps.rest.strip())
+                self._note_findings(turn, new)
                 if turn.policy.circling(attempt.steps.finished):
                     attempt.reason = "circling"
                     break
                 if self._clock() > attempt.deadline:
                     attempt.reason = "time"
                     break
-        return ended
+        if right is None:
+            return ended
+        await self._put_right(turn, begins, right)
+        return None
+
+    async def _put_right(self, turn: Turn, begins: int, right: str) -> None:
+        """Write the newest finished step anew, with what was begun behind it cropped."""
+        steps = turn.attempt.steps
+        steps.finished[-1], steps.rest = right, ""
+        await self._session.crop(turn.thoughts, begins)
+        await self._session.append(self._context.view(turn), self._script.tokenizer.encode(f"{right}\n"))
+        self._emit(Thought(f"{right}\n"))
+        self._note_findings(turn, [right])
 
     async def _force_answer(self, attempt: Attempt, view: Sequence[Block]) -> bool:
         """Have thoughts that were cut off name the best answer they have; say whether that ended them."""
