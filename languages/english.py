@@ -153,6 +153,7 @@ _PLACES: Final = PlaceWords(
 _REPLIES: Final = ReplySayings(
     fillers=("Well,", "Let me see.", "Let me work that out.", "One moment, I'm still working on it."),
     repair="Sorry, that was wrong.",
+    doubt="I'm not quite sure of that, though.",
     no_answer="I'm sorry, I could not work that out.",
     acted="I'm on it.",
     declined="I'm sorry, I can't do that.",

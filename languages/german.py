@@ -194,6 +194,7 @@ _PLACES: Final = PlaceWords(
 _REPLIES: Final = ReplySayings(
     fillers=("Also,", "Mal sehen.", "Das rechne ich kurz aus.", "Moment noch, ich bin gleich so weit."),
     repair="Entschuldigung, das war falsch.",
+    doubt="Ganz sicher bin ich mir da aber nicht.",
     no_answer="Tut mir leid, das konnte ich nicht herausfinden.",
     acted="Ich bin dabei.",
     declined="Tut mir leid, das kann ich nicht.",

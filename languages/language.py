@@ -163,6 +163,8 @@ class ReplySayings:
     """Fill a wait, in this order: short, and true. The first are the shortest."""
     repair: str
     """Said before what is right, where some of what is wrong was heard."""
+    doubt: str
+    """Said behind what the model was not sure of."""
     no_answer: str
     """Said when neither the writer nor the thoughts have an answer."""
     acted: str

@@ -176,6 +176,7 @@ _PLACES: Final = PlaceWords(
 _REPLIES: Final = ReplySayings(
     fillers=("Bueno,", "A ver.", "Déjame calcularlo.", "Espera, todavía lo estoy pensando."),
     repair="Perdón, eso estaba mal.",
+    doubt="Aunque no lo sé con certeza.",
     no_answer="Lo siento, no he podido averiguarlo.",
     acted="Estoy en ello.",
     declined="Lo siento, eso no lo puedo hacer.",

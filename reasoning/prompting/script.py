@@ -364,10 +364,15 @@ class Script:
         )
 
     @property
+    def measured(self) -> bool:
+        """Whether this is the model that wording and policies were measured on."""
+        measured = self.profile.calibration
+        return measured is not None and not measured.language
+
+    @property
     def knows_kinds(self) -> bool:
         """Whether the borders of the question of the kind hold: for the model that its wording was measured on."""
-        measured = self.profile.calibration
-        return bool(self.family.kind_question) and measured is not None and not measured.language
+        return self.measured and bool(self.family.kind_question)
 
     def prompt_with(self, tools: Sequence[Tool]) -> list[int]:
         """Give the head of the conversation with these tools in its system message, as the model's template has it."""
