@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from languages.language import Language
 
-UNSURE: Final = -0.5
+UNSURE: Final = -0.4
 """Log-probability below which a token of a number or name is doubtful: docs/bench.md has what that catches."""
 
 
