@@ -31,8 +31,7 @@ def least_sure(pieces: Sequence[tuple[str, float]], known: str, language: Langua
         spans.append((len(text), log_prob))
     strange = set(ungrounded(text, known, language=language))
     least = 0.0
-    _, *words = language.numbers.token.finditer(text) if strange else [None]
-    for word in words:
+    for word in [*language.numbers.token.finditer(text)][1:] if strange else []:
         told = {f"{value:g}" for value in language.numbers.values_in(word[0])} or {word[0].lower()}
         if told & strange:
             inside = (
