@@ -21,7 +21,10 @@ _HOUR: Final = 60
 _HALF: Final = 12 * _HOUR
 _DAY: Final = 24 * _HOUR
 """In minutes."""
-_UNIT: Final = r"(?: ?(?!x\b)[^\W\d_][^\W\d_'’-]*){0,4}"
+_LONGEST: Final = 160
+"""Characters of a line that is read: a plain calculation has no more."""
+_WORD: Final = r"(?!x\b)[^\W\d_][^\W\d_'’-]*"
+_UNIT: Final = rf"(?: ?{_WORD}(?: {_WORD}){{0,3}})?"
 _NUMBER: Final = r"(?:[-−–](?=[$€£]?\d))?[$€£]?\d[\d.,]*(?<![.,])"
 _SIGN: Final = r"[+*×·/÷−–-]|x(?= )"
 _OPERAND: Final = re.compile(rf"(?P<number>{_NUMBER})(?P<unit>{_UNIT})")
@@ -42,7 +45,7 @@ _SIGNS: Final[dict[str, Callable[[float, float], float]]] = {
 
 def put_right(step: str, language: Language) -> str | None:
     """Give a step with the right result; None where it has that, or where that cannot be told."""
-    return _clock(step, language) or _numbers(step, language)
+    return None if len(step) > _LONGEST else _clock(step, language) or _numbers(step, language)
 
 
 def _numbers(step: str, language: Language) -> str | None:
