@@ -241,9 +241,10 @@ class LoopContext:
         return Turn(number, block(f"input{number}"), block("thoughts"), self._policy, language=self.language)
 
     async def _write_about(self) -> None:
-        """Bring what a reply at once reads of the assistant and the time up to the minute."""
-        now = None if self._now is None else self._now()
-        await self._rewrite(self._about, [self._prompt, self._about], self.script.about(now))
+        """Bring what a reply at once reads of assistant and time up to the minute; nothing in a tiny context."""
+        about = self.script.about(None if self._now is None else self._now())
+        room = self._limit - len(self._prompt) - self.options.reply_tokens - _MARGIN * 4
+        await self._rewrite(self._about, [self._prompt, self._about], about if len(about) <= room else ())
 
     async def _write_input(self, turn: Turn) -> None:
         await self._rewrite(turn.input, [*self.past, turn.input], self.script.tokenizer.encode(turn.input_text))

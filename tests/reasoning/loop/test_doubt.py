@@ -17,7 +17,7 @@ from reasoning.prompting.script import Script, family_of
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, Words
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from languages.language import Language
     from reasoning.prompting.profiles.profile import ModelProfile
@@ -30,7 +30,7 @@ FACT = "Russia has 12 time zones."
 @asynccontextmanager
 async def rig(
     reply: str = FACT, *, mode: Mode = "async", sure: bool = False, profile: ModelProfile | None = None
-) -> AsyncIterator[Callable[..., object]]:
+) -> AsyncIterator[Callable[..., Awaitable[list[str]]]]:
     """Give what says a turn and gives all that is released."""
     events: list[LoopEvent] = []
 
