@@ -13,10 +13,12 @@
 # make check-gpu   ten minutes on a machine with an NVIDIA card, by its own Python and torch; prints JSON (docs/gpu.md)
 # make llama-cpp   llama-cpp-python in an environment of its own, built for this processor, for `descant bench engine`
 # make test-leaks   attempts to make the real model tell what is private
+# make test-attack  hostile clients beside a well-behaved one, on a real server
 # make test-browser   the web page in a headless Chromium (apt-get install chromium)
 # make vllm   vLLM for this machine's processor in an environment of its own (3.4 GB), and models as it wants them (1.5 GB)
 # make test-vllm   the engine for vLLM against that server
 # make check-compose   compose.yaml through the real `docker compose config`, which needs no Docker engine
+# make judge-voicebench   what an outside judge of voice agents says of it (docs/judges.md)
 # make conformance   the realtime clients, each in an environment of its own, against the server
 #
 # PYTHON=python3.12   the interpreter to build the environment with (3.11 or newer)
@@ -31,7 +33,7 @@ DEMO_ANSWER ?= answer.wav
 TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en whisper-base piper-en-us-joe kokoro-82m smart-turn-v3.2
 PYTEST_ARGS ?=
 # What needs no more than this machine and some minutes.
-EVERYWHERE := not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel
+EVERYWHERE := not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel and not attack
 GPU_ARGS ?=
 
 VLLM_VENV := .venv-vllm
@@ -45,7 +47,7 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test test-units test-numerics test-e2e check-gpu test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks test-browser conformance lint types models install llama-cpp clean
+.PHONY: demo test test-units test-numerics test-e2e check-gpu test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks test-attack test-browser conformance lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -58,9 +60,10 @@ test: test-units test-numerics test-e2e
 test-units: models
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "not e2e and $(EVERYWHERE)" $(PYTEST_ARGS)
 
-# The real models, in real time where somebody listens: one after the other.
+# The real models: on clocks of their own in two processes, then in real time, one after the other.
 test-e2e: models
-	$(VENV)/bin/python -m pytest -m "e2e and $(EVERYWHERE)" --ignore=tests/e2e/test_numerics.py $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "e2e and not live and $(EVERYWHERE)" --ignore=tests/e2e/test_numerics.py $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -m "e2e and live and $(EVERYWHERE)" $(PYTEST_ARGS)
 
 # Beside the kernels each model in float32, which takes 4 GB: a process of its own.
 test-numerics: models
@@ -98,6 +101,10 @@ test-sound: models
 test-leaks: models
 	$(VENV)/bin/python -m pytest -m leaks -s $(PYTEST_ARGS)
 
+# What hostile clients do to `descant serve` with a small model, and 10,000 broken events: some minutes.
+test-attack: models
+	$(VENV)/bin/python -m pytest -m attack -s tests/agent/realtime/attack $(PYTEST_ARGS)
+
 # A real vLLM on the processor, and a broker: some twenty minutes, and two servers at a time with 3.5 GB each.
 test-vllm: vllm models
 	$(VENV)/bin/python -m pytest -m vllm -s tests/reasoning tests/vllm tests/agent tests/deploy $(PYTEST_ARGS)
@@ -124,6 +131,18 @@ conformance: models $(CLIENTS:%=$(CONFORMANCE)/%/venv/.installed)
 # One client alone: make conformance-pipecat
 conformance-%: models $(CONFORMANCE)/%/venv/.installed
 	$(VENV)/bin/python -m tests.conformance.run $* --llm $(CONFORMANCE_LLM)
+
+# What outsiders say of it (docs/judges.md): each judge in an environment of its own, against the real models.
+JUDGES := build/judges
+
+$(JUDGES)/%/venv/.installed: tests/judges/requirements-%.txt
+	$(PYTHON) -m venv $(JUDGES)/$*/venv
+	$(JUDGES)/$*/venv/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	@touch $@
+
+judge-%: models $(JUDGES)/%/venv/.installed
+	$(VENV)/bin/python -m tests.judges.run $*
+	$(VENV)/bin/python -m tests.judges.table
 
 # Robots over a real Mosquitto, with kills and real time; against the independent peer, too, after `make peer`.
 test-broker: $(STAMP)

@@ -10,6 +10,7 @@ AgentError             exit code 1: the environment, or the run
 ├── TranscriptError    exit code 2: a file that a transcript cannot be written to
 ├── ServerUnavailable  the server cannot listen there, or not without a key
 ├── ServerUnreachable  a server does not answer, refuses, or ends the session
+├── OutputLost         what is told cannot be written
 ├── ForeignRecord      a file of measurements that is not what was written there
 ├── NotMeasured        the clock gave no time of a step that makes sense
 └── RobotNotReady      the robot cannot be commanded
@@ -74,6 +75,15 @@ class ForeignRecord(AgentError):
 
 class RobotNotReady(AgentError):
     """The robot cannot be commanded."""
+
+
+class OutputLost(AgentError):
+    """What is told cannot be written: the disk is full, or nobody reads it."""
+
+    def __init__(self, told: str, *, reader_gone: bool = False) -> None:
+        super().__init__(told)
+        self.reader_gone = reader_gone
+        """Whether whoever read it has left."""
 
 
 class ServerUnavailable(AgentError):

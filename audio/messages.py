@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from audio.clock import Pcm
 
-Kind = Literal["content", "filler"]
-"""Part of the reply, or a filler that fills the time until there is one."""
+Kind = Literal["content", "filler", "status"]
+"""Part of the reply; or what fills the time until there is one: a filler, or how things stand."""
 
 
 @dataclass(frozen=True, slots=True)

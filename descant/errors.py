@@ -10,3 +10,11 @@ class DescantError(Exception):
 
     exit_code: ClassVar[int] = 1
     """What the command line returns for it: 1, the environment or the run failed; 2, bad input."""
+
+
+def is_failure(error: BaseException) -> bool:
+    """Say whether a library has failed, rather than somebody ended the program.
+
+    A panic of one that is written in Rust is no Exception, and its class cannot be imported.
+    """
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"

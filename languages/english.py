@@ -152,6 +152,13 @@ _PLACES: Final = PlaceWords(
 )  # fmt: skip
 _REPLIES: Final = ReplySayings(
     fillers=("Well,", "Let me see.", "Let me work that out.", "One moment, I'm still working on it."),
+    statuses=(
+        "My answer isn't ready yet.",
+        "This takes longer than usual.",
+        "You'll hear it once I have it.",
+        "I'm still here, and still at it.",
+    ),
+    elapsed="That's about {} seconds so far.",
     repair="Sorry, that was wrong.",
     doubt="I'm not quite sure of that, though.",
     no_answer="I'm sorry, I could not work that out.",

@@ -193,6 +193,13 @@ _PLACES: Final = PlaceWords(
 )  # fmt: skip
 _REPLIES: Final = ReplySayings(
     fillers=("Also,", "Mal sehen.", "Das rechne ich kurz aus.", "Moment noch, ich bin gleich so weit."),
+    statuses=(
+        "Meine Antwort ist noch nicht fertig.",
+        "Das dauert länger als sonst.",
+        "Ich sage sie, sobald ich sie habe.",
+        "Ich bin noch da und noch dabei.",
+    ),
+    elapsed="Das sind jetzt etwa {} Sekunden.",
     repair="Entschuldigung, das war falsch.",
     doubt="Ganz sicher bin ich mir da aber nicht.",
     no_answer="Tut mir leid, das konnte ich nicht herausfinden.",

@@ -161,6 +161,10 @@ class ReplySayings:
 
     fillers: tuple[str, ...]
     """Fill a wait, in this order: short, and true. The first are the shortest."""
+    statuses: tuple[str, ...]
+    """Said in a wait that fillers did not fill: how things stand, whatever the reply is waiting for."""
+    elapsed: str
+    """The same: `{}` is how many seconds the wait has lasted, roughly."""
     repair: str
     """Said before what is right, where some of what is wrong was heard."""
     doubt: str
@@ -175,6 +179,12 @@ class ReplySayings:
     """Stands for the user's words where the assistant is to speak first."""
     go_on: str
     """Stands for them where it is to speak again."""
+
+    def fills(self, text: str) -> bool:
+        """Say whether a text fills a wait and is no part of a reply."""
+        before, _, after = self.elapsed.partition("{}")
+        lasts = text.removeprefix(before).removesuffix(after).isdigit()
+        return text in self.fillers or text in self.statuses or lasts
 
 
 @dataclass(frozen=True, slots=True)

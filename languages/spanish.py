@@ -175,6 +175,13 @@ _PLACES: Final = PlaceWords(
 )  # fmt: skip
 _REPLIES: Final = ReplySayings(
     fillers=("Bueno,", "A ver.", "Déjame calcularlo.", "Espera, todavía lo estoy pensando."),
+    statuses=(
+        "Mi respuesta aún no está lista.",
+        "Esto tarda más de lo normal.",
+        "Te la digo en cuanto la tenga.",
+        "Sigo aquí, y sigo en ello.",
+    ),
+    elapsed="Ya son unos {} segundos.",
     repair="Perdón, eso estaba mal.",
     doubt="Aunque no lo sé con certeza.",
     no_answer="Lo siento, no he podido averiguarlo.",

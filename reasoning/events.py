@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 
 State = Literal["listening", "thinking", "thinking_and_writing", "writing", "done"]
+Reason = Literal["complete", "budget", "time", "context", "circling"]
+"""What ends a turn."""
 NEED: Final = "need to think"
 KIND: Final = "takes reasoning"
 ACT: Final = "act"

@@ -21,10 +21,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
-from rich.console import Console
 
 from agent.apps.display import displayed, latency_table
 from agent.apps.loading import spinning, tell_start, telling
+from agent.apps.printing import plain_console
 from agent.apps.progress import shown as progress_shown
 from agent.conversation import timeline
 from agent.conversation.assembly import local_time, open_conversation
@@ -113,7 +113,7 @@ async def lines(controls: Controls) -> AsyncIterator[Screen]:
     """Show a conversation as plain lines; it ends with Ctrl-C, and the Enter key cuts the reply and stops the robot."""
     _print("talk when you like; Enter cuts the reply and stops the robot, Ctrl-C ends")
     typed = sys.stdin if sys.stdin.isatty() else None
-    with displayed(Console(force_terminal=False)) as display:
+    with displayed(plain_console(force_terminal=False)) as display:
         if typed is None:
             yield _Lines(display)
             return
@@ -209,8 +209,8 @@ async def run(
             talk = LiveTalk(settings, screen, controls, live=live, log=log, saved=saved, robot=robot, voice=voice)
             await talk.run(card, ears, synthesizer, engine, models.script)
             notices.tell_to = _print
-    Console().print(latency_table(timeline.turn_latencies(talk.entries)))
-    Console().print(talk.account(card), highlight=False)
+    plain_console().print(latency_table(timeline.turn_latencies(talk.entries)))
+    plain_console().print(talk.account(card))
 
 
 class LiveTalk:

@@ -15,6 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from agent.apps.printing import plain_console
 from agent.conversation import timeline
 from languages.english import ENGLISH
 from reasoning.events import ReplyText, Thought, ToolResult, Unsaid
@@ -50,7 +51,7 @@ class _Plain:
             case timeline.TurnEnded(text):
                 self._say(t_ms, "you", text)
             case timeline.AudioOut(text=text, kind=kind):
-                self._say(t_ms, "fills" if kind == "filler" else "says", text)
+                self._say(t_ms, "fills" if kind != "content" else "says", text)
             case timeline.Retracted(text, reason) | timeline.Unsaid(text, reason):
                 self._say(t_ms, "unsaid", f"{text} ({reason})")
             case timeline.RobotNews(who, text):
@@ -96,7 +97,7 @@ class _Picture:
                 self._hearing = Text()
                 self._talk.append(Text.assemble(("you    ", "bold cyan"), text))
             case timeline.AudioOut(text=text, kind=kind):
-                self._talk.append(Text.assemble(("agent  ", "bold green"), (text, "dim" if kind == "filler" else "")))
+                self._talk.append(Text.assemble(("agent  ", "bold green"), (text, "dim" if kind != "content" else "")))
             case timeline.Retracted(text, reason) | timeline.Unsaid(text, reason):
                 self._talk.append(Text.assemble(("unsaid ", "yellow"), (text, "strike dim"), (f" {reason}", "dim")))
             case timeline.RobotNews(who, text):
@@ -136,7 +137,7 @@ def _tail(text: Text, width: int, height: int, console: Console) -> Text:
 @contextmanager
 def displayed(console: Console | None = None) -> Iterator[Display]:
     """Show events while the block runs."""
-    console = console or Console()
+    console = console or plain_console()
     if not console.is_terminal:
         yield _Plain(console)
         return

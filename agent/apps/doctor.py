@@ -133,7 +133,7 @@ async def examine_robot(options: RobotOptions) -> list[Finding]:
     found = [Finding(broker, Verdict.GOOD, "reached")]
     if options.map is None:
         return [*found, Finding("site map", Verdict.NOTE, "none", "nothing moves without one: set robot.map")]
-    mend = "" if fit else "descant robot state says more"
+    mend = "" if fit else "more: descant robot state"
     verdict = Verdict.GOOD if fit else Verdict.NOTE
     return [*found, Finding(f"robot {options.address}", verdict, told["command"], mend)]
 

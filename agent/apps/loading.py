@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.text import Text
+
+from agent.apps.printing import plain_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 def telling(line: str) -> None:
     """Print a line on standard error."""
-    Console(stderr=True).print(line, soft_wrap=True, highlight=False, markup=False)
+    plain_console(stderr=True).print(line, soft_wrap=True)
 
 
 def tell_start(models: OpenModels, *, verbose: bool) -> None:
@@ -28,5 +30,6 @@ def tell_start(models: OpenModels, *, verbose: bool) -> None:
 @contextmanager
 def spinning(what: str) -> Iterator[None]:
     """Show "loading …" on standard error while the block runs, on a terminal only."""
-    with Console(stderr=True).status(f"loading {what}"):
+    # A text of its own: rich reads markup in every string that spins.
+    with plain_console(stderr=True).status(Text(f"loading {what}")):
         yield

@@ -5,13 +5,15 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bars
+
+from agent.apps.printing import plain_console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rich.console import Console
     from rich.progress import TaskID
 
     from reasoning.store.store import Progress
@@ -30,11 +32,17 @@ _LINE_EVERY = 0.1
 @contextmanager
 def shown(console: Console | None = None) -> Iterator[Callable[[Progress], None]]:
     """Show what the store reports while the block runs."""
-    console = console or Console(stderr=True)
+    console = console or plain_console(stderr=True)
     if not console.is_terminal:
         yield _ProgressLines(console)
         return
-    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     with Bars(*columns, console=console) as bars:
         yield _Bars(bars)
 
@@ -51,7 +59,7 @@ class _Bars:
         if line := _remark(progress):
             if line not in self._told:
                 self._told.add(line)
-                self._bars.console.print(line, style="yellow", highlight=False, markup=False)
+                self._bars.console.print(line, style="yellow")
             return
         key = (progress.file, progress.phase)
         if key not in self._tasks:
@@ -84,7 +92,7 @@ class _ProgressLines:
             )
 
     def _say(self, line: str) -> None:
-        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self._console.print(line, soft_wrap=True)
 
 
 def _remark(progress: Progress) -> str:

@@ -10,10 +10,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from agent.apps.display import displayed, latency_table
 from agent.apps.loading import spinning, tell_start, telling
+from agent.apps.printing import plain_console
 from agent.apps.progress import shown
 from agent.conversation import timeline
 from agent.conversation.assembly import local_time, open_conversation
@@ -63,7 +62,7 @@ async def run(loaded: Loaded, talk: RecordingOptions) -> None:
     """Play the recording, write what is heard, show what happens and how prompt it was."""
     recording = read_sound(talk.input_file)
     check_writable(talk.output_file)
-    console = Console()
+    console = plain_console()
     opening = open_models(
         loaded.settings, given=loaded.origins, fetching=shown, shown=spinning, tell=telling, warm=True
     )
@@ -71,7 +70,7 @@ async def run(loaded: Loaded, talk: RecordingOptions) -> None:
         with displayed(console) as display:
             entries = await converse(recording, models, talk=talk, display=display)
     console.print(latency_table(timeline.turn_latencies(entries)))
-    console.print(f"answer: {talk.output_file}", highlight=False, soft_wrap=True)
+    console.print(f"answer: {talk.output_file}", soft_wrap=True)
 
 
 async def converse(

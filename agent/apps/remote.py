@@ -11,13 +11,14 @@ import ssl
 import time
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from rich.console import Console
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from agent.apps.display import Printed
+from agent.apps.printing import plain_console
+from agent.config.addresses import address_parts
 from agent.conversation import timeline
 from agent.errors import BadQuestion, ConfigError, ServerUnreachable
 from reasoning.events import ReplyText, Thought
@@ -42,10 +43,10 @@ def address(server: str, extensions: str = "") -> str:
         ConfigError: this is no address.
 
     """
-    parts = urlsplit(server if "://" in server else f"ws://{server}")
     schemes = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
-    if parts.scheme not in schemes or not parts.hostname:
-        raise ConfigError(f"--server {server}: write it as http://127.0.0.1:8765, or as wss://HOST/v1.")
+    parts = address_parts(server if "://" in server else f"ws://{server}")
+    if parts is None or parts.scheme not in schemes:
+        raise ConfigError(f"--server {server!r}: write it as http://127.0.0.1:8765, or as wss://HOST/v1.")
     path = parts.path.rstrip("/").removesuffix("/realtime") or "/v1"
     query = urlencode({"model": "descant", **({"extensions": extensions} if extensions else {})}, safe=",")
     return f"{schemes[parts.scheme]}://{parts.netloc}{path}/realtime?{query}"
@@ -67,9 +68,13 @@ class RemoteSocket:
     async def receive(self) -> Event:
         """Wait for the next event. Raises ServerUnreachable when the server refuses the session, or ends it."""
         try:
-            event: Event = json.loads(await self._socket.recv())
+            event = json.loads(await self._socket.recv())
         except ConnectionClosed as closed:
             raise self._ended(closed) from None
+        except (ValueError, RecursionError):
+            event = None
+        if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+            raise ServerUnreachable(f"{self._server}: it sends what is no event; is it a Realtime server?")
         return event
 
     def _ended(self, closed: ConnectionClosed) -> ServerUnreachable:
@@ -128,7 +133,7 @@ async def ask(server: str, key: str | None, text: str, timeline_file: Path | Non
     async with connected(server, key, "thoughts" if thoughts else "") as wire:
         with ExitStack() as stack:
             file = stack.enter_context(timeline.Timeline(timeline_file)) if timeline_file else None
-            printed = Printed(Console(highlight=False, markup=False), thoughts=thoughts)
+            printed = Printed(plain_console(), thoughts=thoughts)
             start = time.monotonic()
 
             def told(event: timeline.Event) -> None:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from rich.console import Console
 
 from agent.apps.display import displayed, latency_table
+from agent.apps.printing import plain_console
 from agent.apps.remote import connected, failure, turn_done
 from agent.conversation import timeline
 from agent.errors import NothingHeard, ServerUnreachable
@@ -230,8 +230,8 @@ async def run_recording(place: RemotePlace, recording_file: Path, output_file: P
             raise NothingHeard(
                 f"{recording_file}: no words were heard in {recording.seconds:.1f} s; record speech that is loud enough"
             )
-    Console().print(latency_table(timeline.turn_latencies(talk.entries)))
-    Console().print(f"answer: {output_file}", highlight=False, soft_wrap=True)
+    plain_console().print(latency_table(timeline.turn_latencies(talk.entries)))
+    plain_console().print(f"answer: {output_file}", soft_wrap=True)
 
 
 async def run_live(place: RemotePlace, options: DeviceOptions) -> None:
@@ -245,8 +245,8 @@ async def run_live(place: RemotePlace, options: DeviceOptions) -> None:
     from audio.io.audio_io import AudioIO  # noqa: PLC0415 - recordings need no sound card
     from audio.io.devices import SoundCard, library  # noqa: PLC0415 - the same
 
-    said = Console().print
-    card = SoundCard(options, lambda text: said(text, highlight=False), library())
+    said = plain_console().print
+    card = SoundCard(options, lambda text: said(text, soft_wrap=True), library())
     card.check()
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ended.set)
@@ -265,7 +265,7 @@ async def run_live(place: RemotePlace, options: DeviceOptions) -> None:
 
             said("talk when you like; Ctrl-C ends")
             await talk.run(converse)
-    Console().print(latency_table(timeline.turn_latencies(talk.entries)))
+    plain_console().print(latency_table(timeline.turn_latencies(talk.entries)))
 
 
 class _Talk:
@@ -273,7 +273,7 @@ class _Talk:
 
     def __init__(self, wire: RemoteSocket, place: RemotePlace, playout: Playout, stack: ExitStack) -> None:
         self._wire, self._place = wire, place
-        self._display = stack.enter_context(displayed(Console()))
+        self._display = stack.enter_context(displayed(plain_console()))
         self._log = stack.enter_context(timeline.Timeline(place.timeline_file)) if place.timeline_file else None
         self._resampler = Resampler(RATE, WIRE_RATE)
         self._start = time.monotonic()

@@ -8,9 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from agent.apps.loading import spinning, tell_start, telling
+from agent.apps.printing import plain_console
 from agent.apps.progress import shown
 from agent.errors import ConfigError, ServerUnavailable
 from agent.models.assembly import open_models
@@ -68,9 +67,8 @@ async def run(loaded: Loaded, place: ServeOptions) -> None:
             tell_start(opened, verbose=place.verbose)
             web, sockets = ("http", "ws") if tls is None else ("https", "wss")
             host = f"[{place.host}]" if ":" in place.host else place.host
-            Console(highlight=False, soft_wrap=True).print(
-                f"ready: {web}://{host}:{port}/  (clients: {sockets}://{host}:{port}/v1)"
-            )
+            ready = f"ready: {web}://{host}:{port}/  (clients: {sockets}://{host}:{port}/v1)"
+            plain_console().print(ready, soft_wrap=True)
             await until_stopped()
 
 

@@ -6,10 +6,9 @@ import time
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from agent.apps.display import Printed
 from agent.apps.loading import spinning, telling
+from agent.apps.printing import plain_console
 from agent.apps.progress import shown
 from agent.conversation import timeline
 from agent.errors import BadQuestion
@@ -36,7 +35,7 @@ async def run(
         # Only now, so that nothing is overwritten by a question that cannot be asked.
         file = stack.enter_context(timeline.Timeline(timeline_file)) if timeline_file else None
         talk = await stack.enter_async_context(Talk(models, tools=tools, seed=seed))
-        printed = Printed(Console(highlight=False, markup=False), thoughts=thoughts)
+        printed = Printed(plain_console(), thoughts=thoughts)
         start = time.monotonic()
         stream = await stack.enter_async_context(aclosing(talk.stream(text)))
         async for event in stream:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
 from rich.table import Table
 
+from agent.apps.printing import plain_console
 from agent.models.voices import VoiceShelf
 from audio.errors import BadVoice
 from audio.io.loudspeaker import play
@@ -45,7 +45,7 @@ def show(settings: Settings, language: str | None) -> None:
         pitch = "0.7–1.4" if entry.backend in PITCHED else "–"
         here = shelf.missing(entry).partition("; ")[0] or "yes"
         table.add_row(entry.name, entry.language, entry.sex or "–", "0.5–2", pitch, entry.licence, here)
-    console = Console()
+    console = plain_console()
     console.print(table)
     console.print(f"in use: {settings.models.voice} (models.voice); a sample: descant voices play NAME", soft_wrap=True)
 
@@ -77,4 +77,4 @@ def sample(settings: Settings, name: str, text: str | None, output: Path | None)
         return
     with WavWriter(output, rate) as wav:
         wav.write(sound)
-    Console(soft_wrap=True, highlight=False).print(f"{output}: {len(sound) / rate:.1f} s by {name}, {rate} Hz")
+    plain_console().print(f"{output}: {len(sound) / rate:.1f} s by {name}, {rate} Hz", soft_wrap=True)

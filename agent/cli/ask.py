@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli.options import Engine, Mode, Model, Seed, Server, ServerKey, TimelineFile
+from agent.cli.output import check_target
 from agent.cli.tools import Tools, tools_of
 from agent.config.invocation import engine_overrides, no_models_here, no_tools_here, server_key
 
@@ -29,6 +30,7 @@ def ask(
     tools: Tools = None,
 ) -> None:
     """Ask a typed question; the answer appears as it is written."""
+    check_target(timeline)
     invocation: Invocation = context.obj
     if server is not None and engine != "vllm":
         from agent.apps import remote  # noqa: PLC0415 - websockets are slow to import, `--help` must be quick

@@ -11,6 +11,8 @@ from agent.cli.options import Engine, Model, ModelServers, ServerKey
 from agent.config.invocation import engine_overrides
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent.apps.doctor import Finding
     from agent.config.invocation import Invocation
     from agent.config.settings import Settings
@@ -27,10 +29,7 @@ def doctor(
     model: Model = None,
 ) -> None:
     """Look at the machine, the libraries, the devices, the models and the robot; exit 1 when `talk` would not work."""
-    from rich.console import Console  # noqa: PLC0415 - `--help` must be quick
-    from rich.table import Table  # noqa: PLC0415 - the same
-
-    from agent.apps.doctor import Verdict, examine, examine_plan  # noqa: PLC0415 - the same
+    from agent.apps.doctor import Verdict, examine, examine_plan  # noqa: PLC0415 - `--help` must be quick
     from agent.config.invocation import open_store  # noqa: PLC0415 - the same
 
     invocation: Invocation = context.obj
@@ -46,13 +45,27 @@ def doctor(
             *(examine_plan(loaded) if settings.engine.kind == "torch" else []),
             *asyncio.run(_examine_others(settings)),
         ]
-    marks = {Verdict.GOOD: "[green]ok", Verdict.NOTE: "[yellow]note", Verdict.BAD: "[red]wrong"}
-    table = Table("", "what", "found", "to mend it", box=None)
-    for finding in findings:
-        table.add_row(marks[finding.verdict], finding.what, finding.found, finding.mend)
-    Console().print(table)
+    show(findings)
     if any(finding.verdict is Verdict.BAD for finding in findings):
         raise typer.Exit(1)
+
+
+def show(findings: Sequence[Finding]) -> None:
+    """Print what was found, and what mends it in lines of their own, which no column breaks: they are to be copied."""
+    from rich.table import Table  # noqa: PLC0415 - `--help` must be quick
+    from rich.text import Text  # noqa: PLC0415 - the same
+
+    from agent.apps.doctor import Verdict  # noqa: PLC0415 - the same
+    from agent.apps.printing import plain_console  # noqa: PLC0415 - the same
+
+    marks = {Verdict.GOOD: ("ok", "green"), Verdict.NOTE: ("note", "yellow"), Verdict.BAD: ("wrong", "red")}
+    table, console = Table("", "what", "found", box=None), plain_console()
+    for finding in findings:
+        table.add_row(Text(*marks[finding.verdict]), finding.what, finding.found)
+    console.print(table)
+    for finding in findings:
+        if finding.mend:
+            console.print(f"to mend {finding.what}: {finding.mend}", soft_wrap=True)
 
 
 async def _examine_others(settings: Settings) -> list[Finding]:

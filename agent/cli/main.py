@@ -15,7 +15,9 @@ from typing import Annotated
 import typer
 
 from agent.cli import ask, config, doctor, models, robot, serve, talk, voices
+from agent.cli.output import drop_output, open_output
 from agent.config.invocation import Invocation
+from agent.errors import OutputLost
 
 app = typer.Typer(
     name="descant",
@@ -75,15 +77,18 @@ def main() -> None:
 
     1: the environment, or the run failed. 2: bad input. 130: interrupted.
     """
+    open_output()
     try:
-        app(prog_name="descant")
+        try:
+            app(prog_name="descant")
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader has gone. Python flushes standard output once more at exit, which must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except Exception as error:
+    except SystemExit:
+        raise
+    except BaseException as error:
+        # Rust's panics are no Exception, and are told like other errors that nobody has foreseen.
         if os.environ.get("DESCANT_DEBUG", "") not in ("", "0"):
             raise
         sys.exit(_explain(error))
@@ -93,12 +98,18 @@ def _explain(error: BaseException) -> int:
     """Print one line about an error and return its exit code; a TaskGroup's error is told by its first cause."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if isinstance(error, OutputLost):
+        drop_output()
+        if error.reader_gone:
+            # As `head` does once it has enough: nobody is there to be told.
+            return 1
     # Every room's root error carries an exit code; importing all rooms here to name them would load them all.
     code = getattr(error, "exit_code", None)
     told = " ".join(str(error).split())
-    if isinstance(code, int):
-        typer.echo(f"descant: {told}", err=True)
-        return code
-    told = f"{type(error).__name__}: {told}" if told else type(error).__name__
-    typer.echo(f"descant: internal error: {told} (run with DESCANT_DEBUG=1 for the traceback)", err=True)
-    return 1
+    if not isinstance(code, int):
+        told = f"{type(error).__name__}: {told}" if told else type(error).__name__
+        told = f"internal error: {told} (run with DESCANT_DEBUG=1 for the traceback)"
+    typer.echo(f"descant: {told}", err=True)
+    return code if isinstance(code, int) else 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.cli.output import check_target
 from agent.config.invocation import open_store
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_def
 @app.command("list")
 def list_models(context: typer.Context) -> None:
     """List the catalogue and what of it is in the cache."""
-    from rich.console import Console  # noqa: PLC0415 - `--help` must be quick
-    from rich.table import Table  # noqa: PLC0415 - the same
+    from rich.table import Table  # noqa: PLC0415 - `--help` must be quick
 
+    from agent.apps.printing import plain_console  # noqa: PLC0415 - the same
     from reasoning.store.catalogue import CATALOGUE  # noqa: PLC0415 - the same
 
     options: ModelOptions = context.obj.load().settings.models
@@ -33,7 +34,7 @@ def list_models(context: typer.Context) -> None:
     for name, entry in CATALOGUE.items():
         state = store.status(name).state
         table.add_row(name, entry.use, f"{entry.size / 1e6:,.0f}", entry.licence, state, entry.about)
-    console = Console()
+    console = plain_console()
     console.print(table)
     used = ", ".join(name for name in (options.llm, options.asr, options.voice, options.turn) if name)
     console.print(f"in use: {used}; cache: {options.cache_dir}", soft_wrap=True)
@@ -97,6 +98,7 @@ def calibrate(
     from agent.apps.calibration import run  # noqa: PLC0415 - the same
     from agent.errors import ConfigError  # noqa: PLC0415 - the same
 
+    check_target(output)
     if output is not None and output.exists():
         raise ConfigError(f"{output} is there already; name another file by --output, and join them yourself.")
     asyncio.run(run(context.obj.load({"models.llm": name}), output))

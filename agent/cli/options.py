@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+from agent.errors import ConfigError
+from descant.ranges import Range
+
+_Number = TypeVar("_Number", bound=float | None)
+
+
+def within(option: str, allowed: Range) -> Callable[[_Number], _Number]:
+    """Make the check of an option that is no setting; those that are have their ranges with the settings."""
+
+    def checked(value: _Number) -> _Number:
+        if value is not None and value not in allowed:
+            raise ConfigError(f"{option} {value} is not allowed: from {allowed}, since {allowed.why}.")
+        return value
+
+    return checked
+
 
 Mode = Annotated[
     str | None,
@@ -18,7 +36,12 @@ TimelineFile = Annotated[
     Path | None, typer.Option("--timeline", metavar="FILE", help="Write what happened when, as JSON lines.")
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", help="Seed of what is drawn, where loop.temperature or the model's profile has it.")
+    int,
+    typer.Option(
+        "--seed",
+        callback=within("--seed", Range(0, 2**63 - 1, "generators of chance take no other")),
+        help="Seed of what is drawn, where loop.temperature or the model's profile has it.",
+    ),
 ]
 Broker = Annotated[str | None, typer.Option("--broker", metavar="HOST:PORT", help="MQTT broker of the robot.")]
 RobotAddress = Annotated[str | None, typer.Option("--robot", metavar="MANUFACTURER/SERIAL", help="The robot.")]

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.options import Broker, Engine, Model, ModelServers, RobotAddress, Seed, ServerKey, SiteMap
+from agent.cli.options import Broker, Engine, Model, ModelServers, RobotAddress, Seed, ServerKey, SiteMap, within
+from agent.cli.output import check_target
 from agent.config.invocation import engine_overrides
+from descant.ranges import Range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,7 +122,14 @@ def simulate(
     robot: RobotAddress = None,
     site_map: SiteMap = None,
     start: Annotated[str | None, typer.Option("--start", metavar="PLACE", help="Where it stands at first.")] = None,
-    speed: Annotated[float, typer.Option("--speed", help="Simulated seconds per second.")] = 1.0,
+    speed: Annotated[
+        float,
+        typer.Option(
+            "--speed",
+            callback=within("--speed", Range(0.01, 1000, "slower it stands still, and faster it cannot be computed")),
+            help="Simulated seconds per second.",
+        ),
+    ] = 1.0,
     fault: Annotated[
         list[str] | None,
         typer.Option("--fault", metavar="FAULT", help="drop=0.1, delay=0.5, obstacle@6=4 and others; repeatable."),
@@ -129,9 +138,17 @@ def simulate(
     draw: Annotated[
         Path | None, typer.Option("--draw", metavar="FILE", help="At the end, draw the run: .png or .gif.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option("--seconds", help="End after so long; else with Ctrl-C.")] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--seconds",
+            callback=within("--seconds", Range(0.01, 604800, "in less nothing happens, and after a week nobody looks")),
+            help="End after so long; else with Ctrl-C.",
+        ),
+    ] = None,
 ) -> None:
     """Be a robot on a small map, in two dimensions, with faults at will; Ctrl-C ends it."""
+    check_target(draw)
     options = _load(context, {"robot.map": site_map, "robot.broker": broker, "robot.address": robot}).settings.robot
     from robots.simulator.run import SimulationOptions  # noqa: PLC0415 - see `stop`
     from robots.simulator.run import simulate as be_a_robot  # noqa: PLC0415 - the same

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.options import Broker, Engine, Mode, Model, ModelServers, RobotAddress, SiteMap, Verbose
+from agent.cli.options import Broker, Engine, Mode, Model, ModelServers, RobotAddress, SiteMap, Verbose, within
 from agent.config.invocation import engine_overrides
+from descant.ranges import Range
 
 if TYPE_CHECKING:
     from agent.config.invocation import Invocation
@@ -20,11 +21,14 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's need a key.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8765,
+    port: Annotated[
+        int,
+        typer.Option(callback=within("--port", Range(0, 65535, "TCP has no other")), help="Port; 0 takes a free one."),
+    ] = 8765,
     api_key_file: Annotated[
         Path | None, typer.Option("--api-key-file", metavar="FILE", help="File whose first line is the key.")
     ] = None,
-    max_sessions: Annotated[int | None, typer.Option("--max-sessions", min=1, help="Clients at once.")] = None,
+    max_sessions: Annotated[int | None, typer.Option("--max-sessions", help="Clients at once.")] = None,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key (PEM).")] = None,
     mode: Mode = None,

@@ -22,9 +22,12 @@ from agent.cli.options import (
     SiteMap,
     TimelineFile,
     Verbose,
+    within,
 )
+from agent.cli.output import check_target
 from agent.cli.tools import Tools, tools_of
 from agent.config.invocation import engine_overrides, no_models_here, no_tools_here, server_key
+from descant.ranges import Range
 
 if TYPE_CHECKING:
     from agent.config.invocation import Invocation
@@ -52,7 +55,12 @@ def talk(
     site_map: SiteMap = None,
     seed: Seed = 0,
     max_seconds: Annotated[
-        float, typer.Option("--max-seconds", min=1, help="Give up this long after the end of a recording.")
+        float,
+        typer.Option(
+            "--max-seconds",
+            callback=within("--max-seconds", Range(1, 86400, "in less nothing is said, and nobody waits for a day")),
+            help="Give up this long after the end of a recording.",
+        ),
     ] = 120.0,
     engine: Engine = None,
     server: Server = None,
@@ -65,9 +73,12 @@ def talk(
         raise typer.BadParameter("--input and --output go together; leave both out to talk live.")
     if robot is None and (broker or site_map):
         raise typer.BadParameter("--broker and --map say where a robot is; name it with --robot.")
+    check_target(output_file, timeline, save)
     realtime = server if engine != "vllm" else None
     if robot is not None and realtime is not None:
-        raise typer.BadParameter("--robot does not go with --server: start the server with `descant serve --robot`.")
+        raise typer.BadParameter(
+            "--robot does not go with --server: start the server with `descant serve --robot MANUFACTURER/SERIAL`."
+        )
     invocation: Invocation = context.obj
     loaded = invocation.load(
         {

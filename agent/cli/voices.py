@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from agent.cli.output import check_target
+
 app = typer.Typer(help="Voices: list them, hear one.", rich_markup_mode=None)
 
 
@@ -40,6 +42,7 @@ def play(
     pitch: Annotated[float | None, typer.Option("--pitch", help="Instead of voice.pitch.", show_default=False)] = None,
 ) -> None:
     """Let a voice speak, on the loudspeaker or into a file."""
+    check_target(output)
     from agent.apps.voices import sample  # noqa: PLC0415 - `--help` must be quick
 
     settings = context.obj.load({"voice.speed": speed, "voice.pitch": pitch}).settings

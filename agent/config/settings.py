@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
@@ -32,7 +31,8 @@ from agent.conversation.options import TurnOptions
 from agent.errors import ConfigError
 from agent.realtime.server.options import ServerOptions
 from audio.options import DeviceOptions, EarsOptions, VoiceOptions
-from reasoning.options import EngineOptions, LoopOptions, VllmOptions
+from descant.ranges import OutOfRange, limits, numbers, ranges, refuse_outside
+from reasoning.options import BESIDE_TOKENS, EngineOptions, LoopOptions, VllmOptions
 from robots.options import RobotOptions
 
 _PREFIX = "DESCANT_"
@@ -140,19 +140,53 @@ def load(
     for key, value, origin in (*_from_file(file), *_from_environment(), *_overriding(overrides or {}, given_by)):
         group, _, name = key.partition(".")
         _require_known(group, name, value, origin)
+        if isinstance(value, bool) and name in numbers(_options_of(group)):
+            raise ConfigError(f"{key} = {_toml(value)} ({origin}): it is a number, and neither true nor false.")
         merged.setdefault(group, {})[name] = value
         origins[key] = origin
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
-        first = error.errors()[0]
-        group, *rest = (str(part) for part in first["loc"])
-        key = ".".join([group, *rest[:1]])
-        places = {origin for known, origin in origins.items() if known == key or not rest}
-        where = origins.get(key) or ", ".join(sorted(places))
-        told = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{key} = {_show(first['input'])} ({where}): {told[:1].lower()}{told[1:]}.") from None
+        raise _refused(error, origins) from None
+    for group in Settings.model_fields:
+        try:
+            refuse_outside(getattr(settings, group))
+        except OutOfRange as error:
+            raise _outside(group, error, origins) from None
+    _require_room(settings, origins)
     return Loaded(settings, origins, file)
+
+
+def _refused(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
+    """Tell the first value that has the wrong type, or that a group itself refuses."""
+    first = error.errors()[0]
+    group, *rest = (str(part) for part in first["loc"])
+    found = first.get("ctx", {}).get("error")
+    if isinstance(found, OutOfRange):
+        return _outside(group, found, origins)
+    key = ".".join([group, *rest[:1]])
+    places = {origin for known, origin in origins.items() if known == key or not rest}
+    where = origins.get(key) or ", ".join(sorted(places))
+    told = first["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{key} = {_show(first['input'])} ({where}): {told[:1].lower()}{told[1:]}.")
+
+
+def _outside(group: str, error: OutOfRange, origins: Mapping[str, str]) -> ConfigError:
+    key = f"{group}.{error.name}"
+    return ConfigError(f"{key} = {_show(error.value)} ({origins.get(key, 'default')}) {error.wrong}.")
+
+
+def _require_room(settings: Settings, origins: Mapping[str, str]) -> None:
+    """Refuse a context that thoughts and a reply alone fill. Raises ConfigError."""
+    context, loop = settings.engine.context, settings.loop
+    least = loop.think_tokens + loop.reply_tokens + BESIDE_TOKENS
+    if context < least:
+        keys = ("engine.context", "loop.think_tokens", "loop.reply_tokens")
+        where = ", ".join(dict.fromkeys(origins[key] for key in keys if key in origins))
+        raise ConfigError(
+            f"engine.context = {context} ({where}) is not allowed: at least loop.think_tokens + loop.reply_tokens + "
+            f"{BESIDE_TOKENS} = {least}, since thoughts and reply have to fit beside the question."
+        )
 
 
 def render(loaded: Loaded, chosen: Mapping[str, object] | None = None, measured: Sequence[str] = ()) -> str:
@@ -174,11 +208,20 @@ def render(loaded: Loaded, chosen: Mapping[str, object] | None = None, measured:
             by_machine = key in chosen and key not in loaded.origins
             origin = "chosen for this machine" if by_machine else loaded.origins.get(key, "default")
             lines.append(f"# {docs.get(item.name, item.name)} [{origin}]")
+            lines += _bounds(type(options), item.name)
             if by_machine:
                 lines.append(f"# {item.name} = {_toml(chosen[key])}")
             else:
                 lines.append(f"# {item.name} =" if value is None else f"{item.name} = {_toml(value)}")
     return "\n".join(lines) + "\n"
+
+
+def _bounds(options: type, name: str) -> Iterator[str]:
+    """Say in comments what a number may be, and why."""
+    if name in ranges(options):
+        yield f"# From {ranges(options)[name]}: {ranges(options)[name].why}."
+    for limit in limits(options).get(name, ()):
+        yield f"# At most {limit.other}: {limit.why}."
 
 
 def _find_file(file: Path | None) -> Path | None:
@@ -195,7 +238,8 @@ def _from_file(file: Path | None) -> Iterator[tuple[str, object, str]]:
         return
     try:
         tables = TomlConfigSettingsSource(Settings, file)()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits and brackets without end are no TOMLDecodeError.
         raise ConfigError(f"{file} is not valid TOML: {error}.") from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
@@ -211,7 +255,7 @@ def _from_environment() -> Iterator[tuple[str, object, str]]:
             raise ConfigError(f"the environment variable {variable} names no setting; {near}")
     try:
         tables = EnvSettingsSource(Settings)()
-    except SettingsError as error:
+    except (SettingsError, ValueError, RecursionError) as error:
         raise ConfigError(f"environment: {error}.") from None
     yield from _flat(tables, lambda key: f"environment variable {_PREFIX}{key.replace('.', '__').upper()}")
 
@@ -236,7 +280,11 @@ def _keys() -> list[str]:
 
 
 def _names(group: str) -> list[str]:
-    return [item.name for item in fields(cast("Any", Settings.model_fields[group].annotation))]
+    return [item.name for item in fields(_options_of(group))]
+
+
+def _options_of(group: str) -> type[Any]:
+    return cast("type[Any]", Settings.model_fields[group].annotation)
 
 
 def _require_known(group: str, name: str, value: object, origin: str) -> None:
@@ -251,7 +299,11 @@ def _near(name: str, known: list[str]) -> str:
 
 
 def _show(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python writes no whole number of thousands of digits.
+        text = "a number of thousands of digits"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

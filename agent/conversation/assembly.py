@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from languages.language import Language
     from reasoning.engine.contract import Engine
     from reasoning.events import LoopEvent, ToolCall
-    from reasoning.options import LoopOptions
     from reasoning.prompting.script import Script
     from reasoning.tools.calls import Tool
 
@@ -131,7 +130,7 @@ async def spoken_conversation(
         reasoner=reasoner,
         voice=voice,
         sink=sink,
-        fillers=await spoken_fillers(voice, settings.loop, languages[0]) if fill else [],
+        fillers=await spoken_fillers(voice, languages[0]) if fill else [],
         languages=languages,
         options=settings.loop,
         voice_options=settings.voice,
@@ -172,10 +171,9 @@ def local_time() -> datetime:
     return datetime.now(UTC).astimezone()
 
 
-async def spoken_fillers(voice: Synthesis, options: LoopOptions, language: Language) -> list[Clip]:
-    """Speak the fillers in advance; none where nothing is thought while the listener waits."""
-    phrases = language.replies.fillers if options.mode == "async" else ()
-    return [await voice.synthesize(phrase, language) for phrase in phrases]
+async def spoken_fillers(voice: Synthesis, language: Language) -> list[Clip]:
+    """Speak the fillers in advance."""
+    return [await voice.synthesize(phrase, language) for phrase in language.replies.fillers]
 
 
 def languages_of(settings: Settings) -> tuple[Language, ...]:

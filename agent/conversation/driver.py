@@ -12,6 +12,7 @@ Knows the order of things; does not know where frames come from or where sound g
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.conversation import timeline
@@ -38,7 +39,7 @@ from audio.hearing.turn_end import wait_ms
 from languages.english import ENGLISH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from agent.conversation.options import TurnOptions
     from agent.conversation.ports import Reasoner, Recognition, RemoteClient, Sink, Synthesis
@@ -99,7 +100,9 @@ class ConversationDriver:
         # What a remote client has already, it plays: there a voice over the reply pauses nothing.
         self._turns = TurnTaking(turns, can_pause=sink.revocable)
         self._speaker = Speaker(voice, sink, voice_options, give_way)
-        self._playback = Playback(self._speaker, self._turns, fillers, options, emit, slowdown=slowdown)
+        self._playback = Playback(
+            self._speaker, self._turns, fillers, options, emit, slowdown=slowdown, want=self._learn_phrase
+        )
         self._replies = ReplyMaker(
             reasoner,
             self._speaker,
@@ -114,6 +117,8 @@ class ConversationDriver:
         self._on_language, self._filled = on_language or _ignore, bool(fillers)
         self._voice, self._learned = voice, {languages[0].code}
         """Languages whose fillers are spoken, or are being."""
+        self._wanted: set[str] = set()
+        """Phrases for waits that are being spoken in advance."""
         self._learning: set[asyncio.Task[None]] = set()
         self.language: Language = ENGLISH
         """What is spoken."""
@@ -238,7 +243,7 @@ class ConversationDriver:
         self._turns.interrupted_by = what
 
     def fill_with(self, fillers: Sequence[Clip]) -> None:
-        """Take other clips for the fillers, spoken by another voice; none: wait in silence from now on."""
+        """Take other clips for the fillers, spoken by another voice; none: each is spoken when it is wanted."""
         self._playback.fill_with(fillers)
 
     # --- what is decided, and what is done at once ---
@@ -267,9 +272,7 @@ class ConversationDriver:
         self._speak(language)
         if self._filled and language.code not in self._learned:
             self._learned.add(language.code)
-            task = asyncio.create_task(self._learn_fillers(language), name=f"fillers {language.code}")
-            self._learning.add(task)
-            task.add_done_callback(self._learning.discard)
+            self._learn(self._learn_fillers(language), f"fillers {language.code}")
 
     def _speak(self, language: Language) -> None:
         self.language = self._speaker.language = language
@@ -280,6 +283,25 @@ class ConversationDriver:
     async def _learn_fillers(self, language: Language) -> None:
         """Speak in advance what fills a wait; until then waits are silent."""
         self._playback.learn([await self._voice.synthesize(phrase, language) for phrase in language.replies.fillers])
+
+    def _learn_phrase(self, text: str) -> None:
+        """Speak a phrase in advance, which is to fill a wait soon."""
+        if text not in self._wanted:
+            self._wanted.add(text)
+            self._learn(self._speak_phrase(text, self.language), "phrase")
+
+    async def _speak_phrase(self, text: str, language: Language) -> None:
+        try:
+            clip = await self._voice.synthesize(text, language)
+            # By the text that was asked for: a voice may give another spelling of it.
+            self._playback.learn([replace(clip, text=text)])
+        finally:
+            self._wanted.discard(text)
+
+    def _learn(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._learning.add(task)
+        task.add_done_callback(self._learning.discard)
 
     def _decide(self, actions: Iterable[Action]) -> None:
         """Do what must be quick; leave the rest to the queue."""

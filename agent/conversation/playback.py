@@ -33,9 +33,15 @@ class Playback:
         emit: Callable[[timeline.Event], None],
         *,
         slowdown: Callable[[], float],
+        want: Callable[[str], None],
     ) -> None:
-        """`fillers` are spoken in advance (none: waits are silent); `slowdown` is that of `ConversationDriver`."""
-        self._slowdown = slowdown
+        """Follow replies from now on.
+
+        fillers: spoken in advance; none: waits are silent.
+        slowdown: that of `ConversationDriver`.
+        want: told each phrase that is soon to fill a wait and was not spoken yet; whoever speaks it has `learn` called.
+        """
+        self._slowdown, self._want, self._fills = slowdown, want, bool(fillers)
         self._speaker, self._turns, self._options, self._emit = speaker, turns, options, emit
         self._language: Language = ENGLISH
         self._fillers = {clip.text: clip for clip in fillers}
@@ -57,7 +63,7 @@ class Playback:
         self._fillers |= {clip.text: clip for clip in fillers}
 
     def fill_with(self, fillers: Sequence[Clip]) -> None:
-        """Take other clips for the fillers, spoken by another voice; none: waits are silent from now on."""
+        """Take other clips for the fillers, spoken by another voice; none: each is spoken when it is wanted."""
         self._fillers = {clip.text: clip for clip in fillers}
 
     def advance(self, to_sample: int, now_s: float, reply: Reply | None) -> Pcm:
@@ -82,21 +88,33 @@ class Playback:
     def expect(self, reply: Reply, since_s: float | None) -> None:
         """Take note that the listener waits for a reply since that second; None: from now on, without having spoken."""
         self._silent_since_s = self.now_s if since_s is None else since_s
-        spoken = reply.request is not None and reply.request.spoken
+        spoken = reply.request is None or reply.request.spoken
         # Fillers of a reply that said nothing else count for the next one: the listener hears them in a row.
         in_a_row = self._clock.in_a_row if since_s is None else 0
         self._clock = FillerClock(self._options, self._silent_since_s, in_a_row, language=self._language)
-        reply.fillers = self._clock if spoken and self._fillers else None
+        reply.awaited = True
+        reply.fillers = self._clock if spoken and self._fills else None
+
+    def hand_over(self, reply: Reply, other: Reply) -> None:
+        """Let the listener's wait for a reply go on as a wait for another one."""
+        other.awaited, other.fillers, other.begun = True, reply.fillers, reply.begun
 
     def fill(self, reply: Reply) -> None:
         """Fill the wait for a reply with a short phrase, if one is due."""
-        if reply.fillers is None or reply.made or not reply.may_be_heard:
+        clock = reply.fillers
+        if clock is None or not reply.awaited or reply.made or reply.cancelled:
             return
-        if self._speaker.lead_s > 0 or self._turns.paused:
+        if self._speaker.sounding or self._turns.paused:
             return
-        phrase = reply.fillers.due(self.now_s, begun=reply.begun, direct=reply.direct, slowdown=self._slowdown())
-        if phrase in self._fillers:
-            self._speaker.fill(reply, self._fillers[phrase])
+        soon = reply.direct or self._speaker.lead_s > 0
+        filler = clock.due(self.now_s, begun=reply.begun, soon=soon, slowdown=self._slowdown())
+        if filler is None:
+            return
+        if filler.text in self._fillers:
+            clock.said(self.now_s)
+            self._speaker.fill(reply, self._fillers[filler.text], filler.kind)
+        if clock.next.text not in self._fillers:
+            self._want(clock.next.text)
 
     def _began(self, clip: ClipStarted, start_ms: float, reply: Reply | None) -> None:
         end_ms = start_ms + self._speaker.seconds_of(clip.clip) * 1000

@@ -156,6 +156,8 @@ class ReplyMaker:
         if self._client is not None:
             self._turns.replied()
         elif self.newest is not None:
+            # Now, and not when the reasoner has time for it.
+            self._playback.expect(self.newest, spoken_until_s)
             self._put(TurnClosed(self.newest, text, spoken_until_s, words))
 
     def look(self, lead_s: float) -> None:
@@ -196,6 +198,13 @@ class ReplyMaker:
         """Give a reply that a client asks for: the preemptive one, if it answers just that."""
         self._turns.requested()
         self._wanted.add(client_id)
+        reply = self.newest
+        if reply is None or reply.cancelled or reply.authorised.is_set() or reply.request not in (None, request):
+            reply = self.newest = self._speaker.begin()
+        reply.request, reply.client_id = request, client_id
+        # Now, and not when the reasoner has time for it.
+        self._playback.expect(reply, self._spoken_until_s)
+        self._spoken_until_s = None
         self._put(ReplyRequested(request, client_id))
 
     def cancel(self, client_id: str) -> None:
@@ -203,6 +212,8 @@ class ReplyMaker:
         reply = self.newest
         if client_id in self._wanted:
             self._wanted.discard(client_id)
+            if reply is not None and reply.client_id == client_id:
+                self.retract()
             self._turns.replied()
         elif reply is not None and reply.client_id == client_id and not reply.cancelled:
             self._turns.replied()
@@ -279,6 +290,9 @@ class ReplyMaker:
             return
         await self._stop_answering()
         self._reasoner.speak(language)
+        if reply.client_id:
+            # The client has asked for it already: it begins when that is its turn.
+            return
         request = ReplyRequest(text) if self._client is None else self._client.preemptive(text)
         if reply.cancelled or request is None:
             self._speaker.cancel(reply)
@@ -345,11 +359,12 @@ class ReplyMaker:
         if meant != self._asked:
             self._asked = meant
             self._speaker.cancel(reply)
-            reply = self.newest = self._speaker.begin()
+            self._playback.hand_over(reply, other := self._speaker.begin())
+            reply = self.newest = other
             await self._stop_answering()
             await self._reasoner.take_back()
             self._begin(reply, ReplyRequest(meant))
-        self._authorise(reply, ended.spoken_until_s)
+        self._authorise(reply)
 
     def _meant(self, words: Words | None) -> tuple[str | None, list[str]]:
         """Give what is to be answered, and what was announced meanwhile: a reply that is cut would take it along."""
@@ -380,28 +395,27 @@ class ReplyMaker:
         self._emit(timeline.Prompted())
         self.newest = self._speaker.begin()
         self._begin(self.newest, ReplyRequest(""))
-        self._authorise(self.newest, None)
+        self._playback.expect(self.newest, None)
+        self._authorise(self.newest)
 
     async def _give(self, request: ReplyRequest, client_id: str) -> None:
         """Give the reply that a client asks for, if it still does."""
         if client_id not in self._wanted:
             return
         self._wanted.discard(client_id)
-        reply = self._answering
-        if reply is None or reply.cancelled or reply.authorised.is_set() or reply.request != request:
+        reply = self.newest
+        if reply is None or reply.client_id != client_id or reply.cancelled:
+            # It was cut already, by words that came while this waited.
+            return
+        if reply is not self._answering:
             await self._stop_answering()
-            reply = self._speaker.begin()
             self._begin(reply, request)
-        self.newest = reply
-        reply.client_id = client_id
-        self._authorise(reply, self._spoken_until_s)
-        self._spoken_until_s = None
+        self._authorise(reply)
 
-    def _authorise(self, reply: Reply, waiting_since_s: float | None) -> None:
+    def _authorise(self, reply: Reply) -> None:
         if reply.cancelled:
             # It was cut already, by words that came while this waited.
             return
-        self._playback.expect(reply, waiting_since_s)
         self._speaker.authorise(reply)
         self._make_calls(reply)
 

@@ -44,7 +44,7 @@ class Piece:
     """None: it is written."""
     kind: Kind
     sentence: int
-    """Place of its sentence in the reply; -1 for a filler."""
+    """Place of its sentence in the reply; -1 for what fills a wait."""
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +96,9 @@ class Reply:
     begun: bool = False
     """Something of it was heard."""
     fillers: FillerClock | None = None
-    """When to fill the wait for it; None: in silence, and until it is authorised."""
+    """When to fill the wait for it; None: in silence, and until somebody waits."""
+    awaited: bool = False
+    """The listener waits for it. What fills the wait goes out from then on; the reply itself once it is authorised."""
     done: TurnDone | None = None
     """What it cost; None until it is written."""
     task: asyncio.Task[None] | None = None

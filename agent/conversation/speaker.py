@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agent.conversation.ports import Sink, Synthesis
     from audio.clock import Pcm
-    from audio.messages import Clip, PlayoutEvent
+    from audio.messages import Clip, Kind, PlayoutEvent
     from audio.options import VoiceOptions
     from languages.language import Language
 
@@ -29,7 +29,7 @@ _CLAUSE_S: Final = 0.25
 _SOON_S: Final = 0.3
 """With no more than so much left to hear, the listener is about to wait for the next clause."""
 _NO_SENTENCE: Final = -1
-"""What a filler belongs to."""
+"""What fills a wait belongs to none."""
 
 
 class Speaker:
@@ -101,9 +101,10 @@ class Speaker:
         self._cut += self._sink.drop(clips)
         return bool(reply.ledger.drop(clips).strip())
 
-    def fill(self, reply: Reply, clip: Clip) -> None:
-        """Say a filler that is ready."""
-        self._play(reply, Piece(clip.text, clip, "filler", _NO_SENTENCE))
+    def fill(self, reply: Reply, clip: Clip, kind: Kind) -> None:
+        """Fill the wait for a reply, held or not, with a phrase that is ready."""
+        if not reply.cancelled:
+            self._send(reply, Piece(clip.text, clip, kind, _NO_SENTENCE))
 
     def authorise(self, reply: Reply) -> None:
         """Let the reply be heard: what was held goes out at once."""
@@ -156,6 +157,11 @@ class Speaker:
             letters = self._newest.letters
         return unplayed / self._sink.rate + letters * _SECONDS_A_LETTER
 
+    @property
+    def sounding(self) -> bool:
+        """Whether something that was synthesised and sent is left to hear."""
+        return self._sink.unplayed > 0
+
     def seconds_of(self, clip: int) -> float:
         """Give the length of a clip of the newest reply, by its number."""
         return 0.0 if self._newest is None else self._newest.seconds.get(clip, 0.0)
@@ -184,6 +190,9 @@ class Speaker:
         if not reply.authorised.is_set():
             reply.held.append(piece)
             return
+        self._send(reply, piece)
+
+    def _send(self, reply: Reply, piece: Piece) -> None:
         number = self._sink.send(reply, piece)
         if number is None:
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
 
@@ -116,8 +117,8 @@ class AudioOut:
     """When its last sample is heard, in ms."""
     text: str
     """What it says."""
-    kind: Literal["content", "filler"]
-    """`content`, or `filler` for what covers a wait."""
+    kind: Literal["content", "filler", "status"]
+    """`content`, or what covers a wait: a `filler`, or a `status` that tells how things stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,21 +232,27 @@ class Timeline:
             TimelineError: it cannot be written.
 
         """
+        self._path = path
         try:
-            self._file = path.open("w", encoding="utf-8", buffering=1)
+            self._file = path.open("w", encoding="utf-8", errors="replace", buffering=1)
         except OSError as error:
-            raise TimelineError(
-                f"the timeline {path} cannot be written: {error.strerror}; name another file."
-            ) from error
+            raise self._refusal(error) from error
 
     def write(self, t_ms: float, event: Event) -> None:
-        """Add one line; `t_ms` is the moment, in ms since the first input frame."""
+        """Add one line; `t_ms` is the moment, in ms since the first input frame. Raises TimelineError."""
         line = {"t_ms": round(t_ms, 3), "event": event.EVENT, **asdict(event)}
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        try:
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise self._refusal(error) from error
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; what it could not take was told by `write`."""
+        with suppress(OSError):
+            self._file.close()
+
+    def _refusal(self, error: OSError) -> TimelineError:
+        return TimelineError(f"the timeline {self._path} cannot be written: {error.strerror}; name another file.")
 
     def __enter__(self) -> Self:
         return self
@@ -278,7 +285,7 @@ def _parse(line: str, where: str) -> TimelineEntry:
         return TimelineEntry(t_ms, kind(**values))
     except json.JSONDecodeError as error:
         raise TimelineError(f"{where} is not JSON: {error.msg}.") from None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise TimelineError(f"{where} is not an event of a timeline: {error}.") from None
 
 
@@ -293,7 +300,7 @@ class TurnLatency:
     first_sound_ms: float | None
     """Until anything is heard, in ms; None when nothing was."""
     first_content_ms: float | None
-    """Until something is heard that is no filler, in ms."""
+    """Until something of the reply itself is heard, in ms."""
     longest_silence_ms: float
     """The longest silence between two pieces of the reply, in ms."""
     reply_end_ms: float | None

@@ -5,6 +5,7 @@ Takes timeline events. Holds no thoughts; nothing is written unless somebody nam
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from agent.conversation import timeline
@@ -27,13 +28,12 @@ class Transcript:
             TranscriptError: it cannot be written.
 
         """
+        self._path = path
         try:
             path.touch(mode=0o600)
-            self._file = path.open("w", encoding="utf-8", buffering=1)
+            self._file = path.open("w", encoding="utf-8", errors="replace", buffering=1)
         except OSError as error:
-            raise TranscriptError(
-                f"the transcript {path} cannot be written: {error.strerror}; name another."
-            ) from error
+            raise self._refusal(error) from error
         self._since_ms = 0.0
         self._said: list[str] = []
 
@@ -61,7 +61,13 @@ class Transcript:
 
     def _line(self, t_ms: float, who: str, text: str) -> None:
         seconds = int(t_ms // 1000)
-        self._file.write(f"{seconds // 60:02}:{seconds % 60:02}  {who:5}  {' '.join(text.split())}\n")
+        try:
+            self._file.write(f"{seconds // 60:02}:{seconds % 60:02}  {who:5}  {' '.join(text.split())}\n")
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: OSError) -> TranscriptError:
+        return TranscriptError(f"the transcript {self._path} cannot be written: {error.strerror}; name another.")
 
     def __enter__(self) -> Self:
         return self
@@ -69,5 +75,8 @@ class Transcript:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._agent()
-        self._file.close()
+        try:
+            self._agent()
+        finally:
+            with suppress(OSError):
+                self._file.close()

@@ -152,9 +152,7 @@ class FoundSpeech:
         if not warm:
             return voice
         with times.span("voice: fillers spoken"):
-            return RehearsedVoice(
-                voice, ENGLISH.replies.fillers if settings.loop.mode == "async" else ENGLISH.replies.fillers[:1]
-            )
+            return RehearsedVoice(voice, ENGLISH.replies.fillers)
 
 
 def find_speech(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+from agent.config.addresses import address_parts
 from agent.config.invocation import server_key
 from agent.errors import ConfigError
 from reasoning.errors import BadModel, EngineFailed
@@ -37,7 +38,8 @@ def servers_of(settings: Settings) -> Servers:
     if not options.servers:
         raise ConfigError("engine.kind = vllm needs servers: add --server URL[,URL...], or set vllm.servers")
     for url in options.servers:
-        if not url.startswith(("http://", "https://")):
+        parts = address_parts(url)
+        if parts is None or parts.scheme not in {"http", "https"}:
             raise ConfigError(f"vllm.servers: {url!r} is no address; write it as http://127.0.0.1:8000")
     return Servers(options, server_key(options.api_key_file))
 

@@ -53,7 +53,7 @@ def recall(folder: Path, key: PlanKey) -> MachineMeasures | None:
         document = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ForeignRecord(f"{file} cannot be read ({type(error).__name__})") from None
     if not isinstance(document, dict) or document.get("key") != key.document():
         raise ForeignRecord(f"{file} is of another machine or model")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.conversation.driver import ConversationDriver
@@ -20,6 +20,7 @@ from agent.conversation.options import TurnOptions
 from agent.conversation.reply import ReplyRequest
 from agent.conversation.sinks import RemoteSink
 from agent.conversation.turn_taking import Answer, Authorize, HardStop, Hear, Interrupt
+from agent.realtime.ahead import AheadOfEvents
 from agent.realtime.hearing import ClientEars, Decoded, Partial
 from agent.realtime.protocol import messages
 from agent.realtime.protocol.fields import InvalidRequest, ServerVad
@@ -50,8 +51,11 @@ if TYPE_CHECKING:
     from reasoning.events import ToolCall
 
 _TICK_S: Final = 0.05
-_BREATHER: Final = 50
-"""Frames of one append until the other sessions have a turn."""
+_BREATHER: Final = 4
+"""Frames of one append until the other sessions have a turn: some ms of work."""
+_BURST: Final = 64
+"""Frames of one append that are taken as quickly as can be: two seconds. Of more, half of the time is for others."""
+_LONGEST_REST_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class ServerModels:
     """The robot that a client may command."""
     voices: SessionVoices | None = None
     """The voices that sessions may ask for; None: there is one, under any name."""
+    ahead: AheadOfEvents = field(default_factory=AheadOfEvents)
+    """Does the long part of what clients' events ask for."""
 
 
 class RealtimeAdapter:
@@ -121,6 +127,8 @@ class RealtimeAdapter:
         )
         self._aside: dict[str, asyncio.Task[None]] = {}
         """Responses out of band that are being made, by id."""
+        self._beside: dict[str, SessionReasoner] = {}
+        """What makes them."""
         self._words = ""
         """The user's turn so far; empty between turns."""
         self._untold: SpeechStarted | None = None
@@ -160,6 +168,7 @@ class RealtimeAdapter:
     async def receive(self, event: object) -> None:
         """Take an event of the client; waits while there is too much to do."""
         await self._driver.room()
+        event = await self._models.ahead(event)
         for command in self._protocol.receive(event, self._now()):
             match command:
                 case messages.FeedAudio(sound):
@@ -179,11 +188,15 @@ class RealtimeAdapter:
                     self._do([command])
 
     async def _feed(self, sound: bytes) -> None:
+        began_s = self._now()
         for count, frame in enumerate(self._ears.frames(sound)):
-            await self._driver.hear(frame, self._clock())
+            if len(frame):
+                await self._driver.hear(frame, self._clock())
             if count % _BREATHER == 0:
                 # A long append must not keep the other sessions waiting.
-                await asyncio.sleep(0)
+                took_s = self._now() - began_s
+                await asyncio.sleep(0 if count < _BURST else min(max(took_s, 0), _LONGEST_REST_S))
+                began_s = self._now()
 
     async def _configure(self) -> None:
         await self._ears.configure(self._protocol.session)
@@ -247,10 +260,11 @@ class RealtimeAdapter:
 
     async def _respond_aside(self, respond: messages.Respond) -> None:
         reply = self._driver.aside(self._request(respond), respond.response_id)
-        reasoner = self._new_reasoner(lambda _: None)
+        reasoner = self._beside[respond.response_id] = self._new_reasoner(lambda _: None)
         try:
             await self._driver.make(reply, reasoner)
         finally:
+            del self._beside[respond.response_id]
             reply.cancelled = True
             await reasoner.close()
 
@@ -332,7 +346,8 @@ class RealtimeAdapter:
         most = spec.max_output_tokens
         spent = most is not None and tokens.get("writer", 0) >= most
         unanswered = not reply.aside and self._reasoner.notes_waiting
-        usage = messages.Usage(self._reasoner.tokens(spec), written)
+        reasoner = self._beside.get(reply.client_id, self._reasoner)
+        usage = messages.Usage(reasoner.tokens(spec), written)
         reason: Any = "max_output_tokens" if spent else None
         self._happened(messages.Finished(reply.client_id, usage, reason, unanswered))
 

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from audio.messages import Command, EarsEvent, StopHeard
     from audio.options import EarsOptions
 
+_PIECE_S: Final = 0.25
+"""Seconds of sound that are converted at a time."""
+_MOST_TASKS: Final = 4
+"""Transcripts of items that may be in the making, sound and all; who wants more waits."""
 _RECENT: Final = 60 * RATE // FRAME
 """Frames that are kept for a commit by hand."""
 
@@ -127,6 +131,9 @@ class ClientEars:
         self._events: asyncio.Queue[EarsEvent] = asyncio.Queue(1)
         """What the ears have told and nobody has read; empty after they were opened anew."""
         self._transcriber = self._new_transcriber()
+        self._items: Transcriber | None = None
+        """Transcribes the sound of items, one after the other; None before the first."""
+        self._reading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken = 0
         """Samples of the input clock."""
@@ -151,6 +158,8 @@ class ClientEars:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        if self._items is not None:
+            await self._items.__aexit__(None, None, None)
         await self._transcriber.__aexit__(None, None, None)
 
     async def events(self) -> AsyncIterator[EarsEvent]:
@@ -173,16 +182,21 @@ class ClientEars:
             await self._open_ears()
 
     def frames(self, sound: bytes) -> Iterator[Sound]:
-        """Cut the next bytes into frames to be received; none while turns are ended by hand: then it takes them."""
-        samples = np.concatenate((self._rest, self._incoming.receive(sound)))
-        if self._ears is None:
-            self._rest = samples[:0]
-            self._grow(samples)
-            return
-        whole = len(samples) // FRAME * FRAME
-        self._rest = samples[whole:]
-        for start in range(0, whole, FRAME):
-            yield samples[start : start + FRAME]
+        """Cut the next bytes into frames to be received; while turns are ended by hand it takes them and gives none.
+
+        Then an empty frame stands for each piece that it took.
+        """
+        for piece in _pieces(sound, self._incoming):
+            samples = np.concatenate((self._rest, self._incoming.receive(piece)))
+            if self._ears is None:
+                self._rest = samples[:0]
+                self._grow(samples)
+                yield self._rest
+                continue
+            whole = len(samples) // FRAME * FRAME
+            self._rest = samples[whole:]
+            for start in range(0, whole, FRAME):
+                yield samples[start : start + FRAME]
 
     async def receive(self, frame: Sound) -> None:
         """Take the next frame; waits while the ears are behind."""
@@ -192,7 +206,8 @@ class ClientEars:
             await self._ears.receive(frame)
 
     async def end_turn(self, item_id: str) -> None:
-        """Transcribe what was fed since the last turn as this item."""
+        """Transcribe what was fed since the last turn as this item; waits while too many others are transcribed."""
+        await self._room()
         if self._ears is not None:
             # Whoever commits by hand while voice activity listens ends the turn for it, too.
             sound = np.concatenate([np.zeros(0, np.float32), *self._recent])
@@ -218,15 +233,27 @@ class ClientEars:
             await self._open_ears()
 
     async def transcribe(self, item_id: str, sound: bytes) -> None:
-        """Transcribe sound that a client brought as an item."""
-        self._start(self._decode(item_id, Incoming(self._incoming.form).receive(sound)))
+        """Transcribe sound that a client brought as an item; waits while too many others are transcribed."""
+        await self._room()
+        self._start(self._convert(item_id, sound, Incoming(self._incoming.form)))
+
+    async def _convert(self, item_id: str, sound: bytes, incoming: Incoming) -> None:
+        pieces = _pieces(sound, incoming)
+        samples = await asyncio.to_thread(lambda: np.concatenate([incoming.receive(piece) for piece in pieces]))
+        await self._decode(item_id, samples)
+
+    async def _room(self) -> None:
+        while len(self._tasks) >= _MOST_TASKS:
+            await asyncio.wait(set(self._tasks), return_when=asyncio.FIRST_COMPLETED)
 
     async def _decode(self, item_id: str, sound: Sound) -> None:
         seconds = len(sound) / RATE
         try:
-            async with self._new_transcriber() as transcriber:
-                transcriber.start_turn(0, 0, sound)
-                words = await transcriber.final(len(sound))
+            async with self._reading:
+                if self._items is None:
+                    self._items = await self._new_transcriber().__aenter__()
+                self._items.start_turn(0, 0, sound)
+                words = await self._items.final(len(sound))
             self._tell(Decoded(item_id, words.committed, seconds))
         except AudioError:
             self._tell(Decoded(item_id, None, seconds))
@@ -311,6 +338,11 @@ class ClientEars:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _pieces(sound: bytes, incoming: Incoming) -> Iterator[bytes]:
+    step = round(_PIECE_S * incoming.rate) * incoming.sample_bytes
+    return (sound[start : start + step] for start in range(0, len(sound), step))
 
 
 def ears_options(options: EarsOptions, detection: ServerVad | SemanticVad) -> EarsOptions:

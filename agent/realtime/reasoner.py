@@ -7,6 +7,7 @@ twice; otherwise the loop is made anew and told the turns. Knows no items, only 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 from agent.realtime.protocol.messages import HistoryTurn
 from agent.realtime.protocol.wire import tools_of
 from languages.english import ENGLISH
-from reasoning.errors import ReasoningError
+from reasoning.errors import ContextFull, ReasoningError
 from reasoning.loop.loop import Loop
 from reasoning.prompting.script import Script
+from reasoning.prompting.tokenizer import LONG
 from reasoning.tools.written import WrittenCall
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 _EFFORTS: Final = {"low": 0.5, "medium": 1.0, "high": 1.5, "xhigh": 2.0}
 """Thinking budgets in parts of the configured one; minimal does not think."""
+_LONGEST_TOKEN: Final = 16
+"""Characters that a token of any text has at most on average: longer texts are not even counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,8 @@ class SessionReasoner:
         self._kept: list[str] = []
         """Notes with which the turn began that the loop is in."""
         self._answered = self._cut = False
+        self._counts: dict[str, int] = {}
+        """Tokens of the texts that the newest reply was made from."""
 
     async def open(self) -> None:
         """Get to the end of the conversation so far: what can be computed before anybody speaks, is."""
@@ -134,6 +140,7 @@ class SessionReasoner:
         self._tell = tell
         try:
             await loop.answer(self._new(spec.text) or unprompted)
+            await self._count(spec)
         finally:
             self._tell = None
         self._cut = False
@@ -176,10 +183,20 @@ class SessionReasoner:
             self._loop.playing(lead_s)
 
     def tokens(self, brief: ResponseSpec) -> int:
-        """Count the tokens of what a reply is made from."""
+        """Count the tokens of what a reply was made from."""
         encode = self._config.script.tokenizer.encode
-        texts = [brief.instructions, brief.text, *(text for turn in brief.turns for text in (turn.user, turn.reply))]
-        return sum(len(encode(text)) for text in texts if text)
+        return sum(self._counts.get(text) or len(encode(text)) for text in _texts(brief))
+
+    async def _count(self, brief: ResponseSpec) -> None:
+        """Count what was not counted for the reply before, where that holds up nobody."""
+        known, encode = self._counts, self._config.script.tokenizer.encode
+        new = [text for text in _texts(brief) if text not in known]
+        if sum(map(len, new)) > LONG:
+            counts = await asyncio.to_thread(lambda: [len(encode(text)) for text in new])
+        else:
+            counts = [len(encode(text)) for text in new]
+        known = {**known, **dict(zip(new, counts, strict=True))}
+        self._counts = {text: known[text] for text in _texts(brief)}
 
     def _new(self, text: str) -> str:
         """Leave out what the loop has kept from the last turn: it stands in this one already."""
@@ -190,6 +207,13 @@ class SessionReasoner:
         """Bring the loop to where this brief begins."""
         settings = _LoopSettings(brief.instructions, brief.effort, brief.max_output_tokens)
         turns = list(brief.turns)
+        remembered = replace(brief, turns=brief.turns[-self._config.options.history_turns :])
+        longest = max(map(len, _texts(remembered)), default=0)
+        if longest > self._config.context * _LONGEST_TOKEN:
+            raise ContextFull(
+                f"a text of {longest} characters does not fit the {self._config.context} tokens that are set; "
+                "say less at once or raise engine.context"
+            )
         loop = self._loop
         if loop is None or settings != self._settings or not await self._follow(loop, turns, brief.text):
             loop = await self._renew(settings, turns)
@@ -228,9 +252,14 @@ class SessionReasoner:
         await self._drop()
         config = self._config
         session = await self._stack.enter_async_context(config.engine.session())
+        script = config.script.in_language(self._first)
+        if len(settings.instructions) > LONG:
+            script = await asyncio.to_thread(_script, script, settings.instructions)
+        else:
+            script = _script(script, settings.instructions)
         self._loop = loop = Loop(
             session,
-            _script(config.script.in_language(self._first), settings.instructions),
+            script,
             _options(config.options, settings),
             self._told,
             self._clock,
@@ -253,11 +282,16 @@ class SessionReasoner:
         await stack.aclose()
 
 
+def _texts(brief: ResponseSpec) -> list[str]:
+    texts = [brief.instructions, brief.text, *(text for turn in brief.turns for text in (turn.user, turn.reply))]
+    return [text for text in texts if text]
+
+
 def _written(calls: Sequence[Invoked]) -> list[WrittenCall]:
     """Give calls as the model wrote them; a client's own may hold anything, and what is no object is left out."""
     found = []
     for call in calls:
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             arguments = json.loads(call.arguments)
             if isinstance(arguments, dict):
                 found.append(WrittenCall(call.name, arguments))

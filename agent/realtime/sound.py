@@ -45,6 +45,16 @@ class Incoming:
         self.form = form
         self._resampler = soxr.ResampleStream(_RATES[form.type], RATE, 1, dtype="float32", quality="HQ")
 
+    @property
+    def rate(self) -> int:
+        """Samples per second on the wire."""
+        return _RATES[self.form.type]
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of one sample on the wire."""
+        return 2 if self.form.type == "audio/pcm" else 1
+
     def receive(self, sound: bytes) -> Sound:
         """Take the next bytes (whole samples)."""
         if self.form.type == "audio/pcm":

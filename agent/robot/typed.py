@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from rich.console import Console
 from rich.text import Text
 
 from agent.apps.loading import spinning, telling
+from agent.apps.printing import plain_console
 from agent.apps.progress import shown
 from agent.conversation.assembly import languages_of, local_time, open_loop
 from agent.conversation.options import TurnOptions
@@ -31,6 +31,8 @@ from robots.transport.connection import site_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from rich.console import Console
 
     from agent.config.settings import Loaded, Settings
     from languages.language import Language
@@ -65,7 +67,7 @@ async def run(loaded: Loaded, typed: TypedOptions) -> bool:
     opening = open_models(settings, given=loaded.origins, fetching=shown, shown=spinning, tell=telling)
     async with opening as models, commanded(settings.robot) as robot:
         await until_ready(robot)
-        screen = Lines(Console(highlight=False), thoughts=typed.thoughts)
+        screen = Lines(plain_console(), thoughts=typed.thoughts)
         talk = TypedConversation(robot, screen, typed, settings.turns)
         return await talk.hold(models.engine, models.script, models.settings)
 

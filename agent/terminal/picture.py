@@ -198,7 +198,7 @@ def _drawn(line: _Said, now_ms: float) -> tuple[Text, Text] | None:
     for clip in line.clips:
         heard = clip.heard(now_ms)
         sounds = heard and now_ms < clip.end_ms
-        text.append(clip.text[:heard], "italic" if clip.kind == "filler" else "bold" if sounds else "")
+        text.append(clip.text[:heard], "italic" if clip.kind != "content" else "bold" if sounds else "")
         if not line.cut:
             text.append(clip.text[heard:], "dim")
         text.append(" ")

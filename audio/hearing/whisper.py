@@ -31,6 +31,7 @@ from audio.clock import RATE, Sound
 from audio.errors import EarsUnavailable
 from audio.hearing.agreement import Word, edits, key
 from audio.options import EarsOptions
+from descant.errors import is_failure
 from languages.known import known_languages
 
 if TYPE_CHECKING:
@@ -291,9 +292,12 @@ def _load(model_dir: Path, threads: int) -> WhisperModel:
             num_workers=2,  # a short decode runs beside a long one; they share the weights
             local_files_only=True,
         )
-    except (RuntimeError, ValueError, OSError) as error:
+    except BaseException as error:  # the vocabulary's library raises nothing more precise
+        if not is_failure(error):
+            raise
+        told = " ".join(str(error).split())[:200]
         raise EarsUnavailable(
-            f"{model_dir}: the model cannot be loaded ({error}); check it with: descant models verify"
+            f"{model_dir}: the model cannot be loaded ({told}); check it with: descant models verify"
         ) from error
 
 

@@ -163,6 +163,8 @@ def check_writable(path: Path | str) -> None:
     target = Path(path).resolve()
     if target.is_dir():
         raise CannotWrite(f"{path}: is a folder; name a WAV file to write")
+    if target.exists() and not target.is_file():
+        raise CannotWrite(f"{path}: is not a regular file; name a WAV file to write")
     if not target.parent.is_dir():
         raise CannotWrite(f"{path}: there is no folder {target.parent}; make it, or name another file")
     if not os.access(target.parent, os.W_OK):

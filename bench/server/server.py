@@ -197,7 +197,7 @@ class _Listener:
             answer.first_audio_s = starts
         elif self._playing.sent_s:
             answer.gap_s = max(answer.gap_s, now - self._playing.end_s)
-        if answer.first_content_s is None and self._saying not in ENGLISH.replies.fillers:
+        if answer.first_content_s is None and not ENGLISH.replies.fills(self._saying):
             answer.first_content_s = starts
         self._playing.send(seconds, now)
 

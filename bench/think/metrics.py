@@ -156,7 +156,7 @@ def _before(events: Sequence[timeline.Event], zero_ms: float) -> str:
 def _sounds(sample: Sample, pieces: Sequence[timeline.AudioOut], zero_ms: float) -> None:
     if not pieces:
         return
-    sample.fillers = sum(out.kind == "filler" for out in pieces)
+    sample.fillers = sum(out.kind != "content" for out in pieces)
     sample.first_sound_s = (pieces[0].start_ms - zero_ms) / 1000
     sample.reply_end_s = (max(out.end_ms for out in pieces) - zero_ms) / 1000
     gaps = [(later.start_ms - sooner.end_ms) / 1000 for sooner, later in pairwise(pieces)]

@@ -111,7 +111,7 @@ class _Watched:
     async def generate(self, view: Sequence[Block], rules: Sampling) -> AsyncGenerator[Token]:
         block = view[-1]
         stream = self._session.generate(view, rules)
-        thinks = block.name == "thoughts"
+        thinks = block.name.startswith("thoughts")
         pace = self.paces["thinker" if thinks else "writer"]
         first = last = -1
         last_s = 0.0

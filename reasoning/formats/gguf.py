@@ -109,7 +109,7 @@ class GgufFile:
             raise BadModel(f"{self.path}: the metadata key {key!r} is missing")
         if kind is float and isinstance(found, int) and not isinstance(found, bool):
             return kind(found)
-        if type(found) is not kind:
+        if type(found) is not kind or is_no_number(found):
             raise BadModel(f"{self.path}: {key!r} is {_shown(found)}, not a {kind.__name__}")
         return found
 
@@ -133,8 +133,25 @@ def open_gguf(path: str | PathLike[str]) -> GgufFile:
     header = _Header(place, np.frombuffer(mapped, np.uint8))
     tensor_count, key_count = header.preamble()
     metadata = header.metadata(key_count)
+    _require_whole(place, metadata)
     tensors = header.tensors(tensor_count, _alignment(header, metadata))
     return GgufFile(place, mapped, metadata, tensors)
+
+
+def is_no_number(value: object) -> bool:
+    """Say whether a value is infinite, or not a number at all: a model would compute with it."""
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _require_whole(path: Path, metadata: Mapping[str, Value]) -> None:
+    """Refuse a part of a split model: what it lacks would be told tensor by tensor."""
+    count, number = metadata.get("split.count", 0), metadata.get("split.no", 0)
+    if isinstance(count, int) and count > 1:
+        part = number + 1 if isinstance(number, int) else 1
+        raise BadModel(
+            f"{path}: is part {part} of a model that was split into {count}; merge them into one file with: "
+            f"llama-gguf-split --merge FIRST_PART MERGED.gguf"
+        )
 
 
 def _alignment(header: _Header, metadata: dict[str, Value]) -> int:

@@ -15,13 +15,13 @@ import math
 import mmap
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
 
 from reasoning.engine.decoder import ARCHITECTURES
 from reasoning.errors import BadModel
-from reasoning.formats.gguf import TensorInfo
+from reasoning.formats.gguf import TensorInfo, is_no_number
 from reasoning.formats.quants import BLOCKS, GgmlType
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ _TYPES: Final = {"F32": GgmlType.F32, "F16": GgmlType.F16, "BF16": GgmlType.BF16
 _MAX_HEADER_BYTES: Final = 64 << 20
 _MAX_CONFIG_BYTES: Final = 1 << 20
 _MAX_SHARDS: Final = 1024
+_MAX_DIGITS: Final = 6
+"""Of a layer's number."""
+_MOST: Final = 1 << 64
+"""Whole numbers below are of a size that a model may have."""
 _NAMES: Final = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 _LAYER_NAMES: Final = {
     "self_attn.q_proj": "attn_q",
@@ -102,9 +106,10 @@ class SafetensorsFolder:
         found = self._metadata.get(key, default)
         if found is None:
             raise BadModel(f"{self.path}/config.json: there is nothing that gives {key!r}")
-        if kind is float and type(found) is int:
+        if kind is float and type(found) is int and abs(found) < _MOST:
             return kind(found)
-        if type(found) is not kind:
+        # JSON has no infinity, but Python reads 1e999 as one.
+        if type(found) is not kind or is_no_number(found):
             raise BadModel(f"{self.path}/config.json: {key!r} is {str(found)[:60]!r}, not a {kind.__name__}")
         return found
 
@@ -136,7 +141,8 @@ def _metadata(path: Path, config: dict[str, Any]) -> dict[str, bool | float | st
     """Give the keys of a GGUF file from a configuration; what is missing there is left out."""
     arch = str(config.get("model_type", "unnamed"))
     if "quantization_config" in config:
-        method = str(dict(config["quantization_config"] or {}).get("quant_method", "unnamed"))[:40]
+        described = config["quantization_config"]
+        method = str(described.get("quant_method", "unnamed") if isinstance(described, dict) else described)[:40]
         raise BadModel(
             f"{path}: weights quantised by the method {method!r} are not supported; take a folder with "
             f"{', '.join(_TYPES)} tensors, or a GGUF file"
@@ -249,7 +255,7 @@ def _info(shard: Path, name: str, described: Any, size: int) -> TensorInfo:  # n
         whole = all(type(number) is int and number >= 0 for number in (*shape, begin, end))
     except (KeyError, TypeError, ValueError) as error:
         raise BadModel(f"{where} is not described in full: {error!r}") from error
-    if dtype not in _TYPES:
+    if not isinstance(dtype, str) or dtype not in _TYPES:
         raise BadModel(f"{where} has type {str(dtype)[:20]}; supported: {', '.join(_TYPES)}")
     if not whole or not 1 <= len(shape) <= 4 or 0 in shape:
         raise BadModel(f"{where} has the shape {str(shape)[:60]}, or offsets, that make no sense")
@@ -266,7 +272,7 @@ def _gguf_name(name: str) -> str:
         return f"{_NAMES[part]}.{kind}"
     prefix, _, rest = part.partition("model.layers.")
     number, _, layer_part = rest.partition(".")
-    if prefix or not number.isdecimal() or layer_part not in _LAYER_NAMES:
+    if prefix or not number.isdecimal() or len(number) > _MAX_DIGITS or layer_part not in _LAYER_NAMES:
         return name
     return f"blk.{int(number)}.{_LAYER_NAMES[layer_part]}.{kind}"
 
@@ -282,7 +288,7 @@ def _json(path: Path, most: int) -> dict[str, Any]:
 
 def _parsed(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text, object_pairs_hook=_once)
+        found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise BadModel(f"{path}: not sound JSON: {error}") from error
     if not isinstance(found, dict):
@@ -295,3 +301,8 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("a key stands twice")
     return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    # Python reads what JSON does not have, and a model would compute with it.
+    raise ValueError(f"{name} is no number of JSON")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import BadTool
 from reasoning.loop.turn import Phase, Turn
+from reasoning.options import BESIDE_TOKENS, LoopOptions
+from reasoning.prompting.tokenizer import LONG
 from reasoning.tools.calls import checked_tools
 
 if TYPE_CHECKING:
@@ -21,15 +23,17 @@ if TYPE_CHECKING:
 
     from languages.language import Language
     from reasoning.engine.contract import Block, EngineSession
-    from reasoning.options import LoopOptions
+    from reasoning.loop.turn import Attempt
     from reasoning.policies.policy import Policy
     from reasoning.prompting.script import Script
     from reasoning.tools.calls import Tool
 
-_MARGIN: Final = 64
-"""Tokens of a view that are kept free for requests and questions."""
 _NOTES: Final = 16
 """Notes that one turn takes; of more, the newest."""
+_CONCLUSIONS: Final = 8
+"""Stretches of long thoughts, the newest ones, of which it is kept what they came to."""
+_CONCLUSION_CHARACTERS: Final = 240
+"""Of what one came to."""
 _NOTE_CHARACTERS: Final = 1000
 """Of one note; a longer one is cut."""
 
@@ -72,6 +76,8 @@ class LoopContext:
         self._policy, self._now = policy, now
         self.tools = checked_tools(tools)
         self._prompt, self._about = session.block("prompt"), session.block("about")
+        self._digest = session.block("digest")
+        """The opening of long thoughts, and what stretches of them came to that the writer does not read."""
         self._history: list[_Past] = []
         self._turns = 0
         self._writing = asyncio.Lock()
@@ -89,7 +95,7 @@ class LoopContext:
         prompt = await self._prompt_with(tools)
         async with self._writing:
             self.tools = tools
-            await self._rewrite(self._prompt, [self._prompt], prompt)
+            await self.rewrite(self._prompt, [self._prompt], prompt)
             await self.session.crop(self._about, 0)
             await self._write_about()
             view = [self._prompt]
@@ -137,9 +143,58 @@ class LoopContext:
         """
         drafts = turn.attempt.replies
         replies = [] if draft is None else drafts[: drafts.index(draft) + 1]
-        thoughts = [turn.thoughts] if len(turn.thoughts) or draft is None else []
+        thoughts = [*turn.earlier, turn.thoughts] if turn.thought or draft is None else []
+        if draft is not None and len(turn.earlier) > 1:
+            thoughts = [self._digest, *thoughts[-2:]]
         about = [self._about] if turn.text and turn.attempt.phase is Phase.REPLYING else []
         return [*self.past, *about, turn.input, *thoughts, *replies]
+
+    async def begin_stretch(self, turn: Turn) -> None:
+        """Begin another stretch of thoughts that have become long: the writer reads the newest two of them.
+
+        Of those before, it reads what they have come to, behind the opening of the thoughts. The thinker reads all.
+        """
+        last = turn.thoughts.tokens[-1]
+        await self.session.crop(turn.thoughts, len(turn.thoughts) - 1)
+        turn.attempt.stretches.append(len(turn.attempt.steps.finished))
+        stretch = self.session.block(f"thoughts{len(turn.earlier) + 1}")
+        await self.session.crop(stretch, 0)
+        # A stream goes on behind a token of its own block.
+        await self.session.append([*self.view(turn), stretch], [last])
+        turn.earlier.append(turn.thoughts)
+        turn.thoughts = stretch
+        if len(turn.earlier) > 1:
+            lines = "".join(f"{line}\n" for line in self._conclusions(turn.attempt)[:-1][-_CONCLUSIONS:])
+            opening = [*turn.policy.opening(self.script), *self.script.tokenizer.encode(lines)]
+            await self.rewrite(self._digest, [*self.past, turn.input, self._digest], opening)
+
+    async def crop_thoughts(self, turn: Turn, length: int) -> None:
+        """Keep so many tokens of the thoughts' first stretch, and nothing of the others."""
+        first, *others = [*turn.earlier, turn.thoughts]
+        # First the account, then the blocks: a crop that was begun takes place even if this is cancelled.
+        turn.earlier, turn.thoughts = [], first
+        for block in (*others, self._digest):
+            if len(block):
+                await self.session.crop(block, 0)
+        await self.session.crop(first, length)
+
+    def summary(self, turn: Turn) -> list[str]:
+        """Give what is kept of long thoughts: what each of the newest stretches came to, and the newest one's steps."""
+        steps, begun = turn.attempt.steps.finished, turn.attempt.stretches[-1]
+        return [
+            *self._conclusions(turn.attempt)[-_CONCLUSIONS:],
+            *(_cut(step) for step in steps[begun:][-_CONCLUSIONS:]),
+        ]
+
+    @staticmethod
+    def _conclusions(attempt: Attempt) -> list[str]:
+        """Give for each finished stretch the last of its steps that found something, else the last."""
+        found, conclusions, begun = set(attempt.findings), list[str](), 0
+        for end in attempt.stretches:
+            steps = attempt.steps.finished[begun:end]
+            conclusions += [_cut(step) for step in [*steps[-1:], *(step for step in steps if step in found)][-1:]]
+            begun = end
+        return conclusions
 
     def new_draft(self, turn: Turn) -> Block:
         """Give the next sentence a block."""
@@ -160,7 +215,7 @@ class LoopContext:
             *(self.script.think_close if first else []),
             *(self.script.closed if closed else self.script.close),
         ]
-        if first and not len(turn.thoughts):
+        if first and not turn.thought:
             head = []
         await self.session.append(self.view(turn, draft), [*head, *request])
         attempt.head = len(draft)
@@ -194,7 +249,7 @@ class LoopContext:
         """Make the turn history, by what was heard of its reply, and begin the next one."""
         async with self._writing:
             old, script = self.turn, self.script
-            text = script.tokenizer.encode(f"{heard} —" if interrupted and heard else heard)
+            text = await self._encoded(f"{heard} —" if interrupted and heard else heard)
             if old.input_text:
                 calls = script.calls_made(old.attempt.calls, after_text=bool(text))
                 past = _Past(old.input_text, old.text, old.input, self.session.block(f"heard{old.number}"))
@@ -208,7 +263,7 @@ class LoopContext:
     async def settle(self) -> int:
         """Drop the oldest turns that leave no room for this one, write notes that waited; say how many went."""
         async with self._writing:
-            need = len(self.turn.thoughts) + self.options.think_tokens + self.options.reply_tokens + _MARGIN * 4
+            need = len(self.turn.thoughts) + self.options.think_tokens + self.options.reply_tokens + BESIDE_TOKENS
             dropped = 0
             while self._history and (
                 len(self._history) > self.options.history_turns
@@ -222,10 +277,12 @@ class LoopContext:
             return dropped
 
     async def _prompt_with(self, tools: Sequence[Tool]) -> list[int]:
-        prompt = self._head.prompt_with(tools)
+        long = sum(len(tool.described()) for tool in tools) > LONG
+        prompt_with = self._head.prompt_with
+        prompt = await asyncio.to_thread(prompt_with, tools) if long else prompt_with(tools)
         if tools:
             await self.session.prepare(self._head.call_grammar(tools, self.options.calls))
-            room = self._limit - self.options.think_tokens - self.options.reply_tokens - _MARGIN * 4
+            room = self._limit - self.options.think_tokens - self.options.reply_tokens - BESIDE_TOKENS
             if len(prompt) > room:
                 raise BadTool(
                     f"the descriptions of {len(tools)} tools make a prompt of {len(prompt)} tokens, more than {room}; "
@@ -243,14 +300,24 @@ class LoopContext:
     async def _write_about(self) -> None:
         """Bring what a reply at once reads of assistant and time up to the minute; nothing in a tiny context."""
         about = self.script.about(None if self._now is None else self._now())
-        room = self._limit - len(self._prompt) - self.options.reply_tokens - _MARGIN * 4
-        await self._rewrite(self._about, [self._prompt, self._about], about if len(about) <= room else ())
+        room = self._limit - len(self._prompt) - self.options.reply_tokens - BESIDE_TOKENS
+        await self.rewrite(self._about, [self._prompt, self._about], about if len(about) <= room else ())
 
     async def _write_input(self, turn: Turn) -> None:
-        await self._rewrite(turn.input, [*self.past, turn.input], self.script.tokenizer.encode(turn.input_text))
+        await self.rewrite(turn.input, [*self.past, turn.input], await self._encoded(turn.input_text))
 
-    async def _rewrite(self, block: Block, view: Sequence[Block], tokens: Sequence[int]) -> None:
-        """Make the block hold these tokens; those that it begins with already are not computed again."""
+    async def _encoded(self, text: str) -> list[int]:
+        """Encode a text from outside, a long one where it holds up nobody."""
+        encode = self.script.tokenizer.encode
+        return encode(text) if len(text) <= LONG else await asyncio.to_thread(encode, text)
+
+    async def rewrite(
+        self, block: Block, view: Sequence[Block], tokens: Sequence[int], *, at_most: int | None = None
+    ) -> None:
+        """Make the block hold these tokens; those that it begins with already are not computed again.
+
+        at_most: tokens to add; then the block holds the beginning.
+        """
         same = 0
         for mine, new in zip(block.tokens, tokens, strict=False):
             if mine != new:
@@ -258,7 +325,12 @@ class LoopContext:
             same += 1
         if same < len(block):
             await self.session.crop(block, same)
-        await self.session.append(view, tokens[same:])
+        await self.session.append(view, tokens[same:] if at_most is None else tokens[same : same + at_most])
+
+
+def _cut(step: str) -> str:
+    """Bring a step to the length of a sentence or two: one without an end may be as long as its stretch."""
+    return step if len(step) <= _CONCLUSION_CHARACTERS else f"{step[: _CONCLUSION_CHARACTERS - 1]}…"
 
 
 def _one_line(text: str) -> str:

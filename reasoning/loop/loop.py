@@ -2,7 +2,7 @@
 
 One turn, in `async` mode:
 
-    hear(words) ...         the input grows in the cache
+    hear(words) ...         the input grows in the cache, and what will stand behind it is read ahead (see `ahead`)
     note(text)              what comes from outside (a call's result, a robot's news) stands in the input at once
     answer(final words)     thinker: works in steps until it concludes
                 reply:   whenever a step has found something and little is left to play, it is told: as it stands,
@@ -22,11 +22,13 @@ Written against `Engine`. Knows no audio: the caller says how much is left to pl
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import ContextFull
 from reasoning.events import HistoryDropped, LoopEvent, Probe, State, StateChanged, Thought, TurnDone
 from reasoning.loop.actions import Actions
+from reasoning.loop.ahead import Ahead
 from reasoning.loop.context import LoopContext
 from reasoning.loop.streams import Streams
 from reasoning.loop.thinker import Thinker
@@ -96,6 +98,7 @@ class Loop:
         self._thinker = Thinker(self._context, streams, emit, self._enter, clock=clock, changed=self._changed)
         self._writer = Writer(self._context, streams, emit, self._enter)
         self._actions = Actions(self._context, streams, emit)
+        self._ahead = Ahead(self._context, self._choice, emit)
         self._room = True
         """Whether so little is left to play that the next sentence is wanted."""
         self._state: State | None = None
@@ -108,6 +111,7 @@ class Loop:
 
     async def set_tools(self, tools: Sequence[Tool]) -> None:
         """Have other tools, between turns; `BadTool` for one that cannot be used, and all stays as it was."""
+        await self._ahead.forget(self._turn)
         await self._context.set_tools(tools)
 
     @property
@@ -120,9 +124,13 @@ class Loop:
         self._context.speak(language)
 
     async def hear(self, text: str) -> None:
-        """Take the words of the turn so far (all of them)."""
+        """Take the words of the turn so far (all of them), and read ahead behind them, in a task that goes on."""
         self._show("listening")
         await self._context.hear(text)
+        if not text:
+            await self._ahead.forget(self._turn)
+        elif self._options.listening == "heads" and self._thinks:
+            self._ahead.go_on(self._turn)
 
     async def note(self, text: str) -> bool:
         """Take a text from outside, such as the result of a call, as plain text of one line and bounded length.
@@ -149,9 +157,11 @@ class Loop:
         turn = self._turn
         attempt = turn.attempt
         attempt.deadline = self._clock() + self._options.turn_s
+        await self._ahead.stop()
         await self._context.hear(text)
         try:
-            if self._options.mode == "no-think" or self._script.never_thinks or (turn.input_text and not text):
+            if not self._thinks or (turn.input_text and not text):
+                await self._ahead.forget(turn)
                 await self._act_or_reply(turn)
             elif self._options.mode == "think-first":
                 await self._thinker.open(turn)
@@ -169,7 +179,9 @@ class Loop:
         """Drop the attempt to answer, with its calls and all that it has spent: the user goes on."""
         turn = self._turn
         await self._drop_replies(turn)
-        await self._session.crop(turn.thoughts, turn.kept)
+        if turn.earlier:
+            await self._context.crop_thoughts(turn, turn.kept)
+        await self._ahead.forget(turn)
         turn.begin_anew()
         if turn.carried is None:
             turn.policy = self._choice.first
@@ -181,18 +193,24 @@ class Loop:
         An interrupted turn leaves its thoughts to the next one: no finished step is lost.
         """
         old = self._turn
+        await self._ahead.stop()
         old.attempt.calls.extend(calls)
         await self._drop_replies(old)
         turn = await self._context.next_turn(heard, interrupted=interrupted)
         left = old.left() if interrupted else None
-        if left is not None and len(old.thoughts) <= _CARRIED * self._options.think_tokens:
+        if left is not None and old.earlier:
+            # Too long to be read again: what was concluded goes on, and is written anew.
+            turn.carried, turn.policy = replace(left, steps=self._context.summary(old)), left.policy
+            await self._context.crop_thoughts(old, 0)
+        elif left is not None and len(old.thoughts) <= _CARRIED * self._options.think_tokens:
             turn.carried, turn.policy = left, left.policy
             # The step that was being thought stands in the block.
             old.attempt.steps.finish()
             await self._thinker.reopen(old.thoughts)
             turn.keep(old.attempt.steps.finished)
         else:
-            await self._session.crop(old.thoughts, 0)
+            await self._context.crop_thoughts(old, 0)
+        await self._ahead.forget(turn)
         if dropped := await self._context.settle():
             self._emit(HistoryDropped(dropped))
         self._show("listening")
@@ -207,7 +225,7 @@ class Loop:
             return
         # First the account, then the block: a crop that was begun takes place even if this is cancelled.
         turn.attempt.drop_thoughts()
-        await self._session.crop(turn.thoughts, 0)
+        await self._context.crop_thoughts(turn, 0)
         if wanted:
             await self._act(turn)
             return
@@ -264,7 +282,7 @@ class Loop:
 
     def _may_tell(self, turn: Turn) -> bool:
         """Say whether a step may be told now: there is room, and the thoughts are not about to be complete."""
-        ending = turn.thoughts.tokens[-1] in self._script.think_ends
+        ending = not self._script.think_ends.isdisjoint(turn.thoughts.tokens[-1:])
         return self._room and not ending and not self._writer.spent(turn.attempt)
 
     async def _policy_for(self, turn: Turn, wants_calls: asyncio.Task[bool] | None) -> Policy | None:
@@ -276,12 +294,20 @@ class Loop:
         names: list[str] = []
         log_odds: list[float] = []
         talks = False
+        if (sure := await self._ahead.chosen(turn)) is not None:
+            return sure
         while isinstance(decided := self._choice.decide(log_odds, turn.input_text, script, tools=talks), ProbeQuestion):
             scores = await self._session.score_choices(view, decided.tokens, decided.choices)
             names.append(decided.name)
             log_odds.append(scores.log_odds)
             turn.attempt.tokens["probe"] += len(decided.tokens)
-            talks = wants_calls is not None and not await wants_calls
+            wanted = wants_calls is not None and await wants_calls
+            if wanted and isinstance(
+                self._choice.decide(log_odds, turn.input_text, script, tools=False), ProbeQuestion
+            ):
+                # A call is not held up by further questions: where one does not say that it takes thoughts, none do.
+                return None
+            talks = wants_calls is not None and not wanted
         for name, one in zip(names, decided.log_odds, strict=True):
             self._emit(Probe(name, one, 0.0, decision=one > 0))
         return decided.policy
@@ -338,7 +364,7 @@ class Loop:
         """Call, and say so; where no tool does all that is asked, say that."""
         attempt, script = turn.attempt, self._script
         self._enter(attempt, Phase.ACTING)
-        await self._context.head_draft(turn, script.act_open if len(turn.thoughts) else script.reply_open)
+        await self._context.head_draft(turn, script.act_open if turn.thought else script.reply_open)
         if not await self._actions.write(turn, attempt.replies[-1]):
             # Our own words: a small model that has just tried to call says anything here.
             self._writer.release(turn, script.family.declined)
@@ -357,6 +383,10 @@ class Loop:
     def _script(self) -> Script:
         """The wording of the language that is spoken now."""
         return self._context.script
+
+    @property
+    def _thinks(self) -> bool:
+        return self._options.mode != "no-think" and not self._script.never_thinks
 
     @property
     def _turn(self) -> Turn:

@@ -52,17 +52,20 @@ class Thinker:
         if turn.carried is not None:
             await self._resume(turn, turn.carried)
         else:
-            await self._session.crop(turn.thoughts, 0)
-            await self._session.append(self._context.view(turn), turn.policy.opening(self._script))
+            if turn.earlier:
+                await self._context.crop_thoughts(turn, 0)
+            # What was read of it while the user spoke stands there.
+            view, opening = self._context.view(turn), turn.policy.opening(self._script)
+            await self._context.rewrite(turn.thoughts, view, opening)
 
     async def think(self, turn: Turn) -> None:
         """Think until the model concludes, or the budget does."""
-        attempt, view = turn.attempt, self._context.view(turn)
+        attempt = turn.attempt
         if attempt.phase is not Phase.PROBING:
             self._enter(attempt, Phase.THINKING)
-        if not await self._work(turn, view):
+        if not await self._work(turn):
             attempt.reason = "budget" if attempt.reason == "complete" else attempt.reason
-            ended = await self._force_answer(attempt, view)
+            ended = await self._force_answer(attempt, self._context.view(turn))
         else:
             ended = True
         attempt.steps.finish()
@@ -84,22 +87,25 @@ class Thinker:
             await self._session.append(self._context.view(turn), policy.going_on(script))
             return
         # From the head on: what stands is to be read as if it had been thought with the new words in sight.
-        await self._session.crop(turn.thoughts, 0)
+        await self._context.crop_thoughts(turn, 0)
         written = script.tokenizer.encode("".join(f"{step}\n" for step in kept))
         await self._session.append(self._context.view(turn), [*policy.opening(script), *written])
         turn.keep(kept)
 
-    async def _work(self, turn: Turn, view: Sequence[Block]) -> bool:
-        """Write steps; say whether the model ended them itself."""
-        while (ended := await self._write(turn, view)) is None:
-            if turn.policy.circling(turn.attempt.steps.finished):
-                turn.attempt.reason = "circling"
+    async def _work(self, turn: Turn) -> bool:
+        """Write steps, stretch by stretch; say whether the model ended them itself."""
+        while (ended := await self._stretch(turn)) is None:
+            if reason := self._given_up(turn):
+                turn.attempt.reason = reason
                 return False
         return ended
 
-    async def _write(self, turn: Turn, view: Sequence[Block]) -> bool | None:
-        """Write steps to their end, or to one that was put right: None."""
-        attempt, ended, right = turn.attempt, False, None
+    async def _stretch(self, turn: Turn) -> bool | None:
+        """Write steps; say whether the model ended them itself.
+
+        None: the stretch is long enough and another one was begun, or a step was put right.
+        """
+        attempt, view, ended, right, long = turn.attempt, self._context.view(turn), False, None, False
         left = self._options.think_tokens - attempt.tokens["thinker"]
         # Where the step at hand begins, and where the newest token ends, in tokens of the block.
         begins = at = len(turn.thoughts)
@@ -117,16 +123,30 @@ class Thinker:
                     # The token that ends a sentence may begin the next one.
                     begins = at - bool(attempt.steps.rest.strip())
                 self._note_findings(turn, new)
-                if turn.policy.circling(attempt.steps.finished):
-                    attempt.reason = "circling"
+                if reason := self._given_up(turn):
+                    attempt.reason = reason
                     break
-                if self._clock() > attempt.deadline:
-                    attempt.reason = "time"
+                if long := self._long_enough(turn, ended=ended, between=bool(new)):
                     break
-        if right is None:
+        if right is not None:
+            await self._put_right(turn, begins, right)
+        elif long:
+            await self._context.begin_stretch(turn)
+        else:
             return ended
-        await self._put_right(turn, begins, right)
         return None
+
+    def _given_up(self, turn: Turn) -> str:
+        """Give why the thoughts are to be ended, by their policy or by the time; nothing where they go on."""
+        if turn.policy.circling(turn.attempt.steps.finished):
+            return "circling"
+        return "time" if self._clock() > turn.attempt.deadline else ""
+
+    def _long_enough(self, turn: Turn, *, ended: bool, between: bool) -> bool:
+        """Say whether the stretch at hand is to end: at the end of a step, if one comes."""
+        spent = turn.attempt.tokens["thinker"] >= self._options.think_tokens
+        most = self._options.stretch_tokens * (1 if between else 2)
+        return not (ended or spent) and len(turn.thoughts) >= most
 
     async def _put_right(self, turn: Turn, begins: int, right: str) -> None:
         """Write the newest finished step anew, with what was begun behind it cropped."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from languages.language import Language
     from reasoning.engine.contract import Block
+    from reasoning.events import Reason
     from reasoning.policies.policy import Policy
     from reasoning.tools.written import WrittenCall
 
@@ -65,6 +66,8 @@ class Attempt:
     """Tokens of the newest draft that are its request; a draft of that length holds no words."""
     said: list[str] = field(default_factory=list)
     """Sentences that were released and stand, in order."""
+    stretches: list[int] = field(default_factory=list)
+    """How many steps were finished when each stretch of the thoughts but the newest ended."""
     checked: int = 0
     """How many of the finished steps were held against `said`."""
     rethink: bool = False
@@ -79,7 +82,7 @@ class Attempt:
     """Engine step of the first token; 0 until there is one."""
     last_step: int = 0
     """Engine step of the newest token."""
-    reason: str = "complete"
+    reason: Reason = "complete"
     """What ended it, as `TurnDone.reason`."""
 
     @property
@@ -91,6 +94,7 @@ class Attempt:
         """Forget what was thought; what it cost stays spent."""
         self.steps, self.checked, self.reason = Steps(), 0, "complete"
         self.findings.clear()
+        self.stretches.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ class Turn:
     input: Block
     """Holds `input_text`, and nothing else."""
     thoughts: Block
-    """The first `kept` tokens belong to the turn, what follows to the attempt."""
+    """The newest stretch of the thoughts. The first `kept` tokens belong to the turn, what follows to the attempt."""
     policy: Policy
     """How it is thought about; another one may be chosen while it is answered."""
     language: Language = ENGLISH
@@ -129,6 +133,8 @@ class Turn:
     """What comes from a turn that was interrupted; None without such a turn."""
     meant: str = ""
     """The words of that turn, as these words correct them; empty where they correct nothing."""
+    earlier: list[Block] = field(default_factory=list)
+    """The stretches before it, oldest first; empty unless the thoughts are long."""
     kept: int = 0
     """Tokens of the thoughts that an interrupted turn left; 0 unless something is `carried`."""
     kept_steps: Sequence[str] = ()
@@ -140,6 +146,11 @@ class Turn:
     def sealed(self) -> bool:
         """Whether what is thought is thought: notes that come now are for the next turn."""
         return self.attempt.phase >= Phase.CONCLUDING
+
+    @property
+    def thought(self) -> bool:
+        """Whether there are thoughts, be it only their opening."""
+        return bool(self.earlier) or len(self.thoughts) > 0
 
     @property
     def input_text(self) -> str:

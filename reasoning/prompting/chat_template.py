@@ -1,9 +1,9 @@
 """A model's chat template: rendered as the model's file says, or cut at its contents.
 
-A template is a jinja2 program from the model's file. It runs in jinja2's sandbox, sees only the messages, and its
-output is bounded. Cutting it at sentinel contents lets every content be encoded on its own, so that no content can
-pass for a part of the template. Rendered with its switch for thoughts on and off, it tells how its model thinks.
-Nothing here knows tokens.
+A template is a jinja2 program from the model's file. It runs in a process of its own (`rendering`), sees only the
+messages, and its time, memory and output are bounded. Cutting it at sentinel contents lets every content be encoded on
+its own, so that no content can pass for a part of the template. Rendered with its switch for thoughts on and off, it
+tells how its model thinks. Nothing here knows tokens.
 """
 
 from __future__ import annotations
@@ -11,24 +11,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-from jinja2.exceptions import SecurityError, TemplateError
-from jinja2.ext import Extension
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal
 
 from reasoning.errors import BadModel
+from reasoning.prompting.rendering import TemplateLimits, TemplateUse, render_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from jinja2 import nodes
-    from jinja2.parser import Parser
-    from jinja2.runtime import Context
+    from collections.abc import Mapping, Sequence
 
 _MAX_SOURCE_CHARACTERS: Final = 1 << 18
-_MAX_RENDERED_CHARACTERS: Final = 1 << 18
-_MAX_FACTOR: Final = 1 << 12
+_LIMITS: Final = TemplateLimits()
 
 # Plain words, because templates trim, split and search contents.
 _SYSTEM: Final = "DescantSystemSentinel"
@@ -76,7 +69,7 @@ class ToolsCut:
 
 
 class ChatTemplate:
-    """One compiled template, called `where` in errors; `BadModel` where it is not a template at all."""
+    """One template, called `where` in errors; `BadModel` where it is not a template at all."""
 
     def __init__(
         self,
@@ -86,15 +79,14 @@ class ChatTemplate:
         eos_token: str = "",
         where: str = "the chat template",
         now: datetime | None = None,
+        limits: TemplateLimits = _LIMITS,
     ) -> None:
-        """Compile it; `now` is the time that a template may write, by default that of this call."""
-        self._where = where
+        """Take it as it is: it is read when it is first asked. `now`: the time that it may write, else this call's."""
+        self._where, self._source, self._limits = where, source, limits
         if len(source) > _MAX_SOURCE_CHARACTERS:
             raise BadModel(f"{where} has {len(source)} characters, more than {_MAX_SOURCE_CHARACTERS}")
-        try:
-            self._template = _Sandbox(now or datetime.now(UTC).astimezone()).from_string(source)
-        except Exception as error:  # a foreign program: whatever goes wrong is its fault
-            raise BadModel(f"{where} cannot be read: {_one_line(error)}") from error
+        told = "strftime_now" in source
+        self._now = (now or datetime.now(UTC).astimezone()).isoformat() if told else ""
         self._names = {"bos_token": bos_token, "eos_token": eos_token}
 
     def render(
@@ -107,19 +99,19 @@ class ChatTemplate:
     ) -> str:
         """Give the text of a conversation of `{"role": …, "content": …}`; `BadModel` where the template fails.
 
+        What the cuts ask for is rendered at once, the first time; another conversation takes a process of its own.
         `enable_thinking` is the switch for thoughts that some templates know; None leaves it unset.
         """
-        parts = self._template.generate(
-            messages=[dict(message) for message in messages],
-            add_generation_prompt=add_generation_prompt,
-            **({"tools": list(tools)} if tools else {}),
-            **({} if enable_thinking is None else {"enable_thinking": enable_thinking}),
-            **self._names,
-        )
+        variables = _Variables(messages, add_generation_prompt, tools, enable_thinking).json(self._names)
+        known = _asked(**self._names)
+        asked = known if variables in known else (variables,)
         try:
-            return _bounded(parts)
-        except Exception as error:  # a foreign program: whatever goes wrong is its fault
-            raise BadModel(f"{self._where} cannot be rendered: {_one_line(error)}") from error
+            found = render_all(TemplateUse(self._source, self._now, asked), self._limits)[asked.index(variables)]
+        except BadModel as error:
+            raise BadModel(f"{self._where} {error}") from error
+        if found.error is not None:
+            raise BadModel(f"{self._where} cannot be rendered: {found.error}")
+        return found.text
 
     def cut(self) -> ChatCut:
         """Find what stands between the contents of system, user and assistant messages.
@@ -137,13 +129,12 @@ class ChatTemplate:
             raise
 
     def _cut(self, *system: Mapping[str, str]) -> ChatCut:
-        asked = [*system, _message("user", _USER)]
-        answered = [*asked, _message("assistant", _ASSISTANT)]
+        asked, answered, followed = _conversations(*system)
         heads = [_SYSTEM] if system else []
         *_, user_close = self._split(self.render(asked), *heads, _USER)
         *_, opened = self._split(self.render(asked, add_generation_prompt=True), *heads, _USER)
         *_, assistant_close = self._split(self.render(answered), *heads, _USER, _ASSISTANT)
-        talk = self.render([*answered, _message("user", _NEXT_USER)])
+        talk = self.render(followed)
         before, to_assistant, back, end = self._split_talk(talk, *heads)
         user_open, assistant_open = back.removeprefix(assistant_close), to_assistant.removeprefix(user_close)
         close, first = _between(before[1], user_open) if system else ("\n\n", "")
@@ -229,35 +220,46 @@ class ChatTemplate:
         return [*parts, text]
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """The environment that published templates expect, without growth by multiplication."""
+@dataclass(frozen=True, slots=True)
+class _Variables:
+    """What a template is given for one rendering."""
 
-    intercepted_binops = frozenset({"*", "**", "%"})
+    messages: Sequence[Mapping[str, str]]
+    add_generation_prompt: bool = False
+    tools: Sequence[object] = ()
+    enable_thinking: bool | None = None
 
-    def __init__(self, now: datetime) -> None:
-        # Published templates are written for these two switches and rely on `break` and `continue`.
-        extensions = ["jinja2.ext.loopcontrols", _Generation]
-        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=extensions)
-        self.globals["raise_exception"] = _refuse
-        self.globals["strftime_now"] = now.strftime
-        # Prompts are not HTML: the built-in filter would escape quotes and angle brackets.
-        self.filters["tojson"] = _plain_json
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401
-        for factor in (left, right):
-            if not isinstance(factor, int) or abs(factor) > _MAX_FACTOR:
-                raise SecurityError(f"{operator!r} is allowed between whole numbers up to {_MAX_FACTOR} only")
-        return super().call_binop(context, operator, left, right)
+    def json(self, names: Mapping[str, str]) -> str:
+        variables = {
+            "messages": [dict(message) for message in self.messages],
+            "add_generation_prompt": self.add_generation_prompt,
+            **({"tools": list(self.tools)} if self.tools else {}),
+            **({} if self.enable_thinking is None else {"enable_thinking": self.enable_thinking}),
+            **names,
+        }
+        return json.dumps(variables)
 
 
-class _Generation(Extension):
-    """`{% generation %}` … `{% endgeneration %}`: marks what training counts as the model's own, and writes nothing."""
+@lru_cache(maxsize=32)
+def _asked(**names: str) -> tuple[str, ...]:
+    """Give everything that the cuts ask a template for."""
+    found = []
+    for system in ((_message("system", _SYSTEM),), ()):
+        asked, answered, followed = _conversations(*system)
+        found += [_Variables(messages) for messages in (asked, answered, followed)]
+        found += [
+            _Variables(asked, add_generation_prompt=True, enable_thinking=switch) for switch in (None, True, False)
+        ]
+    told, *_ = _conversations(_message("system", _SYSTEM))
+    found.append(_Variables(told, tools=(_TOOL, _TOOL)))
+    return tuple(one.json(names) for one in found)
 
-    tags = {"generation"}  # noqa: RUF012 - as the base class has it
 
-    def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+def _conversations(*system: Mapping[str, str]) -> tuple[list[Mapping[str, str]], ...]:
+    """Give a conversation that has asked, one that was answered, and one that goes on."""
+    asked = [*system, _message("user", _USER)]
+    answered = [*asked, _message("assistant", _ASSISTANT)]
+    return asked, answered, [*answered, _message("user", _NEXT_USER)]
 
 
 def _between(to_user: str, user_open: str) -> tuple[str, str | None]:
@@ -271,26 +273,5 @@ def _thought(rest: str, assistant_open: str) -> bool:
     return rest.startswith(assistant_open) and more.startswith(("<", "["))
 
 
-def _refuse(message: str) -> None:
-    raise TemplateError(message)
-
-
-def _plain_json(value: object, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
-
-
 def _message(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
-
-
-def _bounded(parts: Iterable[str]) -> str:
-    text = ""
-    for part in parts:
-        text += part
-        if len(text) > _MAX_RENDERED_CHARACTERS:
-            raise SecurityError(f"it writes more than {_MAX_RENDERED_CHARACTERS} characters")
-    return text
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -13,20 +13,27 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import tokenizers
 from tokenizers import Regex, models, normalizers, pre_tokenizers
 
+from descant.errors import is_failure
 from reasoning.errors import BadModel
 from reasoning.prompting.chat_template import ChatTemplate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from os import PathLike
 
     from reasoning.formats.gguf import GgufFile
+
+LONG: Final = 4096
+"""Characters whose encoding takes some ms: a longer text is to be encoded in a thread, beside an event loop."""
+
+
+_Built = TypeVar("_Built")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +157,9 @@ class Tokenizer:
         """Tokens of text that somebody else wrote: never a special one, whatever it holds."""
         # A lone surrogate cannot be written as UTF-8, and may arrive from a client's JSON.
         clean = text.encode("utf-8", "replace").decode("utf-8")
+        if len(clean) > LONG:
+            # Alone among the library's ways this one lets other threads go on meanwhile.
+            return list(self._bpe.encode_batch([clean], add_special_tokens=False)[0].ids)
         return list(self._bpe.encode(clean, add_special_tokens=False).ids)
 
     def encode_template(self, text: str) -> list[int]:
@@ -218,10 +228,8 @@ class Detokenizer:
 def _bpe(
     vocab: Mapping[str, int], merges: Sequence[tuple[str, str]], family: _Family, where: str
 ) -> tokenizers.Tokenizer:
-    try:
-        model = models.BPE(vocab=dict(vocab), merges=list(merges), ignore_merges=family.whole_words)
-    except Exception as error:  # the library raises nothing more precise
-        raise BadModel(f"{where}: the vocabulary is broken: {error}") from error
+    _require_merged(vocab, merges, where)
+    model = _built(where, lambda: models.BPE(dict(vocab), list(merges), ignore_merges=family.whole_words))
     bpe = tokenizers.Tokenizer(model)
     if family.compose:
         bpe.normalizer = normalizers.NFC()
@@ -233,6 +241,24 @@ def _bpe(
     steps.append(pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=family.split is None))
     bpe.pre_tokenizer = pre_tokenizers.Sequence(steps)
     return bpe
+
+
+def _built(where: str, build: Callable[[], _Built]) -> _Built:
+    """Have the library build something of a file. Raises BadModel."""
+    try:
+        return build()
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        raise BadModel(f"{where}: the vocabulary is broken: {' '.join(str(error).split())[:200]}") from error
+
+
+def _require_merged(vocab: Mapping[str, int], merges: Iterable[tuple[str, str]], where: str) -> None:
+    """Refuse merges that make no token: the library writes pages about some of them."""
+    for left, right in merges:
+        if left + right not in vocab:
+            merge = f"{left[:30]} {right[:30]}"
+            raise BadModel(f"{where}: the vocabulary is broken: the merge {merge!r} makes what is no token")
 
 
 def _from_gguf(gguf: GgufFile) -> Tokenizer:
@@ -313,8 +339,8 @@ def _from_json(folder: Path) -> Tokenizer:
         named = _read_json(folder / "generation_config.json", needed=False).get("eos_token_id", [])
         ends = {int(token) for token in (named if isinstance(named, list) else [named])}
         source = _template_source(folder, config.get("chat_template"))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadModel(f"{where}: it does not describe a vocabulary: {error!r}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise BadModel(f"{where}: it does not describe a vocabulary: {_shown(error)}") from error
     return Tokenizer(
         bpe=bpe,
         tokens=tokens,
@@ -341,12 +367,14 @@ def _json_bpe(described: dict[str, Any], special: set[str], where: str) -> token
     model = described["model"]
     if model.get("type", "BPE") != "BPE" or "ByteLevel" not in json.dumps(described["pre_tokenizer"]):
         raise BadModel(f"{where}: only byte-level BPE vocabularies are supported")
+    if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
+        raise BadModel(f"{where}: only byte-level BPE vocabularies are supported, without marks on parts of words")
     vocab = {name: token for name, token in model["vocab"].items() if name not in special}
+    pairs = (tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model["merges"])
+    _require_merged(vocab, ((left, right) for left, right in pairs), where)
     plain = {**described, "model": {**model, "vocab": vocab}, "added_tokens": [], "post_processor": None}
-    try:
-        return tokenizers.Tokenizer.from_str(json.dumps({**plain, "truncation": None, "padding": None}))
-    except Exception as error:  # the library raises nothing more precise
-        raise BadModel(f"{where}: the vocabulary is broken: {error}") from error
+    whole = json.dumps({**plain, "truncation": None, "padding": None})
+    return _built(where, lambda: tokenizers.Tokenizer.from_str(whole))
 
 
 def _read_json(path: Path, *, needed: bool = True) -> dict[str, Any]:
@@ -365,6 +393,10 @@ def _read_json(path: Path, *, needed: bool = True) -> dict[str, Any]:
     return found
 
 
+def _shown(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
 def _token_name(described: str | dict[str, Any] | None) -> str:
     """Give the name of a token that a configuration writes as a string or as an object."""
     name = described.get("content") if isinstance(described, dict) else described
@@ -375,7 +407,10 @@ def _template_source(folder: Path, configured: str | list[dict[str, str]] | None
     """Give the template from its own file or the configuration, where several may have names."""
     beside = folder / "chat_template.jinja"
     if beside.is_file():
-        return beside.read_text("utf-8")
+        try:
+            return beside.read_text("utf-8")
+        except OSError as error:
+            raise BadModel(f"{beside}: cannot be read: {error.strerror}") from error
     if isinstance(configured, list):
         return {template["name"]: template["template"] for template in configured}["default"]
     return configured

@@ -1,7 +1,7 @@
 """Files that are known by their checksum: hashing, the record of what was checked, setting a wrong one aside.
 
 The record beside a file says which checksum it had and how it looked then (size, time of change): while it
-still looks so, nothing is hashed again.
+still looks so, nothing is hashed again. In a folder that others can write, everything is hashed at every start.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,11 +31,18 @@ def size_of(path: Path) -> int:
 
 
 def is_verified(folder: Path, file: CatalogueFile) -> bool:
-    """Tell whether the file is there and looks as it did when its checksum was right."""
+    """Tell whether the file is there, of its size, and looks as it did when its checksum was right.
+
+    A record is believed only to the letter, and where nobody but this user and root can have written it or the file.
+    """
+    wanted = _noted(file, file.size, _looks(folder, file)[1]) if (folder / file.name).exists() else ""
     try:
-        return bool(json.loads(_record(folder, file).read_text(encoding="utf-8")) == _looks(folder, file))
-    except (FileNotFoundError, ValueError):
+        with _record(folder, file).open("rb") as written:
+            noted = written.read(len(wanted) + 1)
+    except FileNotFoundError:
         return False
+    ours = (_is_ours(path) for path in (folder, folder / file.name, _record(folder, file)))
+    return bool(wanted) and noted == wanted.encode() and size_of(folder / file.name) == file.size and all(ours)
 
 
 def wrong_with(path: Path, file: CatalogueFile, report: Callable[[int], None]) -> str:
@@ -59,7 +67,7 @@ def record(folder: Path, file: CatalogueFile) -> None:
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     # A shared cache that cannot be written is a fair use of it: then every start checks anew.
     with _unless_denied():
-        fresh.write_text(json.dumps(_looks(folder, file)), encoding="utf-8")
+        fresh.write_text(_noted(file, *_looks(folder, file)), encoding="utf-8")
         fresh.replace(path)
 
 
@@ -89,6 +97,17 @@ def _record(folder: Path, file: CatalogueFile) -> Path:
     return folder / f".{file.name}.verified"
 
 
-def _looks(folder: Path, file: CatalogueFile) -> dict[str, int | str]:
+def _looks(folder: Path, file: CatalogueFile) -> tuple[int, int]:
+    """Size and time of change (ns)."""
     looks = (folder / file.name).stat()
-    return {"sha256": file.sha256, "size": looks.st_size, "mtime_ns": looks.st_mtime_ns}
+    return looks.st_size, looks.st_mtime_ns
+
+
+def _noted(file: CatalogueFile, size: int, changed_ns: int) -> str:
+    return json.dumps({"sha256": file.sha256, "size": size, "mtime_ns": changed_ns})
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether only this user and root can have written it; another's word is no check of a checksum."""
+    found = path.stat()
+    return found.st_uid in (0, os.geteuid()) and not found.st_mode & stat.S_IWOTH

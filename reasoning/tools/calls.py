@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator, SchemaError, validators
@@ -34,6 +35,17 @@ TIME_LIMIT_S: Final = 30.0
 _MAX_TOOLS: Final = 64
 _MAX_CHARACTERS: Final = 8192
 """Of the description and the schema of one tool: they stand in the prompt."""
+_MAX_TOGETHER: Final = 65_536
+"""Of all tools that a stranger brings."""
+_MAX_VALUES: Final = 500
+"""Lists and objects in the schema of one tool: each takes a ms to be checked."""
+_MAX_VALUES_TOGETHER: Final = 2000
+_MAX_DEPTH: Final = 32
+"""Lists and objects inside one another."""
+_MAX_PATTERNS: Final = 12
+"""Patterns and formats in the schema of one tool: where they hold for one text, each doubles the work of a grammar."""
+_REMEMBERED: Final = 512
+"""Schemas whose check is remembered, of all sessions."""
 
 # Patterns are the grammar's business, whose matching is linear: Python's may take for ever on a hostile one.
 _Validator: Final[type[Draft202012Validator]] = validators.extend(  # type: ignore[no-untyped-call]
@@ -63,24 +75,83 @@ class Tool:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise BadTool(f"tool name {self.name[:80]!r}: use 1 to 64 letters, digits, '_', '-' and '.'")
+        size = measured(self.parameters)
+        if size.characters + len(self.description) > _MAX_CHARACTERS:
+            raise BadTool(f"tool {self.name!r}: description and parameters take more than {_MAX_CHARACTERS} characters")
+        for count, most, what in (
+            (size.values, _MAX_VALUES, "lists and objects"),
+            (size.depth, _MAX_DEPTH, "lists and objects inside one another"),
+            (size.patterns, _MAX_PATTERNS, "patterns and formats"),
+        ):
+            if count > most:
+                raise BadTool(f"tool {self.name!r}: its parameters have more than {most} {what}; make them simpler")
         try:
             text = json.dumps(self.parameters)
-            _Validator.check_schema(dict(self.parameters))
-        except (TypeError, ValueError, RecursionError) as error:
+        except (TypeError, ValueError) as error:
             raise BadTool(f"tool {self.name!r}: its parameters are not JSON: {error}") from error
-        except SchemaError as error:
-            raise BadTool(f"tool {self.name!r}: its parameters are no JSON schema: {error.message[:200]}") from error
+        if len(text) + len(self.description) > _MAX_CHARACTERS:
+            raise BadTool(f"tool {self.name!r}: description and parameters take more than {_MAX_CHARACTERS} characters")
+        if (wrong := _objection(text)) is not None:
+            raise BadTool(f"tool {self.name!r}: its parameters are no JSON schema: {wrong}")
         if self.parameters.get("type") != "object":
             raise BadTool(f"tool {self.name!r}: its parameters must be a JSON schema of type 'object'")
         if not 0 < self.timeout_s < math.inf:
             raise BadTool(f"tool {self.name!r}: timeout_s = {self.timeout_s}: give a number of seconds above 0")
-        if len(text) + len(self.description) > _MAX_CHARACTERS:
-            raise BadTool(f"tool {self.name!r}: description and parameters take more than {_MAX_CHARACTERS} characters")
 
     def described(self) -> str:
         """Give the JSON that chat templates list."""
         described = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
         return json.dumps({"type": "function", "function": described}, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaSize:
+    """How much of everything there is in a schema, looked at no further than a tool may go."""
+
+    characters: int
+    values: int
+    depth: int
+    patterns: int
+
+
+def measured(parameters: object) -> SchemaSize:
+    """Measure a schema, whatever it holds, in a time that its bounds bound."""
+    characters = values = depth = patterns = 0
+    left: list[tuple[object, int]] = [(parameters, 1)]
+    while left and characters <= _MAX_CHARACTERS and values <= _MAX_VALUES and depth <= _MAX_DEPTH:
+        value, level = left.pop()
+        if isinstance(value, Mapping):
+            values, depth = values + 1, max(depth, level)
+            characters += 2
+            for key, one in value.items():
+                characters += len(key) + 4 if isinstance(key, str) else 4
+                if key == "patternProperties" and isinstance(one, Mapping):
+                    patterns += len(one)
+                patterns += key in {"pattern", "format"} and isinstance(one, str)
+                left.append((one, level + 1))
+                if characters > _MAX_CHARACTERS:
+                    break
+        elif isinstance(value, list | tuple):
+            values, depth = values + 1, max(depth, level)
+            characters += len(value)
+            left.extend((one, level + 1) for one in value[:_MAX_CHARACTERS])
+        else:
+            characters += len(value) + 2 if isinstance(value, str) else 1
+            # An integer may have thousands of digits.
+            characters += value.bit_length() // 4 if isinstance(value, int) else 0
+    return SchemaSize(characters, values, depth, patterns)
+
+
+@lru_cache(_REMEMBERED)
+def _objection(schema: str) -> str | None:
+    """Say what is wrong with a JSON schema, once for each: it takes a ms for each of its objects."""
+    try:
+        _Validator.check_schema(json.loads(schema))
+    except SchemaError as error:
+        return error.message[:200]
+    except RecursionError:
+        return "it is nested too deeply"
+    return None
 
 
 def checked_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
@@ -91,6 +162,18 @@ def checked_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
     if count > 1:
         raise BadTool(f"{count} tools are called {name!r}: give each a name of its own")
     return tuple(tools)
+
+
+def check_bounds(described: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Raise `BadTool` for what strangers describe as tools, by description and schema, that is too much together."""
+    characters = values = 0
+    for text, parameters in described:
+        size = measured(parameters)
+        characters, values = characters + len(text) + size.characters, values + size.values
+        if characters > _MAX_TOGETHER:
+            raise BadTool(f"the tools take more than {_MAX_TOGETHER} characters together; describe them more briefly")
+        if values > _MAX_VALUES_TOGETHER:
+            raise BadTool(f"the schemas of the tools have more than {_MAX_VALUES_TOGETHER} lists and objects together")
 
 
 def grammar_of(tools: Sequence[Tool], *, begin: str, end: str, at_most: int) -> Grammar:

@@ -1,8 +1,8 @@
 """Holds a stream to a grammar: which tokens may come next, by llguidance on the tables of our own tokenizer.
 
 A grammar is compiled once and kept; each stream gets a matcher of its own. A mask is made only for a row that
-has a grammar, in one buffer, and turned into a bias on the logits without leaving tensors. Knows no threads but
-one lock around the compiled grammars; knows nothing of tools or prompts.
+has a grammar, in one buffer, and turned into a bias on the logits without leaving tensors. One that is being compiled
+holds up nobody but those who want the same. Knows nothing of tools or prompts.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import re
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -38,24 +39,38 @@ class Grammars:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._table: LLTokenizer | None = None
-        self._compiled: OrderedDict[Grammar, LLMatcher] = OrderedDict()
-        self._lock = threading.Lock()
+        self._compiled: OrderedDict[Grammar, Future[LLMatcher]] = OrderedDict()
+        self._lock, self._tables = threading.Lock(), threading.Lock()
 
     def matcher(self, grammar: Grammar) -> Matcher:
         """Give a matcher for one stream; `BadTool` where the grammar cannot be used. Slow at the first call (0.5 s)."""
         with self._lock:
-            if grammar not in self._compiled:
-                self._compiled[grammar] = self._compile(grammar)
+            compiled = self._compiled.get(grammar)
+            mine = None if compiled is not None else Future[LLMatcher]()
+            if mine is not None:
+                self._compiled[grammar] = compiled = mine
                 while len(self._compiled) > _KEPT:
                     self._compiled.popitem(last=False)
             self._compiled.move_to_end(grammar)
-            return Matcher(self._compiled[grammar].deep_copy(), self._tokenizer.vocab_size)
+        if mine is not None:
+            try:
+                mine.set_result(self._compile(grammar))
+            except BaseException as problem:
+                mine.set_exception(problem)
+                with self._lock:
+                    self._compiled.pop(grammar, None)
+                raise
+        assert compiled is not None  # it is there, or mine  # noqa: S101
+        whole = compiled.result()
+        with self._lock:
+            return Matcher(whole.deep_copy(), self._tokenizer.vocab_size)
 
     def _compile(self, grammar: Grammar) -> LLMatcher:
-        if self._table is None:
-            self._table = _table(self._tokenizer)
         if not grammar.forms or grammar.at_most < 1:
             raise BadTool("a grammar needs a form, and room for one passage at least")
+        with self._tables:
+            if self._table is None:
+                self._table = _table(self._tokenizer)
         matcher = LLMatcher(self._table, _lark(grammar, self._tokenizer), log_level=0, limits=_LIMITS)
         if matcher.is_error():
             raise BadTool(f"a tool's schema cannot be used: {_cause(matcher.get_error())}")

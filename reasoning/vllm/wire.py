@@ -122,7 +122,7 @@ class Completion:
             if "error" in told:
                 raise (Unavailable if self._ask.live is None else ViewLost)(_message(told))
             return [piece for choice in told["choices"] for piece in self._choice(choice)]
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise EngineFailed(f"the server does not speak vLLM's interface: {error!r}") from error
 
     def _choice(self, choice: Mapping[str, Any]) -> list[CompletionPiece]:
@@ -162,7 +162,7 @@ def refusal(status: int, content: bytes) -> Unavailable | EngineFailed:
     """Say what a status other than 200 means: try again, or never."""
     try:
         told = _message(json.loads(content))
-    except ValueError:
+    except (ValueError, RecursionError):
         told = content[:200].decode("utf-8", "replace")
     message = f"the server answers {status}: {' '.join(told.split()) or 'no reason given'}"
     return Unavailable(message) if status in {408, 425, 429} or status >= 500 else EngineFailed(message)

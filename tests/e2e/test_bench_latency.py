@@ -13,7 +13,7 @@ import pytest
 
 from tests.agent.command_line import MODELS, write_babbler
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.live]
 
 
 @pytest.mark.timeout(300)

@@ -23,7 +23,7 @@ from tests.reasoning.model_files import model_path
 if TYPE_CHECKING:
     from tests.e2e.stage.correcting import Corrected
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.live]
 EACH = 2
 """Numbers that are drawn for each correction of each template."""
 

@@ -12,7 +12,7 @@ from agent.models.registry import Files
 from bench.latency.echo import monologue
 from tests.reasoning.model_files import model_path
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.live]
 
 
 @pytest.mark.timeout(300)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 BASE: Final = ModelOptions().cache_dir / "whisper-base"
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.live,
     pytest.mark.timeout(1800),
     # kokoro-onnx leaves its file of voices open.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

@@ -13,7 +13,7 @@ from audio.clock import Pcm, Sound
 from audio.io.sound_files import read_sound
 from tests.reasoning.model_files import model_path
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.live, pytest.mark.timeout(900)]
 ASKED = "What is the weather in Oslo?"
 TICKETS = Path(__file__).parent / "recordings" / "tickets.wav"
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.agent.realtime.fakes import Client
     from tests.e2e.stage.serving import Served
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.live, pytest.mark.timeout(300)]
 
 RECORDINGS: Final = Path(__file__).parent / "recordings"
 WEATHER: Final = {

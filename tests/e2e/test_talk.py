@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from reasoning.options import Mode
     from reasoning.prompting.script import Script
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.live]
 QUESTIONS: dict[str, dict[str, Any]] = {
     question["file"]: question
     for question in tomllib.loads((RECORDINGS / "questions.toml").read_text(encoding="utf-8"))["question"]
@@ -113,7 +113,7 @@ def holds(transcript: str, answer: str) -> bool:
     return answer.lower() in transcript.lower()
 
 
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("every", [6, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_async_says_what_thinking_first_finds(talker: Talker, every: int) -> None:
     problems = PROBLEMS[::every]
     found = [name for name in problems if talker.answers(name, "think-first")]

@@ -39,7 +39,9 @@ every_language = pytest.mark.parametrize("language", LANGUAGES, ids=lambda langu
 def sayings(language: Language) -> list[str]:
     """Give what is said to a user or to the model, but for the probes: they may be English, or lacking."""
     replies = language.replies
-    said = [*replies.fillers, *(getattr(replies, item.name) for item in fields(replies) if item.name != "fillers")]
+    several = {"fillers", "statuses"}
+    said = [*replies.fillers, *replies.statuses]
+    said += [getattr(replies, item.name) for item in fields(replies) if item.name not in several]
     prompts = {item.name: getattr(language.prompts, item.name) for item in fields(language.prompts)}
     said += [
         text
@@ -114,7 +116,8 @@ def test_a_part_of_a_foreign_number_is_none(language: Language) -> None:
 @every_language
 def test_what_it_says_while_one_waits_holds_no_number_and_ends_like_speech(language: Language) -> None:
     assert len(language.replies.fillers) > 2
-    for phrase in language.replies.fillers:
+    assert len(language.replies.statuses) > 2
+    for phrase in (*language.replies.fillers, *language.replies.statuses):
         assert phrase[-1] in ".,"
         assert numbers(phrase, language) <= {1.0}
 

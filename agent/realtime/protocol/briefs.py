@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.realtime.protocol import fields
 from agent.realtime.protocol.fields import InvalidRequest, ResponseFields, SessionFields
-from agent.realtime.protocol.items import Item, Items, turns_of, wire_of
+from agent.realtime.protocol.items import Item, Items, brought, turns_of
 from agent.realtime.protocol.messages import ResponseSpec
 from agent.realtime.protocol.responses import Shape
 
@@ -69,5 +69,6 @@ def _input(items: Items, wanted: list[fields.InputItem]) -> list[Item]:
                 raise InvalidRequest(f"There is no item '{new.id}'.", code="item_not_found", param="response.input")
             found.append(item)
         else:
-            found.append(Item(wire_of(new, new.id or f"input_{number}")))
+            found.append(brought(new, new.id or f"input_{number}"))
+    Items().check_room(*found)
     return found

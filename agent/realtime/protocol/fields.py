@@ -9,11 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, ValidationError
+
+MOST_TEXT = 131_072
+"""Characters of one item; what fits the context of most models is less."""
+_MOST_ECHOED = 8192
+_MOST_TOLD = 600
+"""Characters of what is told of a mistake, which may repeat what was sent."""
+
+
+def _small(echoed: Json) -> Json:
+    if len(str(echoed)) > _MOST_ECHOED:
+        raise ValueError(f"it has more than {_MOST_ECHOED} characters")
+    return echoed
+
 
 _Id = Annotated[str, Field(min_length=1, max_length=128)]
 _Model = TypeVar("_Model", bound=BaseModel)
 Json = dict[str, Any]
+_Small = Annotated[Json, AfterValidator(_small)]
+"""What is only echoed."""
 Modality = Literal["audio", "text"]
 Effort = Literal["minimal", "low", "medium", "high", "xhigh"]
 
@@ -23,7 +38,12 @@ class InvalidRequest(Exception):
 
     def __init__(self, message: str, *, code: str = "invalid_value", param: str | None = None) -> None:
         super().__init__(message)
-        self.message, self.code, self.param = message, code, param
+        self.message, self.code = _cut(message), code
+        self.param = None if param is None else _cut(param)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_TOLD else f"{text[: _MOST_TOLD - 1]}…"
 
 
 class _Fields(BaseModel):
@@ -55,9 +75,9 @@ AudioFormat = Annotated[Pcm | Mulaw | Alaw, Discriminator("type")]
 class Transcription(_Fields):
     """Whether and how input is transcribed; every model name stands for the one that is there."""
 
-    model: str | None = None
-    language: str | None = None
-    prompt: str | None = None
+    model: Annotated[str, Field(max_length=128)] | None = None
+    language: Annotated[str, Field(max_length=128)] | None = None
+    prompt: Annotated[str, Field(max_length=8192)] | None = None
 
 
 class NoiseReduction(_Fields):
@@ -132,11 +152,17 @@ class FunctionTool(_Fields):
     parameters: dict[str, Any] | None = None
 
 
+class Tools(_Fields):
+    """The functions in a session or a response."""
+
+    tools: Annotated[list[FunctionTool], Field(max_length=64)] | None = None
+
+
 class NamedTool(_Fields):
     """The one tool that has to be called."""
 
     type: Literal["function"]
-    name: str
+    name: _Id
 
 
 ToolChoice = Literal["auto", "none", "required"] | NamedTool
@@ -159,7 +185,7 @@ class SessionFields(_Fields):
     """The session object, as far as a client may set it."""
 
     type: Literal["realtime"]
-    model: str
+    model: Annotated[str, Field(max_length=128)]
     instructions: Annotated[str, Field(max_length=32_768)] = ""
     output_modalities: Annotated[list[Modality], Field(min_length=1, max_length=1)] = ["audio"]
     audio: Audio = Audio()
@@ -169,9 +195,9 @@ class SessionFields(_Fields):
     max_output_tokens: Annotated[int, Field(ge=1, le=65_536)] | Literal["inf"] = "inf"
     reasoning: Reasoning | None = None
     truncation: Literal["auto", "disabled"] | RetentionRatio = "auto"
-    tracing: Literal["auto"] | dict[str, Any] | None = None
-    prompt: dict[str, Any] | None = None
-    include: list[str] | None = None
+    tracing: Literal["auto"] | _Small | None = None
+    prompt: _Small | None = None
+    include: Annotated[list[_Id], Field(max_length=16)] | None = None
 
 
 class ResponseAudioOutput(_Fields):
@@ -191,9 +217,9 @@ class ContentPart(_Fields):
     """One part of a message."""
 
     type: Literal["input_text", "input_audio", "output_text", "output_audio", "text", "audio"]
-    text: str | None = None
-    audio: str | None = None
-    transcript: str | None = None
+    text: Annotated[str, Field(max_length=MOST_TEXT)] | None = None
+    audio: str | bytes | None = None
+    transcript: Annotated[str, Field(max_length=MOST_TEXT)] | None = None
 
 
 class MessageItem(_Fields):
@@ -212,7 +238,7 @@ class FunctionCallItem(_Fields):
     id: _Id | None = None
     call_id: _Id | None = None
     name: Annotated[str, Field(min_length=1, max_length=64)]
-    arguments: str
+    arguments: Annotated[str, Field(max_length=MOST_TEXT)]
 
 
 class FunctionOutputItem(_Fields):
@@ -221,7 +247,7 @@ class FunctionOutputItem(_Fields):
     type: Literal["function_call_output"]
     id: _Id | None = None
     call_id: _Id
-    output: str
+    output: Annotated[str, Field(max_length=MOST_TEXT)]
 
 
 class ItemReference(_Fields):
@@ -248,7 +274,7 @@ class ResponseFields(_Fields):
     parallel_tool_calls: bool | None = None
     max_output_tokens: Annotated[int, Field(ge=1, le=65_536)] | Literal["inf"] | None = None
     reasoning: Reasoning | None = None
-    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
+    metadata: Annotated[dict[_Id, Annotated[str, Field(max_length=512)]], Field(max_length=16)] | None = None
 
 
 class CreateItem(_Fields):
@@ -273,9 +299,9 @@ class TruncateItem(_Fields):
 
 
 class Append(_Fields):
-    """`input_audio_buffer.append`."""
+    """`input_audio_buffer.append`; bytes are decoded already, which no JSON holds."""
 
-    audio: str
+    audio: str | bytes
 
 
 class CancelResponse(_Fields):

@@ -31,26 +31,30 @@ class InputBuffer:
         """Bytes since the session began."""
         self.speech: str | None = None
         """The item that the user is speaking."""
+        self._half = b""
+        """The first byte of a sample that the next append ends."""
         self._partial: tuple[str | None, str] = (None, "")
         """What was passed on of its words, and of which item."""
 
     # --- what the client sends ---
 
-    def append(self, encoded: str) -> Iterable[Command]:
+    def append(self, encoded: str | bytes) -> Iterable[Command]:
         """Take sound. Raises Refused."""
-        if len(encoded) > MOST_APPENDED:
+        if isinstance(encoded, str) and len(encoded) > MOST_APPENDED:
             raise InvalidRequest(
                 f"An append holds at most 15 MiB; this one holds {len(encoded)} bytes.",
                 code="audio_too_large", param="audio",
             )  # fmt: skip
-        sound = decoded(encoded, "audio")
         settings = self._settings()
-        if settings.format.type == "audio/pcm" and len(sound) % 2:
-            raise InvalidRequest("16-bit audio must have an even number of bytes.", code="invalid_audio", param="audio")
+        wide = settings.format.type == "audio/pcm"
+        sound = (self._half if wide else b"") + decoded(encoded, "audio")
         if self._seconds(self._buffered + len(sound)) > _MOST_S and settings.turn_detection is None:
             raise InvalidRequest(
                 f"The audio buffer holds at most {_MOST_S} s; commit or clear it.", code="input_audio_buffer_full"
             )
+        # A client may cut its stream at any byte.
+        self._half = sound[len(sound) - len(sound) % 2 :] if wide else b""
+        sound = sound[: len(sound) - len(self._half)]
         self._buffered += len(sound)
         self._appended += len(sound)
         yield messages.FeedAudio(sound)
@@ -67,12 +71,15 @@ class InputBuffer:
         if self.speech is not None:
             end_ms = round(self._seconds(self._appended) * 1000)
             yield event_of("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=item_id)
+        if self._settings().turn_detection is None:
+            # What comes next is another recording.
+            self._half = b""
         yield from self._committed(item_id)
         yield messages.EndTurn(item_id)
 
     def clear(self) -> Iterable[Command]:
         """Drop what is there."""
-        self._buffered, self.speech = 0, None
+        self._buffered, self._half, self.speech = 0, b"", None
         yield messages.ForgetInput()
         yield event_of("input_audio_buffer.cleared")
 

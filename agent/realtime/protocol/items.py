@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from agent.realtime.protocol.fields import (
+    MOST_TEXT,
     ContentPart,
     FunctionCallItem,
     FunctionOutputItem,
@@ -24,6 +25,8 @@ from audio.speaking.ledger import Ledger
 
 MOST: Final = 2000
 """Items in one conversation."""
+_MOST_TOGETHER: Final = 2**20
+"""Characters that a client may bring to one conversation, or to one response."""
 
 
 @dataclass(slots=True)
@@ -41,6 +44,10 @@ class Item:
     """Its words are still being made out."""
     noted: bool = False
     """It was told to the model while that was replying: it belongs to the turn that was being answered."""
+    truncated: bool = False
+    """The client has said how much of it was heard, and cannot take that back."""
+    size: int = 0
+    """Characters that the client brought."""
     late: bool = False
     """It was told too late for that reply: it belongs to the next turn, wherever it stands in the list."""
 
@@ -113,6 +120,20 @@ class Items:
         self._items[item.id] = item
         return self._order[place - 1] if place else None
 
+    def check_room(self, *new: Item) -> None:
+        """Raise Refused where the texts of items are too long to be added."""
+        largest = max((item.size for item in new), default=0)
+        if largest > MOST_TEXT:
+            raise InvalidRequest(
+                f"An item holds at most {MOST_TEXT} characters; this one holds {largest}.", code="item_too_large",
+                param="item",
+            )  # fmt: skip
+        if sum(item.size for item in (*self, *new)) > _MOST_TOGETHER:
+            raise InvalidRequest(
+                f"The items of a client hold at most {_MOST_TOGETHER} characters together; delete some.",
+                code="conversation_full",
+            )
+
     def previous_id(self, item_id: str) -> str | None:
         """Give the item before; None at the head."""
         place = self._order.index(item_id)
@@ -127,6 +148,12 @@ class Items:
     def pending(self) -> bool:
         """Whether words of some item are still being made out."""
         return any(item.pending for item in self)
+
+
+def brought(new: MessageItem | FunctionCallItem | FunctionOutputItem, item_id: str) -> Item:
+    """Give the item that a client created. Raises Refused."""
+    wire = wire_of(new, item_id)
+    return Item(wire, size=len(_text_of(wire)) + len(wire.get("arguments", "")) + len(wire.get("output", "")))
 
 
 def wire_of(new: MessageItem | FunctionCallItem | FunctionOutputItem, item_id: str) -> Json:

@@ -18,11 +18,11 @@ from agent.realtime.protocol import fields, messages
 from agent.realtime.protocol.briefs import brief_of, shape_of
 from agent.realtime.protocol.fields import InvalidRequest, Json, SessionFields, checked
 from agent.realtime.protocol.input_buffer import InputBuffer
-from agent.realtime.protocol.items import MOST, Item, Items, told_by, wire_of
+from agent.realtime.protocol.items import MOST, Item, Items, brought, told_by
 from agent.realtime.protocol.messages import Command, Happening, ResponseSpec
 from agent.realtime.protocol.pacing import PlayClock
 from agent.realtime.protocol.responses import Response
-from agent.realtime.protocol.wire import check_tools, error, event_of, events, sounds_of
+from agent.realtime.protocol.wire import check_tools, error, event_of, events, own_id, sounds_of
 
 EXTENSIONS: Final[frozenset[str]] = frozenset({"thoughts", "robot", "words", "follow-ups"})
 _PARALLEL: Final = 2
@@ -86,11 +86,10 @@ class Protocol:
 
     def receive(self, event: object, now_s: float) -> list[Command]:
         """Take one event of the client, as parsed from JSON."""
-        given = event.get("event_id") if isinstance(event, dict) else None
         try:
             return list(self._handled(event, now_s))
         except InvalidRequest as refused:
-            return [error(refused, given[:512] if isinstance(given, str) else None)]
+            return [error(refused, own_id(event))]
 
     def _handled(self, event: object, now_s: float) -> Iterable[Command]:
         if not isinstance(event, dict):
@@ -124,7 +123,8 @@ class Protocol:
             )
         if new.audio.output != before.audio.output:
             self._check_voice(new.audio.output)
-        check_tools(new.tools)
+        if new.tools != before.tools:
+            check_tools(new.tools)
         self.session = new
 
     def _append(self, event: Json, _now_s: float) -> Iterable[Command]:
@@ -146,8 +146,9 @@ class Protocol:
                 f"The id '{new.id}' is that of what the user is saying.",
                 code="item_create_duplicate_item_id", param="item.id",
             )  # fmt: skip
-        item = Item(wire_of(new, new.id or self._new_id("item")))
-        sounds = sounds_of(new)
+        item = brought(new, new.id or self._new_id("item"))
+        self.items.check_room(item)
+        sounds = sounds_of(new, self.session.audio.input.format)
         previous = self.items.add(item, create.previous_item_id)
         shown = {"previous_item_id": previous, "item": dict(item.wire)}
         yield event_of("conversation.item.added", **shown)
@@ -202,6 +203,13 @@ class Protocol:
                 code="invalid_audio_end_ms",
                 param="audio_end_ms",
             )
+        if item.truncated and item.heard_ms is not None and cut.audio_end_ms > item.heard_ms:
+            raise InvalidRequest(
+                f"Item '{item.id}' is truncated to {item.heard_ms:.0f} ms already; it cannot grow again.",
+                code="invalid_audio_end_ms",
+                param="audio_end_ms",
+            )
+        item.truncated = True
         self._cut(item, float(cut.audio_end_ms))
         if item is self._sounding:
             self._sounding = None
@@ -269,9 +277,10 @@ class Protocol:
         yield self._input.started(start_ms)
         detection = self.detection
         if detection is not None and detection.interrupt_response:
-            if self._sounding is not None and self._playing is not None and self._playing.left_s(now_s) > 0:
+            sounding, playing = self._sounding, self._playing
+            if sounding is not None and playing is not None and playing.left_s(now_s) > 0 and not sounding.truncated:
                 # Until the client says what it has really played, the clock does.
-                self._cut(self._sounding, self._playing.played_s(now_s) * 1000)
+                self._cut(sounding, playing.played_s(now_s) * 1000)
             self._sounding = None
             self._owed = False
             if self._active is not None:

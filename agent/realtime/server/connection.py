@@ -1,7 +1,9 @@
 """One websocket: its events in and out, with a bound on everything, so that no client can disturb another.
 
-A client that sends too fast is read more slowly, one that reads too slowly is dropped (1013), one that sends nothing
-but nonsense is dropped (1008). Knows sockets and clocks; what events mean is the protocol's business.
+A client that sends too fast is read more slowly (`transport`), one that reads too slowly is dropped (1013), one that
+sends nothing but nonsense is dropped (1008). What breaks while an event is carried out is an `error`, and the session
+lives on; the work for a client that has gone ends at once. Knows sockets and clocks; what events mean is the
+protocol's business.
 """
 
 from __future__ import annotations
@@ -16,20 +18,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
-from websockets.protocol import State
 
 from agent.realtime.protocol.fields import InvalidRequest
-from agent.realtime.protocol.wire import error
+from agent.realtime.protocol.wire import error, own_id
 from agent.realtime.server.limits import Bucket
 
 if TYPE_CHECKING:
-    from websockets.asyncio.server import ServerConnection
-
     from agent.realtime.adapter import RealtimeAdapter
     from agent.realtime.server.meters import Meters
     from agent.realtime.server.options import ServerOptions
+    from agent.realtime.server.transport import HttpConnection
 
 _LOG: Final = logging.getLogger("descant.realtime")
+_MOST_VALUES: Final = 100_000
+"""Lists, objects and their parts in one message: sound and text are long, and have few."""
+_LOOKED_AT: Final = 2**16
+"""Characters of a message that are counted at a time."""
+_LOOKS: Final = 20
+"""Times in the span of a ping that it is looked whether the client is there."""
 
 
 class _Over(Exception):
@@ -43,14 +49,13 @@ class _Over(Exception):
 class ClientConnection:
     """Give `send` to a adapter, then `serve` it; `drain` ends it in good order."""
 
-    def __init__(self, socket: ServerConnection, options: ServerOptions, meters: Meters) -> None:
+    def __init__(self, socket: HttpConnection, options: ServerOptions, meters: Meters) -> None:
         self._socket, self._options, self._meters = socket, options, meters
         self._outbox: deque[str] = deque()
         self._waiting = 0
         self._wake = asyncio.Event()
         self._over: asyncio.Future[_Over] = asyncio.get_running_loop().create_future()
         now_s = time.monotonic()
-        self._speed = Bucket(options.events_per_s, options.burst, now_s)
         self._patience = Bucket(1.0, options.mistakes, now_s)
         self._number = 0
         self._created_s: dict[str, float] = {}
@@ -68,26 +73,32 @@ class ClientConnection:
         self._wake.set()
 
     async def serve(self, adapter: RealtimeAdapter) -> None:
-        """Pass events to and fro until either side has enough, then close."""
+        """Pass events to and fro until either side has enough, then close; gives back when nothing of it is left."""
         ready = asyncio.Event()
+        writer = asyncio.create_task(self._guarded(self._write()), name="socket writer")
         tasks = [
             asyncio.create_task(self._guarded(adapter.run(ready)), name="adapter"),
-            asyncio.create_task(self._guarded(self._write()), name="socket writer"),
             asyncio.create_task(self._guarded(self._read(adapter, ready)), name="socket reader"),
             asyncio.create_task(self._guarded(self._watch(adapter)), name="limits"),
+            asyncio.create_task(self._guarded(self._until_gone()), name="socket end"),
+            asyncio.create_task(self._guarded(self._keep_alive()), name="socket life"),
         ]
         try:
             over = await self._over
-            await self._close(over)
-        finally:
+            # Nothing is done any more for a session that is over; what it was told before still goes out.
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            self._socket.finish()
+            await self._close(over)
+        finally:
+            for task in (*tasks, writer):
+                task.cancel()
+            await asyncio.wait((*tasks, writer))
 
     @property
     def ending(self) -> bool:
-        """Whether it is over, though its parts may still be on their way out: its place is free."""
-        return self._over.done() or self._socket.state is not State.OPEN
+        """Whether it is over, though its parts may still be on their way out."""
+        return self._over.done() or self._socket.gone.is_set()
 
     def drain(self) -> None:
         """End it because the server stops."""
@@ -105,11 +116,11 @@ class ClientConnection:
             self._end(0, "the client has gone")
         except _Over as over:
             self._end(over.code, over.reason)
-        except Exception as problem:  # noqa: BLE001 - one session's fault must never be another's
-            # The log says where it broke; no traceback, and nothing of what was said, leaves the server.
-            _LOG.exception("a session failed")
-            refused = InvalidRequest(f"The session failed: {type(problem).__name__}.", code="internal_error")
-            self.send(error(refused, kind="server_error").event)
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as fault:  # noqa: BLE001 - libraries in Rust panic with what is no Exception
+            # One session's fault must never be another's.
+            self.send(error(_broken(fault, "a session failed", "The session failed"), kind="server_error").event)
             self._end(CloseCode.INTERNAL_ERROR, "the session failed")
 
     async def _write(self) -> None:
@@ -128,18 +139,47 @@ class ClientConnection:
 
     async def _read(self, adapter: RealtimeAdapter, ready: asyncio.Event) -> None:
         await ready.wait()
-        async for message in self._socket:
-            now_s = self._heard_of_s = time.monotonic()
+        while True:
+            message = await self._socket.next_message()
+            self._heard_of_s = time.monotonic()
             self._meters.events.inc()
-            if delay := self._speed.take(now_s):
-                await asyncio.sleep(delay)
-            try:
-                event = parsed(message)
-            except InvalidRequest as refused:
-                self.send(error(refused).event)
-            else:
-                await adapter.receive(event)
+            await self._carry_out(adapter, message)
+
+    async def _carry_out(self, adapter: RealtimeAdapter, message: str | bytes) -> None:
+        """Have an event carried out; whatever breaks on the way, in whichever part, is one `error` and no more."""
+        event: object = None
+        try:
+            event = parsed(message)
+            await adapter.receive(event)
+        except InvalidRequest as refused:
+            self.send(error(refused, own_id(event)).event)
+        except (ConnectionClosed, asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as fault:  # noqa: BLE001 - libraries in Rust panic with what is no Exception
+            broken = _broken(fault, "an event could not be carried out", "The event could not be carried out")
+            self.send(error(broken, own_id(event), kind="server_error").event)
+
+    async def _until_gone(self) -> None:
+        await self._socket.gone.wait()
         raise _Over(0, "the client has gone")
+
+    async def _keep_alive(self) -> None:
+        """Ask a silent client for a sign of life, and end the session of one that gives none.
+
+        While reading waits for work, nothing is heard of a client, however alive: then the socket tells who hung up.
+        """
+        every_s = self._options.keepalive_s
+        asked_s = time.monotonic()
+        while True:
+            await asyncio.sleep(every_s / _LOOKS)
+            socket, now_s = self._socket, time.monotonic()
+            if socket.waiting and socket.deserted:
+                raise _Over(0, "the client has gone")
+            if not socket.waiting and socket.silent_s >= 2 * every_s:
+                raise _Over(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
+            if now_s - asked_s >= (every_s / 4 if socket.waiting else every_s):
+                asked_s = now_s
+                socket.ask_for_life()
 
     async def _watch(self, adapter: RealtimeAdapter) -> None:
         """End sessions that are idle or old."""
@@ -194,6 +234,15 @@ def parsed(message: str | bytes) -> object:
     """Read one message as JSON. Raises Refused."""
     if isinstance(message, bytes):
         raise InvalidRequest("Binary messages are not part of the protocol; send JSON as text.", code="invalid_event")
+    values = 0
+    for start in range(0, len(message), _LOOKED_AT):
+        piece = message[start : start + _LOOKED_AT]
+        values += piece.count(",") + piece.count("[") + piece.count("{")
+        if values > _MOST_VALUES:
+            raise InvalidRequest(
+                f"The message has more than {_MOST_VALUES} parts, counted by its commas and brackets.",
+                code="message_too_large",
+            )
     try:
         return json.loads(message, parse_constant=_no_constant)
     except (ValueError, RecursionError) as problem:
@@ -203,3 +252,9 @@ def parsed(message: str | bytes) -> object:
 
 def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
+
+
+def _broken(fault: BaseException, logged: str, told: str) -> InvalidRequest:
+    """Log where something broke, and give what a client may know of it: no traceback, nothing of what was said."""
+    _LOG.error(logged, exc_info=fault)
+    return InvalidRequest(f"{told}: {type(fault).__name__}.", code="internal_error")

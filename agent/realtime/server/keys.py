@@ -12,10 +12,13 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from agent.errors import ServerUnavailable
+
+if TYPE_CHECKING:
+    from websockets.datastructures import Headers
 
 _PREFIX: Final = "openai-insecure-api-key."
 _SHORTEST: Final = 16
@@ -80,12 +83,15 @@ def read_key(file: Path) -> str:
     return key
 
 
-def offered_key(headers: Mapping[str, str]) -> str | None:
-    """Give the key in a request's headers; a browser, which cannot set headers, sends it as a subprotocol."""
+def offered_key(headers: Headers) -> str | None:
+    """Give the key in a request's headers; a browser, which cannot set headers, sends it as a subprotocol.
+
+    Raises LookupError: two keys are offered as one.
+    """
     scheme, _, token = headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
-    offers = (offer.strip() for offer in headers.get("Sec-WebSocket-Protocol", "").split(","))
+    offers = (offer.strip() for given in headers.get_all("Sec-WebSocket-Protocol") for offer in given.split(","))
     return next((offer.removeprefix(_PREFIX) for offer in offers if offer.startswith(_PREFIX)), None)
 
 

@@ -10,8 +10,8 @@ class Bucket:
         self._rate, self._size = rate, size
         self._tokens, self._at_s = size, now_s
 
-    def take(self, now_s: float) -> float:
-        """Take a token; give the seconds until it is really there."""
-        self._tokens = min(self._size, self._tokens + (now_s - self._at_s) * self._rate) - 1
+    def take(self, now_s: float, count: int = 1) -> float:
+        """Take tokens; give the seconds until they are really there."""
+        self._tokens = min(self._size, self._tokens + (now_s - self._at_s) * self._rate) - count
         self._at_s = now_s
         return max(0.0, -self._tokens / self._rate)

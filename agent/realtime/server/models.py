@@ -34,7 +34,7 @@ async def open_server_models(models: OpenModels, robot: SharedRobot | None = Non
         recogniser = SharedRecogniser(speech.recogniser)
         reasoning = ReasonerConfig(engine, script, settings.loop, settings.engine.context, local_time)
         with models.times.span("voice: fillers spoken"):
-            fillers = await spoken_fillers(synthesizer, settings.loop, languages_of(settings)[0])
+            fillers = await spoken_fillers(synthesizer, languages_of(settings)[0])
         with models.times.span("a first reply"):
             await _warm(reasoning)
         yield ServerModels(

@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from descant.ranges import Range
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
     """The realtime server: how much one client, and all of them together, may ask for."""
 
-    max_sessions: int = 8
+    max_sessions: Annotated[int, Range(1, 10000, "a server without clients is none, and no machine answers more")] = 8
     """Clients at once. `descant bench server` says how many a machine can answer in time."""
-    max_message_mb: int = 16
+    max_message_mb: Annotated[
+        int,
+        Range(1, 1024, "sound does not fit into less, and each client may make the server hold so much"),
+    ] = 16
     """Megabytes of one message: 15 MiB of sound, as the protocol allows, and what is around it."""
-    outbox_mb: int = 8
+    outbox_mb: Annotated[
+        int,
+        Range(1, 1024, "a reply does not fit into less, and each client may make the server hold so much"),
+    ] = 8
     """Megabytes that may wait for a client that reads slowly; then it is dropped. Two minutes of speech."""
-    send_timeout_s: float = 20.0
+    send_timeout_s: Annotated[float, Range(0.1, 3600.0, "a network takes time, and after an hour nobody reads")] = 20.0
     """Seconds that one message may take to be read; then the client is dropped."""
-    events_per_s: float = 400.0
-    """Client events a second; who sends more is read more slowly. Sound in frames of 20 ms makes 50."""
-    burst: int = 4000
-    """Client events that may come at once before that holds."""
-    mistakes: int = 300
+    events_per_s: Annotated[float, Range(1.0, 1000000.0, "sound alone makes 50, and the server has to keep up")] = 400.0
+    """Client events and pings a second; who sends more is read more slowly. Sound in frames of 20 ms makes 50."""
+    burst: Annotated[int, Range(1, 10000000, "one event must come in, and the server has to keep up")] = 4000
+    """Client events and pings that may come at once before that holds."""
+    mistakes: Annotated[int, Range(1, 1000000, "everybody makes one, and refusing costs time, too")] = 300
     """Events in a row that may be refused (one a second is forgiven); then the client is dropped."""
-    idle_s: float = 900.0
+    idle_s: Annotated[float, Range(1.0, 604800.0, "in less nobody begins to speak, and a week is never")] = 900.0
     """Seconds without an event of the client until its session ends."""
-    session_s: float = 3600.0
+    session_s: Annotated[float, Range(1.0, 604800.0, "in less nothing is said, and a week is never")] = 3600.0
     """Seconds that a session may last. The protocol has an hour."""
-    drain_s: float = 10.0
+    drain_s: Annotated[float, Range(0.0, 3600.0, "whoever stops a server does not wait for an hour")] = 10.0
     """Seconds that running replies are given to end when the server stops."""
-    handshake_s: float = 10.0
+    handshake_s: Annotated[float, Range(0.1, 3600.0, "a request takes time, and silent connections must end")] = 10.0
     """Seconds in which a client must have sent its request."""
-    connections_waiting: int = 64
-    """Connections beyond the sessions that may be open at once: requests for pages, refusals."""
-    secret_s: int = 600
+    keepalive_s: Annotated[float, Range(1.0, 3600.0, "a pong takes time, and who has gone must be noticed")] = 20.0
+    """Seconds between pings; a client that is read and sends nothing for twice as long, no pong either, is dropped."""
+    connections_waiting: Annotated[int, Range(0, 100000, "each takes a file descriptor")] = 64
+    """Connections beyond the sessions that may be open at once, for pages and refusals; of more the oldest is cut."""
+    secret_s: Annotated[int, Range(10, 7200, "the protocol allows no other")] = 600
     """Seconds that a browser key is valid when its maker does not say."""
-    secrets: int = 1000
+    secrets: Annotated[int, Range(1, 1000000, "without one no browser gets in, and each takes memory")] = 1000
     """Browser keys that may be valid at once."""
     origins: tuple[str, ...] = ()
     """Web origins besides the server's own that may open a session, as in `https://example.org`."""

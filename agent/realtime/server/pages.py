@@ -1,8 +1,4 @@
-"""Requests that are not websockets: the web page, health, figures, and keys for browsers.
-
-websockets reads no request bodies; `HttpConnection` takes the body of a POST off the stream before the handshake
-parser sees the request.
-"""
+"""Requests that are not websockets: the web page, health, figures, and keys for browsers."""
 
 from __future__ import annotations
 
@@ -12,7 +8,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
@@ -22,7 +17,7 @@ from agent.realtime.server import meters
 from agent.realtime.server.connection import parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from agent.realtime.server.keys import Keys
 
@@ -45,44 +40,6 @@ _SAFE: Final = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-_LARGEST_HEAD: Final = 16_384
-_LARGEST_BODY: Final = 65_536
-
-
-class HttpConnection(ServerConnection):
-    """A connection whose POST requests have a body."""
-
-    body = b""
-    _head: bytes | None = b""
-
-    def data_received(self, data: bytes) -> None:
-        """Hold a POST back until all of it is there; everything else passes."""
-        if self._head is None:
-            super().data_received(data)
-            return
-        self._head += data
-        if self._head[:5] != b"POST "[: len(self._head)]:
-            self._pass(self._head)
-            return
-        head, end, body = self._head.partition(b"\r\n\r\n")
-        if not end:
-            if len(self._head) > _LARGEST_HEAD:
-                self._pass(self._head)
-            return
-        lines = head.split(b"\r\n")
-        lengths = [line.split(b":", 1)[1].strip() for line in lines if line.lower().startswith(b"content-length:")]
-        length = int(lengths[0]) if len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < 9 else 0
-        if length > _LARGEST_BODY:
-            # The parser refuses a request that has a body.
-            self._pass(self._head)
-        elif len(body) >= length:
-            self.body = body[:length]
-            rest = [line for line in lines if not line.lower().startswith(b"content-length:")]
-            self._pass(b"\r\n".join(rest) + b"\r\n\r\n")
-
-    def _pass(self, data: bytes) -> None:
-        self._head = None
-        super().data_received(data)
 
 
 def answer(status: http.HTTPStatus, body: bytes | str | dict[str, Any], content_type: str = "") -> Response:
@@ -115,11 +72,13 @@ def figures(counted: meters.Meters) -> Response:
     return answer(http.HTTPStatus.OK, counted.text(), meters.CONTENT_TYPE)
 
 
-def client_secret(body: bytes, keys: Keys, default_s: int, session: Callable[[Any], Protocol]) -> Response:
+async def client_secret(
+    body: bytes, keys: Keys, default_s: int, session: Callable[[Any], Awaitable[Protocol]]
+) -> Response:
     """`POST /v1/realtime/client_secrets`: make a browser key; `session` makes a session, to check what is asked."""
     try:
         wanted, seconds = _wanted(parsed(body.decode() if body else "{}"), default_s)
-        made = session({"type": "realtime", **wanted})
+        made = await session({"type": "realtime", **wanted})
     except UnicodeDecodeError:
         return problem(http.HTTPStatus.BAD_REQUEST, "invalid_json", "The body is not UTF-8.")
     except InvalidRequest as refused:

@@ -9,11 +9,13 @@ import logging
 import secrets
 import signal
 import time
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
@@ -25,7 +27,9 @@ from agent.realtime.protocol.wire import error
 from agent.realtime.server import pages
 from agent.realtime.server.connection import ClientConnection
 from agent.realtime.server.keys import Grant, Keys, is_loopback, may_call, offered_key
+from agent.realtime.server.memory import Tidy
 from agent.realtime.server.meters import Meters
+from agent.realtime.server.transport import HttpConnection, Lobby
 
 if TYPE_CHECKING:
     import ssl
@@ -40,6 +44,10 @@ _SUBPROTOCOL: Final = Subprotocol("realtime")
 REALTIME: Final = "/v1/realtime"
 _LOG: Final = logging.getLogger("descant.realtime")
 _QUIET: Final = logging.getLogger("descant.websockets")
+_AT_ONCE: Final = 32
+"""Connections that are accepted in one turn of the event loop: some ms of work."""
+_CLEARED_S: Final = 5.0
+"""Seconds that a client waits for the place of one that has left and is still being cleared away."""
 
 
 class RealtimeServer:
@@ -49,7 +57,10 @@ class RealtimeServer:
         self._models, self._options, self._keys = models, options, keys
         self._model, self._voice = model, voice
         self._connections: dict[ClientConnection, RealtimeAdapter] = {}
-        self.meters = Meters(self._held)
+        self.meters = Meters(lambda: len(self._connections))
+        self._lobby, self._tidy = Lobby(options.connections_waiting), Tidy()
+        self._left = asyncio.Event()
+        """Set when a session is over, with all that was done for it."""
         self._draining = False
 
     @asynccontextmanager
@@ -72,9 +83,14 @@ class RealtimeServer:
                 ssl=tls,
                 process_request=self._request,
                 select_subprotocol=lambda _, offers: _SUBPROTOCOL if _SUBPROTOCOL in offers else None,
-                create_connection=pages.HttpConnection,
+                create_connection=cast(
+                    "type[ServerConnection]", partial(HttpConnection, options=options, lobby=self._lobby)
+                ),
                 max_size=options.max_message_mb * 2**20,
-                max_queue=8,
+                # How much may wait, and how long a client may be silent, is decided where its bytes are read.
+                max_queue=None,
+                ping_interval=None,
+                backlog=_AT_ONCE,
                 open_timeout=options.handshake_s,
                 close_timeout=2,
                 compression=None,
@@ -83,9 +99,11 @@ class RealtimeServer:
             )
         except OSError as problem:
             raise ServerUnavailable(f"{host}:{port} cannot be served ({problem.strerror or problem})") from None
+        tidying = asyncio.create_task(self._tidy.run(), name="tidying")
         try:
             yield int(next(iter(server.sockets)).getsockname()[1])
         finally:
+            tidying.cancel()
             await self._drain()
             server.close()
             await server.wait_closed()
@@ -102,10 +120,19 @@ class RealtimeServer:
 
     # --- the handshake, and all other requests ---
 
-    def _request(self, socket: ServerConnection, request: Request) -> Response | None:
-        """Answer a request; None lets a websocket in."""
+    async def _request(self, socket: ServerConnection, request: Request) -> Response | None:
+        """Answer a request; None lets a websocket in. What cannot be read as a request is one, with a 400."""
+        assert isinstance(socket, HttpConnection)  # noqa: S101 - that is what `listening` has them made of
+        try:
+            return await self._answered(socket, request)
+        except (ValueError, LookupError, OSError) as unread:
+            # Addresses, headers and names of files as nobody means them, read by three libraries.
+            _LOG.warning("a request was refused that cannot be read (%s)", type(unread).__name__)
+            return self._refuse(http.HTTPStatus.BAD_REQUEST, "bad_request", "The request cannot be read.")
+
+    async def _answered(self, socket: HttpConnection, request: Request) -> Response | None:
         path = urlsplit(request.path).path
-        host = request.headers.get("Host", "")
+        host = _one(request.headers, "Host") or ""
         if not may_call(_one(request.headers, "Origin"), host, self._options.origins, needs_key=not self._keys.open):
             return self._refuse(http.HTTPStatus.FORBIDDEN, "origin_not_allowed", "This origin may not use the server.")
         if path == "/healthz":
@@ -118,9 +145,9 @@ class RealtimeServer:
         grant = self._keys.grant(offered_key(request.headers), time.time()) if needs_grant else Grant()
         if grant is None:
             return self._refuse(http.HTTPStatus.UNAUTHORIZED, "invalid_api_key", "Incorrect API key provided.")
-        return self._granted(socket, request, path, grant)
+        return await self._granted(socket, request, path, grant)
 
-    def _granted(self, socket: ServerConnection, request: Request, path: str, grant: Grant) -> Response | None:
+    async def _granted(self, socket: HttpConnection, request: Request, path: str, grant: Grant) -> Response | None:
         if path == REALTIME:
             return self._upgrade(socket, request, grant)
         if path == f"{REALTIME}/client_secrets":
@@ -130,17 +157,17 @@ class RealtimeServer:
                 return self._refuse(
                     http.HTTPStatus.FORBIDDEN, "insufficient_permissions", "A client secret cannot make another one."
                 )
-            body = socket.body if isinstance(socket, pages.HttpConnection) else b""
-            return pages.client_secret(body, self._keys, self._options.secret_s, self._checked_session)
+            return await pages.client_secret(socket.body, self._keys, self._options.secret_s, self._checked_session)
         if request.method not in ("GET", "HEAD"):
             return self._refuse(http.HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "Use GET.")
         return pages.figures(self.meters) if path == "/metrics" else pages.page(path)
 
-    def _upgrade(self, socket: ServerConnection, request: Request, grant: Grant) -> Response | None:
-        if request.headers.get("Upgrade", "").lower() != "websocket":
+    def _upgrade(self, socket: HttpConnection, request: Request, grant: Grant) -> Response | None:
+        headers = request.headers
+        if (_one(headers, "Upgrade") or "").lower() != "websocket":
             return self._refuse(http.HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", "Open this with a websocket.")
-        offers = request.headers.get("Sec-WebSocket-Protocol", "")
-        if "realtime=v1" in request.headers.get("OpenAI-Beta", "") or "openai-beta.realtime-v1" in offers:
+        offers = ",".join(headers.get_all("Sec-WebSocket-Protocol"))
+        if "realtime=v1" in ",".join(headers.get_all("OpenAI-Beta")) or "openai-beta.realtime-v1" in offers:
             return self._refuse(
                 http.HTTPStatus.BAD_REQUEST,
                 "beta_not_supported",
@@ -149,7 +176,7 @@ class RealtimeServer:
         query = parse_qs(urlsplit(request.path).query)
         if "transcription" in query.get("intent", ()):
             return self._refuse(http.HTTPStatus.BAD_REQUEST, "intent_not_supported", "Only realtime sessions.")
-        socket.grant = grant  # type: ignore[attr-defined] # the library lets handlers hang things on a connection
+        socket.grant = grant
         return None
 
     def _refuse(self, status: http.HTTPStatus, code: str, message: str) -> Response:
@@ -159,37 +186,52 @@ class RealtimeServer:
     # --- sessions ---
 
     async def _session(self, socket: ServerConnection) -> None:
+        assert isinstance(socket, HttpConnection)  # noqa: S101 - as above
         assert socket.request is not None  # noqa: S101 - there was a handshake
         query = parse_qs(urlsplit(socket.request.path).query)
-        grant: Grant = getattr(socket, "grant", Grant())
         asked = frozenset(name for value in query.get("extensions", ()) for name in value.split(","))
+        connection = ClientConnection(socket, self._options, self.meters)
+        session = socket.grant.session
         try:
-            self._check_room()
-            protocol = self._protocol(query.get("model", [""])[0], asked & EXTENSIONS, grant.session)
+            await self._models.ahead.check_tools(session)
+            await self._place(socket)
+            protocol = self._protocol(query.get("model", [""])[0], asked & EXTENSIONS, session)
         except InvalidRequest as refused:
             self.meters.refused.labels(refused.code).inc()
-            await socket.send(_text(error(refused).event))
+            socket.finish()
+            with suppress(ConnectionClosed):
+                await socket.send(_text(error(refused).event))
             await socket.close(CloseCode.TRY_AGAIN_LATER, "all sessions are in use")
             return
-        connection = ClientConnection(socket, self._options, self.meters)
         adapter = RealtimeAdapter(self._models, protocol, connection.send, time.monotonic)
         self._connections[connection] = adapter
         self.meters.opened.inc()
+        socket.begin()
         try:
             await connection.serve(adapter)
         finally:
             del self._connections[connection]
+            self._left.set()
+            self._tidy.soon()
 
-    def _held(self) -> int:
-        """Count the sessions that hold a place; whoever has left holds none, though it may still be cleared away."""
-        return sum(not connection.ending for connection in self._connections)
-
-    def _check_room(self) -> None:
-        if self._held() >= self._options.max_sessions or self._draining:
+    async def _place(self, socket: HttpConnection) -> None:
+        """Wait while the only places are those of sessions that are being cleared away. Raises Refused."""
+        try:
+            async with asyncio.timeout(_CLEARED_S):
+                while self._full and any(connection.ending for connection in self._connections):
+                    self._left.clear()
+                    await self._left.wait()
+        except TimeoutError:
+            pass
+        if socket.gone.is_set() or self._full or self._draining:
             raise InvalidRequest(
                 f"All {self._options.max_sessions} sessions of this server are in use; try again later.",
                 code="session_limit_reached",
             )
+
+    @property
+    def _full(self) -> bool:
+        return len(self._connections) >= self._options.max_sessions
 
     def _protocol(self, model: str, extensions: frozenset[str], session: Any) -> Protocol:  # noqa: ANN401 - JSON
         return Protocol(
@@ -203,7 +245,8 @@ class RealtimeServer:
             check_voice=(lambda _: None) if self._models.voices is None else self._models.voices.check,
         )
 
-    def _checked_session(self, session: Any) -> Protocol:  # noqa: ANN401 - JSON
+    async def _checked_session(self, session: Any) -> Protocol:  # noqa: ANN401 - JSON
+        await self._models.ahead.check_tools(session)
         model = session.get("model")
         return self._protocol(model if isinstance(model, str) else "", frozenset(), session)
 

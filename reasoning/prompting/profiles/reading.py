@@ -12,7 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from descant.ranges import Range, ranges
 from reasoning.errors import BadProfile
+from reasoning.options import LoopOptions
 from reasoning.prompting.profiles.profile import (
     UNKNOWN,
     Calibration,
@@ -27,11 +29,11 @@ _SHIPPED: Final = Path(__file__).with_name("shipped.toml")
 _MAX_BYTES: Final = 1 << 18
 _MAX_CHARACTERS: Final = 400
 """Of one text in a profile."""
-_MAX_TOKENS: Final = 1 << 17
 _STYLES: Final = get_args(ThinkingStyle)
 _FIELDS: Final = frozenset({"models", "thinking", "tags", "enough", "told_more", "sampling", "budgets", "calibration"})
-_SAMPLING: Final = {"temperature": (0.0, 5.0), "top_p": (0.001, 1.0), "min_p": (0.0, 1.0)}
-"""Least and greatest value of each."""
+_RANGES: Final = ranges(LoopOptions)
+"""What a profile says in place of the settings may be what those may be."""
+_SAMPLING: Final = ("temperature", "top_p", "min_p")
 _BUDGETS: Final = ("think_tokens", "reply_tokens", "sentence_tokens", "answer_tokens")
 _BIASES: Final = ("need_bias", "need_of_numbers", "need_bias_with_tools")
 
@@ -99,13 +101,15 @@ class _Table:
 
     def role_sampling(self) -> RoleSampling:
         self.only(frozenset({*_SAMPLING, "top_k"}))
-        given = {name: self._number(name, *_SAMPLING[name]) for name in _SAMPLING if name in self._table}
-        top_k = self._whole("top_k", 0, _MAX_TOKENS) if "top_k" in self._table else 0
+        given = {name: self._number(name, _RANGES[name]) for name in _SAMPLING if name in self._table}
+        top_k = self._whole("top_k", _RANGES["top_k"]) if "top_k" in self._table else 0
         return RoleSampling(**given, top_k=top_k)
 
     def role_budgets(self) -> RoleBudgets:
         self.only(frozenset(_BUDGETS))
-        return RoleBudgets(**{name: self._whole(name, 1, _MAX_TOKENS) for name in _BUDGETS if name in self._table})
+        # Thoughts that were cut off name their answer in a part of the reply.
+        allowed = {name: _RANGES.get(name, _RANGES["reply_tokens"]) for name in _BUDGETS}
+        return RoleBudgets(**{name: self._whole(name, allowed[name]) for name in _BUDGETS if name in self._table})
 
     def measures(self) -> Calibration:
         self.only(frozenset({"measured_on", "language", *_BIASES}))
@@ -115,7 +119,7 @@ class _Table:
         given = [name for name in _BIASES if name in self._table]
         if given and (len(given) < len(_BIASES) or not language):
             raise self._wrong(given[0], f"goes with all of {', '.join(_BIASES)} and with language")
-        return Calibration(measured_on, language, **{name: self._number(name, -50.0, 50.0) for name in given})
+        return Calibration(measured_on, language, **{name: self._number(name, _RANGES["act_margin"]) for name in given})
 
     # --- fields ---
 
@@ -136,16 +140,16 @@ class _Table:
             raise self._wrong(name, "is a list of texts, none of them empty")
         return tuple(values)
 
-    def _number(self, name: str, least: float, most: float) -> float:
+    def _number(self, name: str, allowed: Range) -> float:
         value = self._table[name]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-            raise self._wrong(name, f"is a number from {least:g} to {most:g}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or value not in allowed:
+            raise self._wrong(name, f"is a number from {allowed}, since {allowed.why}")
         return float(value)
 
-    def _whole(self, name: str, least: int, most: int) -> int:
+    def _whole(self, name: str, allowed: Range) -> int:
         value = self._table[name]
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise self._wrong(name, f"is a whole number from {least} to {most}")
+        if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+            raise self._wrong(name, f"is a whole number from {allowed}, since {allowed.why}")
         return value
 
     def only(self, known: frozenset[str]) -> None:
@@ -160,5 +164,9 @@ class _Table:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python writes no whole number of thousands of digits.
+        text = "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."

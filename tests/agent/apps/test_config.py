@@ -109,7 +109,7 @@ def test_what_is_wrong_in_the_environment_is_named(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_is_shown_can_be_read_again(home: Path) -> None:
-    loaded = load(overrides={"models.llm": 'quo"te\\ \n ü', "models.offline": True, "ears.speech_on": 0.25})
+    loaded = load(overrides={"models.llm": 'quo"te\\ \n ü', "models.offline": True, "loop.turn_s": 12.5})
     text = render(loaded)
     assert tomllib.loads(text)["models"]["llm"] == 'quo"te\\ \n ü'
     assert load(write(home / "again.toml", text)).settings == loaded.settings

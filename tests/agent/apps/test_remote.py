@@ -36,7 +36,13 @@ def test_every_way_to_name_a_server_is_understood(server: str, websocket: str) -
     assert address(server, "thoughts") == f"{websocket}&extensions=thoughts"
 
 
-@pytest.mark.parametrize("server", ["ftp://example.org", "http://", ""])
+@pytest.mark.parametrize(
+    "server",
+    [
+        *("ftp://example.org", "http://", "", "http://[", "http://[::1", "http://127.0.0.1:99999", "http://a:b"),
+        *("http://127.0.0.1:0", "http://a b", "http://a\x00b", "ws://[[::1]]"),
+    ],
+)
 def test_what_is_no_address_is_refused(server: str) -> None:
     with pytest.raises(ConfigError, match="--server"):
         address(server)

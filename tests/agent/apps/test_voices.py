@@ -43,7 +43,7 @@ def test_the_list_may_be_of_one_language(descant: Descant, monkeypatch: pytest.M
         (["play", "espeak-dee"], "did you mean espeak-de?"),
         (["play", "kokoro-ef_dora"], "descant models pull kokoro-82m"),
         (["play", "espeak-vi"], "give it a text with --text"),
-        (["play", "espeak-de", "--pitch", "3"], "pitch = 3 is not between 0.7 and 1.4"),
+        (["play", "espeak-de", "--pitch", "3"], "voice.pitch = 3.0 (command line) is not allowed: from 0.7 to 1.4"),
         (["play", "espeak-de", "--text", "😀", "--output", "nothing.wav"], "nothing to say"),
     ],
 )

@@ -42,6 +42,7 @@ from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions
 from reasoning.policies.grounding import last_number
 from reasoning.prompting.script import Script
+from reasoning.tools.calls import Tool
 from tests.audio.hearing.test_vad import by_level
 from tests.audio.speaking.test_synthesizer import RATE as VOICE_RATE
 from tests.audio.speaking.test_synthesizer import Letters
@@ -83,14 +84,14 @@ class LevelDecoder:
 class World:
     """A conversation with everything around it in virtual time."""
 
-    def __init__(self, model: Model, options: LoopOptions) -> None:
+    def __init__(self, model: Model, options: LoopOptions, context: int = 100_000) -> None:
         self.now = 0.0
         self.stops: list[str] = []
         self.calls: list[ToolCall] = []
         self.entries: list[TimelineEntry] = []
         self.sound = np.zeros(0, np.int16)
         self.model, self.options = model, options
-        self.engine = ScriptedEngine(Mind(model.write, model.score_choices, model.steps), Words())
+        self.engine = ScriptedEngine(Mind(model.write, model.score_choices, model.steps), Words(), context)
         self.voice = Letters()
         self.driver: ConversationDriver
         self.reasoner: LoopReasoner
@@ -163,8 +164,11 @@ async def world(
     kind: type[Ears] = Ears,
     languages: Sequence[Language] = (ENGLISH,),
     on_language: Callable[[Language], None] | None = None,
+    tools: Sequence[Tool] = (),
+    script: Callable[[Words], Script] = lambda words: Script(words, FAMILY),
+    context: int = 100_000,
 ) -> AsyncIterator[World]:
-    one = World(model or Model(), options or LoopOptions())
+    one = World(model or Model(), options or LoopOptions(), context)
     ears_options = EarsOptions(partial_every_ms=100)
     transcriber = Transcriber(lambda: decoder or LevelDecoder(), lambda: judge)
     stop_phrases = StopPhrases((turns or TurnOptions()).stop_phrases)
@@ -174,10 +178,10 @@ async def world(
         one.blocks, one.ears, one.synthesizer = blocks, ears, voice
         fillers = [await voice.synthesize(phrase) for phrase in ENGLISH.replies.fillers]
         one.voice.said.clear()
-        script = Script(one.engine.tokenizer, FAMILY)
+        opening = script(one.engine.tokenizer).in_language(languages[0])
 
         def make(tell: Callable[[LoopEvent], None]) -> Loop:
-            return Loop(blocks, script.in_language(languages[0]), one.options, tell, lambda: one.now, context=100_000)
+            return Loop(blocks, opening, one.options, tell, lambda: one.now, context=context, tools=tools)
 
         one.reasoner = LoopReasoner(make, one.emit)
         one.driver = ConversationDriver(
@@ -277,20 +281,23 @@ async def test_a_slow_answer_is_held_honestly_and_then_comes() -> None:
         assert pieces[-1].kind == "content"
         assert last_number(" ".join(one.heard)) == 24.0
         (turn,) = turn_latencies(one.entries)
-        assert [piece.kind for piece in pieces[:3]] == ["filler", "filler", "content"]
+        assert [piece.kind for piece in pieces[:3]] == ["filler", "filler", "status"]
         assert pieces[1].start_ms - pieces[0].end_ms <= options.filler_again_s * 1000 + 100
         assert turn.first_sound_ms is not None
         assert turn.first_content_ms is not None
         assert turn.first_sound_ms < turn.first_content_ms
 
 
-async def test_a_wait_that_two_fillers_did_not_fill_is_silent() -> None:
+async def test_in_a_wait_that_two_fillers_did_not_fill_it_is_told_how_things_stand() -> None:
     async with world(Model(steps=lambda _: 4)) as one:
         await one.say(ASK)
         await one.wait(lambda: bool(one.of(TurnEnded)))
         one.engine.step_s = 1000.0
         await one.hear(0.0, 12.0)
-        assert [piece.text for piece in one.of(AudioOut)] == list(ENGLISH.replies.fillers[:2])
+        said, sayings = [piece.text for piece in one.of(AudioOut)], ENGLISH.replies
+        assert said[:3] == [*sayings.fillers[:2], sayings.statuses[0]]
+        assert said[3] == sayings.elapsed.format(10)
+        assert [piece.kind for piece in one.of(AudioOut)] == ["filler"] * 2 + ["status"] * (len(said) - 2)
         one.engine.step_s = 0.02
         await one.reply()
         assert one.heard
@@ -307,10 +314,12 @@ async def test_fillers_of_replies_that_say_nothing_count_together() -> None:
         playback = one.driver._playback
         playback.expect(reply, None)
         await one.hear(0.0, 5.0)
-        assert len(one.of(AudioOut)) == 2
+        kinds = [piece.kind for piece in one.of(AudioOut)]
+        assert kinds[:2] == ["filler", "filler"]
+        assert {*kinds[2:]} == {"status"}
         playback.expect(reply, one.now)
-        await one.hear(0.0, 5.0)
-        assert len(one.of(AudioOut)) == 4
+        await one.hear(0.0, 8.0)
+        assert [piece.kind for piece in one.of(AudioOut)][len(kinds) :][:3] == ["filler", "filler", "status"]
 
 
 async def test_a_quick_answer_needs_no_filler() -> None:

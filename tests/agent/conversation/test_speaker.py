@@ -48,7 +48,7 @@ class Spoken:
         self.speaker.authorise(self.reply)
 
     def fill(self) -> None:
-        self.speaker.fill(self.reply, HOLD)
+        self.speaker.fill(self.reply, HOLD, "filler")
 
     def silence(self) -> str:
         """Cancel the reply, and begin another one."""
@@ -96,7 +96,6 @@ async def test_nothing_is_heard_before_the_gate_opens() -> None:
     async with mouth() as one:
         one.begin()
         one.say("It is so.")
-        one.fill()
         await one.quiet()
         one.listen(5000)
         assert one.started == []
@@ -194,6 +193,20 @@ async def test_fillers_are_heard_and_are_no_part_of_the_reply() -> None:
         assert one.speaker.seconds_of(one.started[0].clip) == len(HOLD.samples) / RATE
 
 
+async def test_what_fills_a_wait_does_not_wait_for_the_gate() -> None:
+    async with mouth() as one:
+        one.begin()
+        one.say("It is so.")
+        one.fill()
+        await one.quiet()
+        one.listen(5000)
+        assert [clip.kind for clip in one.started] == ["filler"]
+        assert one.reply.ledger.heard() == ""
+        one.open()
+        one.listen(5000)
+        assert one.reply.ledger.heard() == "It is so. "
+
+
 async def test_the_lead_counts_what_is_not_synthesised_yet() -> None:
     async with mouth() as one:
         one.begin()
@@ -252,8 +265,10 @@ def test_the_ledger_holds_what_was_played_and_nothing_else(deeds: list[str | int
                         assert said.startswith(one.silence())
                         said, is_open = "", False
                         one.started.clear()
-                    case "filler":
+                    case "filler" if is_open:
                         one.fill()
+                    case "filler":
+                        pass
                     case "quiet":
                         await one.quiet()
                     case int():

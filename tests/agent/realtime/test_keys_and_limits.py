@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from websockets.datastructures import Headers
 
 from agent.errors import ServerUnavailable
 from agent.realtime.protocol.pacing import PlayClock
@@ -48,10 +49,14 @@ def test_a_key_file(tmp_path: Path) -> None:
 
 
 def test_where_a_key_may_stand() -> None:
-    assert offered_key({"Authorization": "Bearer abc"}) == "abc"
-    assert offered_key({"Authorization": "Basic abc"}) is None
-    assert offered_key({"Sec-WebSocket-Protocol": "realtime, openai-insecure-api-key.abc"}) == "abc"
-    assert offered_key({}) is None
+    assert offered_key(Headers({"Authorization": "Bearer abc"})) == "abc"
+    assert offered_key(Headers({"Authorization": "Basic abc"})) is None
+    assert offered_key(Headers({"Sec-WebSocket-Protocol": "realtime, openai-insecure-api-key.abc"})) == "abc"
+    twice = Headers([("Sec-WebSocket-Protocol", "realtime"), ("Sec-WebSocket-Protocol", "openai-insecure-api-key.abc")])
+    assert offered_key(twice) == "abc"
+    assert offered_key(Headers()) is None
+    with pytest.raises(LookupError):
+        offered_key(Headers([("Authorization", "Bearer abc"), ("Authorization", "Bearer abd")]))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +87,7 @@ def test_a_bucket_lets_a_burst_through_and_then_its_rate() -> None:
     assert [bucket.take(0.0) for _ in range(5)] == [0.0] * 5
     assert bucket.take(0.0) == pytest.approx(0.1)
     assert bucket.take(0.2) == 0.0
+    assert bucket.take(1.2, 20) == pytest.approx(1.5)
 
 
 def test_the_play_clock_counts_sound_and_not_gaps() -> None:

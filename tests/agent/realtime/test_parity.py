@@ -37,6 +37,7 @@ from tests.agent.conversation import test_driver as desk
 from tests.agent.conversation.test_driver import TICK_S, WORD_S, World
 from tests.audio.hearing.test_vad import by_level
 from tests.reasoning.loop.test_loop import FAMILY, QUESTION, Model
+from tests.reasoning.scripted_engine import Words
 
 OWN = TurnOptions(pause_on_voice=False, stop_phrases=("enough",), backchannels=("righto",), grace_ms=2000)
 SAID = {
@@ -105,13 +106,21 @@ class WatchedAdapter(RealtimeAdapter):
 
 
 @asynccontextmanager
-async def served(turns: TurnOptions, *, judged: float | None = None) -> AsyncIterator[ServedWorld]:
-    one = ServedWorld(Model(), LoopOptions())
+async def served(
+    turns: TurnOptions,
+    *,
+    judged: float | None = None,
+    model: Model | None = None,
+    options: LoopOptions | None = None,
+    script: Callable[[Words], Script] = lambda words: Script(words, FAMILY),
+    context: int = 100_000,
+) -> AsyncIterator[ServedWorld]:
+    one = ServedWorld(model or Model(), options or LoopOptions(), context)
     numbers = itertools.count()
     async with Synthesizer(lambda: one.voice, VoiceOptions()) as voice:
         fillers = [await voice.synthesize(phrase) for phrase in ENGLISH.replies.fillers]
         models = ServerModels(
-            ReasonerConfig(one.engine, Script(one.engine.tokenizer, FAMILY), one.options, 100_000),
+            ReasonerConfig(one.engine, script(one.engine.tokenizer), one.options, context),
             SharedRecogniser(LevelDecoder()),
             voice,
             tuple(fillers),

@@ -259,7 +259,9 @@ def test_a_cleared_buffer_cannot_be_committed() -> None:
     assert rig.send("input_audio_buffer.commit")[0]["type"] == "error"
 
 
-@pytest.mark.parametrize(("audio", "code"), [("%%%", "invalid_audio"), ("AAAA", "invalid_audio"), (5, "invalid_value")])
+@pytest.mark.parametrize(
+    ("audio", "code"), [("%%%", "invalid_audio"), ("AAAAA", "invalid_audio"), (5, "invalid_value")]
+)
 def test_sound_that_is_none(audio: object, code: str) -> None:
     (error,) = Rig().send("input_audio_buffer.append", audio=audio)
     assert error["error"]["code"] == code

@@ -466,10 +466,11 @@ async def test_a_slow_reader_is_dropped_and_the_others_are_not() -> None:
     options = ServerOptions(outbox_mb=1, drain_s=0.1)
     async with served(house, options) as one, one.client() as other:
         async with connect(one.url(), max_queue=1, close_timeout=0.1) as lazy:
-            for _ in range(60):
-                content = [{"type": "input_text", "text": "x" * 60_000}]
-                item = {"type": "message", "role": "user", "content": content}
-                await lazy.send(json.dumps({"type": "conversation.item.create", "item": item}))
+            content = [{"type": "input_text", "text": "x" * 60_000}]
+            item = {"id": "long", "type": "message", "role": "user", "content": content}
+            await lazy.send(json.dumps({"type": "conversation.item.create", "item": item}))
+            for _ in range(120):
+                await lazy.send('{"type": "conversation.item.retrieve", "item_id": "long"}')
             async with asyncio.timeout(10):
                 while 'descant_closed_total{code="1013"} 1.0' not in one.server.meters.text().decode():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import platformdirs
 import pytest
 
 from audio.clock import RATE
+from audio.errors import EarsUnavailable
 from audio.hearing.agreement import Word
-from audio.hearing.whisper import Hypothesis, better_heard, plausible, unloop, window_of
+from audio.hearing.whisper import Hypothesis, WhisperDecoder, better_heard, plausible, unloop, window_of
+from audio.options import EarsOptions
 
 
 def words(text: str, confidence: float = 0.9) -> tuple[Word, ...]:
@@ -80,3 +85,15 @@ def test_a_doubtful_transcript_mends_nothing() -> None:
 )
 def test_a_window_holds_the_sound_and_its_tail(seconds: float, shortest: int, window: int) -> None:
     assert window_of(np.zeros(int(seconds * RATE), np.float32), shortest) == window
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("text", ["{}", '{"model": 7}', "["])
+def test_a_vocabulary_that_its_library_refuses_is_told_in_a_line(tmp_path: Path, text: str) -> None:
+    known = platformdirs.user_cache_path("descant") / "models" / "whisper-tiny.en"
+    for name in ("model.bin", "config.json", "vocabulary.txt"):
+        (tmp_path / name).symlink_to(known / name)
+    (tmp_path / "tokenizer.json").write_text(text)
+    with pytest.raises(EarsUnavailable, match=r"the model cannot be loaded \(.*\); check it") as caught:
+        WhisperDecoder(tmp_path, EarsOptions())
+    assert "\n" not in str(caught.value)

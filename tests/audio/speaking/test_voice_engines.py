@@ -99,5 +99,5 @@ def test_weights_that_are_missing_or_damaged_are_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("speed", 0.4), ("speed", 2.1), ("pitch", 0.6), ("pitch", 1.5)])
 def test_what_no_voice_can_do_is_refused(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"{name} = {value} is not between"):
+    with pytest.raises(ValueError, match=f"{name} = {value} is not allowed: from"):
         VoiceOptions(**{name: value})  # type: ignore[arg-type]

@@ -248,3 +248,20 @@ def test_the_largest_vocabulary_opens_quickly() -> None:
     assert len(found.strings("tokenizer.ggml.tokens")) == 151_936
     assert len(found.strings("tokenizer.ggml.merges")) == 151_387
     assert min(times) < 1.0
+
+
+def test_a_part_of_a_split_model_is_named_as_that(tmp_path: Path) -> None:
+    def split(writer: Any) -> None:  # noqa: ANN401
+        writer.add_uint16("split.no", 1)
+        writer.add_uint16("split.count", 3)
+
+    with pytest.raises(BadModel, match=r"is part 2 of a model that was split into 3; .*llama-gguf-split --merge"):
+        open_gguf(write(tmp_path / "m-00002-of-00003.gguf", split))
+    whole = write(tmp_path / "whole.gguf", lambda writer: writer.add_uint16("split.count", 1))
+    assert open_gguf(whole).value("split.count", int) == 1
+
+
+def test_a_value_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    file = open_gguf(write(tmp_path / "nan.gguf", lambda writer: writer.add_float32("a.eps", float("nan"))))
+    with pytest.raises(BadModel, match=r"'a\.eps' is nan, not a float"):
+        file.value("a.eps", float)

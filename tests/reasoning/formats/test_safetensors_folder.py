@@ -20,7 +20,7 @@ from tests.reasoning.reference import Reference, ReferenceBlock
 from tests.reasoning.tiny_models import FAMILIES, LLAMA, QWEN3, Tiny, hf_tiny
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -115,6 +115,10 @@ def test_embeddings_are_tied_only_where_the_configuration_says_so(tmp_path: Path
         ({"use_sliding_window": True}, ("sliding window",)),
         ({"hidden_act": "gelu"}, ("'gelu'", "'silu'")),
         ({"quantization_config": {"quant_method": "gptq"}}, ("'gptq'", "BF16", "GGUF")),
+        ({"quantization_config": [1]}, ("'[1]'", "BF16", "GGUF")),
+        ({"quantization_config": "abc"}, ("'abc'", "BF16", "GGUF")),
+        ({"rms_norm_eps": 10**400}, ("layer_norm_rms_epsilon", "not a float")),
+        ({"rms_norm_eps": float("nan")}, ("config.json", "NaN is no number of JSON")),
     ],
 )
 def test_what_is_not_supported_is_named(changes: dict[str, object], words: Sequence[str], tmp_path: Path) -> None:
@@ -185,3 +189,41 @@ def test_damaged_headers_work_or_are_one_clear_error(tmp_path: Path) -> None:
         file.write_bytes(bad)
         opened += opens(tmp_path)
     assert opened < 300
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda header: header["model.norm.weight"].update(dtype=["F32"]), "has type ['F32']"),
+        (lambda header: header["model.norm.weight"].update(dtype={}), "has type {}"),
+        (
+            lambda header: header.update(
+                {f"model.layers.{'9' * 5000}.mlp.up_proj.weight": header["model.norm.weight"]}
+            ),
+            "",
+        ),
+    ],
+    ids=["a list for a type", "an object for a type", "a layer of 5000 digits"],
+)
+def test_a_header_of_odd_values_is_one_clear_error(
+    change: Callable[[dict[str, Any]], None], word: str, tmp_path: Path
+) -> None:
+    file = saved(LLAMA, tmp_path) / "model.safetensors"
+    data = file.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    change(header)
+    text = json.dumps(header).encode()
+    file.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
+    with pytest.raises(BadModel) as found:
+        Decoder(open_safetensors(tmp_path), torch.float32)
+    assert word in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+def test_infinity_is_no_value_of_a_configuration(tmp_path: Path) -> None:
+    config = saved(LLAMA, tmp_path) / "config.json"
+    known = json.loads(config.read_text())
+    config.write_text(json.dumps({**known, "rms_norm_eps": "X"}).replace('"X"', "1e999"))
+    with pytest.raises(BadModel, match="layer_norm_rms_epsilon"):
+        Decoder(open_safetensors(tmp_path), torch.float32)

@@ -134,6 +134,21 @@ async def test_whatever_such_a_model_writes_it_replies_within_the_bounds(
         assert not any(name in text for text in said for name in SPECIAL)
 
 
+@pytest.mark.parametrize("mode", ["async", "think-first"])
+async def test_such_a_model_that_thinks_for_long_replies_from_the_newest_stretches(tmp_path: Path, mode: Mode) -> None:
+    options = replace(OPTIONS, think_tokens=300, stretch_tokens=3, mode=mode, temperature=1.0)
+    longest = 0
+    async with model(saved(tmp_path, replace(FLAT, seed=16), chat_templates.QWEN3_THINKING)) as (engine, script):
+        for seed in range(6):
+            async with conversation(engine, script, options, seed) as one:
+                await one.turns()
+                done = [event for event in one.events if isinstance(event, TurnDone)]
+                assert len(done) == len(QUESTIONS)
+                assert [event for event in one.events if isinstance(event, ReplyText)]
+                longest = max(longest, *(event.tokens.get("thinker", 0) for event in done))
+    assert longest > 3 * options.stretch_tokens
+
+
 async def test_what_is_drawn_is_the_seeds_and_the_profiles(tmp_path: Path) -> None:
     folder = saved(tmp_path / "tiny-hot", FLAT, chat_templates.QWEN3)
     profiles = tmp_path / "profiles.toml"

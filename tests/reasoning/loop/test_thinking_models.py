@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TypeVar
 
 import pytest
@@ -57,7 +59,9 @@ class Thinks:
 
     def write(self, before: str, name: str) -> str:
         if name.startswith("thoughts"):
-            return self.forced if before.endswith(self.profile.enough) else self.thoughts
+            # A stream that begins amid the thoughts goes on with them.
+            _, _, written = before.rpartition("<think>\n")
+            return self.forced if before.endswith(self.profile.enough) else self.thoughts.removeprefix(written)
         request = before.rpartition("<|im_start|>user\n")[2].partition(END)[0]
         if request == FAMILY.result_request:
             return self.result
@@ -231,6 +235,90 @@ async def test_what_is_named_then_takes_the_tokens_that_the_profile_has_for_it(t
         assert "That is enough:so" in one.views("reply")[-1]
         check_view(one.views("reply")[-1])
         assert one.said == [FAMILY.no_answer]
+
+
+# --- thoughts of thousands of tokens ---
+
+
+def counted(upto: int) -> str:
+    """Thoughts of one sentence for each row, about twenty tokens each."""
+    rows = [f"Now for row {n}, there are 4 eggs in it, so that I have {4 * n} eggs." for n in range(1, upto)]
+    return " ".join([*rows, "Altogether that makes 24 eggs after all.\n</think>"])
+
+
+def tokens_of(one: Stage, text: str) -> int:
+    return len(one.engine.tokenizer.encode_template(text))
+
+
+@pytest.mark.parametrize("template", [TAGGED, ALWAYS], ids=["tagged", "always"])
+@pytest.mark.parametrize("mode", ["async", "think-first"])
+async def test_the_writer_s_view_of_long_thoughts_is_bounded_and_holds_what_they_came_to(
+    template: ChatTemplate, mode: Mode
+) -> None:
+    longest: list[int] = []
+    for rows in (40, 90):
+        options = replace(OPTIONS, mode=mode, think_tokens=10_000, turn_s=1000.0, stretch_tokens=60)
+        async with stage(Thinks(counted(rows)), template, options) as one:
+            await one.loop.answer(QUESTION)
+            assert one.done.reason == "complete"
+            assert one.done.tokens["thinker"] > 15 * rows
+            assert one.thought.startswith("Now for row 1,")
+            assert one.said[-1] == "There are 24 eggs in it."
+            views = one.views("reply")
+            longest.append(max(tokens_of(one, text) for text in views))
+            last = views[-1]
+            check_view(last)
+            for text in ("So that I have 4 eggs", "for row 1,"):
+                assert text not in last
+            assert f"for row {rows - 1}," in last
+            assert "Altogether that makes 24 eggs after all." in last
+            stretches = sorted(int(row) for row in re.findall(r"for row (\d+),", last))
+            # What earlier stretches came to, one sentence for each, and then every row.
+            gaps = [b - a for a, b in pairwise(stretches)]
+            assert 3 <= sum(gap > 1 for gap in gaps) <= 9
+            assert gaps[-3:] == [1] * 3
+    assert longest[1] <= longest[0] + 9 * 30
+
+
+@pytest.mark.parametrize("rows", [12, 30, 60])
+async def test_long_thoughts_that_were_interrupted_leave_what_they_came_to(rows: int) -> None:
+    options = replace(OPTIONS, think_tokens=10_000, turn_s=1000.0, stretch_tokens=60)
+    async with stage(Thinks(counted(80), step=END), options=options) as one:
+        await cut_off(one, QUESTION, lambda: f"row {rows}," in one.thought)
+        await one.loop.finish("", interrupted=True)
+        assert one.session.text("thoughts1", "thoughts2", "digest") == ""
+        one.engine.log.clear()
+        await one.loop.answer("Sorry, how many?")
+        begun = one.views("thoughts")[0]
+        check_view(begun)
+        assert f"for row {rows - 1}," in begun
+        assert tokens_of(one, begun) < 700
+        assert one.said == ["There are 24 eggs in it."]
+
+
+async def test_long_thoughts_that_are_taken_back_leave_nothing() -> None:
+    options = replace(OPTIONS, think_tokens=10_000, turn_s=1000.0, stretch_tokens=100)
+    async with stage(Thinks(counted(60), step=END), options=options) as one:
+        await cut_off(one, QUESTION, lambda: "row 50," in one.thought)
+        assert one.session.text("thoughts1")
+        await one.loop.take_back()
+        assert all(
+            not len(block) for name, block in one.session.blocks.items() if name.startswith(("thoughts", "digest"))
+        )
+        await one.loop.answer(QUESTION)
+        assert one.said == ["There are 24 eggs in it."]
+
+
+@pytest.mark.parametrize("thoughts", ["1 2 3 4 5 6 7 8 9 " * 99, "Wait. Hmm. " * 199])
+async def test_long_thoughts_without_an_end_come_to_a_reply(thoughts: str) -> None:
+    options = replace(OPTIONS, think_tokens=400, stretch_tokens=40)
+    async with stage(Thinks(thoughts, result=f"I cannot tell.{END}"), options=options) as one:
+        await one.loop.answer(QUESTION)
+        assert one.done.tokens["thinker"] <= 416
+        assert one.said[-1] == "I cannot tell."
+        assert max(tokens_of(one, text) for text in one.views("reply")) < 700
+        for text in one.views("reply"):
+            check_view(text)
 
 
 # --- models that misbehave ---

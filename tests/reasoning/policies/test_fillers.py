@@ -8,21 +8,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from languages.english import ENGLISH
+from languages.known import known_languages
+from languages.language import Language
 from reasoning.options import LoopOptions
 from reasoning.policies.admission import judge
 from reasoning.policies.fillers import FillerClock
+from reasoning.policies.grounding import numbers
 
 OPTIONS = LoopOptions()
+SAYINGS = ENGLISH.replies
+
+
+def say(fillers: FillerClock, now: float, **more: bool | float) -> str | None:
+    """Say what is due, at once and in no time."""
+    due = fillers.due(now, begun=bool(more.pop("begun", False)), **more)  # type: ignore[arg-type]
+    if due is None:
+        return None
+    fillers.said(now)
+    fillers.sounding_until(now)
+    return due.text
 
 
 def test_a_filler_comes_when_the_listener_has_waited() -> None:
     fillers = FillerClock(OPTIONS, waiting_since=10.0)
     wait = OPTIONS.filler_after_s
-    assert fillers.due(10.0 + wait - 0.01, begun=False) is None
-    assert fillers.due(10.0 + wait + 0.01, begun=False) == ENGLISH.replies.fillers[0]
+    assert say(fillers, 10.0 + wait - 0.01) is None
+    assert say(fillers, 10.0 + wait + 0.01) == SAYINGS.fillers[0]
     fillers.sounding_until(13.0)
-    assert fillers.due(13.0 + OPTIONS.filler_again_s - 0.01, begun=True) is None
-    assert fillers.due(13.0 + OPTIONS.filler_again_s + 0.01, begun=True) == ENGLISH.replies.fillers[1]
+    assert say(fillers, 13.0 + OPTIONS.filler_again_s - 0.01) is None
+    assert say(fillers, 13.0 + OPTIONS.filler_again_s + 0.01) == SAYINGS.fillers[1]
 
 
 def test_sound_that_is_over_does_not_bring_the_wait_back() -> None:
@@ -37,45 +51,73 @@ def test_between_two_fillers_is_time(gaps: list[float]) -> None:
     said: list[float] = []
     for gap in gaps:
         now += gap
-        if fillers.due(now, begun=bool(said)) is not None:
+        if say(fillers, now, begun=bool(said)) is not None:
             said.append(now)
-            fillers.sounding_until(now)
             fillers.content_sounds()
     assert all(b - a >= OPTIONS.filler_again_s - 1e-9 for a, b in pairwise(said))
     if now >= OPTIONS.filler_after_s:
         assert said
 
 
-@given(st.lists(st.one_of(st.just("content"), st.floats(0.01, 9)), max_size=80), st.integers(0, 9))
-def test_after_two_fillers_in_a_row_the_wait_is_silent(course: list[float | str], wanted: int) -> None:
-    fillers, now, in_a_row = FillerClock(replace(OPTIONS, fillers=wanted), waiting_since=0.0), 0.0, 0
+@given(st.lists(st.one_of(st.just("content"), st.floats(0.01, 9)), max_size=80), st.integers(0, 2))
+def test_after_two_fillers_in_a_row_it_is_told_how_things_stand(course: list[float | str], wanted: int) -> None:
+    fillers, now = FillerClock(replace(OPTIONS, fillers=wanted), waiting_since=0.0), 0.0
+    in_a_row, newest = 0, ""
     for event in course:
         if isinstance(event, str):
             fillers.content_sounds()
             in_a_row = 0
-        else:
-            now += event
-            if fillers.due(now, begun=False) is not None:
-                fillers.sounding_until(now)
-                in_a_row += 1
-        assert in_a_row <= min(wanted, 2)
+            continue
+        now += event
+        due = fillers.due(now, begun=False)
+        if due is None:
+            assert not wanted or event < OPTIONS.filler_again_s
+            continue
+        assert due.text != newest
+        newest = say(fillers, now) or ""
+        in_a_row += due.kind == "filler"
+        assert in_a_row <= wanted
+        assert (due.kind == "status") == (due.text not in SAYINGS.fillers)
+
+
+def test_in_a_long_wait_everything_that_is_told_is_new_or_true() -> None:
+    fillers, told, now = FillerClock(OPTIONS, waiting_since=0.0), list[str](), 0.0
+    while now < 90.0:
+        if (text := say(fillers, now, begun=True)) is not None:
+            told.append(text)
+            now += 1.5
+            fillers.sounding_until(now)
+            if text not in (*SAYINGS.fillers, *SAYINGS.statuses):
+                (lasted,) = numbers(text)
+                assert abs(lasted - now) <= 5.0
+        now += 0.05
+    lengths = [text for text in told if text not in (*SAYINGS.fillers, *SAYINGS.statuses)]
+    assert len(lengths) == len({*lengths}) >= 5
+    assert told[:3] == [*SAYINGS.fillers[:2], SAYINGS.statuses[0]]
 
 
 def test_another_wait_is_filled_by_other_phrases() -> None:
     fillers = FillerClock(OPTIONS, waiting_since=0.0)
-    heard = [fillers.due(10.0 * n, begun=True) for n in (1, 2, 3)]
-    assert heard == [ENGLISH.replies.fillers[0], ENGLISH.replies.fillers[1], None]
+    heard = [say(fillers, 10.0 * n) for n in (1, 2, 3)]
+    assert heard == [*SAYINGS.fillers[:2], SAYINGS.statuses[0]]
     fillers.content_sounds()
-    assert fillers.due(40.0, begun=True) == ENGLISH.replies.fillers[2]
+    assert say(fillers, 40.0) == SAYINGS.fillers[3]
 
 
-def test_on_a_busy_machine_a_filler_comes_later_but_it_comes() -> None:
-    fillers = FillerClock(OPTIONS, waiting_since=0.0)
-    assert fillers.due(OPTIONS.filler_after_s * 1.2, begun=False, slowdown=1.3) is None
-    assert fillers.due(OPTIONS.filler_after_s * 1.6, begun=False, slowdown=4.0) == ENGLISH.replies.fillers[0]
+@pytest.mark.parametrize("again_s", [1.6, 1.79, 2.0])
+def test_on_a_busy_machine_a_filler_comes_later_but_within_two_seconds(again_s: float) -> None:
+    fillers = FillerClock(replace(OPTIONS, filler_again_s=again_s), waiting_since=0.0)
+    assert say(fillers, OPTIONS.filler_after_s * 1.2, slowdown=1.3) is None
+    assert say(fillers, OPTIONS.filler_after_s * 1.6, slowdown=4.0) == SAYINGS.fillers[0]
+    fillers.sounding_until(3.0)
+    assert say(fillers, 3.0 + 1.5, begun=True, slowdown=4.0) is None
+    assert say(fillers, 3.0 + 2.0, begun=True, slowdown=4.0) == SAYINGS.fillers[1]
 
 
-@pytest.mark.parametrize("phrase", ENGLISH.replies.fillers)
-def test_fillers_promise_nothing(phrase: str) -> None:
-    assert judge(phrase, "", "", "", grounding=True).speak
-    assert len(phrase.split()) <= 8
+@pytest.mark.parametrize("language", known_languages().values(), ids=lambda language: language.code)
+def test_what_fills_a_wait_promises_nothing(language: Language) -> None:
+    sayings = language.replies
+    for phrase in (*sayings.fillers, *sayings.statuses):
+        assert judge(phrase, "", "", "", grounding=True, language=language).speak
+        assert len(phrase.split()) <= 8
+    assert sayings.elapsed.format(10) != sayings.elapsed.format(15)

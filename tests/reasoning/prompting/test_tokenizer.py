@@ -16,7 +16,7 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
 from reasoning.errors import BadModel
 from reasoning.formats.gguf import open_gguf
-from reasoning.prompting.tokenizer import Detokenizer, Tokenizer
+from reasoning.prompting.tokenizer import Detokenizer, Tokenizer, _built
 from tests.reasoning.model_files import model_file, model_path
 
 if TYPE_CHECKING:
@@ -260,7 +260,8 @@ def test_a_special_token_that_is_a_word_is_inert_too(tmp_path: Path) -> None:
         ({"pre": "tekken"}, "pre-tokenizer 'tekken' is not supported; only default, gpt-2"),
         ({"types": TYPES[:-1]}, "not one integer for each of"),
         ({"merges": ["ab"]}, "'ab' is not a merge of two tokens"),
-        ({"merges": ["a z"]}, "vocabulary is broken: .*az"),
+        ({"merges": ["a z"]}, "vocabulary is broken: the merge 'a z' makes what is no token"),
+        ({"merges": ["é é"]}, "vocabulary is broken: the merge 'é é' makes what is no token"),
         ({"tokens": [*TOKENS[:-4], "a", *TOKENS[-3:]]}, "stands in it twice"),
         ({"tokens": [*TOKENS[:-2], "", TOKENS[-1]]}, "or is empty"),
         ({"more": lambda writer: writer.add_eot_token_id(9999)}, "end tokens .*9999"),
@@ -270,7 +271,7 @@ def test_a_special_token_that_is_a_word_is_inert_too(tmp_path: Path) -> None:
 def test_a_vocabulary_of_no_use_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     file = open_gguf(vocabulary(tmp_path / "v.gguf", **change))
     with pytest.raises(BadModel, match=message):
-        Tokenizer.from_gguf(file)
+        Tokenizer.from_gguf(file).pieces("x")
 
 
 def test_another_kind_of_vocabulary_and_a_missing_template_are_refused(tmp_path: Path) -> None:
@@ -336,6 +337,43 @@ def test_a_folder_may_keep_its_template_and_end_tokens_elsewhere(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    "model",
+    [
+        {"merges": ["é é"]},
+        {"merges": [["é", "é"]]},
+        {"merges": [["é"]]},
+        {"merges": [["é", "é", "é"]]},
+        {"merges": 7},
+        {"continuing_subword_prefix": "####"},
+        {"vocab": {"é": 0, "a": float("inf")}},
+        {"vocab": {"é": 0, "a": 0.5}},
+        {"vocab": {"é": 0, "a": [1]}},
+    ],
+    ids=str,
+)
+def test_a_vocabulary_that_the_library_gives_up_on_is_refused(tmp_path: Path, model: dict[str, Any]) -> None:
+    path = folder(tmp_path) / "tokenizer.json"
+    known = json.loads(path.read_text())
+    known["model"] |= {"vocab": {"é": 0, "a": 1}, "merges": []} | model
+    path.write_text(json.dumps(known))
+    with pytest.raises(BadModel) as caught:
+        Tokenizer.from_json(tmp_path)
+    assert str(caught.value).startswith(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_the_library_gives_up_on_is_an_error_of_ours() -> None:
+    with pytest.raises(BadModel, match=r"v\.gguf: the vocabulary is broken: "):
+        _built("v.gguf", lambda: models.BPE({"é": 0, "a": 1, "ab": 2}, [("é", "a")]))
+    with pytest.raises(KeyboardInterrupt):
+        _built("v.gguf", interrupted)
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "cannot be read: No such file"),
@@ -344,7 +382,7 @@ def test_a_folder_may_keep_its_template_and_end_tokens_elsewhere(tmp_path: Path)
         (b"{}", "does not describe a vocabulary"),
         (b'{"model": {"vocab": {"a": 99999999}}}', "ids do not lie in"),
         (b'{"model": {"vocab": {"a": 0}}, "pre_tokenizer": {"type": "Metaspace"}}', "only byte-level BPE"),
-        (b'{"model": {"vocab": {"a": 0}}, "pre_tokenizer": {"type": "ByteLevel"}}', "vocabulary is broken"),
+        (b'{"model": {"vocab": {"a": 0}}, "pre_tokenizer": {"type": "ByteLevel"}}', "KeyError: 'merges'"),
     ],
 )
 def test_a_folder_of_no_use_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import socket
@@ -14,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 from reasoning.errors import BadModel, DiskFull, ModelUnavailable, StoreDenied, UnknownModel, WrongChecksum
-from reasoning.store.catalogue import ModelEntry
+from reasoning.store.catalogue import CatalogueFile, ModelEntry
 from reasoning.store.store import Progress, Store, StoreState
 from tests.reasoning.model_sources import PIECE, HubState, content, hub, make_wheel, member, model, publish
 
@@ -326,6 +327,58 @@ def test_verify_finds_what_the_record_cannot(tmp_path: Path) -> None:
     assert store.status("tiny").state is StoreState.VERIFIED
     assert store.verify("tiny").state is StoreState.DAMAGED
     assert not path.exists()
+
+
+def looks(path: Path, size: int, sha256: str) -> str:
+    return json.dumps({"sha256": sha256, "size": size, "mtime_ns": path.stat().st_mtime_ns})
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        lambda path, file: looks(path, 27, file.sha256),
+        lambda path, file: looks(path, file.size, file.sha256),
+        lambda path, file: looks(path, file.size, file.sha256).replace("{", '{"size": 27, "size": 27,'),
+        lambda path, file: looks(path, 27, file.sha256).replace("27", "27.0"),
+        lambda *_: "[" * 100_000,
+        lambda *_: "NaN",
+        lambda *_: "\xff",
+    ],
+)
+def test_a_forged_record_is_not_believed(tmp_path: Path, record: Callable[[Path, CatalogueFile], str]) -> None:
+    folder, entry = put_in_cache(tmp_path), model("tiny", DATA, "hub")
+    store = make(tmp_path, entry, offline=True)
+    store.ensure("tiny")
+    path = folder / "model.gguf"
+    path.write_bytes(bytes(27))
+    (folder / ".model.gguf.verified").write_text(record(path, entry.files[0]), encoding="latin-1")
+    assert store.status("tiny").state is StoreState.DAMAGED
+    with pytest.raises(WrongChecksum, match="cache: wrong size"):
+        store.ensure("tiny")
+
+
+@pytest.mark.parametrize("name", [".", "model.gguf", ".model.gguf.verified"])
+def test_where_others_can_write_the_record_is_not_believed(tmp_path: Path, name: str) -> None:
+    folder = put_in_cache(tmp_path)
+    store = make(tmp_path, model("tiny", DATA, "hub"), offline=True)
+    store.ensure("tiny")
+    assert store.status("tiny").state is StoreState.VERIFIED
+    (folder / name).chmod(0o777)
+    assert store.status("tiny").state is StoreState.UNVERIFIED
+    seen: list[Progress] = []
+    assert store.ensure("tiny", seen.append) == folder
+    assert phases(seen) == ["check"]
+
+
+def test_another_users_record_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = put_in_cache(tmp_path)
+    store = make(tmp_path, model("tiny", DATA, "hub"), offline=True)
+    store.ensure("tiny")
+    if os.geteuid() == 0:
+        os.chown(folder / ".model.gguf.verified", 4321, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    assert store.status("tiny").state is StoreState.UNVERIFIED
 
 
 def test_two_stores_wait_for_each_other(tmp_path: Path) -> None:

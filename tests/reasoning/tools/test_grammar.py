@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,8 @@ from tests.reasoning.tiny_models import LLAMA, write_tiny
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from llguidance import LLMatcher
 
     from reasoning.engine.schedule import TorchBlock
 
@@ -298,3 +302,44 @@ async def test_bans_that_leave_nothing_end_only_their_stream(file: GgufFile) -> 
             assert len(await collect(session, session.block("b"), Sampling(max_tokens=3))) == 3
     finally:
         engine.close()
+
+
+class _Slow(Grammars):
+    """Compiles what names it no sooner than it may."""
+
+    def __init__(self) -> None:
+        super().__init__(Bytes())
+        self.begun, self.may_end = threading.Event(), threading.Event()
+        self.compiled = 0
+
+    def _compile(self, grammar: Grammar) -> LLMatcher:
+        self.compiled += 1
+        if "slow" in grammar.forms[0].begin:
+            self.begun.set()
+            self.may_end.wait(20)
+        return super()._compile(grammar)
+
+
+def test_a_grammar_that_takes_long_holds_up_only_who_wants_it() -> None:
+    grammars = _Slow()
+    slow, quick = (
+        grammar_of([Tool(name, "", {"type": "object"})], begin="<tool_call>", end="</tool_call>", at_most=1)
+        for name in ("slow", "quick")
+    )
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(grammars.matcher, slow)
+        assert grammars.begun.wait(20)
+        second = threads.submit(grammars.matcher, slow)
+        grammars.matcher(quick)
+        assert not first.done()
+        grammars.may_end.set()
+        assert first.result(20) is not second.result(20)
+    assert grammars.compiled == 2
+
+
+def test_a_grammar_that_cannot_be_used_is_refused_each_time() -> None:
+    grammars = Grammars(Bytes())
+    bad = Grammar((), separator="", at_most=1)
+    for _ in range(2):
+        with pytest.raises(BadTool, match="needs a form"):
+            grammars.matcher(bad)

@@ -1,0 +1,177 @@
+"""Has outside judges talk to `descant serve` and keeps what they say: `python -m tests.judges.run voicebench`.
+
+Each judge runs in its own virtual environment under build/judges, by its own rules; nothing here decides whether a turn
+was good. The page's table is made from the results by `python -m tests.judges.table`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import signal
+import statistics
+import sys
+import tomllib
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import soxr
+
+from agent.config.settings import load
+from agent.models.voices import VoiceShelf
+from agent.plan.machine import this_machine
+from audio.io.sound_files import WavWriter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+HERE: Final = Path(__file__).parent
+ROOT: Final = HERE.parents[1]
+BUILD: Final = ROOT / "build" / "judges"
+RATE: Final = 24_000
+START_S: Final = 120.0
+CLIENT: Final = "client_voicebench:Realtime"
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[str]:
+    """Serve with the default models in a process of its own; give the address of its Realtime endpoint."""
+    command = [sys.executable, "-c", "from agent.cli.main import main; main()", "serve", "--port", "0"]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(START_S):
+            while not (ready := re.search(rb"(ws://\S+/v1)\)", await process.stdout.readline())):
+                if process.stdout.at_eof():
+                    raise SystemExit("the server did not start")
+        yield f"{ready[1].decode()}/realtime"
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            await process.wait()
+
+
+def speak_callers() -> None:
+    """Make the callers' lines by their voices, once."""
+    shelf = VoiceShelf(load().settings)
+    for line in tomllib.loads((HERE / "callers.toml").read_text(encoding="utf-8"))["line"]:
+        file = BUILD / "callers" / line["file"]
+        if file.is_file():
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        voice = shelf.voice(line["voice"])
+        parts = (
+            re.split(f"(?<={re.escape(line['pause_after'])}) ", line["text"])
+            if "pause_after" in line
+            else [line["text"]]
+        )
+        pause = np.zeros(RATE * line.get("pause_ms", 0) // 1000, np.int16)
+        sound = [pause]
+        for part in parts:
+            said = soxr.resample(voice.speak(part).astype(np.float32), voice.rate, RATE).astype(np.int16)
+            loud = np.flatnonzero(np.abs(said) > 300)
+            sound += [said[loud[0] : loud[-1] + 1], pause]
+        with WavWriter(file, RATE) as writer:
+            writer.write(np.concatenate(sound[1:-1]))
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a judge says of one scenario."""
+
+    name: str
+    turns: int
+    passed: int
+    responses_ms: list[float]
+    """From the end of the caller's speech to the agent's first sound, of each turn that wants a response."""
+    stops_ms: list[float]
+    gaps_s: list[float]
+    """Silences of the agent between two of its sounds in one reply, by the judge's own voice activity."""
+    asserted: dict[str, bool]
+    notes: list[str]
+
+
+def gaps(agent: Sequence[Sequence[float]], user: Sequence[Sequence[float]]) -> list[float]:
+    """Give the agent's silences into which nobody spoke, in seconds."""
+    silences = [(end, start) for (_, end), (start, _) in pairwise(agent)]
+    return [
+        round(start - end, 2)
+        for end, start in silences
+        if not any(spoken < start and over > end for spoken, over in user)
+    ]
+
+
+def read_voicebench(name: str, report: dict[str, Any]) -> Scenario:
+    """Read a report of voicebench."""
+    sessions = report["sessions"]
+    turns = [turn for session in sessions for turn in session["turns"]]
+    return Scenario(
+        name,
+        len(turns),
+        sum(turn["passed"] for turn in turns),
+        [turn["response_latency_ms"] for turn in turns if turn["expect"] == "respond" and turn["responded"]],
+        [turn["stop_latency_ms"] for turn in turns if turn["stop_latency_ms"] is not None],
+        [gap for one in sessions for gap in gaps(one["agent_segments"], one["user_segments"])],
+        {one["key"]: one["passed"] for one in report["assertions"]},
+        [f"{turn['id']}: {note}" for turn in turns if not turn["passed"] for note in turn["notes"]],
+    )
+
+
+async def voicebench(url: str, repeat: int) -> list[Scenario]:
+    """Play every scenario of voicebench."""
+    python = BUILD / "voicebench" / "venv" / "bin" / "python"
+    if not python.exists():
+        raise SystemExit(f"{python} is not there: make judge-voicebench")
+    told = []
+    for file in sorted((HERE / "voicebench").glob("*.yaml")):
+        out = BUILD / "voicebench" / file.stem
+        play = ["-m", "voicebench", "run", str(file), "--adapter", CLIENT, "--option", f"url={url}"]
+        process = await asyncio.create_subprocess_exec(
+            python, *play, "--repeat", str(repeat), "--out", out, "--format", "json", "--quiet", cwd=HERE
+        )
+        if await process.wait() > 1:
+            raise SystemExit(f"{file.name}: the judge could not run it")
+        report = json.loads(next(out.glob("*.json")).read_text(encoding="utf-8"))
+        told.append(read_voicebench(report["scenario"]["name"], report))
+        print(*told[-1].notes, sep="\n", flush=True)
+    return told
+
+
+JUDGES: Final = {"voicebench": voicebench}
+
+
+async def run(judge: str, repeat: int) -> dict[str, Any]:
+    """Have a judge talk to the server; give its results, ready to be kept."""
+    settings = load().settings
+    speak_callers()
+    async with serving() as url:
+        scenarios = await JUDGES[judge](url, repeat)
+    return {
+        "judge": judge,
+        "machine": this_machine(settings).processor,
+        "repeat": repeat,
+        "scenarios": [asdict(one) for one in scenarios],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("judge", choices=JUDGES)
+    parser.add_argument("--repeat", type=int, default=3, help="sessions of each scenario")
+    given = parser.parse_args()
+    results = asyncio.run(run(given.judge, given.repeat))
+    file = BUILD / f"{given.judge}.json"
+    file.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    for one in results["scenarios"]:
+        middle = statistics.median(one["responses_ms"]) if one["responses_ms"] else float("nan")
+        print(f"{one['name']:28} {one['passed']} of {one['turns']}, responses {middle:.0f} ms, gaps {one['gaps_s']}")
+
+
+if __name__ == "__main__":
+    main()

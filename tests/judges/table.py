@@ -1,0 +1,84 @@
+"""Writes what the judges say into docs/judges.md and the README: `python -m tests.judges.table`.
+
+The results are those of `tests.judges.run`. What the page says is the floor, which only rises: a lower score fails, and
+a higher one is the new floor once the page is committed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT: Final = Path(__file__).parents[2]
+PAGE: Final = ROOT / "docs" / "judges.md"
+README: Final = ROOT / "README.md"
+RESULTS: Final = ROOT / "build" / "judges"
+_NOTHING: Final = "–"
+
+
+def score(results: dict[str, Any]) -> tuple[int, int]:
+    """Give the turns that a judge let pass, and all."""
+    scenarios = results["scenarios"]
+    return sum(one["passed"] for one in scenarios), sum(one["turns"] for one in scenarios)
+
+
+def _middle(values: Sequence[float]) -> str:
+    return f"{statistics.median(values):.0f} ms" if values else _NOTHING
+
+
+def _worst(values: Sequence[float], unit: str) -> str:
+    return f"{max(values):g} {unit}" if values else _NOTHING
+
+
+def table(results: dict[str, Any]) -> str:
+    """Lay a judge's results out, a row for each scenario."""
+    rows = [["scenario", "turns passed", "response, median", "slowest", "slowest stop", "longest gap in a reply"]]
+    rows.append(["---"] * len(rows[0]))
+    for one in results["scenarios"]:
+        responses, stops = one["responses_ms"], one["stops_ms"]
+        row = [one["name"], f"{one['passed']} of {one['turns']}", _middle(responses)]
+        rows.append([*row, _worst(responses, "ms"), _worst(stops, "ms"), _worst(one["gaps_s"], "s")])
+    passed, turns = score(results)
+    rows.append(["all", f"**{passed} of {turns}**", *[""] * 4])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def placed(page: str, judge: str, lines: str) -> str:
+    """Put a judge's lines between its marks."""
+    begin, end = f"<!-- {judge}: begin -->", f"<!-- {judge}: end -->"
+    if begin not in page or end not in page:
+        raise ValueError(f"the page has no place for {judge}: {begin} and {end}")
+    return f"{page.partition(begin)[0]}{begin}\n{lines}\n{end}{page.partition(end)[2]}"
+
+
+def floor(page: str, judge: str) -> float:
+    """Give the share of turns that the page says a judge let pass; 0 before the first run."""
+    within = page.partition(f"<!-- {judge}: begin -->")[2].partition(f"<!-- {judge}: end -->")[0]
+    found = re.search(r"\*\*(\d+) of (\d+)\*\*", within)
+    return int(found[1]) / int(found[2]) if found else 0.0
+
+
+def main() -> None:
+    for file in sorted(RESULTS.glob("*.json")):
+        results = json.loads(file.read_text(encoding="utf-8"))
+        judge, page = results["judge"], PAGE.read_text(encoding="utf-8")
+        passed, turns = score(results)
+        if passed / turns < (least := floor(page, judge)):
+            sys.exit(
+                f"{judge}: {passed} of {turns} turns passed, where {least:.0%} did before; the pages stay as they are"
+            )
+        told = f"{results['machine']}, {results['repeat']} sessions of each scenario\n\n{table(results)}"
+        PAGE.write_text(placed(page, judge, told), encoding="utf-8")
+        line = f"{judge}: {passed} of {turns} turns passed ({results['machine']})"
+        README.write_text(placed(README.read_text(encoding="utf-8"), judge, line), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

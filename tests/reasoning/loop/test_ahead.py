@@ -1,0 +1,310 @@
+"""What is read while the user speaks: how much, when it is read again, and that nothing else comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from languages.known import language_of
+from reasoning.events import Probe, StateChanged, Thought, TurnDone
+from reasoning.options import LoopOptions, Mode, PolicyName
+from reasoning.policies.choosing import choice_of
+from reasoning.tools.calls import Tool
+from tests.reasoning.loop import test_loop
+from tests.reasoning.loop.test_loop import FAMILY, Model, Rig, cancelled_after, rig
+from tests.reasoning.scripted_engine import END
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+over = test_loop.over
+OFF, HEADS = LoopOptions(listening="off"), LoopOptions()
+PARTS = (
+    "A shop has 6 boxes",
+    "A shop has 6 boxes of 4 red eggs",
+    "A shop has 6 boxes of 4 red eggs and 3 boxes of white",
+    "A shop has 6 boxes of 4 red eggs and 3 boxes of white ones, and sells half of them",
+    "A shop has 6 boxes of 4 red eggs and 3 boxes of white ones, and sells half of them on the first day.",
+)
+"""What is heard of a question, each time that words come."""
+QUESTION = f"{PARTS[-1]} How many red eggs are there at first?"
+PIECE = 24
+TELLING = Tool("tell", "Tells.", {"type": "object", "properties": {}})
+
+
+async def spoken(one: Rig, parts: Sequence[str] = PARTS) -> None:
+    """Speak as people do: words come a while after each other."""
+    for part in [*parts, *[*parts[-1:]] * 3]:
+        await one.loop.hear(part)
+        await one.settle(4)
+
+
+def contents(one: Rig) -> dict[str, list[int]]:
+    """Give all blocks that hold anything but the questions that were read ahead."""
+    names = [name for name in one.session.blocks if not name.startswith("asked")]
+    return {name: [*tokens] for name in names if (tokens := one.session.block(name).tokens)}
+
+
+async def test_the_heads_are_read_while_words_come_and_nothing_is_told() -> None:
+    async with rig(options=HEADS) as one:
+        await spoken(one)
+        assert one.session.text("thoughts") == one.engine.tokenizer.shown(one.script.think_open)
+        assert one.session.text("asked0") == one.engine.tokenizer.shown(one.script.need[:-1])
+        assert not [event for event in one.events if not isinstance(event, StateChanged)]
+        one.engine.log.clear()
+        await one.loop.answer(QUESTION)
+        (need,) = [text for name, text in one.engine.log if name == "question"]
+        assert need.endswith(f"{QUESTION}{one.engine.tokenizer.shown(one.script.need)}")
+        assert one.thought == test_loop.THOUGHTS
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (OFF, PARTS),
+        (LoopOptions(mode="no-think"), PARTS),
+        (HEADS, ("Hello you",)),
+        (HEADS, ()),
+    ],
+)
+async def test_nothing_is_read_where_it_would_not_be_needed(options: LoopOptions, parts: Sequence[str]) -> None:
+    async with rig(options=options) as one:
+        await spoken(one, parts)
+        assert one.session.text("thoughts", "asked0") == ""
+
+
+async def test_a_piece_is_read_each_time_that_words_come() -> None:
+    async with rig(options=HEADS) as one:
+        lengths = [0]
+        for part in [PARTS[2]] * 5:
+            await one.loop.hear(part)
+            await one.settle(4)
+            lengths.append(len(one.session.block("thoughts")) + len(one.session.block("asked0")))
+        assert all(0 <= later - sooner <= PIECE for sooner, later in pairwise(lengths))
+        assert lengths[1] > 0
+        assert lengths[-1] == len(one.script.think_open) + len(one.script.need) - 1
+
+
+async def test_the_heads_are_read_again_when_the_words_are_half_as_many_again() -> None:
+    async with rig(options=HEADS) as one:
+        await spoken(one, [PARTS[2]])
+        whole = len(one.session.block("thoughts"))
+        assert whole == len(one.script.think_open)
+        await spoken(one, [f"{PARTS[2]} ones"])
+        assert len(one.session.block("thoughts")) == whole
+        await one.loop.hear(PARTS[3])
+        await one.settle(4)
+        assert len(one.session.block("thoughts")) == PIECE
+        assert one.session.text("asked0") == ""
+
+
+@pytest.mark.parametrize("mode", ["async", "think-first"])
+async def test_the_first_thought_comes_sooner(mode: Mode) -> None:
+    waits = []
+    for options in (OFF, HEADS):
+        async with rig(options=replace(options, mode=mode)) as one:
+            await spoken(one)
+            begun, answer = one.engine.steps, asyncio.create_task(one.loop.answer(QUESTION))
+            while not one.thought:
+                await one.engine.step()
+            waits.append(one.engine.steps - begun)
+            await answer
+    if test_loop._over == "served":
+        # Servers are asked nothing before there is something to write.
+        assert waits[1] == waits[0]
+    else:
+        assert waits[1] < waits[0]
+
+
+# --- nothing else comes of it ---
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way in which a turn that was read ahead ends."""
+
+    name: str
+    go: Callable[[Rig], Awaitable[None]]
+    context: int = 100_000
+
+
+async def _whole(one: Rig) -> None:
+    await spoken(one)
+    await one.loop.answer(QUESTION)
+
+
+async def _words_go_on(one: Rig) -> None:
+    await spoken(one, PARTS[:3])
+    answer = asyncio.create_task(one.loop.answer(PARTS[2]))
+    while len(one.of(Thought)) < 3:
+        await one.engine.step()
+    await cancelled_after(0, answer)
+    await one.loop.take_back()
+    one.events.clear()
+    await spoken(one, PARTS[3:])
+    await one.loop.answer(QUESTION)
+
+
+async def _note(one: Rig) -> None:
+    await spoken(one, PARTS[:4])
+    await one.loop.note("The shop is closed.")
+    await spoken(one, PARTS[4:])
+    await one.loop.answer(QUESTION)
+
+
+async def _note_alone(one: Rig) -> None:
+    await one.loop.note("The shop is closed.")
+    await spoken(one, PARTS)
+    await one.loop.hear("")
+    await one.loop.answer("")
+
+
+async def _tools(one: Rig) -> None:
+    await spoken(one)
+    # Without a real vocabulary only the simplest engine takes a grammar.
+    await one.loop.set_tools([TELLING] if test_loop._over == "live" else ())
+    await one.loop.set_tools(())
+    await one.loop.answer(QUESTION)
+
+
+async def _interrupted(one: Rig) -> None:
+    await spoken(one)
+    answer = asyncio.create_task(one.loop.answer(QUESTION))
+    while len(one.of(Thought)) < 12:
+        await one.engine.step()
+    await cancelled_after(0, answer)
+    await one.loop.finish("There", interrupted=True)
+    await spoken(one, ["No, I meant 5 boxes of them, not 6."])
+    await one.loop.answer("No, I meant 5 boxes of them, not 6.")
+
+
+async def _other_language(one: Rig) -> None:
+    await spoken(one)
+    one.loop.speak(language_of("de"))
+    await one.loop.answer(QUESTION)
+
+
+async def _finished_unanswered(one: Rig) -> None:
+    await spoken(one)
+    await one.loop.finish("")
+    await one.loop.answer(QUESTION)
+
+
+async def _at_once(one: Rig) -> None:
+    """The answer comes while a piece is being read."""
+    for part in PARTS:
+        await one.loop.hear(part)
+    await one.loop.answer(QUESTION)
+
+
+WAYS = (
+    Way("whole", _whole),
+    Way("words go on", _words_go_on),
+    Way("note", _note),
+    Way("note alone", _note_alone),
+    Way("tools", _tools),
+    Way("interrupted", _interrupted),
+    Way("another language", _other_language),
+    Way("finished unanswered", _finished_unanswered),
+    Way("at once", _at_once),
+    *(Way(f"context {context}", _whole, context) for context in range(80, 260, 20)),
+)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=[way.name for way in WAYS])
+async def test_a_turn_has_the_blocks_words_and_tokens_that_it_would_have_without(way: Way) -> None:
+    outcomes: list[Any] = []
+    for options in (OFF, HEADS):
+        async with rig(AnyLanguage(), options, context=way.context) as one:
+            await way.go(one)
+            done = one.of(TurnDone)[-1]
+            # A head that found no room stands where it was begun, until the turn is over.
+            blocks = {} if done.reason == "context" else contents(one)
+            told = one.said, one.thought, done.tokens, done.reason, one.of(Probe)
+            await one.loop.finish("")
+            assert one.session.text("thoughts", "asked0") == ""
+            outcomes.append((*told, blocks, contents(one)))
+    assert outcomes[0] == outcomes[1]
+
+
+class AnyLanguage(Model):
+    """Writes the same whatever it is asked in."""
+
+    def score_choices(self, before: str) -> float:
+        del before
+        return 20.0
+
+    def write(self, before: str, name: str) -> str:
+        del before
+        return self.thoughts if name.startswith("thoughts") else f"There are 24 eggs.{END}"
+
+
+@pytest.mark.parametrize("turns", range(0, 12, 2))
+async def test_it_ends_wherever_the_answer_comes(turns: int) -> None:
+    async with rig(options=HEADS) as one:
+        await one.loop.hear(PARTS[3])
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await one.loop.answer(QUESTION)
+        opening = one.engine.tokenizer.shown(one.script.think_open)
+        assert one.session.text("thoughts").startswith(opening)
+        assert one.session.text("thoughts").count(FAMILY.work_open) == 1
+        assert one.thought == test_loop.THOUGHTS
+
+
+# --- what was asked early counts only where it is clear ---
+
+
+@dataclass
+class Asked(Model):
+    """Answers the questions by these log-odds."""
+
+    kind: float = 0.0
+
+    def score_choices(self, before: str) -> float:
+        assert self.need is not None
+        return self.kind if FAMILY.kind_question in before else self.need
+
+
+_NEED = FAMILY.need_bias - FAMILY.need_of_numbers
+"""Log-odds at the border, of words with two numbers."""
+
+
+@pytest.mark.parametrize(
+    ("choice", "need", "kind", "asked"),
+    [
+        ("sums", 2.0, 0.0, ["need"]),
+        ("sums", 0.6, 0.0, ["need"]),
+        ("sums", 0.4, 0.0, ["need", "need"]),
+        ("sums", -0.3, 0.0, ["need", "need"]),
+        ("auto", 2.0, 0.0, ["need"]),
+        ("auto", 0.6, 3.0, ["need", "kind"]),
+        ("auto", 1.2, 3.0, ["need", "kind"]),
+        ("auto", 0.4, 3.0, ["need", "kind", "need", "kind"]),
+        ("auto", 0.6, -1.6, ["need", "kind", "need", "kind"]),
+        ("auto", -0.6, -9.0, ["need", "need", "kind"]),
+        ("auto", -0.4, 9.0, ["need", "kind", "need", "kind"]),
+    ],
+)
+async def test_what_was_read_early_counts_only_where_no_doubt_would_change_it(
+    choice: PolicyName, need: float, kind: float, asked: list[str]
+) -> None:
+    outcomes = []
+    model = Asked(need=_NEED + need, kind=kind, at_once=f"There are some eggs.{END}")
+    for options in (OFF, HEADS):
+        async with rig(model, options, choice=choice_of(choice, test_loop.WRITTEN)) as one:
+            await spoken(one)
+            one.engine.log.clear()
+            await one.loop.answer(QUESTION)
+            questions = [
+                "kind" if FAMILY.kind_question in text else "need"
+                for name, text in one.engine.log
+                if name == "question"
+            ]
+            outcomes.append((one.of(Probe), one.said, one.of(TurnDone)[0].tokens["probe"]))
+    assert questions == asked
+    assert outcomes[0] == outcomes[1]
