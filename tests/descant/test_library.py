@@ -140,7 +140,8 @@ async def test_a_conversation_remembers_and_takes_notes() -> None:
         await talk.note("[door] it is open")
         assert await talk.ask("Good morning.") == "Hello to you."
         await talk.ask("And again.")
-    first, second = (heard.removesuffix(FAMILY.answer_request) for heard in model.heard)
+    # In front of them stands who the assistant is.
+    first, second = (heard.removesuffix(FAMILY.answer_request).rpartition(")\n")[2] for heard in model.heard)
     assert (first, second) == ("[door] it is open\nGood morning.", "And again.")
 
 
