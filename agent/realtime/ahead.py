@@ -21,7 +21,7 @@ class AheadOfEvents:
     def __init__(self) -> None:
         self._free = asyncio.Lock()
 
-    async def __call__(self, event: object) -> object:
+    async def __call__(self, event: Any) -> Any:  # noqa: ANN401 - JSON
         """Check the functions of an event, which is remembered, and decode its sound. Raises Refused."""
         match event:
             case {"type": "session.update", "session": asked} | {"type": "response.create", "response": asked}:

@@ -42,7 +42,7 @@ class ServerOptions:
     """Seconds in which a client must have sent its request."""
     keepalive_s: Annotated[float, Range(1.0, 3600.0, "a pong takes time, and who has gone must be noticed")] = 20.0
     """Seconds between pings; a client that is read and sends nothing for twice as long, no pong either, is dropped."""
-    connections_waiting: Annotated[int, Range(0, 100000, "each takes a file descriptor")] = 64
+    connections_waiting: Annotated[int, Range(1, 100000, "a session begins as one, and each takes a file")] = 64
     """Connections beyond the sessions that may be open at once, for pages and refusals; of more the oldest is cut."""
     secret_s: Annotated[int, Range(10, 7200, "the protocol allows no other")] = 600
     """Seconds that a browser key is valid when its maker does not say."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -219,7 +220,7 @@ def test_what_is_shown_tells_what_was_chosen_and_sets_nothing(tmp_path: Path) ->
     text = render(loaded, PLAN.settings(), one.measurements())
     assert "# partial_every_ms = 2000\n" in text
     assert text.count("[chosen for this machine]") == len(PLAN.settings()) - 1
-    assert "[command line]\nfillers = 1\n" in text
+    assert re.search(r"\[command line\]\n# From 0 to 2: .*\.\nfillers = 1\n", text)
     assert "# measured: a step of 1 to 8 rows: 57, 66," in text
     file = tmp_path / "again.toml"
     file.write_text(text)
