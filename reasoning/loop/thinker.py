@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from reasoning.engine.contract import Block
-    from reasoning.events import LoopEvent
+    from reasoning.events import LoopEvent, Reason
     from reasoning.loop.context import LoopContext
     from reasoning.loop.steps import Steps
     from reasoning.loop.streams import Streams
@@ -136,11 +136,11 @@ class Thinker:
             return ended
         return None
 
-    def _given_up(self, turn: Turn) -> str:
-        """Give why the thoughts are to be ended, by their policy or by the time; nothing where they go on."""
+    def _given_up(self, turn: Turn) -> Reason | None:
+        """Give why the thoughts are to be ended, by their policy or by the time; None where they go on."""
         if turn.policy.circling(turn.attempt.steps.finished):
             return "circling"
-        return "time" if self._clock() > turn.attempt.deadline else ""
+        return "time" if self._clock() > turn.attempt.deadline else None
 
     def _long_enough(self, turn: Turn, *, ended: bool, between: bool) -> bool:
         """Say whether the stretch at hand is to end: at the end of a step, if one comes."""
