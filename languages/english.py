@@ -16,13 +16,13 @@ from languages.language import (
     PromptWording,
     ReplySayings,
     RequestWords,
-    RobotSayings,
     SentenceRules,
     StopWords,
     WorkingWords,
 )
 from languages.numbers import NumberWords
 from languages.reading.english import read_aloud
+from languages.sayings.english import SAYINGS
 
 _UNITS: Final = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
@@ -275,16 +275,6 @@ _REQUESTS: Final = RequestWords(
     ),
     equals=r"\s*(?:is|equals|=|:|-)?\s*(\d+(?:\.\d+)?)",
 )
-_ROBOT: Final = RobotSayings(
-    happenings=dict.fromkeys(("stopped", "unconfirmed", "resumed", "held", "unknown", "denied", "other"), "{told}"),
-    shall_it="{told}",
-    may_it_move="May {robot} move again?",
-    confirmed="All right.",
-    unchanged="All right, it stays as it is.",
-    impossible="That is not possible: {reason}.",
-    not_now="Not now: {reason}.",
-    say_again="Then please say it again.",
-)
 
 ENGLISH: Final = Language(
     code="en",
@@ -304,6 +294,6 @@ ENGLISH: Final = Language(
     corrections=_CORRECTIONS,
     working=_WORKING,
     requests=_REQUESTS,
-    robot=_ROBOT,
+    robot=SAYINGS,
 )
 LANGUAGE: Final = ENGLISH

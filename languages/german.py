@@ -16,13 +16,13 @@ from languages.language import (
     PromptWording,
     ReplySayings,
     RequestWords,
-    RobotSayings,
     SentenceRules,
     StopWords,
     WorkingWords,
 )
 from languages.numbers import NumberWords
 from languages.reading.german import read_aloud
+from languages.sayings.german import SAYINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -332,24 +332,6 @@ _REQUESTS: Final = RequestWords(
     ),
     equals=r"\s*(?:ist|gleich|=|:|-)?\s*(\d+(?:[.,]\d+)?)",
 )
-_ROBOT: Final = RobotSayings(
-    happenings={
-        "stopped": "{robot} steht.",
-        "unconfirmed": "Ich weiß nicht sicher, ob {robot} steht. Drücke den Notschalter am Roboter.",
-        "resumed": "{robot} darf wieder fahren.",
-        "held": "{robot} macht Pause. Weiter geht es erst, wenn du es bestätigst.",
-        "unknown": "Die Verbindung zu {robot} ist gestört. Was aus der Aufgabe wurde, ist unbekannt.",
-        "denied": "{robot} nimmt von hier keine Befehle an.",
-        "other": "Ein anderes Programm steuert {robot}; von hier kommt vorerst nichts.",
-    },
-    shall_it="Soll {robot} das tun: {what}?",
-    may_it_move="Darf {robot} wieder fahren?",
-    confirmed="In Ordnung.",
-    unchanged="In Ordnung, es bleibt, wie es ist.",
-    impossible="Das ist leider nicht möglich.",
-    not_now="Das geht gerade nicht.",
-    say_again="Dann sag es bitte noch einmal.",
-)
 
 LANGUAGE: Final = Language(
     code="de",
@@ -369,5 +351,5 @@ LANGUAGE: Final = Language(
     corrections=_CORRECTIONS,
     working=_WORKING,
     requests=_REQUESTS,
-    robot=_ROBOT,
+    robot=SAYINGS,
 )

@@ -304,14 +304,29 @@ class RequestWords:
 
 @dataclass(frozen=True, slots=True)
 class RobotSayings:
-    """What is said of a robot past the model, made of codes and facts.
+    """What is said of a robot, past the model or to it: words for codes and facts.
 
-    `{robot}` is its name, `{what}` what it is asked to do, `{told}` and `{reason}` the words of the log, in English: a
-    language may leave any of them out.
+    A blank has the name of the fact that fills it. `{robot}` is the robot's name, `{what}` what it is asked to do,
+    `{reason}` the saying of a further fact.
     """
 
+    facts: Mapping[str, str]
+    """By the code of the kind of `robots.facts.fact.Fact`: a clause without a full stop, in lower case at its beginning
+    where the language allows."""
     happenings: Mapping[str, str]
-    """By the value of `robots.events.Happening`."""
+    """Whole sentences by the value of `robots.events.Happening`."""
+    because: Mapping[str, str]
+    """The same where a reason is known."""
+    dropped: str
+    """Said behind what failed: `{count}` is how many tasks that waited are dropped."""
+    skills: Mapping[str, str]
+    """What a robot is asked to do, for skills that every robot has, by their names: `{place}`, or `{x}` and `{y}`."""
+    action: str
+    """The same for any other skill: `{skill}` is its name."""
+    action_at: str
+    """The same at a place."""
+    here: str
+    """Stands for the place where the robot is; joined to the action."""
     shall_it: str
     """Asks whether it shall carry out a call."""
     may_it_move: str
@@ -324,8 +339,12 @@ class RobotSayings:
     """Answers a yes that came to nothing."""
     not_now: str
     """Says that a question cannot be asked now."""
+    refused: str
+    """Tells the model that a call was refused."""
     say_again: str
     """Said where a place was not the one that was meant, and nothing else is known."""
+    go_to: str
+    """Names places as a user does who sends a robot to one of them, for ears that are to know these words."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,13 +16,13 @@ from languages.language import (
     PromptWording,
     ReplySayings,
     RequestWords,
-    RobotSayings,
     SentenceRules,
     StopWords,
     WorkingWords,
 )
 from languages.numbers import NumberWords
 from languages.reading.spanish import read_aloud
+from languages.sayings.spanish import SAYINGS
 
 _UNITS: Final = {
     "cero": 0, "uno": 1, "dos": 2, "tres": 3, "cuatro": 4, "cinco": 5, "seis": 6, "siete": 7, "ocho": 8, "nueve": 9,
@@ -301,24 +301,6 @@ _REQUESTS: Final = RequestWords(
     ),
     equals=r"\s*(?:es|igual a|=|:|-)?\s*(\d+(?:[.,]\d+)?)",
 )
-_ROBOT: Final = RobotSayings(
-    happenings={
-        "stopped": "{robot} se ha detenido.",
-        "unconfirmed": "No puedo confirmar que {robot} se haya detenido. Pulsa el botón de parada del robot.",
-        "resumed": "{robot} puede moverse de nuevo.",
-        "held": "{robot} está en pausa. Solo sigue cuando lo confirmes.",
-        "unknown": "La conexión con {robot} ha fallado. No se sabe qué ha sido de su tarea.",
-        "denied": "{robot} no acepta órdenes desde aquí.",
-        "other": "Otro programa dirige a {robot}; desde aquí no se hace nada por ahora.",
-    },
-    shall_it="¿Debe {robot} hacer esto: {what}?",
-    may_it_move="¿Puede {robot} moverse de nuevo?",
-    confirmed="De acuerdo.",
-    unchanged="De acuerdo, se queda como está.",
-    impossible="Lo siento, no es posible.",
-    not_now="Ahora no es posible.",
-    say_again="Entonces dilo otra vez, por favor.",
-)
 
 LANGUAGE: Final = Language(
     code="es",
@@ -338,5 +320,5 @@ LANGUAGE: Final = Language(
     corrections=_CORRECTIONS,
     working=_WORKING,
     requests=_REQUESTS,
-    robot=_ROBOT,
+    robot=SAYINGS,
 )

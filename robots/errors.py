@@ -1,10 +1,11 @@
 """What can go wrong with robots.
 
     RobotError
-    ├── InvalidMessage            a payload is not what its topic promises
-    ├── LinkLost                  the broker is gone or refuses the connection
-    │   └── PublishDenied         its access list forbids a command
-    ├── AuditFailed               the audit log cannot be written
+    ├── FactError                 known by a fact, for which a language has the words
+    │   ├── InvalidMessage        a payload is not what its topic promises
+    │   ├── LinkLost              the broker is gone or refuses the connection
+    │   │   └── PublishDenied     its access list forbids a command
+    │   └── AuditFailed           the audit log cannot be written
     └── RobotInputError           what the user gave is wrong (exit code 2)
         ├── BadMap                the site map cannot be used
         └── BadSetting            an address, a fault or a limit cannot be used
@@ -14,20 +15,32 @@ A command that the gate refuses is no error but an answer: see `robots.safety.ga
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from descant.errors import DescantError
+
+if TYPE_CHECKING:
+    from robots.facts.fact import Fact
 
 
 class RobotError(DescantError):
     """Root of this room's errors."""
 
 
-class InvalidMessage(RobotError):
-    """A payload is not a valid message of its topic; the text names the field."""
+class FactError(RobotError):
+    """Something that users are told in their own language; the text of the error is for programmers."""
+
+    def __init__(self, fact: Fact) -> None:
+        """Take what is true."""
+        super().__init__(f"{fact.code}: {', '.join(f'{name} {value}' for name, value in fact.items())}")
+        self.fact = fact
 
 
-class LinkLost(RobotError):
+class InvalidMessage(FactError):
+    """A payload is not a valid message of its topic; the fact names the field."""
+
+
+class LinkLost(FactError):
     """The broker cannot be reached, refused the connection or ended it."""
 
 
@@ -35,7 +48,7 @@ class PublishDenied(LinkLost):
     """The broker does not allow this client to publish on a topic."""
 
 
-class AuditFailed(RobotError):
+class AuditFailed(FactError):
     """The audit log cannot be written; without it no motion is commanded."""
 
 

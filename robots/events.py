@@ -1,9 +1,14 @@
-"""What happens to a robot, in words for a model or a user."""
+"""What happens to a robot: a code and its facts. The words stand in `languages/`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from robots.facts.fact import Fact
+    from robots.skills import SkillCall
 
 
 class Happening(StrEnum):
@@ -23,6 +28,10 @@ class Happening(StrEnum):
     DENIED = "denied"
     OTHER = "other"
     """Another program commands the robot."""
+    MISREAD = "misread"
+    """The robot uses a word that is unknown here."""
+    REFUSED = "refused"
+    """A message of the robot was refused, for this reason for the first time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +39,8 @@ class Event:
     """Something that the model and the user should know."""
 
     happening: Happening
-    text: str
-    call_id: str | None = None
+    reason: Fact | None = None
+    call: SkillCall | None = None
+    """What it is about: always there where something began, is done, failed or blocked, or a task is unknown."""
+    dropped: int = 0
+    """How many tasks that waited are dropped with it."""

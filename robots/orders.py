@@ -14,8 +14,22 @@ import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from robots.facts.tasks import (
+    ActionFailed,
+    ActionFailedAs,
+    ArrivedElsewhere,
+    FaultReported,
+    ModeSwitched,
+    OrderEndedEarly,
+    OrderExtended,
+    OrderForgotten,
+    OrderNeverArrived,
+    OrderRefused,
+    OrderUnconfirmed,
+    OtherOrderFollowed,
+)
 from robots.geometry import Point, divide
 from robots.untrusted import plain
 from robots.vda5050.messages import (
@@ -31,6 +45,9 @@ from robots.vda5050.messages import (
     State,
     wrap_angle,
 )
+
+if TYPE_CHECKING:
+    from robots.facts.fact import Fact
 
 ACK_S: Final = 1.5
 """Time in which the robot should echo an order, s; a sooner repetition would be noise."""
@@ -90,7 +107,7 @@ class OrderTask:
 
     plan: OrderPlan
     phase: OrderPhase = OrderPhase.SENT
-    reason: str = ""
+    reason: Fact | None = None
     """Why it failed or is unknown."""
     needs_cancel: bool = False
     """The robot may still hold an order that shall not go on."""
@@ -140,7 +157,7 @@ class OrderTask:
         if now < self._sent_at + ACK_S:
             return None
         if self._tries >= TRIES:
-            self.lost("the robot does not confirm the order")
+            self.lost(OrderUnconfirmed())
             return None
         return self._sent
 
@@ -160,14 +177,13 @@ class OrderTask:
         if state.order_id == self.plan.order_id:
             self._follow(state)
         elif self._accepted >= 0:
-            other = "follows another order" if state.order_id else "has forgotten its order"
-            self.fail(f"the robot {other}")
+            self.fail(OtherOrderFollowed() if state.order_id else OrderForgotten())
         elif self.phase is OrderPhase.UNKNOWN and now > self._sent_at + IN_FLIGHT_S:
-            self.fail("the order never reached the robot")
+            self.fail(OrderNeverArrived())
         if not self.phase.ended:
             self._look_for_refusal(state)
 
-    def lost(self, reason: str) -> None:
+    def lost(self, reason: Fact) -> None:
         """Trust nothing until the robot is heard again: an outage is not a failure."""
         if not self.phase.ended:
             self.phase, self.reason = OrderPhase.UNKNOWN, reason
@@ -176,25 +192,25 @@ class OrderTask:
         """After a confirmed resume: what was sent before an outage and never echoed may be sent again, identical."""
         self._tries = 0
 
-    def fail(self, reason: str, *, cancel: bool = False) -> None:
+    def fail(self, reason: Fact, *, cancel: bool = False) -> None:
         """End the task without success."""
         if not self.phase.ended:
             self.phase, self.reason, self.needs_cancel = OrderPhase.FAILED, reason, cancel
 
     def _follow(self, state: State) -> None:
         if state.order_update_id > self._update:
-            self.fail("another program extends this order", cancel=True)
+            self.fail(OrderExtended(), cancel=True)
             return
         self._accepted = max(self._accepted, state.order_update_id)
         if self.phase is not OrderPhase.RUNNING and state.order_update_id >= self._accepted:
-            self.phase, self.reason = OrderPhase.RUNNING, ""
+            self.phase, self.reason = OrderPhase.RUNNING, None
         self.passed = max(self.passed, state.last_node_sequence_id // 2)
         if state.operating_mode is not OperatingMode.AUTOMATIC:
-            self.fail(f"the robot was switched to {state.operating_mode}", cancel=True)
+            self.fail(ModeSwitched(str(state.operating_mode)), cancel=True)
             return
         fatal = next((e for e in state.errors if e.error_level is ErrorLevel.FATAL), None)
         if fatal is not None:
-            self.fail(f"the robot reports {plain(fatal.error_type, WORDS)!r}", cancel=True)
+            self.fail(FaultReported(plain(fatal.error_type, WORDS)), cancel=True)
             return
         if state.node_states or state.edge_states or state.driving:
             return
@@ -202,7 +218,7 @@ class OrderTask:
             return
         # While there is a horizon its nodes are listed, too: nothing left means that somebody has ended the order.
         if self._released < len(self._nodes) - 1 or state.last_node_sequence_id < 2 * self._released:
-            self.fail("the robot ended the order before its end")
+            self.fail(OrderEndedEarly())
         else:
             self._finish(state)
 
@@ -211,15 +227,16 @@ class OrderTask:
         statuses = [state.action(action.action_id) for action in self.plan.actions]
         if any(status is ActionStatus.FAILED for status in statuses):
             results = [a.result_description for a in state.action_states if a.action_status is ActionStatus.FAILED]
-            self.fail("the action failed" + (f": {plain(results[-1], WORDS)!r}" if results and results[-1] else ""))
+            said = plain(results[-1], WORDS) if results else ""
+            self.fail(ActionFailedAs(said) if said else ActionFailed())
             return
         if any(status is not ActionStatus.FINISHED for status in statuses):
             return
         pose = state.agv_position
         if pose and math.dist((pose.x, pose.y), self._nodes[-1]) > ARRIVAL_M:
-            self.fail("the robot says it has arrived, but it is elsewhere")
+            self.fail(ArrivedElsewhere())
             return
-        self.phase, self.reason = OrderPhase.DONE, ""
+        self.phase, self.reason = OrderPhase.DONE, None
 
     def _look_for_refusal(self, state: State) -> None:
         """Find the error with which the robot refuses what was sent last (6.6.4)."""
@@ -233,9 +250,7 @@ class OrderTask:
             # A malformed order may be refused without any reference.
             nameless = "orderId" not in about and error.error_type in {"validationError", "orderError"}
             if ours or (nameless and error not in self._known_errors):
-                self.fail(
-                    f"the robot refuses the order: {plain(error.error_type, WORDS)!r}", cancel=self._accepted >= 0
-                )
+                self.fail(OrderRefused(plain(error.error_type, WORDS)), cancel=self._accepted >= 0)
                 return
 
     def _extension(self, position: Point | None, now: float) -> Order | None:

@@ -55,12 +55,6 @@ def action_of(admitted: Admitted, factsheet: Factsheet | None) -> Action:
     )
 
 
-def described(call: SkillCall) -> str:
-    """Return a call in words."""
-    place = call.arguments.get(PLACE, HERE)
-    return f"{call.skill.replace('_', ' ')} {place}" if place != HERE else call.skill.replace("_", " ")
-
-
 def _goal(call: SkillCall, start: Point, site: Site) -> tuple[Point, float | None]:
     """Return where a call leads, and the heading there."""
     arguments = call.arguments

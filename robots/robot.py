@@ -1,8 +1,8 @@
 """One robot under command: calls become orders, states become events, stop wins. Sans-I/O.
 
 `Robot` wires the gate, the task, the stop sequence and the world picture. It owns no socket and no clock: messages and
-monotonic seconds come in, commands leave through the gate's publisher, and `events` tells what happened in words that
-a model or a user can be given.
+monotonic seconds come in, commands leave through the gate's publisher, and `events` tells what happened as codes and
+facts.
 """
 
 from __future__ import annotations
@@ -13,12 +13,29 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from robots.events import Event, Happening
+from robots.facts.fitness import CommandsDenied, EmergencyStop
+from robots.facts.messages import MessageOvertaken
+from robots.facts.refusals import ForeignOrder, StopUnconfirmed, TasksTooMany
+from robots.facts.tasks import (
+    LinkLostTo,
+    NoLinkTo,
+    NoWay,
+    OthersCommand,
+    PausedThere,
+    ResumeUnconfirmed,
+    RobotOffline,
+    RobotSilent,
+    ToldToStop,
+)
+from robots.instants import InstantActionsUnderWay
 from robots.orders import OrderPhase, OrderTask
-from robots.planning import action_of, described, plan_of
+from robots.planning import action_of, plan_of
 from robots.safety.gate import HARMLESS, Admitted, Gate, Latch, Question, Refused, Resumed, Source
 from robots.safety.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, StopSequence, StopStep, refuses
+from robots.site import NOWHERE
 from robots.skills import STOP, Skill, SkillCall, skills_of
 from robots.transport.packet import WILL
+from robots.vda5050.codec import COMMAND_TOPICS
 from robots.vda5050.messages import (
     ActionScope,
     ActionStatus,
@@ -32,8 +49,11 @@ from robots.vda5050.messages import (
 from robots.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from robots.facts.fact import Fact
+    from robots.facts.messages import ValueRead
+    from robots.instants import InstantEnd
     from robots.vda5050.codec import Received
 
 QUEUE: Final = 8
@@ -54,19 +74,8 @@ SETTLE_S: Final = 4.0
 """A pause is not ended sooner after an order was sent, s: what is still on its way must arrive at a standing robot."""
 FACTSHEET_TRIES: Final = 3
 """Some robots have no factsheet; they are asked this often."""
-ACTION_TIMEOUT_S: Final = 10.0
-"""An instant action that the robot never lists is unknown after this time, s."""
-
-
-@dataclass(slots=True)
-class _Instant:
-    """An instant action under way."""
-
-    admitted: Admitted
-    since: float
-    """When it was asked for, or sent."""
-    sent: bool = False
-    """Not before the robot has been heard again: on a connection that is stuck it would arrive long after."""
+MISREAD_KEPT: Final = 64
+"""Unknown words of a robot that are told; further ones are read as carefully and told no more."""
 
 
 @dataclass(slots=True)
@@ -84,7 +93,7 @@ class Robot:
     stopping: StopSequence | None = None
     _call: Admitted | None = None
     _queue: deque[Admitted] = field(default_factory=deque)
-    _instants: dict[str, _Instant] = field(default_factory=dict)
+    _instants: InstantActionsUnderWay = field(default_factory=InstantActionsUnderWay)
     _lease: float = -math.inf
     _asked_at: float = -math.inf
     _release: tuple[str, float, int] | None = None
@@ -94,8 +103,17 @@ class Robot:
     _refused_at: float = -math.inf
     _ordered_at: float = -math.inf
     _asked_facts: int = 0
-    _last_why: str = ""
-    """Why the link could not be made; said once."""
+    _last_why: Fact | None = None
+    """Why the link could not be made; told once."""
+    _held_by: Fact | None = None
+    """Why the robot is being paused."""
+    _misread: set[tuple[str, str]] = field(default_factory=set)
+    """Unknown words that were told."""
+
+    def __post_init__(self) -> None:
+        """Know the map on which positions count."""
+        if self.gate.site is not NOWHERE:
+            self.world.map_id = self.gate.site.map
 
     @property
     def skills(self) -> dict[str, Skill]:
@@ -105,33 +123,45 @@ class Robot:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way or waits."""
-        return self.task is None and not self._queue and not self._instants
+        return self.task is None and not self._queue and not self._instants.actions
 
     # What comes in --------------------------------------------------------------------------------------------------
 
-    def linked(self, *, up: bool, why: str, now: float) -> None:
+    def linked(self, *, up: bool, why: Fact | None, now: float) -> None:
         """Take in that the broker was reached or lost. After an outage nothing moves before a confirmed resume."""
         before = self.world.linked
         if before and up:
             return
         self.world.linked, self.world.denied = up, False
+        self.world.unlinked = self.world.unlinked if why is None else why
         if up:
-            self._last_why, self._asked_at = "", -math.inf
+            self._last_why, self._asked_at = None, -math.inf
         elif before:
             self.world.presence = None
             self.world.forget_state()
-            self._outage(f"The connection to {self.name} is lost: {why}.", now)
-        elif why != self._last_why:
+            self._outage(LinkLostTo(self.name, why) if why is not None else RobotSilent(self.name), now)
+        elif why is not None and why != self._last_why:
             self._last_why = why
-            self._tell(Happening.OFFLINE, f"There is no connection to {self.name}: {why}.")
+            self._tell(Happening.OFFLINE, NoLinkTo(self.name, why))
 
-    def denied(self, why: str, now: float) -> None:
+    def denied(self, why: Fact, now: float) -> None:
         """Take in that the broker does not let us command this robot: said once, and nothing is under way."""
         if self.world.denied:
             return
         self.world.denied = True
-        self._tell(Happening.DENIED, f"{self.name} cannot be commanded: {why}.", self._call)
-        self._outage(f"{self.name} cannot be commanded.", now)
+        self._tell(Happening.DENIED, why, self._call)
+        self._outage(CommandsDenied(), now)
+
+    def refused(self, why: Fact, now: float) -> None:
+        """Take in that a message of the robot cannot be used: counted by reason, told once, logged ever more seldom."""
+        times = self.world.refused.add(why)
+        if times == 1 and not isinstance(why, MessageOvertaken):
+            self._tell(Happening.REFUSED, why)
+        if times & (times - 1) == 0:
+            self.gate.keep("unusable", why, now, times=times)
+        # The robot may understand what another program sends, though nobody does here.
+        if dict(why.items()).get("topic") in COMMAND_TOPICS and self.gate.latch is not Latch.STOPPED:
+            self._hold_back(now)
 
     def receive(self, received: Received, now: float) -> None:
         """Take in what the robot published."""
@@ -140,7 +170,9 @@ class Robot:
             self._overhear(received.message, now)
             return
         if not self.world.receive(received, now):
+            self.refused(MessageOvertaken(received.topic), now)
             return
+        self._tell_misread(received.misread, now)
         match received.message:
             case Connection(connection_state=presence) if presence is not before:
                 self._presence(presence, now)
@@ -158,11 +190,11 @@ class Robot:
     def call(self, call: SkillCall, now: float) -> Admitted | Question | Refused:
         """Carry out a call of the model, if the gate admits it."""
         if call.skill == STOP:
-            self.stop("the model asked for it", now)
+            self.stop("model", now)
         elif self._foreign():
-            return Refused(f"{self.name} carries out an order of another program; a stop would cancel it")
+            return Refused(ForeignOrder(self.name))
         if len(self._queue) >= QUEUE:
-            return Refused(f"{QUEUE} tasks wait already")
+            return Refused(TasksTooMany(QUEUE))
         verdict = self.gate.admit(call, self.skills, self.world, now)
         return self._begin(verdict, now) if isinstance(verdict, Admitted) else verdict
 
@@ -181,26 +213,27 @@ class Robot:
         """Stop, forget all tasks, and stay stopped until a confirmed resume."""
         self.gate.close(Latch.STOPPED, why, now)
         if self._call is not None or self._queue:
-            self._tell(Happening.FAILED, f"{self.name} was told to stop; its tasks are cancelled.", self._call)
+            waiting = len(self._queue) - (self._call is None)
+            self._tell(Happening.FAILED, ToldToStop(), self._call or self._queue[0], dropped=waiting)
         self.task, self._call, self._release = None, None, None
         self._queue.clear()
-        self._instants.clear()
+        self._instants.actions.clear()
         self.stopping = StopSequence(STOP_STEPS, now, self.new_id)
         self._send_stops(now)
 
-    def hold(self, why: str, now: float) -> None:
+    def hold(self, why: Fact, now: float) -> None:
         """Pause, keep the task, and stay paused until a confirmed resume."""
         if self.gate.latch is Latch.STOPPED:
             return
-        self.gate.close(Latch.HELD, why, now)
-        self._release = None
+        self.gate.close(Latch.HELD, why.code, now)
+        self._release, self._held_by = None, why
         self.stopping = StopSequence(HOLD_STEPS, now, self.new_id)
         self._send_stops(now)
 
     def ask_to_resume(self, now: float) -> Question | Refused:
         """Return the question whose yes lets the robot move again."""
         if self.stopping is not None and self.stopping.active and self.world.online:
-            return Refused(f"{self.name} has not confirmed yet that it stopped")
+            return Refused(StopUnconfirmed(self.name))
         return self.gate.ask_to_resume(now)
 
     def tick(self, now: float) -> None:
@@ -222,40 +255,40 @@ class Robot:
         if kinds <= HARMLESS or wills or self.gate.latch is Latch.STOPPED:
             return
         if kinds <= set(StopStep):
-            self.stop("another program stopped the robot", now)
+            self.stop("another program", now)
             return
+        self._hold_back(now)
+
+    def _hold_back(self, now: float) -> None:
+        """Leave the robot to the other program that moves it, until a person lets this one go on."""
         first = self.gate.latch is None
-        self.gate.close(Latch.HELD, "another program commands the robot", now)
+        self.gate.close(Latch.HELD, OthersCommand().code, now)
         self._release = None
         if self.task is not None:
-            self.task.lost("another program commands the robot")
+            self.task.lost(OthersCommand())
         if first:
-            self._tell(Happening.OTHER, f"Another program commands {self.name}; this one holds back.", self._call)
+            self._tell(Happening.OTHER, about=self._call)
 
     # How it goes on -------------------------------------------------------------------------------------------------
 
     def _presence(self, presence: ConnectionState, now: float) -> None:
         if presence is ConnectionState.ONLINE:
             self._asked_at = -math.inf
-            self._tell(Happening.ONLINE, f"{self.name} is online.")
+            self._tell(Happening.ONLINE)
             return
         self.world.forget_state()
-        self._outage(f"{self.name} is offline.", now)
+        self._outage(RobotOffline(self.name), now)
 
-    def _outage(self, text: str, now: float) -> None:
+    def _outage(self, why: Fact, now: float) -> None:
         """Nothing is known any more: the task becomes unknown and waits for a person."""
-        for ticket, instant in list(self._instants.items()):
-            if instant.sent:
-                self._forget_instant(ticket, Happening.UNKNOWN, "may or may not have been done")
-            else:
-                self._forget_instant(ticket, Happening.FAILED, "was not sent")
+        self._tell_ended(self._instants.outage(why))
         if self.task is not None:
-            self.task.lost("the connection was lost")
-            self._tell(Happening.UNKNOWN, f"{text} What became of its task is unknown.", self._call)
+            self.task.lost(why)
+            self._tell(Happening.UNKNOWN, why, self._call)
         else:
-            self._tell(Happening.OFFLINE, text)
+            self._tell(Happening.OFFLINE, why)
         if self.task is not None or self.stopping is not None or self._queue:
-            self.hold("outage", now)
+            self.hold(why, now)
 
     def _state(self, state: State, now: float) -> None:
         if state.driving:
@@ -264,30 +297,22 @@ class Robot:
             self._follow_stop(self.stopping, state)
         if self._release is not None and self._released(self._release[0], state):
             self._release = None
-            self._tell(Happening.RESUMED, f"{self.name} may move again.")
+            self._tell(Happening.RESUMED)
         elif state.paused and self.gate.latch is None and self._release is None and self.stopping is None:
             # By a last will, a button, or another program: it takes a person to end it.
-            self.gate.close(Latch.HELD, "the robot is paused", now)
-            self._tell(Happening.HELD, f"{self.name} is paused. It goes on only after you confirm.")
-        self._follow_instants(state)
+            self.gate.close(Latch.HELD, PausedThere().code, now)
+            self._tell(Happening.HELD, PausedThere())
+        self._tell_ended(self._instants.follow(state))
         self._act(now)
         if self.task is not None:
             if state.safety_state.e_stop is not EStop.NONE and self.gate.latch is None:
                 # Some robots drive on by themselves once it is released.
-                self.hold("emergency stop at the robot", now)
+                self.hold(EmergencyStop(), now)
             self.task.receive(state, now)
             self._judge(self.task, now)
         elif self._foreign() and self.stopping is None and (self.gate.latch is Latch.STOPPED or self._release):
             # An order that was on its way when the stop was confirmed.
             self.stopping = StopSequence(STOP_STEPS, now, self.new_id)
-
-    def _follow_instants(self, state: State) -> None:
-        for ticket in list(self._instants):
-            status = state.action(ticket)
-            if status is ActionStatus.FINISHED:
-                self._forget_instant(ticket, Happening.DONE, "done")
-            elif status is ActionStatus.FAILED:
-                self._forget_instant(ticket, Happening.FAILED, "failed")
 
     @staticmethod
     def _released(action_id: str, state: State) -> bool:
@@ -307,9 +332,9 @@ class Robot:
             return
         self.stopping = None
         if self.gate.latch is Latch.STOPPED:
-            self._tell(Happening.STOPPED, stopping.said(self.name))
+            self._tell(Happening.STOPPED)
         elif self.gate.latch is Latch.HELD:
-            self._tell(Happening.HELD, f"{self.name} is paused. It goes on only after you confirm.")
+            self._tell(Happening.HELD, self._held_by)
 
     def _judge(self, task: OrderTask, now: float) -> None:
         call = self._call
@@ -317,11 +342,11 @@ class Robot:
             return
         self.task, self._call = None, None
         if task.phase is OrderPhase.DONE:
-            self._tell(Happening.DONE, f"{self.name}: {described(call.call)}: done.", call)
+            self._tell(Happening.DONE, about=call)
             return
-        dropped = f" {len(self._queue)} waiting tasks are dropped." if self._queue else ""
+        dropped = len(self._queue)
         self._queue.clear()
-        self._tell(Happening.FAILED, f"{self.name}: {described(call.call)}: {task.reason}.{dropped}", call)
+        self._tell(Happening.FAILED, task.reason, call, dropped=dropped)
         if task.needs_cancel and self.stopping is None:
             self.stopping = StopSequence(CANCEL_STEPS, now, self.new_id)
 
@@ -330,7 +355,7 @@ class Robot:
         if call.skill == STOP:
             return admitted
         if self.skills[call.skill].scope is ActionScope.INSTANT:
-            self._instants[admitted.ticket] = _Instant(admitted, now)
+            self._instants.add(admitted, now)
             self._send_requests(now)
             return admitted
         self._queue.append(admitted)
@@ -339,14 +364,12 @@ class Robot:
 
     def _act(self, now: float) -> None:
         """Send the instant actions that were asked for before the newest state."""
-        for ticket, instant in list(self._instants.items()):
-            if instant.sent or self.world.state_at <= instant.since:
-                continue
-            refused = self.gate.act(action_of(instant.admitted, self.world.factsheet), self.world, now)
+        for admitted in self._instants.ready(self.world.state_at):
+            refused = self.gate.act(action_of(admitted, self.world.factsheet), self.world, now)
             if refused is None:
-                self._instants[ticket] = _Instant(instant.admitted, now, sent=True)
+                self._instants.sent(admitted, now)
             else:
-                self._forget_instant(ticket, Happening.FAILED, refused.reason)
+                self._tell_ended([self._instants.refused(admitted, refused.reason)])
 
     def _advance(self, now: float) -> None:
         """Begin the next task, or send what the present one has due; not while a stop or a resume is under way."""
@@ -360,7 +383,7 @@ class Robot:
             return
         order = task.due(self.world.position, now, extend=now < self._lease)
         if task.phase is OrderPhase.UNKNOWN:
-            self._outage(f"{self.name} does not answer.", now)
+            self._outage(RobotSilent(self.name), now)
         if order is None:
             return
         refused = self.gate.order(order, self.world, now)
@@ -379,11 +402,11 @@ class Robot:
         if plan is None:
             self._call = None
             self._queue.clear()
-            self._tell(Happening.FAILED, f"{self.name} finds no way there inside the fence.", admitted)
+            self._tell(Happening.FAILED, NoWay(), admitted)
             return
         self.task = OrderTask(plan)
         self._moved_at, self._blocked = now, False
-        self._tell(Happening.STARTED, f"{self.name} begins: {described(admitted.call)}.", admitted)
+        self._tell(Happening.STARTED, about=admitted)
 
     # What is sent ---------------------------------------------------------------------------------------------------
 
@@ -394,13 +417,13 @@ class Robot:
         for send in self.stopping.due(now):
             self.gate.stop(send.step, send.action_id, now)
         if self.stopping.outcome is Outcome.UNCONFIRMED and before is Outcome.PENDING:
-            self._tell(Happening.UNCONFIRMED, self.stopping.said(self.name))
+            self._tell(Happening.UNCONFIRMED, self.world.unheard(now, self.gate.site.limits))
 
     def _send_requests(self, now: float) -> None:
         state = self.world.state
         busy = self.task is not None or self.stopping is not None or (state is not None and state.driving)
         silent = now > self.world.state_at + ASK_STATE_S
-        waited = any(not instant.sent for instant in self._instants.values())
+        waited = self.world.doubtful or self._instants.waiting
         # The first request also proves that the broker lets us command this robot.
         first = state is None or self._asked_at == -math.inf
         wanted = "stateRequest" if first or waited or (busy and silent) else None
@@ -419,27 +442,21 @@ class Robot:
             return
         if times >= RELEASE_TRIES:
             self._release = None
-            self.hold("the robot does not confirm the resume", now)
-            self._tell(Happening.HELD, f"{self.name} does not confirm that it may move; it stays paused.")
+            self.hold(ResumeUnconfirmed(), now)
+            self._tell(Happening.HELD, ResumeUnconfirmed())
             return
         self.gate.unpause(action_id, now)
         self._release = (action_id, now, times + 1)
 
     def _watch(self, now: float) -> None:
         """Notice a robot that stands although it may drive, and instant actions that are never listed."""
-        for ticket, instant in list(self._instants.items()):
-            if now <= instant.since + ACTION_TIMEOUT_S:
-                continue
-            if instant.sent:
-                self._forget_instant(ticket, Happening.UNKNOWN, "was never confirmed")
-            else:
-                self._forget_instant(ticket, Happening.FAILED, "was not sent; the robot does not answer")
+        self._tell_ended(self._instants.overdue(now))
         if (
             self.task is not None
             and self.gate.latch is None
             and now > max(self.world.state_at, self._moved_at) + SILENT_S
         ):
-            self._outage(f"{self.name} does not answer.", now)
+            self._outage(RobotSilent(self.name), now)
         state = self.world.state
         waits = state is not None and not state.driving and any(node.released for node in state.node_states)
         acts = state is not None and any(not a.action_status.ended for a in state.action_states)
@@ -447,11 +464,21 @@ class Robot:
             return
         if now > self._moved_at + BLOCKED_S:
             self._blocked = True
-            self._tell(Happening.BLOCKED, f"{self.name} does not move; something may be in its way.", self._call)
+            self._tell(Happening.BLOCKED, about=self._call)
 
-    def _forget_instant(self, ticket: str, happening: Happening, what: str) -> None:
-        admitted = self._instants.pop(ticket).admitted
-        self._tell(happening, f"{self.name}: {described(admitted.call)}: {what}.", admitted)
+    def _tell_ended(self, ends: Sequence[InstantEnd]) -> None:
+        for end in ends:
+            self._tell(end.happening, end.reason, end.admitted)
 
-    def _tell(self, happening: Happening, text: str, about: Admitted | None = None) -> None:
-        self.events.append(Event(happening, text, about.call.call_id if about else None))
+    def _tell_misread(self, read: Sequence[ValueRead], now: float) -> None:
+        """Name each unknown word of the robot once."""
+        for one in read:
+            if (one.field, one.value) not in self._misread and len(self._misread) < MISREAD_KEPT:
+                self._misread.add((one.field, one.value))
+                self._tell(Happening.MISREAD, one)
+                self.gate.keep("misread", one, now)
+
+    def _tell(
+        self, happening: Happening, why: Fact | None = None, about: Admitted | None = None, *, dropped: int = 0
+    ) -> None:
+        self.events.append(Event(happening, why, about.call if about else None, dropped))

@@ -13,6 +13,8 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from robots.events import Happening
+from robots.facts.link import NoAnswerYet
+from robots.facts.tasks import CommanderLeaves
 from robots.robot import Robot
 from robots.safety.gate import Gate
 from robots.site import NOWHERE
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from robots.events import Event
+    from robots.facts.fact import Fact
     from robots.safety.gate import Admitted, Question, Refused, Resumed, Source
     from robots.site import Site
     from robots.skills import SkillCall
@@ -45,8 +48,6 @@ class RobotSession:
         self._link = link
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=256)
         self._standing = asyncio.Event()
-        self.unreadable = 0
-        """How many messages of the robot were no VDA 5050."""
 
     def new_id(self) -> str:
         """Return a fresh identifier, for a `SkillCall`."""
@@ -60,7 +61,7 @@ class RobotSession:
         """Stop, and stay stopped; returns at once, the outcome comes as an event."""
         self._now(lambda now: self.robot.stop(why, now))
 
-    def hold(self, why: str) -> None:
+    def hold(self, why: Fact) -> None:
         """Pause, and keep the task."""
         self._now(lambda now: self.robot.hold(why, now))
 
@@ -89,13 +90,13 @@ class RobotSession:
                 now = time.monotonic()
                 match event:
                     case LinkUp():
-                        self.robot.linked(up=True, why="", now=now)
+                        self.robot.linked(up=True, why=None, now=now)
                     case LinkDown(why):
                         self.robot.linked(up=False, why=why, now=now)
                     case Denied(why):
                         self.robot.denied(why, now)
-                    case Unreadable():
-                        self.unreadable += 1
+                    case Unreadable(why):
+                        self.robot.refused(why, now)
                     case received:
                         self.robot.receive(received, now)
                 self._pass_on()
@@ -116,7 +117,7 @@ class RobotSession:
     async def leave(self) -> None:
         """Leave nothing driving behind: pause what moves, and part in peace only when it stands."""
         if not self.robot.idle:
-            self.hold("the commander leaves")
+            self.hold(CommanderLeaves())
             self._standing.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
@@ -154,6 +155,7 @@ async def command_robot(
     """
     gate = Gate(address.serial_number, site, audit)
     robot = Robot(address.serial_number, gate, _new_id)
+    robot.world.unlinked = NoAnswerYet(str(broker))
     link = Link(broker, address, codec or Vda5050(), gate.publisher, time.monotonic, _new_id)
     session = RobotSession(robot, link)
     async with asyncio.TaskGroup() as group:
@@ -181,7 +183,7 @@ async def stop_robot(broker: Broker, address: Address, codec: Codec | None = Non
     async with command_robot(
         broker=broker, address=address, site=NOWHERE, audit=lambda _: None, codec=codec
     ) as session:
-        session.stop("asked from outside")
+        session.stop("from outside")
         async for event in session.events():
             if event.happening in {Happening.STOPPED, Happening.UNCONFIRMED, Happening.DENIED}:
                 return event

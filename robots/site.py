@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from robots.errors import BadMap
 from robots.geometry import Point, clearance, inside
-from robots.vda5050.messages import Angle
+from robots.vda5050.reading import Angle
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from pathlib import Path
 
 Metres = Annotated[float, Field(allow_inf_nan=False)]
@@ -26,6 +27,24 @@ HERE: Final = "here"
 """Where the robot stands; the name of no place."""
 
 PlaceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9 _-]{0,39}$")]
+
+
+class _OnceOnly(yaml.SafeLoader):
+    """Reads YAML in which no key stands twice: the second of two places of one name would hide the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
+        """Read a mapping.
+
+        Raises:
+            yaml.YAMLError: a key stands in it twice.
+
+        """
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands here twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep=deep)
 
 
 class _Section(BaseModel):
@@ -108,7 +127,8 @@ class Site(_Section):
 
         """
         try:
-            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            text = path.read_text(encoding="utf-8")
+            return cls.model_validate(yaml.load(text, Loader=_OnceOnly))  # noqa: S506 - a safe loader
         except OSError as error:
             raise BadMap(f"site map {path}: {error.strerror or error}") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:

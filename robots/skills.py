@@ -12,9 +12,21 @@ import json
 import math
 import re
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from robots.errors import RobotInputError
+from robots.errors import FactError
+from robots.facts.refusals import (
+    ArgumentMissing,
+    ArgumentNotAmong,
+    ArgumentOfOtherType,
+    ArgumentOutOfRange,
+    ArgumentsNoObject,
+    ArgumentTooLong,
+    ArgumentUnknown,
+    CallUnreadable,
+    SkillUnknown,
+)
 from robots.site import HERE
 from robots.untrusted import plain
 from robots.vda5050.messages import ActionScope, AgvAction, Factsheet, ParameterDefinition, ValueType
@@ -22,6 +34,7 @@ from robots.vda5050.messages import ActionScope, AgvAction, Factsheet, Parameter
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from robots.facts.fact import Fact
     from robots.site import Site
 
 Schema = dict[str, Any]
@@ -29,19 +42,18 @@ Argument = str | float | int | bool
 
 CONTROL_ACTIONS: Final = frozenset(
     {
-        "startPause",
-        "stopPause",
-        "cancelOrder",
-        "stateRequest",
-        "factsheetRequest",
-        "initPosition",
-        "logReport",
-        "downloadMap",
-        "enableMap",
-        "deleteMap",
+        *("startpause", "stoppause", "cancelorder", "staterequest", "factsheetrequest", "initposition", "logreport"),
+        *("downloadmap", "enablemap", "deletemap"),
+        # Version 3.0.
+        *("starthibernation", "stophibernation", "shutdown", "updatecertificate", "clearinstantactions"),
+        *("initializeposition", "downloadzoneset", "enablezoneset", "deletezoneset", "clearzoneset", "triggeraction"),
+        *("retry", "skipretry", "cancelretry"),
+        # What ends a stop or a pause is a person's to say, whatever a robot calls it.
+        *("resume", "unpause", "continue", "proceed", "goon", "endpause", "endstop", "resumeorder"),
+        *("resumerobot", "clearestop", "resetestop", "releaseestop", "acknowledgeestop", "cancelstop"),
     }
 )
-"""Actions of the protocol itself: never skills, whatever a factsheet says."""
+"""Actions of the protocol itself, and such as would end a stop: never skills, whatever a factsheet says."""
 
 STOP: Final = "stop"
 GO_TO: Final = "go_to"
@@ -72,6 +84,8 @@ _DEFAULT_RANGE: Final = (-1000.0, 1000.0)
 """Bounds of a number for which the site map states none: a factsheet cannot state any."""
 _TEXT_LIMIT: Final = 64
 """Longest text argument, characters."""
+TOLD: Final = 60
+"""Most characters of a foreign text in a fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +114,8 @@ class SkillCall:
     """The gate's epoch when the call was made; a stop makes it stale."""
 
 
-class BadCall(RobotInputError):
-    """A call does not fit the schema; the text lets the model mend it."""
+class BadCall(FactError):
+    """A call does not fit the schema; the fact lets the model mend it."""
 
 
 def skills_of(factsheet: Factsheet | None, site: Site) -> dict[str, Skill]:
@@ -139,14 +153,6 @@ def offered(skills: Mapping[str, Skill], site: Site) -> dict[str, Skill]:
     return {**shown, CARRY: Skill(CARRY, _CARRY_TOLD, _object(way, [_FROM, _TO]), made_of=(_PICK, _DROP))}
 
 
-def sentences(skills: Mapping[str, Skill], site: Site) -> str:
-    """Return sentences with the names of all places and skills, for ears that are to know these words."""
-    *most, last = (f"the {name}" for name in sorted(site.places))
-    places = f"{', '.join(most)} or {last}" if most else last
-    actions = ", ".join(name for name in sorted(offered(skills, site)) if name.isalpha() and name != STOP)
-    return f"Go to {places}. {actions.capitalize()}." if actions else f"Go to {places}."
-
-
 def parts(
     call: SkillCall, skills: Mapping[str, Skill], new_id: Callable[[], str], previous: SkillCall | None = None
 ) -> list[SkillCall]:
@@ -168,25 +174,35 @@ def parts(
     return [SkillCall(new_id(), skill, {PLACE: place}, call.epoch) for skill, place in way]
 
 
-def senseless(calls: Sequence[SkillCall], skills: Mapping[str, Skill]) -> str:
-    """Say what makes no sense in a model's calls for one request, taken together; nothing where they can be meant."""
+class Senseless(StrEnum):
+    """What makes no sense in calls, taken together."""
+
+    DRIVES_TWICE = "drives_twice"
+    """To the same place, one call after the other."""
+    PUTS_DOWN_AT_ONCE = "puts_down_at_once"
+    """Where it has just picked up."""
+    PUTS_DOWN_TWICE = "puts_down_twice"
+
+
+def senseless(calls: Sequence[SkillCall], skills: Mapping[str, Skill]) -> Senseless | None:
+    """Return what makes no sense in a model's calls for one request; None where they can be meant."""
     here, picked_at, emptied, last = HERE, "", False, ""
     previous: SkillCall | None = None
     for call in calls:
         for part in parts(call, skills, lambda: "", previous):
             place = str(part.arguments.get(PLACE, HERE))
             if part.skill == last == GO_TO and place == here:
-                return "drives twice to the same place"
+                return Senseless.DRIVES_TWICE
             here = f"{part.arguments}" if part.skill == GO_TO_POSE else here if place == HERE else place
             if part.skill == _DROP and picked_at == here:
-                return "puts down where it has just picked up"
+                return Senseless.PUTS_DOWN_AT_ONCE
             if part.skill == _DROP and emptied and not picked_at:
-                return "puts down twice"
+                return Senseless.PUTS_DOWN_TWICE
             if part.skill in {_PICK, _DROP}:
                 picked_at, emptied = (here, emptied) if part.skill == _PICK else ("", True)
             last = part.skill
         previous = call
-    return ""
+    return None
 
 
 def _form(parameters: Schema) -> Schema:
@@ -219,9 +235,9 @@ def read_call(text: str, call_id: str, epoch: int, skills: Mapping[str, Skill]) 
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        raise BadCall("the call is not JSON") from None
+        raise BadCall(CallUnreadable()) from None
     if not isinstance(data, dict) or data.keys() != {"skill", "arguments"}:
-        raise BadCall('a call has exactly the keys "skill" and "arguments"')
+        raise BadCall(CallUnreadable())
     call = SkillCall(call_id, str(data["skill"]), data["arguments"], epoch)
     check_arguments(call, skills)
     return call
@@ -236,22 +252,22 @@ def check_arguments(call: SkillCall, skills: Mapping[str, Skill]) -> None:
     """
     skill = skills.get(call.skill)
     if skill is None:
-        raise BadCall(f"there is no skill {call.skill!r}; there are {', '.join(sorted(skills))}")
+        raise BadCall(SkillUnknown(plain(call.skill, TOLD), tuple(sorted(skills))))
     if not isinstance(call.arguments, dict):
-        raise BadCall(f"the arguments of {call.skill} are not an object")
+        raise BadCall(ArgumentsNoObject(call.skill))
     properties: dict[str, Schema] = skill.parameters["properties"]
     for name in skill.parameters["required"]:
         if name not in call.arguments:
-            raise BadCall(f"{call.skill} needs the argument {name!r}")
+            raise BadCall(ArgumentMissing(call.skill, name))
     for name, value in call.arguments.items():
         if name not in properties:
-            raise BadCall(f"{call.skill} has no argument {name!r}")
-        problem = _problem(value, properties[name])
-        if problem:
-            raise BadCall(f"{call.skill}.{name} is {value!r}: {problem}")
+            raise BadCall(ArgumentUnknown(call.skill, plain(name, TOLD)))
+        problem = _problem(call.skill, name, value, properties[name])
+        if problem is not None:
+            raise BadCall(problem)
 
 
-def _problem(value: object, schema: Schema) -> str | None:
+def _problem(skill: str, name: str, value: object, schema: Schema) -> Fact | None:
     """Return what is wrong with a value under the few schema words that this module writes."""
     kind = schema["type"]
     right = {
@@ -261,21 +277,34 @@ def _problem(value: object, schema: Schema) -> str | None:
         "string": isinstance(value, str),
     }[kind]
     if not right:
-        return f"must be a {kind}"
+        return ArgumentOfOtherType(skill, name, plain(str(value), TOLD), kind)
     if "enum" in schema and value not in schema["enum"]:
-        return f"must be one of {', '.join(schema['enum'])}"
+        return ArgumentNotAmong(skill, name, plain(str(value), TOLD), tuple(schema["enum"]))
     if isinstance(value, str) and len(value) > schema.get("maxLength", math.inf):
-        return f"must have at most {schema['maxLength']} characters"
+        return ArgumentTooLong(skill, name, schema["maxLength"])
     if isinstance(value, int | float) and not (
         schema.get("minimum", -math.inf) <= value <= schema.get("maximum", math.inf)
     ):
-        return f"must lie between {schema.get('minimum')} and {schema.get('maximum')}"
+        return ArgumentOutOfRange(skill, name, value, schema.get("minimum", -math.inf), schema.get("maximum", math.inf))
     return None
+
+
+def _bare(name: str) -> str:
+    """Return a name as it is compared: "Stop_Pause" is "stopPause"."""
+    return name.replace("_", "").lower()
+
+
+_OWN: Final = frozenset(map(_bare, OWN_SKILLS))
+
+
+def is_control(action_type: str) -> bool:
+    """Whether an action of this name is the protocol's or this room's own, and so never a skill of the robot."""
+    return _bare(action_type) in CONTROL_ACTIONS | _OWN
 
 
 def _from_action(action: AgvAction, site: Site) -> Skill | None:
     """Return the skill of a factsheet's action, or None where a model cannot or must not call it."""
-    if action.action_type in CONTROL_ACTIONS or not _NAME.fullmatch(action.action_type):
+    if not _NAME.fullmatch(action.action_type) or is_control(action.action_type):
         return None
     scope = next((s for s in (ActionScope.NODE, ActionScope.INSTANT) if s in action.action_scopes), None)
     if scope is None:

@@ -123,19 +123,21 @@ async def examine_robot(options: RobotOptions) -> list[Finding]:
     if (options.map, options.broker, options.address, options.user) == (None, usual.broker, usual.address, usual.user):
         return []
     try:
-        lines, fit = await look(options)
+        seen = await look(options)
     except RobotInputError as error:
         return [Finding("robot", Verdict.NOTE, str(error), "see docs/robots.md, or: descant robot map")]
-    told = dict(lines)
     broker = f"broker {options.broker}"
-    if not told["broker"].endswith(", reached"):
-        return [Finding(broker, Verdict.NOTE, "not reached", "start it, or set robot.broker, robot.user and files")]
+    if seen.broker:
+        return [Finding(broker, Verdict.NOTE, seen.broker, "see docs/robots.md, section The broker")]
     found = [Finding(broker, Verdict.GOOD, "reached")]
+    if seen.refused:
+        found.append(Finding("robot's messages", Verdict.NOTE, f"refused: {seen.refused}", "mend the robot's program"))
     if options.map is None:
         return [*found, Finding("site map", Verdict.NOTE, "none", "nothing moves without one: set robot.map")]
-    mend = "" if fit else "more: descant robot state"
-    verdict = Verdict.GOOD if fit else Verdict.NOTE
-    return [*found, Finding(f"robot {options.address}", verdict, told["command"], mend)]
+    what = f"robot {options.address}"
+    if seen.command:
+        return [*found, Finding(what, Verdict.NOTE, seen.command, "more: descant robot state")]
+    return [*found, Finding(what, Verdict.GOOD, "it can be commanded")]
 
 
 async def examine_servers(settings: Settings) -> list[Finding]:

@@ -94,6 +94,17 @@ def main() -> None:
         sys.exit(_explain(error))
 
 
+def _fact_of(error: BaseException) -> str:
+    """Put an error of a robot that is known by a fact into words; nothing for all others."""
+    fact = getattr(error, "fact", None)
+    if fact is None:
+        return ""
+    from agent.robot.telling import told  # noqa: PLC0415 - other commands know no robots
+    from languages.english import ENGLISH  # noqa: PLC0415 - the same
+
+    return told(fact, ENGLISH)
+
+
 def _explain(error: BaseException) -> int:
     """Print one line about an error and return its exit code; a TaskGroup's error is told by its first cause."""
     while isinstance(error, BaseExceptionGroup):
@@ -107,7 +118,7 @@ def _explain(error: BaseException) -> int:
             return 1
     # Every room's root error carries an exit code; importing all rooms here to name them would load them all.
     code = getattr(error, "exit_code", None)
-    told = " ".join(str(error).split())
+    told = " ".join((_fact_of(error) or str(error)).split())
     if not isinstance(code, int):
         told = f"{type(error).__name__}: {told}" if told else type(error).__name__
         told = f"internal error: {told} (run with DESCANT_DEBUG=1 for the traceback)"

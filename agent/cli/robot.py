@@ -62,13 +62,16 @@ def run(
 def stop(context: typer.Context, broker: Broker = None, robot: RobotAddress = None) -> None:
     """Stop the robot, whoever commands it, and say by its own state what happened."""
     options = _load(context, {"robot.broker": broker, "robot.address": robot}).settings.robot
+    from agent.robot.telling import told_event  # noqa: PLC0415 - quick to stop, but `--help` is quicker
+    from languages.english import ENGLISH  # noqa: PLC0415 - the same
     from robots.events import Happening  # noqa: PLC0415 - the same
     from robots.session import stop_robot  # noqa: PLC0415 - the same
-    from robots.transport.connection import broker_of  # noqa: PLC0415 - quick to stop, but `--help` is quicker
+    from robots.transport.connection import broker_of  # noqa: PLC0415 - the same
     from robots.vda5050.codec import DIALECTS, Address  # noqa: PLC0415 - the same
 
-    event = asyncio.run(stop_robot(broker_of(options), Address.parse(options.address), DIALECTS[options.dialect]))
-    typer.echo(event.text)
+    address = Address.parse(options.address)
+    event = asyncio.run(stop_robot(broker_of(options), address, DIALECTS[options.dialect]))
+    typer.echo(told_event(event, address.serial_number, ENGLISH))
     if event.happening is not Happening.STOPPED:
         raise typer.Exit(1)
 
@@ -100,10 +103,10 @@ def state(context: typer.Context, broker: Broker = None, robot: RobotAddress = N
     options = _load(context, {"robot.map": site_map, "robot.broker": broker, "robot.address": robot}).settings.robot
     from agent.robot.access import look  # noqa: PLC0415 - see `stop`
 
-    lines, fit = asyncio.run(look(options))
-    for name, value in lines:
+    seen = asyncio.run(look(options))
+    for name, value in seen.lines:
         typer.echo(f"{name:<12} {value}")
-    if not fit:
+    if seen.command:
         raise typer.Exit(1)
 
 
@@ -150,6 +153,8 @@ def simulate(
     """Be a robot on a small map, in two dimensions, with faults at will; Ctrl-C ends it."""
     check_target(draw)
     options = _load(context, {"robot.map": site_map, "robot.broker": broker, "robot.address": robot}).settings.robot
+    from agent.robot.telling import told  # noqa: PLC0415 - see `stop`
+    from languages.english import ENGLISH  # noqa: PLC0415 - the same
     from robots.simulator.run import SimulationOptions  # noqa: PLC0415 - see `stop`
     from robots.simulator.run import simulate as be_a_robot  # noqa: PLC0415 - the same
 
@@ -159,7 +164,7 @@ def simulate(
             SimulationOptions(
                 start=start, speed=speed, faults=tuple(fault or ()), seed=seed, draw=draw, seconds=seconds
             ),
-            lambda text: typer.echo(text, err=True),
+            lambda fact: typer.echo(told(fact, ENGLISH), err=True),
         )
     )
 

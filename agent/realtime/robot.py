@@ -11,9 +11,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from agent.robot.controller import RobotController
+from robots.facts.tasks import ClientGone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from agent.realtime.protocol.messages import ResponseSpec
     from audio.hearing.stop_phrases import StopPhrases
@@ -48,6 +49,10 @@ class SharedRobot:
             if self._controller is not None:
                 self._controller.happened(event)
 
+    def refused(self) -> Mapping[str, int]:
+        """Return how many messages of the robot could not be used, by the code of the reason."""
+        return self._robot.robot.world.refused.counts
+
     def take(self, lease: RobotLease, show: Callable[[str, str], None]) -> RobotController | None:
         """Give the robot away; None: somebody has it."""
         if self._controller is not None:
@@ -60,7 +65,7 @@ class SharedRobot:
         if controller is self._controller:
             self._controller = None
             if not controller.idle:
-                self._robot.hold("the client is gone")
+                self._robot.hold(ClientGone())
 
     def stop(self, why: str) -> None:
         """Stop the robot, whoever asks."""

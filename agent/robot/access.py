@@ -5,23 +5,30 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.errors import RobotNotReady
+from agent.robot.misheard import alike
+from agent.robot.telling import told, told_event, told_question
+from languages.english import ENGLISH
 from robots.events import Happening
 from robots.safety.audit import audit_file
 from robots.safety.gate import Question, Refused, Source
 from robots.session import command_robot
 from robots.site import NOWHERE, Site
 from robots.transport.connection import broker_of, site_of
+from robots.untrusted import plain
 from robots.vda5050.codec import DIALECTS, Address
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
+    from robots.facts.fact import Fact
     from robots.options import RobotOptions
     from robots.session import RobotSession
+    from robots.world import RefusedMessages
 
 READY_S: Final = 10.0
 """How long the robot may take to report its state and its factsheet, s."""
@@ -67,15 +74,36 @@ async def until_ready(robot: RobotSession) -> None:
         if unfit is None and known:
             return
         await asyncio.sleep(_LOOKS_S)
-    raise RobotNotReady(f"{core.name} cannot be commanded: {core.world.unfit(time.monotonic(), core.gate.site.limits)}")
+    why = core.world.unfit(time.monotonic(), core.gate.site.limits)
+    raise RobotNotReady(f"{core.name} cannot be commanded" + (f": {told(why, ENGLISH)}" if why is not None else ""))
 
 
-async def look(options: RobotOptions) -> tuple[list[tuple[str, str]], bool]:
-    """Return what the robot reports, as names and values, and whether it can be commanded."""
+@dataclass(frozen=True, slots=True)
+class RobotLook:
+    """What was seen of a robot."""
+
+    lines: list[tuple[str, str]]
+    """What it reports, as names and values."""
+    broker: str
+    """Why the broker is not reached; empty: it is."""
+    command: str
+    """Why the robot cannot be commanded; empty: it can."""
+    refused: str
+    """Which of its messages were refused, by reason; empty: none."""
+
+
+async def look(options: RobotOptions) -> RobotLook:
+    """Look what the robot reports, and whether it can be commanded."""
     site = Site.load(options.map) if options.map else NOWHERE
     async with _reached(options, site, lambda _: None) as robot:
         await _until_known(robot)
-        return _described(robot, options), _unfit(robot) is None
+        world = robot.robot.world
+        return RobotLook(
+            _described(robot, options),
+            "" if world.linked else told(world.unlinked, ENGLISH),
+            _said(_unfit(robot)),
+            "; ".join(_refused(world.refused)),
+        )
 
 
 async def resume(options: RobotOptions, confirm: Callable[[str], bool]) -> tuple[str, bool]:
@@ -84,26 +112,26 @@ async def resume(options: RobotOptions, confirm: Callable[[str], bool]) -> tuple
         await _until_known(robot)
         state = robot.robot.world.state
         if state is None:
-            return f"{robot.robot.name} cannot be commanded: {_unfit(robot)}.", False
+            return f"{robot.robot.name} cannot be commanded: {_said(_unfit(robot))}.", False
         if not state.paused:
             return f"{robot.robot.name} is not paused.", True
         question = robot.ask_to_resume()
         if isinstance(question, Refused):
-            return f"Not resumed: {question.reason}.", False
+            return f"Not resumed: {told(question.reason, ENGLISH)}.", False
         return await _confirmed(robot, question, confirm)
 
 
 async def _confirmed(robot: RobotSession, question: Question, confirm: Callable[[str], bool]) -> tuple[str, bool]:
     # In a thread: the link must live while somebody thinks about it.
-    yes = await asyncio.to_thread(confirm, question.text)
+    yes = await asyncio.to_thread(confirm, told_question(question, robot.robot.name, ENGLISH))
     verdict = robot.answer(question.question_id, yes=yes, by=Source.USER)
     if isinstance(verdict, Refused):
-        return f"Not resumed: {verdict.reason}.", False
+        return f"Not resumed: {told(verdict.reason, ENGLISH)}.", False
     with suppress(TimeoutError):
         async with asyncio.timeout(_CONFIRM_S):
             async for event in robot.events():
                 if event.happening is Happening.RESUMED:
-                    return event.text, True
+                    return told_event(event, robot.robot.name, ENGLISH), True
     return f"{robot.robot.name} has not confirmed that it may move again.", False
 
 
@@ -115,7 +143,7 @@ async def _until_known(robot: RobotSession) -> None:
         await asyncio.sleep(_LOOKS_S)
 
 
-def _unfit(robot: RobotSession) -> str | None:
+def _unfit(robot: RobotSession) -> Fact | None:
     core = robot.robot
     return core.world.unfit(time.monotonic(), core.gate.site.limits)
 
@@ -124,8 +152,10 @@ def _described(robot: RobotSession, options: RobotOptions) -> list[tuple[str, st
     world, core = robot.robot.world, robot.robot
     lines = [
         ("robot", options.address),
-        ("broker", f"{options.broker}, {'reached' if world.linked else 'not reached'}"),
-        ("presence", str(world.presence or "never seen")),
+        ("broker", options.broker if world.linked else f"not reached: {told(world.unlinked, ENGLISH)}"),
+        ("presence", world.named("connectionState", world.presence or "never seen")),
+        *(("refused", one) for one in _refused(world.refused)),
+        *(("unknown", told(one, ENGLISH)) for read in world.misread.values() for one in read),
     ]
     state = world.state
     if state is not None:
@@ -133,10 +163,23 @@ def _described(robot: RobotSession, options: RobotOptions) -> list[tuple[str, st
         lines += [
             ("position", where),
             ("moves", "drives" if state.driving else "paused" if state.paused else "stands"),
-            ("mode", str(state.operating_mode)),
+            ("mode", world.named("operatingMode", state.operating_mode)),
             ("battery", f"{state.battery_state.battery_charge:.0f} %"),
-            ("order", state.order_id or "none"),
-            *(("error", f"{error.error_type}: {error.error_description or ''}") for error in state.errors),
+            ("order", plain(state.order_id) or "none"),
+            *(("error", plain(f"{error.error_type}: {error.error_description or ''}")) for error in state.errors),
             ("skills", ", ".join(core.skills)),
         ]
-    return [*lines, ("command", _unfit(robot) or "it can be commanded")]
+    lines += [
+        ("alike", f"the places {one!r} and {other!r} may be misheard") for one, other in alike(core.gate.site.places)
+    ]
+    return [*lines, ("command", _said(_unfit(robot)) or "it can be commanded")]
+
+
+def _said(fact: Fact | None) -> str:
+    return "" if fact is None else told(fact, ENGLISH)
+
+
+def _refused(messages: RefusedMessages) -> Iterator[str]:
+    """Yield each reason for which messages were refused, the number of them and the newest."""
+    for code, times in messages.counts.most_common():
+        yield f"{times} times {code}, the last: {told(messages.last[code], ENGLISH)}"

@@ -16,7 +16,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
-from agent.robot.misheard import doubt
+from agent.robot.misheard import alike, doubt
+from agent.robot.telling import sentences, told, told_event, told_question
 from audio.hearing.agreement import key
 from languages.english import ENGLISH
 from languages.known import known_languages
@@ -25,7 +26,7 @@ from reasoning.tools.guards import CallGuard
 from robots.events import Happening
 from robots.robot import QUEUE
 from robots.safety.gate import ANSWER_WITHIN_S, Admitted, Question, Refused, Resumed, Source
-from robots.skills import STOP, SkillCall, offered, parts, senseless, sentences
+from robots.skills import STOP, SkillCall, offered, parts, senseless
 from robots.vda5050.messages import ActionScope
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ SAID: Final = frozenset(
         *(Happening.UNKNOWN, Happening.DENIED, Happening.OTHER),
     }
 )
-"""Said in the words of the robot's state, past any model."""
+"""Said by the robot's state, past any model."""
 _TOLD: Final = frozenset({Happening.DONE, Happening.FAILED, Happening.BLOCKED})
 """The model is told, and replies though nobody asked."""
 
@@ -95,6 +96,8 @@ class RobotController:
         """Calls behind one that waits for the user's yes: they keep their order."""
         self.undone = 0
         """Calls that were refused, and tasks that failed or whose outcome is unknown."""
+        for one, other in alike(self._places):
+            show("ears", f"the places {one!r} and {other!r} sound alike: one may be heard as the other")
 
     @property
     def tools(self) -> list[Tool]:
@@ -104,7 +107,7 @@ class RobotController:
     @property
     def words(self) -> str:
         """Sentences with the names that a user may say to this robot."""
-        return sentences(self._robot.robot.skills, self._robot.robot.gate.site)
+        return sentences(self._robot.robot.skills, self._robot.robot.gate.site, self.language)
 
     @property
     def question(self) -> Question | None:
@@ -199,9 +202,9 @@ class RobotController:
         match verdict:
             case Refused(reason):
                 self._held.clear()
-                self._show("gate", f"refused: {reason}")
-                sayings = self.language.robot
-                self._conversation.announce(sayings.impossible.format(reason=reason) if yes else sayings.unchanged)
+                self._show("gate", f"refused: {told(reason, ENGLISH)}")
+                sayings, why = self.language.robot, told(reason, self.language)
+                self._conversation.announce(sayings.impossible.format(reason=why) if yes else sayings.unchanged)
             case Admitted() | Resumed():
                 self._show("gate", "confirmed by the user")
                 self._conversation.announce(self.language.robot.confirmed)
@@ -210,21 +213,14 @@ class RobotController:
 
     def _ask(self, verdict: Question | Refused) -> None:
         match verdict:
-            case Question(text=text):
+            case Question():
                 self._question = verdict
-                self._show("gate", f"asks: {text}")
-                self._conversation.announce(self._asked(verdict))
+                name = self._robot.robot.name
+                self._show("gate", f"asks: {told_question(verdict, name, ENGLISH)}")
+                self._conversation.announce(told_question(verdict, name, self.language))
             case Refused(reason):
-                self._show("gate", f"refused: {reason}")
-                self._conversation.announce(self.language.robot.not_now.format(reason=reason))
-
-    def _asked(self, question: Question) -> str:
-        """Put a question of the gate into the user's language."""
-        name, call, sayings = self._robot.robot.name, question.call, self.language.robot
-        if call is None:
-            return sayings.may_it_move.format(robot=name)
-        what = " ".join([call.skill.replace("_", " "), *map(str, call.arguments.values())])
-        return sayings.shall_it.format(robot=name, what=what, told=question.text)
+                self._show("gate", f"refused: {told(reason, ENGLISH)}")
+                self._conversation.announce(self.language.robot.not_now.format(reason=told(reason, self.language)))
 
     # --- what the model does ---
 
@@ -251,8 +247,10 @@ class RobotController:
                 self._ask(verdict)
             case Refused(reason):
                 self.undone += 1
-                self._show("gate", f"refused: {reason}")
-                self._conversation.note(f"[robot] {call.skill} was refused: {reason}.", unprompted=True)
+                self._show("gate", f"refused: {told(reason, ENGLISH)}")
+                why = told(reason, self.language)
+                text = self.language.robot.refused.format(what=call.skill, reason=why)
+                self._conversation.note(f"[robot] {text}", unprompted=True)
             case Admitted():
                 self._show("gate", "admitted")
         return not isinstance(verdict, Refused)
@@ -266,19 +264,15 @@ class RobotController:
 
     def happened(self, event: Event) -> None:
         """Tell one event."""
-        self._show("robot", event.text)
+        name = self._robot.robot.name
+        self._show("robot", told_event(event, name, ENGLISH))
         self.undone += event.happening in _UNDONE
         stopping = self._robot.robot.gate.latch is not None
+        text = told_event(event, name, self.language)
         if event.happening in SAID:
-            said = self.language.robot.happenings[event.happening]
-            self._conversation.announce(said.format(robot=self._robot.robot.name, told=event.text))
+            self._conversation.announce(text)
         unprompted = event.happening in _TOLD and not stopping
-        self._conversation.note(f"[robot] {event.text}", unprompted=unprompted)
-
-    def unfit(self) -> str | None:
-        """Return why the robot cannot be commanded now; None: it can."""
-        robot = self._robot.robot
-        return robot.world.unfit(time.monotonic(), robot.gate.site.limits)
+        self._conversation.note(f"[robot] {text}", unprompted=unprompted)
 
 
 class RobotAdapter:
@@ -359,7 +353,7 @@ def tools_of(skills: Mapping[str, Skill], site: Site) -> list[Tool]:
     places = frozenset(site.places)
 
     def objection(calls: Sequence[WrittenCall]) -> str:
-        return senseless([SkillCall("", call.name, call.arguments, 0) for call in calls], skills)
+        return senseless([SkillCall("", call.name, call.arguments, 0) for call in calls], skills) or ""
 
     return [
         Tool(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from audio.hearing.agreement import edits, key
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 UNSURE: Final = 0.4
 """Confidence (0..1) under which the name of a place is asked about; names that were said have 0.9 as a rule."""
 _CLAUSE: Final = re.compile(r"[.,;:!?]$")
+_VOWEL: Final = re.compile(r"[EOaeiouyäöü]")
+"""Vowels, as `_sound` leaves them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,12 @@ def doubt(
         return Doubt(heard, near[0].start, near[0].stop, near[1], otherwise=heard, language=language)
     there = None if named or known else _there([key(word) for word in words], near_by)
     return None if there is None else Doubt(heard, there, there + 1, "", language=language)
+
+
+def alike(names: Iterable[str], language: Language = ENGLISH) -> list[tuple[str, str]]:
+    """Return pairs of names that sound alike but for their vowels: a request for one is perhaps heard as the other."""
+    sounds = {name: _VOWEL.sub("", _sound(name, language.places)) for name in sorted(names)}
+    return [(one, other) for one, other in combinations(sounds, 2) if sounds[one] and sounds[one] == sounds[other]]
 
 
 def _named(words: Sequence[str], places: Mapping[str, tuple[str, ...]]) -> list[tuple[range, str]]:

@@ -19,7 +19,7 @@ from bench.robot.stage import until, with_stage
 from bench.voices import PIPER, spoken
 from robots.simulator.run import EXAMPLE_MAP
 from robots.site import Site
-from robots.skills import CONTROL_ACTIONS
+from robots.skills import is_control
 from robots.vda5050.messages import ActionStatus, InstantActions, Order, State
 
 if TYPE_CHECKING:
@@ -191,9 +191,7 @@ def happenings(messages: Iterable[Message], start: str, truth: Sequence[str]) ->
                 kinds |= {action.action_id: _described(action) for node in nodes for action in node.actions}
             case InstantActions(actions=actions):
                 kinds |= {
-                    action.action_id: _described(action)
-                    for action in actions
-                    if action.action_type not in CONTROL_ACTIONS
+                    action.action_id: _described(action) for action in actions if not is_control(action.action_type)
                 }
             case State() as state:
                 moved |= state.driving

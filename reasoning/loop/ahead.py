@@ -1,17 +1,16 @@
 """What is done while the user speaks: what will stand behind the words is read before they have all been said.
 
-A block keeps its cache when the blocks before it grow (arXiv 2512.10931, section 3.3), so the head of the thoughts and
-the questions about the words need not wait for the last of them. They are read again when there are half as many words
-more, so that two thirds of all were in view; what is written behind a head, and the last token of a question, have all
-in view. Nothing is written or told meanwhile, and what was read is in no account: a turn has the blocks and the budgets
-that it would have without.
+A block keeps its cache when the blocks before it grow (arXiv 2512.10931, section 3.3), so the questions about the
+words, and the head of the thoughts, need not wait for the last of them. Each is read again when the words have doubled;
+what is written behind a head, and the last token of a question, have all words in view. Nothing is written or told
+meanwhile, and what was read is in no account: a turn has the blocks and budgets that it would have without.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from itertools import count
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from reasoning.errors import ReasoningError
@@ -30,26 +29,35 @@ if TYPE_CHECKING:
 _PIECE: Final = 24
 """Tokens that are read each time that words came: some 0.25 s on two cores with AVX2, where the recogniser needs the
 processor again half a second after it has given words."""
-_FEW: Final = 12
+_FEW: Final = 8
 """Tokens of words with which nothing is begun yet."""
-_MORE: Final = 1.5
-"""Times as many words as a head was read with, for it to be read again."""
+_MORE: Final = 2
+"""Times as many words as something was read with, for it to be read again."""
 _DOUBT: Final = 0.5
 """By how much a question that was read with some of the words may say yes more surely, in log-odds: docs/bench.md."""
 
 
+@dataclass(slots=True)
+class AheadQuestion:
+    """A question that is read ahead, without its last token."""
+
+    block: Block
+    words: int = 0
+    """Tokens of the input when it was begun."""
+    said: float | None = None
+    """The log-odds when it was read; None before."""
+
+
 class Ahead:
-    """Reads the heads of the thoughts and of the questions, a piece at a time, in a task of its own."""
+    """Reads questions and the head of the thoughts, a piece at a time, in a task of its own."""
 
     def __init__(self, context: LoopContext, choice: PolicyChoice, emit: Callable[[LoopEvent], None]) -> None:
         self._context, self._choice, self._emit = context, choice, emit
         self._task: asyncio.Task[None] | None = None
-        self._questions: list[Block] = []
-        """What was read of each question, but for its last token."""
-        self._early: list[float] = []
-        """What they said with the words of that time."""
-        self._words = 0
-        """Tokens of the input when the heads were begun; 0: they were not."""
+        self._questions: list[AheadQuestion] = []
+        """The questions in their order, without the last token of each."""
+        self._head_words = 0
+        """Tokens of the input when the head of the thoughts was begun."""
 
     def go_on(self, turn: Turn) -> None:
         """Read the next piece, unless one is being read; never waits."""
@@ -67,68 +75,77 @@ class Ahead:
     async def forget(self, turn: Turn) -> None:
         """End the reading, and forget all that was read for the turn."""
         await self.stop()
-        await self._crop(turn)
+        self._head_words = 0
+        await self._context.session.crop(turn.thoughts, turn.kept)
+        for question in self._questions:
+            question.words, question.said = 0, None
+            await self._context.session.crop(question.block, 0)
 
     async def chosen(self, turn: Turn) -> Policy | None:
         """Ask the questions as they were read; give the first policy where it would be chosen in spite of all doubt.
 
         Whatever else they say has to be asked anew, with all words in view.
         """
-        context, log_odds, names, costs = self._context, list[float](), list[str](), list[int]()
+        context, log_odds, asked = self._context, list[float](), list[ProbeQuestion]()
         while isinstance(decided := self._decided(turn, log_odds), ProbeQuestion):
-            block = self._questions[len(log_odds)] if len(log_odds) < len(self._questions) else None
+            block = self._questions[len(asked)].block if len(asked) < len(self._questions) else None
             if block is None or not len(block) or [*block.tokens] != [*decided.tokens[: len(block)]]:
                 return None
-            view = [*context.past, turn.input, block]
-            scores = await context.session.score_choices(view, decided.tokens[len(block) :], decided.choices)
+            scores = await context.session.score_choices(
+                [*context.past, turn.input, block], decided.tokens[len(block) :], decided.choices
+            )
             log_odds.append(scores.log_odds)
-            names.append(decided.name)
-            costs.append(len(decided.tokens))
+            asked.append(decided)
         meant = self._choice.decide(log_odds, turn.input_text, context.script, tools=False)
-        if not names or decided.policy != self._choice.first or isinstance(meant, ProbeQuestion):
+        if not asked or decided.policy != self._choice.first or isinstance(meant, ProbeQuestion):
             return None
-        for name, one, cost in zip(names, meant.log_odds, costs, strict=False):
-            turn.attempt.tokens["probe"] += cost
-            self._emit(Probe(name, one, 0.0, decision=one > 0))
+        for question, one in zip(asked, meant.log_odds, strict=False):
+            turn.attempt.tokens["probe"] += len(question.tokens)
+            self._emit(Probe(question.name, one, 0.0, decision=one > 0))
         return decided.policy
 
     async def _read(self, turn: Turn) -> None:
-        context = self._context
         # What cannot be read is told by the answer, which needs it.
         with suppress(ReasoningError):
-            if len(turn.input) >= _MORE * self._words:
-                await self._crop(turn)
-                self._words = len(turn.input)
-            if await self._read_on(turn, turn.thoughts, turn.policy.opening(context.script)):
+            if self._context.options.direct_replies and await self._read_question(turn):
                 return
-            for number in count():
-                # Only questions that will be asked are read: that is known from what was asked before them.
-                question = self._decided(turn, self._early[:number]) if context.options.direct_replies else None
-                if not isinstance(question, ProbeQuestion):
-                    return
-                if number == len(self._questions):
-                    self._questions.append(context.session.block(f"asked{number}"))
-                block = self._questions[number]
-                # The last token is asked when all words are there.
-                if await self._read_on(turn, block, question.tokens[:-1]):
-                    return
-                if number == len(self._early):
-                    view = [*context.past, turn.input, block]
-                    scores = await context.session.score_choices(view, question.tokens[-1:], question.choices)
-                    self._early.append(scores.log_odds)
+            if self._context.options.listening == "heads":
+                await self._read_head(turn)
 
-    async def _read_on(self, turn: Turn, block: Block, tokens: Sequence[int]) -> bool:
-        """Read a piece of what is left of a head; False where nothing is."""
-        if [*block.tokens] == [*tokens]:
-            return False
+    async def _read_head(self, turn: Turn) -> None:
+        opening = turn.policy.opening(self._context.script)
+        if [*turn.thoughts.tokens] != [*opening]:
+            self._head_words = self._head_words or len(turn.input)
+            await self._read_on(turn, turn.thoughts, opening)
+        elif len(turn.input) >= _MORE * self._head_words:
+            self._head_words = len(turn.input)
+            await self._context.session.crop(turn.thoughts, 0)
+            await self._read_on(turn, turn.thoughts, opening)
+
+    async def _read_question(self, turn: Turn) -> bool:
+        """Read a piece of the questions that will be asked, by what they say now; False where none is left."""
+        context, said = self._context, list[float]()
+        while isinstance(question := self._decided(turn, said), ProbeQuestion):
+            if len(said) == len(self._questions):
+                self._questions.append(AheadQuestion(context.session.block(f"asked{len(said)}")))
+            read = self._questions[len(said)]
+            if read.said is not None and len(turn.input) >= _MORE * read.words:
+                read.words, read.said = 0, None
+                await context.session.crop(read.block, 0)
+            # The last token is asked when all words are there.
+            begun = question.tokens[:-1]
+            if [*read.block.tokens] != [*begun]:
+                read.words = read.words or len(turn.input)
+                await self._read_on(turn, read.block, begun)
+                return True
+            if read.said is None:
+                view = [*context.past, turn.input, read.block]
+                read.said = (await context.session.score_choices(view, question.tokens[-1:], question.choices)).log_odds
+            said.append(read.said)
+        return False
+
+    async def _read_on(self, turn: Turn, block: Block, tokens: Sequence[int]) -> None:
         await self._context.rewrite(block, [*self._context.past, turn.input, block], tokens, at_most=_PIECE)
-        return True
-
-    async def _crop(self, turn: Turn) -> None:
-        self._words = 0
-        self._early.clear()
-        for block in (turn.thoughts, *self._questions):
-            await self._context.session.crop(block, turn.kept if block is turn.thoughts else 0)
 
     def _decided(self, turn: Turn, log_odds: Sequence[float]) -> ProbeQuestion | Chosen:
         """Give what is asked next, or chosen, with as much doubt of the answers as there may be."""

@@ -129,7 +129,7 @@ class Loop:
         await self._context.hear(text)
         if not text:
             await self._ahead.forget(self._turn)
-        elif self._options.listening == "heads" and self._thinks:
+        elif self._options.listening != "off" and self._thinks:
             self._ahead.go_on(self._turn)
 
     async def note(self, text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from robots.errors import AuditFailed
+from robots.facts.refusals import AuditUnwritable
 from robots.vda5050.codec import timestamp
 
 if TYPE_CHECKING:
@@ -28,16 +30,16 @@ def audit_file(path: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     except OSError as error:
-        raise AuditFailed(f"audit log {path}: {error.strerror}; give another file or make room") from None
+        raise AuditFailed(AuditUnwritable(str(path), error.strerror or str(error))) from None
 
     def append(record: Mapping[str, object]) -> None:
         line = json.dumps({"at": timestamp(datetime.now(UTC)), **record}, ensure_ascii=False).encode() + b"\n"
         try:
             written = os.write(descriptor, line)
         except OSError as error:
-            raise AuditFailed(f"audit log {path}: {error.strerror}; nothing is moved without it") from None
+            raise AuditFailed(AuditUnwritable(str(path), error.strerror or str(error))) from None
         if written < len(line):
-            raise AuditFailed(f"audit log {path}: the disk is full; nothing is moved without it")
+            raise AuditFailed(AuditUnwritable(str(path), os.strerror(errno.ENOSPC)))
 
     try:
         yield append

@@ -16,15 +16,40 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from robots.errors import AuditFailed
+from robots.facts.fitness import PositionUnknown
+from robots.facts.refusals import (
+    ActionNotAdmitted,
+    AnswerLate,
+    BaseTooLong,
+    BatteryLow,
+    CallRepeated,
+    CallStale,
+    CallsTooMany,
+    CommandsWait,
+    EdgeActs,
+    EdgeTooFast,
+    NodeOffMap,
+    NothingToResume,
+    OnlyUserConfirms,
+    OrderNotAdmitted,
+    QuestionNotOpen,
+    RobotUnheard,
+    SkillForbidden,
+    StillHeld,
+    StillStopped,
+    UserDeclined,
+    WayLeavesFence,
+)
 from robots.geometry import path_length
-from robots.site import HERE
-from robots.skills import PLACE, STOP, BadCall, Skill, SkillCall, check_arguments
+from robots.skills import STOP, TOLD, BadCall, Skill, SkillCall, check_arguments
 from robots.transport.publisher import Publisher
+from robots.untrusted import plain
 from robots.vda5050.messages import Action, BlockingType, Edge, InstantActions, Node, Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from robots.facts.fact import Fact
     from robots.geometry import Point
     from robots.site import Site
     from robots.world import World
@@ -60,7 +85,7 @@ class Latch(StrEnum):
 class Refused:
     """The gate says no. The reason tells the model what would be allowed."""
 
-    reason: str
+    reason: Fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +108,6 @@ class Question:
     """Something that the user has to say yes to."""
 
     question_id: str
-    text: str
     asked_at: float
     """Monotonic s."""
     call: SkillCall | None = None
@@ -116,30 +140,29 @@ class Gate:
         if call.skill == STOP:
             return self._admit(call, now)
         problem = next(self._call_problems(call, skills, world, now), None)
-        if problem:
+        if problem is not None:
             return self._refuse("call", problem, now, call=call.call_id, skill=call.skill)
         self._seen.append(call.call_id)
         self._recent.append(now)
         if call.skill in self.site.limits.confirm:
-            text = f"Shall {self.robot} {_spoken(call)}?"
-            self._question = Question(f"q{self.epoch}-{call.call_id}", text, now, call)
-            refused = self._record("ask", now, question=self._question.question_id, text=text)
+            self._question = Question(f"q{self.epoch}-{call.call_id}", now, call)
+            facts = {"skill": call.skill, "arguments": dict(call.arguments)}
+            refused = self._record("ask", now, question=self._question.question_id, **facts)
             return refused or self._question
         return self._admit(call, now)
 
     def ask_to_resume(self, now: float) -> Question | Refused:
         """Return the question whose yes opens the latch."""
         if self.latch is None:
-            return Refused(f"{self.robot} is neither stopped nor held")
-        text = f"May {self.robot} move again?"
-        self._question = Question(f"q{self.epoch}-resume-{now:.3f}", text, now)
-        return self._record("ask", now, question=self._question.question_id, text=text) or self._question
+            return Refused(NothingToResume(self.robot))
+        self._question = Question(f"q{self.epoch}-resume-{now:.3f}", now)
+        return self._record("ask", now, question=self._question.question_id) or self._question
 
     def answer(self, question_id: str, *, yes: bool, by: Source, now: float) -> Admitted | Resumed | Refused:
         """Take the answer to the open question; only the user's own, given in time, counts."""
         question, problem = self._question, self._answer_problem(question_id, yes=yes, by=by, now=now)
-        if question is None or problem:
-            return self._refuse("answer", problem, now, question=question_id)
+        if question is None or problem is not None:
+            return self._refuse("answer", problem or QuestionNotOpen(), now, question=question_id)
         self._question = None
         return self._open(now) if question.call is None else self._admit(question.call, now)
 
@@ -147,7 +170,7 @@ class Gate:
         """Send an order or its update, if it keeps all limits."""
         problem = next(self._order_problems(order, world, now), None)
         facts = {"order": order.order_id, "update": order.order_update_id, "nodes": len(order.nodes)}
-        if problem:
+        if problem is not None:
             return self._refuse("order", problem, now, **facts)
         return self._record("order", now, **facts) or self._put(order, now)
 
@@ -158,9 +181,9 @@ class Gate:
         if self.latch is not None:
             return self._refuse("act", self._latched(), now, **facts)
         if call is None or call.skill != action.action_type:
-            return self._refuse("act", "no such action was admitted", now, **facts)
+            return self._refuse("act", ActionNotAdmitted(plain(action.action_type, TOLD)), now, **facts)
         problem = world.unfit(now, self.site.limits)
-        if problem:
+        if problem is not None:
             return self._refuse("act", problem, now, **facts)
         return self._record("act", now, **facts) or self._put(InstantActions(actions=(action,)), now)
 
@@ -184,6 +207,10 @@ class Gate:
             self._stopped_with = action_id
             self._record("stop", now, action=action_type, id=action_id)
 
+    def keep(self, event: str, fact: Fact, now: float, **facts: object) -> None:
+        """Write into the audit log what the robot's messages were taken for; nothing depends on it."""
+        self._record(event, now, why=fact.record(), **facts)
+
     def close(self, latch: Latch, why: str, now: float) -> None:
         """Set the latch and drop what waits. STOPPED also makes every earlier call stale."""
         dropped = self.publisher.drop_motions()
@@ -195,24 +222,24 @@ class Gate:
             self._tickets.clear()
         self._record("latch", now, latch=self.latch, epoch=self.epoch, dropped=dropped, why=why)
 
-    def _answer_problem(self, question_id: str, *, yes: bool, by: Source, now: float) -> str:
+    def _answer_problem(self, question_id: str, *, yes: bool, by: Source, now: float) -> Fact | None:
         question = self._question
         if question is None or question.question_id != question_id:
-            return "that question is not open"
+            return QuestionNotOpen()
         if by is not Source.USER:
-            return "only the user can confirm"
+            return OnlyUserConfirms()
         if not question.asked_at < now <= question.asked_at + ANSWER_WITHIN_S:
             self._question = None
-            return "the answer came too late; ask again"
+            return AnswerLate()
         if not yes:
             self._question = None
-            return "the user said no"
-        return ""
+            return UserDeclined()
+        return None
 
     def _open(self, now: float) -> Resumed | Refused:
         latch = self.latch
         if latch is None:
-            return Refused(f"{self.robot} is neither stopped nor held")
+            return Refused(NothingToResume(self.robot))
         refused = self._record("resume", now, after=latch)
         if refused:
             return refused
@@ -220,41 +247,41 @@ class Gate:
         self.epoch += latch is Latch.STOPPED
         return Resumed(latch)
 
-    def _call_problems(self, call: SkillCall, skills: Mapping[str, Skill], world: World, now: float) -> Iterator[str]:
+    def _call_problems(self, call: SkillCall, skills: Mapping[str, Skill], world: World, now: float) -> Iterator[Fact]:
         limits = self.site.limits
         if self.latch is not None:
             yield self._latched()
         if call.epoch != self.epoch:
-            yield "the call is from before the last stop"
+            yield CallStale()
         if call.call_id in self._seen:
-            yield "this call was already made"
+            yield CallRepeated()
         if limits.allow is not None and call.skill not in limits.allow:
-            yield f"the site does not allow {call.skill}; it allows {', '.join(sorted(limits.allow))}"
+            yield SkillForbidden(plain(call.skill, TOLD), tuple(sorted(limits.allow)))
         try:
             check_arguments(call, skills)
         except BadCall as bad:
-            yield str(bad)
+            yield bad.fact
         unfit = world.unfit(now, limits)
-        if unfit:
+        if unfit is not None:
             yield unfit
         elif world.state and world.state.battery_state.battery_charge < limits.min_battery_percent:
-            yield f"the battery is at {world.state.battery_state.battery_charge:.0f} percent"
+            yield BatteryLow(round(world.state.battery_state.battery_charge))
         while self._recent and self._recent[0] <= now - _MINUTE_S:
             self._recent.popleft()
         if len(self._recent) >= limits.calls_per_minute:
-            yield f"more than {limits.calls_per_minute} calls a minute"
+            yield CallsTooMany(limits.calls_per_minute)
 
-    def _order_problems(self, order: Order, world: World, now: float) -> Iterator[str]:
+    def _order_problems(self, order: Order, world: World, now: float) -> Iterator[Fact]:
         limits = self.site.limits
         if self.latch is not None:
             yield self._latched()
         call = self._tickets.get(order.order_id)
         if call is None:
-            yield "no such order was admitted"
+            yield OrderNotAdmitted()
             return
         unfit = world.unfit(now, limits)
-        if unfit or world.position is None:
-            yield unfit or "the robot does not know where it is"
+        if unfit is not None or world.position is None:
+            yield unfit or PositionUnknown()
             return
         points = []
         for node in order.nodes:
@@ -263,38 +290,37 @@ class Gate:
                 points.append((node.node_position.x, node.node_position.y))
         for a, b in pairwise([world.position, *points] if order.order_update_id == 0 else points):
             if not self.site.clear(a, b):
-                yield f"the way from ({a[0]:.1f}, {a[1]:.1f}) to ({b[0]:.1f}, {b[1]:.1f}) leaves the fence"
+                yield WayLeavesFence(*(round(value, 1) for value in (*a, *b)))
         for edge in order.edges:
             yield from self._edge_problems(edge)
         base = [world.position, *(p for p, node in zip(points, order.nodes, strict=False) if node.released)]
         yield from self._base_problems(base, now - world.state_at)
 
-    def _base_problems(self, base: Sequence[Point], silence_s: float) -> Iterator[str]:
+    def _base_problems(self, base: Sequence[Point], silence_s: float) -> Iterator[Fact]:
         """Judge the released way from where the robot stands, and whether it may be released now."""
         limits = self.site.limits
         if path_length(base) > limits.base_m + _ROUNDING_M:
-            yield f"{path_length(base):.2f} m released at once; at most {limits.base_m:.2f} m"
+            yield BaseTooLong(round(path_length(base), 2), round(limits.base_m, 2))
         # A robot that stands reports seldom; but on a connection that is stuck, what is sent now would arrive late.
         # The first two points are where it stands and the first node, where the way begins.
         if len(base) > 2 and silence_s > limits.state_age_s:
-            yield f"the robot has not been heard for {silence_s:.0f} s"
+            yield RobotUnheard(round(silence_s))
 
-    def _node_problems(self, node: Node, call: SkillCall) -> Iterator[str]:
+    def _node_problems(self, node: Node, call: SkillCall) -> Iterator[Fact]:
         position = node.node_position
-        if position is None or position.map_id != self.site.map:
-            yield f"node {node.node_id} has no position on map {self.site.map}"
-        elif not math.isfinite(position.x + position.y):
-            yield f"node {node.node_id} is nowhere"
+        on_map = position is not None and position.map_id == self.site.map
+        if position is None or not on_map or not math.isfinite(position.x + position.y):
+            yield NodeOffMap(node.node_id, self.site.map)
         for action in node.actions:
             if action.action_type != call.skill:
-                yield f"the action {action.action_type} was not admitted"
+                yield ActionNotAdmitted(plain(action.action_type, TOLD))
 
-    def _edge_problems(self, edge: Edge) -> Iterator[str]:
+    def _edge_problems(self, edge: Edge) -> Iterator[Fact]:
         cap = self.site.limits.max_speed_m_s
         if edge.max_speed is None or edge.max_speed > cap:
-            yield f"edge {edge.edge_id} allows more than {cap} m/s"
+            yield EdgeTooFast(edge.edge_id, cap)
         if edge.actions:
-            yield "actions on edges are not used here"
+            yield EdgeActs(edge.edge_id)
 
     def _admit(self, call: SkillCall, now: float) -> Admitted | Refused:
         ticket = f"e{self.epoch}-{call.call_id}"
@@ -304,16 +330,16 @@ class Gate:
         self._tickets[ticket] = call
         return Admitted(call, ticket)
 
-    def _latched(self) -> str:
-        return f"{self.robot} is {self.latch}; the user must ask to resume and confirm it"
+    def _latched(self) -> Fact:
+        return StillStopped(self.robot) if self.latch is Latch.STOPPED else StillHeld(self.robot)
 
     def _put(self, message: Order | InstantActions, now: float) -> Refused | None:
         if self.publisher.put(message, now):
             return None
-        return Refused("too many commands wait for the broker")
+        return Refused(CommandsWait())
 
-    def _refuse(self, what: str, why: str, now: float, **facts: object) -> Refused:
-        self._record("refuse", now, what=what, why=why, **facts)
+    def _refuse(self, what: str, why: Fact, now: float, **facts: object) -> Refused:
+        self._record("refuse", now, what=what, why=why.record(), **facts)
         return Refused(why)
 
     def _record(self, event: str, now: float, **facts: object) -> Refused | None:
@@ -321,17 +347,10 @@ class Gate:
         try:
             self.audit({"event": event, "robot": self.robot, "t": round(now, 3), "epoch": self.epoch, **facts})
         except AuditFailed as error:
-            return Refused(str(error))
+            return Refused(error.fact)
         return None
 
 
 def _instant(action_type: str, action_id: str, blocking: BlockingType) -> Action:
     # vda-5050-lib refuses actions without a parameter array, which the specification makes optional.
     return Action(action_type=action_type, action_id=action_id, blocking_type=blocking, action_parameters=())
-
-
-def _spoken(call: SkillCall) -> str:
-    place = call.arguments.get(PLACE)
-    where = "" if place is None else f" {HERE}" if place == HERE else f" at {place}"
-    words = ", ".join(f"{name} {value}" for name, value in call.arguments.items() if name != PLACE)
-    return call.skill.replace("_", " ") + where + (f" ({words})" if words else "")

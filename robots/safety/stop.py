@@ -125,12 +125,6 @@ class StopSequence:
             return ActionStatus.FINISHED in statuses or (failed and (bool(state.paused) or len(self.steps) > 1))
         return (ActionStatus.FINISHED in statuses or failed) and not state.node_states
 
-    def said(self, robot: str) -> str:
-        """Return what the user is told."""
-        if self.outcome is Outcome.STOPPED:
-            return f"{robot} has stopped."
-        return f"I could not confirm that {robot} has stopped. Use the stop button on the robot."
-
 
 def refuses(state: State, action_ids: Sequence[str]) -> bool:
     """Whether the robot reports an error about an instant action.

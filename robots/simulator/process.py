@@ -12,6 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from robots.errors import BadSetting, LinkLost
+from robots.facts.simulation import BrokerAwaited, RobotServes
 from robots.simulator.body import VehicleBody
 from robots.simulator.faults import Mishap, Network
 from robots.simulator.simulation import Simulation
@@ -24,6 +25,7 @@ from robots.vda5050.messages import ConnectionState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from robots.facts.fact import Fact
     from robots.site import Site
 
 TICK_S: Final = 0.05
@@ -48,7 +50,7 @@ class SimulatedRobot:
     mishaps: list[Mishap] = field(default_factory=list)
     seed: int = 0
     codec: Codec = field(default_factory=Vda5050)
-    say: Callable[[str], None] = field(default=lambda _: None)
+    say: Callable[[Fact], None] = field(default=lambda _: None)
     """Is told when the broker is reached and when it is lost, once for each cause."""
     simulation: Simulation = field(init=False)
     _reports: deque[tuple[Topic, bytes]] = field(init=False, default_factory=lambda: deque(maxlen=UNSENT))
@@ -83,14 +85,14 @@ class SimulatedRobot:
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._live(), name="simulated robot")
-            why = ""
+            why: Fact | None = None
             while True:
                 try:
                     await self._serve()
                 except LinkLost as error:
-                    if str(error) != why:
-                        why = str(error)
-                        self.say(f"{why}; trying again")
+                    if error.fact != why:
+                        why = error.fact
+                        self.say(BrokerAwaited(why))
                     await asyncio.sleep(RECONNECT_S)
                 await asyncio.sleep(max(0.0, (self.simulation.dead_until - self.now()) / self.speed))
 
@@ -109,7 +111,7 @@ class SimulatedRobot:
         async with connect(self.broker, identifier=f"robot-{self.address}", will=will) as connection:
             for topic in COMMAND_TOPICS:
                 await connection.subscribe(self._name(topic), qos=1, retained=False)
-            self.say(f"{self.address} serves {self.broker}")
+            self.say(RobotServes(str(self.address), str(self.broker)))
             self._reports.clear()
             self.simulation.vehicle.announce()
             reader = asyncio.create_task(self._read(connection), name="simulated robot reader")

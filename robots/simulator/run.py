@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from robots.errors import BadSetting
+from robots.facts.simulation import RunDrawn
 from robots.simulator.drawing import check_drawing, draw_run
 from robots.simulator.faults import read_faults
 from robots.simulator.process import SimulatedRobot
@@ -20,6 +21,7 @@ from robots.vda5050.codec import DIALECTS, Address
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from robots.facts.fact import Fact
     from robots.options import RobotOptions
 
 EXAMPLE_MAP: Final = Path(__file__).with_name("house.yaml")
@@ -44,7 +46,7 @@ class SimulationOptions:
     """Real seconds after which it ends; None: when it is told to."""
 
 
-async def simulate(options: RobotOptions, run: SimulationOptions, say: Callable[[str], None]) -> None:
+async def simulate(options: RobotOptions, run: SimulationOptions, say: Callable[[Fact], None]) -> None:
     """Be a robot until interrupted, terminated or the time is over; then draw the run.
 
     Raises:
@@ -79,6 +81,6 @@ async def simulate(options: RobotOptions, run: SimulationOptions, say: Callable[
         await asyncio.wait([running])
     if run.draw is not None:
         draw_run(site, list(robot.simulation.trail), run.draw)
-        say(f"the run is drawn in {run.draw}")
+        say(RunDrawn(str(run.draw)))
     with suppress(asyncio.CancelledError):
         running.result()

@@ -58,6 +58,7 @@ class Simulation:
 
     def __post_init__(self) -> None:
         """Build both directions of the network."""
+        self.vehicle.address = self.address
         self._commands = Channel(self.network, self.random)
         self._reports = Channel(self.network, self.random)
 

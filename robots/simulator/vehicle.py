@@ -18,7 +18,7 @@ from robots.simulator.acceptance import Refusal, check_route
 from robots.simulator.actions import ActionRun, SimulatedActions
 from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import ABILITIES, factsheet_of
-from robots.vda5050.codec import Codec, Header, Received, Topic, Vda5050, overtaken, sent_at
+from robots.vda5050.codec import Address, Codec, Header, Received, Topic, Vda5050, overtaken, sent_at
 from robots.vda5050.messages import (
     Action,
     ActionScope,
@@ -95,6 +95,8 @@ class Vehicle:
     last_node: tuple[str, int] = ("", 0)
     pausing: bool = False
     """Whether motion is forbidden by `startPause`; `paused` is reported once the body stands."""
+    address: Address | None = None
+    """Its own name: a command whose header names another robot is refused, unless it stops. None: any is taken."""
     _decision_point: Node | None = None
     """End of the base: where an update must begin."""
     _cancelling: ActionRun | None = None
@@ -124,14 +126,15 @@ class Vehicle:
             return
         known = self._newest.get(topic)
         late = known is not None and overtaken(received.header, known)
-        if not late:
+        foreign = self.address is not None and not self.address.named_in(received.header)
+        if not late and not foreign:
             self._newest[topic] = received.header
         match received.message:
             case Order() as order:
-                self._take_order(order, received, late=late)
+                self._take_order(order, received, late=late or foreign)
             case InstantActions() as instant:
                 for action in instant.actions:
-                    self._take_instant(action, stale=late or self._old(received.header))
+                    self._take_instant(action, stale=late or foreign or self._old(received.header))
             case _:
                 pass
         self._flush()
@@ -165,7 +168,7 @@ class Vehicle:
     def _check_order(self, order: Order, *, stale: bool) -> None:
         """Answer the questions of figure 8."""
         if stale:
-            raise Refusal("orderError", "the order is too old")
+            raise Refusal("orderError", "the order is too old, or for another robot")
         if self.mode is not OperatingMode.AUTOMATIC or self.e_stop is not EStop.NONE:
             raise Refusal("orderError", f"mode {self.mode}, emergency stop {self.e_stop}")
         if self._cancelling is not None:
@@ -273,7 +276,13 @@ class Vehicle:
         body, now = self.body, self._now
         body.speed = body.turn = 0.0
         fresh = Vehicle(
-            self.map_id, self.time_of_day, body, self.codec, self.outbox, battery_percent=self.battery_percent
+            self.map_id,
+            self.time_of_day,
+            body,
+            self.codec,
+            self.outbox,
+            battery_percent=self.battery_percent,
+            address=self.address,
         )
         for name in Vehicle.__slots__:
             setattr(self, name, getattr(fresh, name))

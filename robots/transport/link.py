@@ -13,19 +13,25 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from robots.errors import InvalidMessage, LinkLost, PublishDenied
+from robots.facts.link import LinkBroken
+from robots.facts.messages import OtherRobotNamed
 from robots.transport.mqtt import Broker, LastWill, MqttConnection, connect, end
 from robots.transport.packet import WILL
+from robots.untrusted import plain
 from robots.vda5050.codec import COMMAND_TOPICS, Address, Codec, HeaderCounter, Received, Topic, topic_of
 from robots.vda5050.messages import Action, BlockingType, InstantActions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from robots.facts.fact import Fact
     from robots.transport.packet import Packet, PacketFeed
 
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
 """Pauses between attempts to reach the broker double from the first to the longest, s, each cut by up to a half."""
+_NAMED: Final = 80
+"""Most characters of a foreign robot's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +41,23 @@ class LinkUp:
 
 @dataclass(frozen=True, slots=True)
 class LinkDown:
-    """The broker is gone."""
+    """The broker is gone, or cannot be reached."""
 
-    why: str
+    why: Fact
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
     """The broker does not let us command the robot."""
 
-    why: str
+    why: Fact
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """The robot published something that is no VDA 5050."""
+    """The robot published something that cannot be used."""
 
-    why: str
+    why: Fact
 
 
 LinkEvent = LinkUp | LinkDown | Denied | Unreadable | Received
@@ -85,7 +91,7 @@ class Link:
         """
         pause = FIRST_PAUSE_S
         while True:
-            why = ""
+            why: Fact = LinkBroken("closed")
             try:
                 async with connect(
                     self.broker, identifier=f"descant-{self.new_id()}", will=self._will(), newest_only=True
@@ -99,7 +105,7 @@ class Link:
                     finally:
                         connection.leaves_will = not self.part_in_peace
             except LinkLost as error:
-                why = str(error)
+                why = error.fact
             self.feed.clear()
             yield LinkDown(why)
             await asyncio.sleep(pause * (1 - self.random.random() / 2))
@@ -132,12 +138,20 @@ class Link:
         topics = {self.codec.topic_name(self.address, topic): topic for topic in Topic}
         try:
             async for message in connection.messages():
-                try:
-                    await happened.put(self.codec.decode(topics[message.topic], message.payload))
-                except InvalidMessage as error:
-                    await happened.put(Unreadable(str(error)))
+                await happened.put(self._read_one(topics[message.topic], message.payload))
         except LinkLost as error:
             await happened.put(error)
+
+    def _read_one(self, topic: Topic, payload: bytes) -> Received | Unreadable:
+        try:
+            received = self.codec.decode(topic, payload)
+        except InvalidMessage as error:
+            return Unreadable(error.fact)
+        # A command on this robot's topic is for this robot, whatever its header says: it is noticed.
+        if topic not in COMMAND_TOPICS and not self.address.named_in(received.header):
+            named = f"{received.header.manufacturer}/{received.header.serial_number}"
+            return Unreadable(OtherRobotNamed(topic, plain(named, _NAMED)))
+        return received
 
     async def _write(self, connection: MqttConnection, happened: asyncio.Queue[LinkEvent | LinkLost]) -> None:
         something = asyncio.Event()
@@ -152,7 +166,7 @@ class Link:
                 try:
                     await self._send(connection, packet)
                 except PublishDenied as error:
-                    await happened.put(Denied(str(error)))
+                    await happened.put(Denied(error.fact))
         except LinkLost as error:
             await happened.put(error)
 

@@ -14,19 +14,24 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from aiomqtt import Client, Message, MqttError, ProtocolVersion, Will
+from aiomqtt import Client, Message, MqttCodeError, MqttError, ProtocolVersion, Will
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from robots.errors import BadSetting, LinkLost, PublishDenied
+from robots.facts.link import CommandDenied, HostUnknown, LinkBroken, SubscriptionDenied
+from robots.transport.reasons import of_code, of_error, of_peer
+from robots.untrusted import plain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from paho.mqtt import client as mqtt
+
+    from robots.facts.fact import Fact
 
 ANSWER_S: Final = 5.0
 """How long the broker may take to acknowledge, s."""
@@ -128,6 +133,20 @@ class _Client(Client):
 
     refusal: str | None = None
 
+    def _on_disconnect(
+        self,
+        client: mqtt.Client,
+        userdata: object,
+        flags: mqtt.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        """Fail at once where the peer closes before it has answered; aiomqtt would wait for its timeout."""
+        if self._connected.done():
+            super()._on_disconnect(client, userdata, flags, reason_code, properties)
+        else:
+            self._connected.set_exception(MqttError("closed before an answer"))
+
     def _on_publish(
         self, client: mqtt.Client, userdata: object, mid: int, reason_code: ReasonCode, properties: Properties
     ) -> None:
@@ -174,7 +193,7 @@ class MqttConnection:
             except MqttError as error:
                 raise _lost(error) from None
             if self._client.refusal is not None:
-                raise PublishDenied(f"the broker denies publishing on {topic}: {self._client.refusal}")
+                raise PublishDenied(CommandDenied(topic, self._client.refusal))
 
     async def subscribe(self, topic: str, *, qos: int, retained: bool = True, own: bool = True) -> None:
         """Subscribe; `retained` and `own`: whether messages stored at the broker and those of this client are wanted.
@@ -193,7 +212,7 @@ class MqttConnection:
             raise _lost(error) from None
         refused = [code for code in codes if isinstance(code, ReasonCode) and code.value >= _FIRST_FAILURE]
         if refused:
-            raise LinkLost(f"the broker refuses the subscription of {topic}: {refused[0]}")
+            raise LinkLost(SubscriptionDenied(topic, str(refused[0])))
 
     async def messages(self) -> AsyncIterator[MqttMessage]:
         """Yield messages until the connection breaks.
@@ -239,8 +258,11 @@ async def connect(
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(_quietly(client))
+        except UnicodeError:
+            # The codec of host names complains before any resolver, and aiomqtt lets it pass.
+            raise LinkLost(HostUnknown(str(broker))) from None
         except MqttError as error:
-            raise _lost(error, broker) from None
+            raise LinkLost(await _reason(error, broker)) from None
         connection = MqttConnection(client)
         try:
             yield connection
@@ -262,8 +284,20 @@ async def _quietly(client: _Client) -> AsyncIterator[None]:
             client.take_note()
 
 
-def _lost(error: MqttError, broker: Broker | None = None) -> LinkLost:
-    return LinkLost(f"broker {broker}: {error}" if broker else str(error))
+def _lost(error: MqttError) -> LinkLost:
+    return LinkLost(LinkBroken(plain(str(error))))
+
+
+async def _reason(error: MqttError, broker: Broker) -> Fact:
+    """Return why a connection could not be made; where the error does not tell, who answers there is looked at."""
+    if isinstance(error, MqttCodeError) and isinstance(error.rc, ReasonCode):
+        return of_code(error.rc.value, str(error.rc), str(broker), broker.username)
+    # aiomqtt puts its own error in the place of the system's, which stays its context.
+    if isinstance(error.__context__, OSError) and not isinstance(error.__context__, TimeoutError):
+        known = of_error(error.__context__, str(broker))
+        if known is not None:
+            return known
+    return await of_peer(broker.host, broker.port, broker.tls(), str(broker), broker.username)
 
 
 async def end(*tasks: asyncio.Task[None]) -> None:

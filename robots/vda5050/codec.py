@@ -17,27 +17,33 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from pydantic import ValidationError
 
 from robots.errors import BadSetting, InvalidMessage
+from robots.facts.messages import FieldMissing, FieldWrong, MessageNotJson, MessageTooLarge, ValueRead
+from robots.untrusted import plain
 from robots.vda5050.messages import (
-    UINT32,
     Connection,
     Factsheet,
-    Identifier,
     InstantActions,
     Message,
     Order,
     Part,
     State,
-    Uint32,
     Visualization,
 )
+from robots.vda5050.reading import UINT32, Count, Name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from robots.facts.fact import Fact
 
 MAX_PAYLOAD_BYTES: Final = 1 << 20
 """A larger payload is refused unread; the largest honest message, a factsheet, has about 40 kB."""
 
 _TOPIC_PART: Final = re.compile(r"[A-Za-z0-9_.:-]+")
+_UNWRITTEN: Final = re.compile(r"[^a-z0-9]")
+"""What a topic may not hold, or may hold otherwise than a header."""
+_WHERE: Final = 80
+"""Most characters of the name of a wrong field."""
 
 
 class Topic(StrEnum):
@@ -73,12 +79,12 @@ def topic_of(message: Message) -> Topic:
 class Header(Part):
     """What stands at the head of every message (6.4)."""
 
-    header_id: Uint32
-    timestamp: str
-    """ISO 8601, UTC."""
-    version: str
-    manufacturer: Identifier
-    serial_number: Identifier
+    header_id: Count
+    timestamp: Name
+    """ISO 8601, UTC; empty where the sender has no clock."""
+    version: Name
+    manufacturer: Name
+    serial_number: Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,8 @@ class Received:
     topic: Topic
     header: Header
     message: Message
+    misread: tuple[ValueRead, ...] = ()
+    """Values that are unknown here, and what they were taken for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,15 @@ class Address:
 
     def __str__(self) -> str:
         return f"{self.manufacturer}/{self.serial_number}"
+
+    def named_in(self, header: Header) -> bool:
+        """Whether a header names this robot, or none; case and signs that a topic cannot hold do not count."""
+        pairs = ((self.manufacturer, header.manufacturer), (self.serial_number, header.serial_number))
+        return all(not said or _bare(said) == _bare(ours) for ours, said in pairs)
+
+
+def _bare(name: str) -> str:
+    return _UNWRITTEN.sub("", name.lower())
 
 
 class Codec(Protocol):
@@ -183,14 +200,25 @@ class Vda5050:
 
         """
         if len(payload) > MAX_PAYLOAD_BYTES:
-            raise InvalidMessage(f"{topic}: {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
+            raise InvalidMessage(MessageTooLarge(topic, len(payload), MAX_PAYLOAD_BYTES))
+        read: list[ValueRead] = []
         try:
             header = Header.model_validate_json(payload)
-            return Received(topic, header, _TYPES[topic].model_validate_json(payload))
+            message = _TYPES[topic].model_validate_json(payload, context=read)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            where = ".".join(str(step) for step in first["loc"]) or "payload"
-            raise InvalidMessage(f"{topic}: {where}: {first['msg']}") from None
+            raise InvalidMessage(_problem(topic, error)) from None
+        return Received(topic, header, message, tuple(read))
+
+
+def _problem(topic: Topic, error: ValidationError) -> Fact:
+    """Return the first of what is wrong with a payload."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = plain(".".join(str(step) for step in first["loc"] if step != ""), _WHERE)
+    if not where:
+        return MessageNotJson(topic)
+    if first["type"] == "missing":
+        return FieldMissing(topic, where)
+    return FieldWrong(topic, where, first["type"])
 
 
 _SINCE_2_1: Final = {
@@ -234,10 +262,10 @@ def sent_at(header: Header) -> datetime | None:
     """Return when a message was written, or None where its timestamp cannot be read."""
     try:
         time = datetime.fromisoformat(header.timestamp)
-    except ValueError:
+        # Some programs leave the zone out; the specification says UTC.
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    # Some programs leave the zone out; the specification says UTC.
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 @dataclass(slots=True)

@@ -3,6 +3,9 @@
 Field names are the specification's in snake case; section numbers are those of its document, `VDA5050_EN.md`.
 This module knows neither topics nor headers nor how older versions are written: see `robots.vda5050.codec`.
 
+What a robot says of itself is read as far as it can be (`robots.vda5050.reading`); what is commanded, by us or by
+others, is held to the specification.
+
 Where an official schema and the document differ, the document wins (its own rule, section 6). It does so twice here:
 `state.schema` forgets the action status `PAUSED` (6.11), and `factsheet.schema` compares the array `blockingTypes` as a
 whole with its single values (6.15).
@@ -14,31 +17,10 @@ import math
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-UINT32 = 2**32
-
-Uint32 = Annotated[int, Field(ge=0, lt=UINT32)]
-Identifier = Annotated[str, Field(max_length=256)]
-Text = Annotated[str, Field(max_length=4096)]
-
-
-def _finite(value: JsonValue) -> JsonValue:
-    """Refuse NaN and infinity at any depth: JSON has neither."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("NaN and infinity are not JSON")
-    if isinstance(value, dict):
-        for item in value.values():
-            _finite(item)
-    if isinstance(value, list):
-        for item in value:
-            _finite(item)
-    return value
-
-
-Json = Annotated[JsonValue, AfterValidator(_finite)]
-Angle = Annotated[float, Field(ge=-3.14159265359, le=3.14159265359)]
+from robots.vda5050.reading import Angle, Count, Identifier, Json, Listed, Name, Text, Uint32, Words, carefully
 
 
 def wrap_angle(radians: float) -> float:
@@ -221,16 +203,16 @@ class InstantActions(Part):
 class NodeState(Part):
     """A node still to be traversed."""
 
-    node_id: Identifier
-    sequence_id: Uint32
+    node_id: Name
+    sequence_id: Count
     released: bool
 
 
 class EdgeState(Part):
     """An edge still to be traversed."""
 
-    edge_id: Identifier
-    sequence_id: Uint32
+    edge_id: Name
+    sequence_id: Count
     released: bool
 
 
@@ -240,9 +222,10 @@ class AgvPosition(Part):
     x: float
     y: float
     theta: float
-    map_id: Identifier
+    map_id: Name
     position_initialized: bool
-    localization_score: Annotated[float, Field(ge=0, le=1)] | None = None
+    localization_score: float | None = None
+    """0 to 1 by the specification; some robots give percent. Nothing depends on it."""
 
 
 class Velocity(Part):
@@ -256,17 +239,18 @@ class Velocity(Part):
 class Load(Part):
     """Something the robot carries."""
 
-    load_id: Identifier | None = None
-    load_type: Identifier | None = None
+    load_id: Name | None = None
+    load_type: Name | None = None
 
 
 class ActionState(Part):
     """How far an action is."""
 
-    action_id: Identifier
-    action_status: ActionStatus
-    action_type: Identifier | None = None
-    result_description: Text | None = None
+    action_id: Name
+    action_status: Annotated[ActionStatus, carefully(ActionStatus, ActionStatus.RUNNING, "actionStatus")]
+    """Unknown: it has not ended."""
+    action_type: Name | None = None
+    result_description: Words | None = None
 
 
 class BatteryState(Part):
@@ -279,24 +263,24 @@ class BatteryState(Part):
 class Reference(Part):
     """What an error is about, for example `orderId` and its value."""
 
-    reference_key: Identifier
-    reference_value: Text
+    reference_key: Name
+    reference_value: Words
 
 
 class Error(Part):
     """Something the robot reports as wrong; its texts are untrusted data."""
 
-    error_type: Identifier
-    error_level: ErrorLevel
+    error_type: Name
+    error_level: Annotated[ErrorLevel, carefully(ErrorLevel, ErrorLevel.FATAL, "errorLevel")]
     error_references: tuple[Reference, ...] | None = None
-    error_description: Text | None = None
-    error_hint: Text | None = None
+    error_description: Words | None = None
+    error_hint: Words | None = None
 
 
 class SafetyState(Part):
     """What the robot's own safety layer says."""
 
-    e_stop: EStop
+    e_stop: Annotated[EStop, carefully(EStop, EStop.MANUAL, "eStop")]
     field_violation: bool
 
 
@@ -310,25 +294,25 @@ class MapStatus(StrEnum):
 class MapVersion(Part):
     """A map stored on the robot (2.1.0 only, 6.7)."""
 
-    map_id: Identifier
-    map_version: Identifier
-    map_status: MapStatus
+    map_id: Name
+    map_version: Name
+    map_status: Annotated[MapStatus, carefully(MapStatus, MapStatus.DISABLED, "mapStatus")]
 
 
 class State(Part):
     """All that the robot says about itself (6.10)."""
 
-    order_id: Identifier
-    order_update_id: Uint32
-    last_node_id: Identifier
-    last_node_sequence_id: Uint32
-    node_states: tuple[NodeState, ...]
-    edge_states: tuple[EdgeState, ...]
+    order_id: Name
+    order_update_id: Count
+    last_node_id: Name
+    last_node_sequence_id: Count
+    node_states: Listed[NodeState]
+    edge_states: Listed[EdgeState]
     driving: bool
-    action_states: tuple[ActionState, ...]
+    action_states: Listed[ActionState]
     battery_state: BatteryState
-    operating_mode: OperatingMode
-    errors: tuple[Error, ...]
+    operating_mode: Annotated[OperatingMode, carefully(OperatingMode, OperatingMode.SERVICE, "operatingMode")]
+    errors: Listed[Error]
     safety_state: SafetyState
     maps: tuple[MapVersion, ...] | None = None
     paused: bool | None = None
@@ -351,7 +335,9 @@ class State(Part):
 class Connection(Part):
     """Presence; also the robot's last will (6.14)."""
 
-    connection_state: ConnectionState
+    connection_state: Annotated[
+        ConnectionState, carefully(ConnectionState, ConnectionState.CONNECTIONBROKEN, "connectionState")
+    ]
 
 
 class Visualization(Part):
@@ -364,12 +350,12 @@ class Visualization(Part):
 class TypeSpecification(Part):
     """What kind of vehicle it is."""
 
-    series_name: Text
-    agv_kinematic: Identifier
-    agv_class: Identifier
+    series_name: Words
+    agv_kinematic: Name
+    agv_class: Name
     max_load_mass: Annotated[float, Field(ge=0)]
-    localization_types: tuple[Identifier, ...]
-    navigation_types: tuple[Identifier, ...]
+    localization_types: Listed[Name]
+    navigation_types: Listed[Name]
 
 
 class PhysicalParameters(Part):
@@ -403,34 +389,38 @@ class ProtocolLimits(Part):
 class ParameterDefinition(Part):
     """One parameter of a supported action."""
 
-    key: Identifier
-    value_data_type: ValueType
-    description: Text | None = None
+    key: Name
+    value_data_type: Annotated[ValueType, carefully(ValueType, ValueType.OBJECT, "valueDataType")]
+    """Unknown: one that no model can fill in."""
+    description: Words | None = None
     is_optional: bool | None = None
 
 
 class AgvAction(Part):
     """An action that the robot supports."""
 
-    action_type: Identifier
-    action_scopes: tuple[ActionScope, ...]
-    action_description: Text | None = None
+    action_type: Name
+    action_scopes: Listed[Annotated[ActionScope, carefully(ActionScope, ActionScope.EDGE, "actionScopes")]]
+    """Unknown: where nothing is asked for from here."""
+    action_description: Words | None = None
     action_parameters: tuple[ParameterDefinition, ...] | None = None
-    blocking_types: tuple[BlockingType, ...] | None = None
+    blocking_types: (
+        tuple[Annotated[BlockingType, carefully(BlockingType, BlockingType.HARD, "blockingTypes")], ...] | None
+    ) = None
 
 
 class OptionalParameter(Part):
     """An optional field of the protocol that the robot supports or requires."""
 
-    parameter: Identifier
-    support: Identifier
+    parameter: Name
+    support: Name
 
 
 class ProtocolFeatures(Part):
     """What the robot can do."""
 
-    optional_parameters: tuple[OptionalParameter, ...] = ()
-    agv_actions: tuple[AgvAction, ...] = ()
+    optional_parameters: Listed[OptionalParameter] = ()
+    agv_actions: Listed[AgvAction] = ()
 
 
 class Factsheet(Part):

@@ -83,7 +83,7 @@ def test_the_user_tells_the_truth_about_a_place_and_says_yes_to_the_gate() -> No
     assert doubt is not None
     assert reply_to(doubt, "Go to the hall.") == "Yes."
     assert reply_to(doubt, "Go to the pole.") == "No."
-    assert reply_to(Question("q", "Shall R1 pick?", 0.0), "Pick it up.") == "Yes."
+    assert reply_to(Question("q", 0.0), "Pick it up.") == "Yes."
 
 
 @pytest.mark.parametrize(

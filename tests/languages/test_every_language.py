@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 from dataclasses import fields
+from importlib import import_module
 from string import Formatter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import robots.facts
 from agent.conversation.options import TurnOptions
 from agent.conversation.turn_taking import TurnTaking
-from agent.robot.controller import SAID
 from agent.robot.misheard import doubt
+from agent.robot.telling import told, told_call, told_event
 from audio.hearing.agreement import key
 from audio.hearing.stop_phrases import StopPhrases
 from audio.messages import SpeechStarted, Words
@@ -25,8 +30,22 @@ from reasoning.policies.grounding import names, numbers, ungrounded
 from reasoning.policies.sums.consistency import contradicted
 from reasoning.policies.sums.readout import readout
 from reasoning.prompting.script import FAMILIES, Family
-from robots.events import Happening
+from robots.events import Event, Happening
+from robots.facts.fact import Fact, code_of
+from robots.facts.fitness import NoLink
+from robots.facts.link import NobodyListens
+from robots.skills import SkillCall
 
+MODULES = [import_module(f"robots.facts.{module.name}") for module in pkgutil.iter_modules(robots.facts.__path__)]
+KINDS = {kind for module in MODULES for kind in vars(module).values() if isinstance(kind, type)}
+FACTS = sorted((kind for kind in KINDS if issubclass(kind, Fact) and kind is not Fact), key=code_of)
+ANYTHING: dict[str, st.SearchStrategy[object]] = {
+    "str": st.text(max_size=8),
+    "int": st.integers(0, 999),
+    "float": st.floats(),
+    "tuple[str, ...]": st.lists(st.text(max_size=8), max_size=20).map(tuple),
+    "Fact": st.just(NobodyListens("h:1")),
+}
 LANGUAGES = list(known_languages().values())
 STOPS = StopPhrases(TurnOptions().stop_phrases)
 ENGLISH = language_of("en")
@@ -50,13 +69,23 @@ def sayings(language: Language) -> list[str]:
     ]
     places = language.places
     said += [places.meant, places.where, places.inside, places.both, places.either]
-    return [*said, *robot_sayings(language)]
+    return [*said, *robot_sayings(language).values()]
 
 
-def robot_sayings(language: Language) -> list[str]:
-    """Give what is said of a robot; what is told in the words of the log is its English."""
-    plain = [getattr(language.robot, item.name) for item in fields(language.robot) if item.name != "happenings"]
-    return [*plain, *language.robot.happenings.values()]
+def robot_sayings(language: Language) -> dict[str, str]:
+    """Give what is said of a robot, by what it is."""
+    found: dict[str, str] = {}
+    for item in fields(language.robot):
+        value = getattr(language.robot, item.name)
+        if isinstance(value, str):
+            found[item.name] = value
+        else:
+            found |= {f"{item.name}.{code}": text for code, text in value.items()}
+    return found
+
+
+def blanks(text: str) -> list[str]:
+    return sorted(str(name) for _, name, _, _ in Formatter().parse(text) if name is not None)
 
 
 def test_three_languages_are_there() -> None:
@@ -138,26 +167,57 @@ def test_no_other_language_leaks_into_what_it_says(language: Language) -> None:
     if language is not ENGLISH:
         for text in said:
             assert not ENGLISH_WORDS.search(re.sub(r"\{\w*\}", "", text)), text
-        assert not {text for text in said if len(text) > 5} & set(sayings(ENGLISH))
+        worded = {text for text in said if len(re.sub(r"\{\w*\}", "", text)) > 5}
+        assert not worded & set(sayings(ENGLISH))
 
 
 @every_language
 def test_its_sayings_have_the_same_blanks_as_the_english_ones(language: Language) -> None:
-    def blanks(text: str) -> list[str]:
-        return sorted(str(name) for _, name, _, _ in Formatter().parse(text) if name is not None)
-
     for part in ("prompts", "places", "replies"):
         of, english = getattr(language, part), getattr(ENGLISH, part)
         for item in fields(of):
             if isinstance(getattr(of, item.name), str):
                 assert blanks(getattr(of, item.name)) == blanks(getattr(english, item.name)), item.name
-    allowed = {"robot", "what", "told", "reason"}
-    assert all(set(blanks(text)) <= allowed for text in robot_sayings(language))
+    english, own = robot_sayings(ENGLISH), robot_sayings(language)
+    assert own.keys() == english.keys()
+    for name, text in own.items():
+        assert set(blanks(text)) == set(blanks(english[name])), name
 
 
 @every_language
-def test_all_that_is_said_of_a_robot_has_words(language: Language) -> None:
-    assert {Happening(code) for code in language.robot.happenings} == SAID
+def test_every_code_of_a_robot_has_words_and_every_fact_a_place_in_them(language: Language) -> None:
+    sayings = language.robot
+    assert {code_of(kind): {item.name for item in fields(kind)} for kind in FACTS} == {
+        code: set(blanks(text)) for code, text in sayings.facts.items()
+    }
+    assert sayings.happenings.keys() == set(Happening)
+    assert sayings.because.keys() == {Happening(code) for code in sayings.because}
+
+
+@every_language
+def test_what_happened_to_a_robot_is_told_with_its_reason(language: Language) -> None:
+    call = SkillCall("c", "pick", {"place": "hall", "height": 1.5}, 1)
+    for happening in Happening:
+        plain = told_event(Event(happening, call=call), "R1", language)
+        assert "{" not in plain
+        assert plain[0].isupper()
+        assert plain.endswith(".")
+        if happening in language.robot.because:
+            because = told_event(Event(happening, NoLink(NobodyListens("h:1")), call), "R1", language)
+            assert language.robot.facts["nobody_listens"].format(broker="h:1") in because
+            assert because != plain
+    assert f"1{language.numbers.point}5" in told_call(call, language)
+    assert "3" in told_event(Event(Happening.FAILED, call=call, dropped=3), "R1", language)
+
+
+@every_language
+@given(st.data())
+def test_every_fact_can_be_told_whatever_is_in_it(language: Language, data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(FACTS))
+    fact = kind(**{item.name: data.draw(ANYTHING[str(item.type)]) for item in fields(kind)})
+    said = told(fact, language)
+    assert all(value in said for _, value in fact.items() if isinstance(value, str))
+    assert fact.record()["code"] == fact.code
 
 
 @every_language

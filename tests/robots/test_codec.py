@@ -28,7 +28,6 @@ from robots.vda5050.codec import (
     topic_of,
 )
 from robots.vda5050.messages import (
-    UINT32,
     Action,
     ActionParameter,
     ActionState,
@@ -60,6 +59,7 @@ from robots.vda5050.messages import (
     wrap_angle,
 )
 from robots.vda5050.official import SHA256, schema, schema_text
+from robots.vda5050.reading import UINT32
 
 if TYPE_CHECKING:
     from random import Random
@@ -275,7 +275,7 @@ def test_numbers_that_are_none_are_refused(value: str) -> None:
 
 
 def test_huge_and_deep_payloads_are_refused() -> None:
-    with pytest.raises(InvalidMessage, match="bytes"):
+    with pytest.raises(InvalidMessage, match="message_too_large"):
         CODEC.decode(Topic.STATE, b" " * (MAX_PAYLOAD_BYTES + 1))
     with pytest.raises(InvalidMessage):
         CODEC.decode(Topic.STATE, b"[" * 100_000)

@@ -20,6 +20,7 @@ from unittest.mock import patch
 import pytest
 
 from robots.events import Happening
+from robots.facts.tasks import ClientGone
 from robots.geometry import inside
 from robots.safety.gate import Admitted, Question, Refused, Source
 from robots.simulator.actions import ActionRun
@@ -71,8 +72,8 @@ class Judge:
         self._look_at_stop()
         self._look_at_execution()
         for _, event in rig.log[self.judged :]:
-            if event.happening is Happening.DONE and event.call_id:
-                self._look_at_done(event.call_id)
+            if event.happening is Happening.DONE and event.call is not None:
+                self._look_at_done(event.call.call_id)
             if event.happening is Happening.STOPPED:
                 self.said_stopped = True
                 if body.moving:
@@ -171,7 +172,7 @@ def act(rig: Rig, judge: Judge, random: Random) -> None:
             rig.robot.stop("test", rig.now)
             judge.stopped()
         elif deed < 0.5:
-            rig.robot.hold("test", rig.now)
+            rig.robot.hold(ClientGone(), rig.now)
         elif deed < 0.75:
             rig.resume()
         elif deed < 0.8 and rig.connected:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from robots.errors import AuditFailed
 from robots.events import Happening
+from robots.facts.refusals import AuditUnwritable
 from robots.geometry import inside
 from robots.safety.audit import audit_file
 from robots.safety.gate import Admitted, Gate, Latch, Question, Refused, Resumed, Source
@@ -34,6 +35,7 @@ from robots.vda5050.messages import (
 )
 from robots.world import World
 from tests.robots.stage.rig import HOUSE, Rig
+from tests.robots.stage.words import said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +97,7 @@ def order(ticket: str, *points: tuple[float, float], speed: float | None = 0.5, 
 
 def reason(verdict: object) -> str:
     assert isinstance(verdict, Refused)
-    return verdict.reason
+    return said(verdict.reason)
 
 
 # Calls --------------------------------------------------------------------------------------------------------------
@@ -285,7 +287,7 @@ def test_orders_nobody_admitted_and_actions_nobody_asked_for_are_refused() -> No
     picked = Action(action_type="pick", action_id="p", blocking_type=BlockingType.HARD)
     sneaky = order(ticket, (1, 1), (1.4, 1))
     last = sneaky.nodes[1].model_copy(update={"actions": (picked,)})
-    assert "pick was not admitted" in reason(
+    assert "no such action was admitted: pick" in reason(
         g.order(sneaky.model_copy(update={"nodes": (sneaky.nodes[0], last)}), world(), 1.0)
     )
     wrong_map = sneaky.nodes[1].model_copy(update={"node_position": NodePosition(x=1.4, y=1, map_id="other")})
@@ -320,7 +322,7 @@ def test_whatever_passes_lies_inside_the_fence_and_the_speed(points: list[tuple[
 
 def test_without_an_audit_log_nothing_moves_and_stops_still_pass() -> None:
     def full(record: Mapping[str, object]) -> None:
-        raise AuditFailed(f"disk full at {record['event']}")
+        raise AuditFailed(AuditUnwritable("audit.jsonl", f"disk full at {record['event']}"))
 
     g = Gate("R1", HOUSE, full)
     assert "disk full" in reason(g.admit(call(), SKILLS, world(), 1.0))
@@ -336,7 +338,7 @@ def test_the_audit_file_is_only_appended_to(tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     assert [line.partition('"event": ')[2] for line in lines] == ['"one"}', '"two"}']
     assert path.stat().st_mode & 0o077 == 0
-    with pytest.raises(AuditFailed, match="audit log"), audit_file(tmp_path):
+    with pytest.raises(AuditFailed, match="audit_unwritable"), audit_file(tmp_path):
         pass
 
 
@@ -415,7 +417,7 @@ def test_only_the_gate_can_publish_a_command() -> None:
 def test_the_gate_knows_no_language_model_no_socket_and_no_clock() -> None:
     for name in (
         *("safety/gate", "safety/stop", "transport/publisher"),
-        *("orders", "robot", "planning", "events", "world", "skills"),
+        *("orders", "robot", "instants", "planning", "events", "world", "skills"),
     ):
         source = (ROBOTS / f"{name}.py").read_text()
         imported = {

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from robots.events import Happening
+from robots.facts.tasks import ClientGone
 from robots.safety.gate import Admitted
 from robots.session import command_robot
 from robots.vda5050.codec import DIALECTS
 from tests.robots.stage.live import ADDRESS, Commander, Message, simulator, until, watching
 from tests.robots.stage.mosquitto import PASSWORDS
 from tests.robots.stage.rig import HOUSE
+from tests.robots.stage.words import reported
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -91,7 +93,7 @@ async def test_an_independent_robot_drives_stops_and_resumes_under_our_command(m
         said = time.monotonic()
         commander.session.stop("test")
         stopped = await commander.until(Happening.STOPPED)
-        assert stopped.text == "R1 has stopped."
+        assert reported(stopped) == "R1 has stopped."
         await watcher.until(
             lambda m: m.kind == "state" and not m.body["driving"] and not m.body["nodeStates"], after=said
         )
@@ -113,7 +115,7 @@ async def test_an_independent_robot_that_is_paused_already_confirms_a_stop(mosqu
         await fit(commander)
         commander.call("go_to", place="hall")
         await watcher.until(moving)
-        commander.session.hold("test")
+        commander.session.hold(ClientGone())
         await commander.until(Happening.HELD)
         commander.session.stop("test")
         await commander.until(Happening.STOPPED)

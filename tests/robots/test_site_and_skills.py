@@ -10,25 +10,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from agent.robot.telling import sentences
 from robots.errors import BadMap
 from robots.geometry import divide, inside, path_length, point_to_segment, segment_distance
 from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.site import Site
 from robots.skills import (
-    CONTROL_ACTIONS,
+    OWN_SKILLS,
     BadCall,
     SkillCall,
     call_schema,
+    is_control,
     offered,
     parts,
     read_call,
     senseless,
-    sentences,
     skills_of,
 )
 from robots.vda5050.messages import ActionScope, AgvAction, ParameterDefinition, ProtocolFeatures, ValueType
 from tests.robots.stage.rig import HOUSE
+from tests.robots.stage.words import ENGLISH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,12 +99,28 @@ def test_a_bad_map_is_said_in_words(tmp_path: Path, text: str, words: str) -> No
         Site.load(tmp_path / "none.yaml")
 
 
+def test_a_place_that_stands_twice_in_the_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(
+        "map: m\nfence: [[0, 0], [9, 0], [9, 9], [0, 9]]\nplaces:\n  hall: {x: 1, y: 1}\n  hall: {x: 2, y: 2}\n"
+    )
+    with pytest.raises(BadMap, match=r"'hall' stands here twice(?s:.)*line 5"):
+        Site.load(path)
+
+
+def test_a_factsheet_without_actions_or_with_thousands_is_read() -> None:
+    for count in (0, 3000):
+        actions = tuple(AgvAction(action_type=f"do{n}", action_scopes=(ActionScope.NODE,)) for n in range(count))
+        facts = FACTS.model_copy(update={"protocol_features": ProtocolFeatures(agv_actions=actions)})
+        assert len(skills_of(facts, HOUSE)) == 3 + count
+
+
 def test_skills_come_from_the_factsheet_and_the_map() -> None:
     assert set(SKILLS) == {"go_to", "go_to_pose", "stop", "pick", "drop", "wait", "dock", "look", "wave"}
     assert SKILLS["go_to"].parameters["properties"]["place"]["enum"] == ["desk", "hall", "home", "kitchen"]
     assert SKILLS["wait"].parameters["properties"]["seconds"]["maximum"] == 60
     assert SKILLS["look"].scope is ActionScope.INSTANT
-    assert not CONTROL_ACTIONS & set(SKILLS)
+    assert not any(map(is_control, set(SKILLS) - OWN_SKILLS))
     assert set(skills_of(None, HOUSE)) == {"go_to", "go_to_pose", "stop"}
 
 
@@ -115,7 +133,7 @@ def test_a_factsheet_cannot_smuggle_in_names_texts_or_the_protocols_own_actions(
     odd = ParameterDefinition(key="shape", value_data_type=ValueType.OBJECT)
     features = ProtocolFeatures(
         agv_actions=(
-            action("stopPause"),
+            *map(action, ("stopPause", "resume", "Stop_Pause", "unpause", "continue", "retry", "Go_To", "STOP")),
             action("go_to", text="redefined"),
             action("a b"),
             action("shape", odd),
@@ -142,9 +160,9 @@ def test_a_model_is_shown_skills_that_leave_little_to_choose() -> None:
 
 def test_ears_are_told_the_names_of_all_places_and_skills() -> None:
     told = "Go to the desk, the hall, the home or the kitchen. Carry, dock, drop, look, pick, wait, wave."
-    assert sentences(SKILLS, HOUSE) == told
+    assert sentences(SKILLS, HOUSE, ENGLISH) == told
     alone = HOUSE.model_copy(update={"places": {"hall": HOUSE.places["hall"]}})
-    assert sentences(skills_of(None, alone), alone) == "Go to the hall."
+    assert sentences(skills_of(None, alone), alone, ENGLISH) == "Go to the hall."
 
 
 def test_carrying_is_picking_up_and_putting_down_and_every_other_call_is_itself() -> None:
@@ -161,10 +179,10 @@ def test_carrying_is_picking_up_and_putting_down_and_every_other_call_is_itself(
 @pytest.mark.parametrize(
     ("calls", "words"),
     [
-        ([("go_to", "hall"), ("go_to", "hall")], "twice"),
-        ([("go_to", "kitchen"), ("pick", "here"), ("drop", "kitchen")], "where it has just picked up"),
-        ([("pick", "kitchen"), ("drop", "here")], "where it has just picked up"),
-        ([("pick", "here"), ("drop", "kitchen"), ("drop", "kitchen")], "puts down twice"),
+        ([("go_to", "hall"), ("go_to", "hall")], "drives_twice"),
+        ([("go_to", "kitchen"), ("pick", "here"), ("drop", "kitchen")], "puts_down_at_once"),
+        ([("pick", "kitchen"), ("drop", "here")], "puts_down_at_once"),
+        ([("pick", "here"), ("drop", "kitchen"), ("drop", "kitchen")], "puts_down_twice"),
         ([("go_to", "hall"), ("go_to", "home"), ("go_to", "hall")], ""),
         ([("pick", "here"), ("drop", "kitchen"), ("pick", "hall"), ("drop", "kitchen")], ""),
         ([("drop", "here")], ""),
@@ -174,9 +192,7 @@ def test_carrying_is_picking_up_and_putting_down_and_every_other_call_is_itself(
 )
 def test_calls_that_make_no_sense_together_are_told(calls: list[tuple[str, str]], words: str) -> None:
     asked = [SkillCall(f"c{n}", skill, {"place": place}, 0) for n, (skill, place) in enumerate(calls)]
-    told = senseless(asked, SKILLS)
-    assert words in told
-    assert bool(told) == bool(words)
+    assert (senseless(asked, SKILLS) or "") == words
 
 
 def test_what_was_just_picked_up_or_put_down_is_not_again() -> None:

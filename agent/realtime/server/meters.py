@@ -5,12 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+
+
+class RobotFigures(Collector):
+    """What was refused of a robot's messages; the robot's commander counts."""
+
+    def __init__(self, refused: Callable[[], Mapping[str, int]]) -> None:
+        self._refused = refused
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Yield the counter, by the code of the reason."""
+        told = CounterMetricFamily(
+            "descant_robot_messages_refused", "Messages of the robot that could not be used.", labels=["reason"]
+        )
+        for reason, times in self._refused().items():
+            told.add_metric([reason], times)
+        yield told
 
 
 class Meters:
@@ -31,6 +49,10 @@ class Meters:
             buckets=_SECONDS,
             registry=registry,
         )
+
+    def watch_robot(self, refused: Callable[[], Mapping[str, int]]) -> None:
+        """Tell what is refused of a robot's messages, by reason, from now on."""
+        self._registry.register(RobotFigures(refused))
 
     def text(self) -> bytes:
         """Write all figures in Prometheus' text format."""

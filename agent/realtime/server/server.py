@@ -58,6 +58,8 @@ class RealtimeServer:
         self._model, self._voice = model, voice
         self._connections: dict[ClientConnection, RealtimeAdapter] = {}
         self.meters = Meters(lambda: len(self._connections))
+        if models.robot is not None:
+            self.meters.watch_robot(models.robot.refused)
         self._lobby, self._tidy = Lobby(options.connections_waiting), Tidy()
         self._left = asyncio.Event()
         """Set when a session is over, with all that was done for it."""

@@ -56,12 +56,13 @@ async def test_a_robot_is_looked_at_only_where_one_is_named(monkeypatch: pytest.
     (bad,) = await examine_robot(RobotOptions(map=tmp_path / "bad.yaml"))
     assert bad.verdict is Verdict.NOTE
     assert "bad.yaml" in bad.found
-    monkeypatch.setattr("agent.robot.access.READY_S", 0.1)
+    monkeypatch.setattr("agent.robot.access.READY_S", 1.0)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         broker = f"127.0.0.1:{nobody.getsockname()[1]}"
         (found,) = await examine_robot(RobotOptions(broker=broker))
-    assert (found.what, found.verdict, found.found) == (f"broker {broker}", Verdict.NOTE, "not reached")
+    told = f"nothing listens at {broker}, no broker is running there"
+    assert (found.what, found.verdict, found.found) == (f"broker {broker}", Verdict.NOTE, told)
 
 
 def test_missing_models_are_wrong_and_the_command_that_mends_them_is_named(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from agent.realtime.robot import SharedRobot
 from robots.events import Event, Happening
+from robots.facts.tasks import FaultReported
+from robots.skills import SkillCall
 from tests.agent.realtime.fakes import PRIVATE, QUESTION, FakeModels, Script24, served
 from tests.agent.standing_robot import standing_robot
 from tests.reasoning.scripted_engine import ScriptedSession
@@ -80,7 +82,7 @@ async def test_control_tokens_in_what_a_robot_says_are_words_like_others(monkeyp
             async with one.client() as client:
                 await client.configure(output_modalities=["text"])
                 house.control.clear()
-                robot.robot.events.append(Event(Happening.DONE, text))
+                robot.robot.events.append(Event(Happening.FAILED, FaultReported(text), SkillCall("c", "wave", {}, 1)))
                 robot._pass_on()
                 assert (await client.until("response.done"))["response"]["status"] == "completed"
                 counts.append(sum(house.control))

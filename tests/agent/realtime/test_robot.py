@@ -10,7 +10,10 @@ import pytest
 from agent.realtime.robot import SharedRobot
 from reasoning.tools.written import WrittenCall
 from robots.events import Event, Happening
+from robots.facts.fact import Fact
+from robots.facts.messages import FieldMissing
 from robots.safety.gate import Latch
+from robots.skills import SkillCall
 from tests.agent.realtime.fakes import FakeModels, Script24, served
 from tests.agent.standing_robot import orders, standing_robot
 from tests.reasoning.scripted_engine import END
@@ -129,10 +132,10 @@ async def test_the_ears_of_the_client_that_has_the_robot_know_its_places(models:
 async def test_news_is_an_item_and_leads_to_a_response_of_its_own(models: FakeModels, robot: RobotSession) -> None:
     async with served(models) as one, one.client() as client:
         await client.configure(output_modalities=["text"])
-        robot.robot.events.append(Event(Happening.DONE, "R1 has arrived at kitchen."))
+        robot.robot.events.append(Event(Happening.DONE, call=SkillCall("c", "go_to", {"place": "kitchen"}, 1)))
         robot._pass_on()
         item = (await client.until("conversation.item.added"))["item"]
-        assert item["content"][0]["text"] == "[robot] R1 has arrived at kitchen."
+        assert item["content"][0]["text"] == "[robot] R1: go to kitchen: done."
         assert (await client.until("response.done"))["response"]["output"][0]["content"][0]["text"] == "I see."
 
 
@@ -141,17 +144,25 @@ async def test_what_the_robots_state_says_of_a_stop_is_said_word_by_word(
 ) -> None:
     async with served(models) as one, one.client() as client:
         await client.configure(output_modalities=["text"])
-        robot.robot.events.append(Event(Happening.STOPPED, "R1 has stopped."))
+        robot.robot.events.append(Event(Happening.STOPPED))
         robot._pass_on()
         done = (await client.until("response.done"))["response"]
         assert done["output"][0]["content"][0]["text"] == "R1 has stopped."
+
+
+async def test_what_is_refused_of_the_robots_messages_is_a_figure(models: FakeModels, robot: RobotSession) -> None:
+    async with served(models) as one:
+        for _ in range(3):
+            robot.robot.refused(FieldMissing("state", "driving"), 0.0)
+        figures = one.server.meters.text().decode()
+    assert 'descant_robot_messages_refused_total{reason="field_missing"} 3.0' in figures
 
 
 async def test_a_robot_whose_client_is_gone_is_paused(models: FakeModels, robot: RobotSession) -> None:
     held = asyncio.Event()
     hold = robot.hold
 
-    def held_by(why: str) -> None:
+    def held_by(why: Fact) -> None:
         hold(why)
         held.set()
 

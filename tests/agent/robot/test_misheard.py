@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.robot.misheard import UNSURE, doubt
+from agent.robot.misheard import UNSURE, alike, doubt
+from languages.known import language_of
 
 PLACES = ("desk", "hall", "home", "kitchen", "living room")
 
@@ -73,3 +74,9 @@ def test_there_is_doubtful_where_no_place_was_named() -> None:
     assert doubt("Go to the hall and wait there.", PLACES) is None
     assert doubt("Wait there.", PLACES, known=True) is None
     assert doubt("Pick up the box over there.", PLACES) is None
+
+
+def test_names_that_sound_alike_are_found() -> None:
+    assert alike({"hall", "hole", "kitchen", "home"}) == [("hall", "hole")]
+    assert alike({"halle", "küche", "laden", "loden"}, language_of("de")) == [("laden", "loden")]
+    assert alike({"desk", "hall", "home", "kitchen"}) == []

@@ -9,11 +9,17 @@ from agent.robot.controller import RobotController, tools_of
 from languages.known import language_of
 from reasoning.events import ToolCall
 from robots.events import Event, Happening
+from robots.facts.fitness import NoLink
+from robots.facts.link import NobodyListens
+from robots.facts.tasks import RobotSilent, ToldToStop
 from robots.safety.gate import ANSWER_WITHIN_S, Gate, Latch
 from robots.session import RobotSession
+from robots.skills import SkillCall
 from robots.vda5050.messages import Order
 from tests.agent.standing_robot import orders, standing_robot
 from tests.robots.stage.rig import HOUSE
+
+GO = SkillCall("c", "go_to", {"place": "kitchen"}, 1)
 
 
 @dataclass
@@ -257,17 +263,33 @@ def test_there_is_no_place_to_go_to_for_what_is_done_on_the_spot(stage: Stage) -
     assert stage.hands.heard("Wave to the guests there.") == "Wave to the guests there."
 
 
-@pytest.mark.parametrize("happening", [Happening.STOPPED, Happening.UNCONFIRMED, Happening.UNKNOWN])
-def test_what_became_of_a_stop_is_said_in_the_words_of_the_robots_state(stage: Stage, happening: Happening) -> None:
-    stage.hands.happened(Event(happening, "R1: so it is."))
-    assert stage.told.said == ["R1: so it is."]
-    assert stage.told.notes == [("[robot] R1: so it is.", False)]
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (Event(Happening.STOPPED), "R1 has stopped."),
+        (
+            Event(Happening.UNCONFIRMED, NoLink(NobodyListens("127.0.0.1:1"))),
+            (
+                "I could not confirm that R1 has stopped: there is no connection to the broker: nothing listens at "
+                "127.0.0.1:1, no broker is running there. Use the stop button on the robot."
+            ),
+        ),
+        (
+            Event(Happening.UNKNOWN, RobotSilent("R1"), GO),
+            "R1: go to kitchen: R1 does not answer. What became of it is unknown.",
+        ),
+    ],
+)
+def test_what_became_of_a_stop_is_said_past_the_mind_with_its_reason(stage: Stage, event: Event, words: str) -> None:
+    stage.hands.happened(event)
+    assert stage.told.said == [words]
+    assert stage.told.notes == [(f"[robot] {words}", False)]
 
 
 def test_the_mind_replies_to_an_arrival_unprompted_but_not_while_the_robot_is_stopped(stage: Stage) -> None:
-    stage.hands.happened(Event(Happening.DONE, "R1: go to kitchen: done."))
+    stage.hands.happened(Event(Happening.DONE, call=GO))
     stage.hands.stop("a key")
-    stage.hands.happened(Event(Happening.FAILED, "R1 was told to stop."))
+    stage.hands.happened(Event(Happening.FAILED, ToldToStop(), GO))
     assert [unprompted for _, unprompted in stage.told.notes] == [True, False]
     assert not stage.told.said
 
@@ -282,9 +304,8 @@ def test_the_mind_replies_to_an_arrival_unprompted_but_not_while_the_robot_is_st
 def test_the_user_is_told_of_the_robot_in_their_language(stage: Stage, code: str, question: str, resumed: str) -> None:
     stage.hands.language = language_of(code)
     stage.hands.stop("test")
-    stage.hands.happened(Event(Happening.STOPPED, "R1 has stopped."))
-    # The model is told as the log is.
-    assert stage.told.notes[-1][0] == "[robot] R1 has stopped."
+    stage.hands.happened(Event(Happening.STOPPED))
+    assert stage.told.notes[-1][0] == f"[robot] {stage.told.said[-1]}"
     assert "has stopped" not in stage.told.said[-1]
     assert "R1" in stage.told.said[-1]
     stage.session.robot.stopping = None
@@ -294,5 +315,5 @@ def test_the_user_is_told_of_the_robot_in_their_language(stage: Stage, code: str
     stage.hands.heard("Ja, bitte." if code == "de" else "¡Sí, por favor!")
     assert stage.told.said[-1] == language_of(code).robot.confirmed
     assert stage.gate.latch is None
-    stage.hands.happened(Event(Happening.RESUMED, "R1 may move again."))
+    stage.hands.happened(Event(Happening.RESUMED))
     assert stage.told.said[-1] == resumed

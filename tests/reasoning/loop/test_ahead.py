@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
 over = test_loop.over
-OFF, HEADS = LoopOptions(listening="off"), LoopOptions()
+OFF, QUESTIONS, HEADS = LoopOptions(listening="off"), LoopOptions(), LoopOptions(listening="heads")
 PARTS = (
     "A shop has 6 boxes",
     "A shop has 6 boxes of 4 red eggs",
@@ -89,17 +89,29 @@ async def test_a_piece_is_read_each_time_that_words_come() -> None:
         assert lengths[-1] == len(one.script.think_open) + len(one.script.need) - 1
 
 
-async def test_the_heads_are_read_again_when_the_words_are_half_as_many_again() -> None:
+async def test_questions_alone_are_read_where_nothing_else_is_wanted() -> None:
+    async with rig(options=QUESTIONS) as one:
+        await spoken(one)
+        assert one.session.text("thoughts") == ""
+        assert one.session.text("asked0") == one.engine.tokenizer.shown(one.script.need[:-1])
+
+
+async def test_all_is_read_again_when_the_words_have_doubled() -> None:
     async with rig(options=HEADS) as one:
-        await spoken(one, [PARTS[2]])
-        whole = len(one.session.block("thoughts"))
+        await spoken(one, [PARTS[1]])
+        whole, early = len(one.session.block("thoughts")), len(one.engine.log)
         assert whole == len(one.script.think_open)
-        await spoken(one, [f"{PARTS[2]} ones"])
-        assert len(one.session.block("thoughts")) == whole
-        await one.loop.hear(PARTS[3])
-        await one.settle(4)
-        assert len(one.session.block("thoughts")) == PIECE
-        assert one.session.text("asked0") == ""
+        assert early == 1
+        await spoken(one, [PARTS[2]])
+        assert (len(one.session.block("thoughts")), len(one.engine.log)) == (whole, early)
+        lengths = []
+        for _ in range(5):
+            await one.loop.hear(PARTS[3])
+            await one.settle(4)
+            lengths.append(len(one.session.block("thoughts")))
+        assert PIECE in lengths
+        assert lengths[-1] == whole
+        assert len(one.engine.log) == early + 1
 
 
 @pytest.mark.parametrize("mode", ["async", "think-first"])
@@ -218,7 +230,7 @@ WAYS = (
 @pytest.mark.parametrize("way", WAYS, ids=[way.name for way in WAYS])
 async def test_a_turn_has_the_blocks_words_and_tokens_that_it_would_have_without(way: Way) -> None:
     outcomes: list[Any] = []
-    for options in (OFF, HEADS):
+    for options in (OFF, QUESTIONS, HEADS):
         async with rig(AnyLanguage(), options, context=way.context) as one:
             await way.go(one)
             done = one.of(TurnDone)[-1]
@@ -228,7 +240,7 @@ async def test_a_turn_has_the_blocks_words_and_tokens_that_it_would_have_without
             await one.loop.finish("")
             assert one.session.text("thoughts", "asked0") == ""
             outcomes.append((*told, blocks, contents(one)))
-    assert outcomes[0] == outcomes[1]
+    assert outcomes[0] == outcomes[1] == outcomes[2]
 
 
 class AnyLanguage(Model):
@@ -295,7 +307,7 @@ async def test_what_was_read_early_counts_only_where_no_doubt_would_change_it(
 ) -> None:
     outcomes = []
     model = Asked(need=_NEED + need, kind=kind, at_once=f"There are some eggs.{END}")
-    for options in (OFF, HEADS):
+    for options in (OFF, QUESTIONS, HEADS):
         async with rig(model, options, choice=choice_of(choice, test_loop.WRITTEN)) as one:
             await spoken(one)
             one.engine.log.clear()
@@ -307,4 +319,4 @@ async def test_what_was_read_early_counts_only_where_no_doubt_would_change_it(
             ]
             outcomes.append((one.of(Probe), one.said, one.of(TurnDone)[0].tokens["probe"]))
     assert questions == asked
-    assert outcomes[0] == outcomes[1]
+    assert outcomes[0] == outcomes[1] == outcomes[2]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
+from robots.facts.link import LinkBroken
 from robots.robot import Robot
 from robots.safety.gate import Admitted, Gate, Question, Refused, Resumed, Source
 from robots.simulator.body import VehicleBody
@@ -95,7 +96,7 @@ class Rig:
             self._to_robot(_will(f"will{self.now}"))
         present = self.now >= self.simulation.dead_until
         if self.connected:
-            self.robot.linked(up=True, why="", now=self.now)
+            self.robot.linked(up=True, why=None, now=self.now)
         if present != self._present or (self.connected and self.robot.world.presence is None):
             self._present = present
             self._presence(ConnectionState.ONLINE if present else ConnectionState.CONNECTIONBROKEN)
@@ -146,7 +147,7 @@ class Rig:
         self.connected = False
         self._will_at = self.now + WILL_AFTER_S
         self.gate.publisher.clear()
-        self.robot.linked(up=False, why="cut", now=self.now)
+        self.robot.linked(up=False, why=LinkBroken("cut"), now=self.now)
 
     def mend(self) -> None:
         """The link comes back; the old connection's will is due at once."""

@@ -1,0 +1,1 @@
+"""What is said of a robot, one module for each language."""
