@@ -185,7 +185,8 @@ async def world(
         opening = script(one.engine.tokenizer).in_language(languages[0])
 
         def make(tell: Callable[[LoopEvent], None]) -> Loop:
-            return Loop(blocks, opening, one.options, tell, lambda: one.now, context=context, tools=tools, choice=choice)
+            clock = lambda: one.now  # noqa: E731 - shorter than a function
+            return Loop(blocks, opening, one.options, tell, clock, context=context, tools=tools, choice=choice)
 
         one.reasoner = LoopReasoner(make, one.emit)
         one.driver = ConversationDriver(
