@@ -7,6 +7,7 @@ from typing import Final
 
 from languages.language import (
     AnswerWords,
+    CalendarWords,
     CorrectionWords,
     Language,
     ListenerWords,
@@ -80,6 +81,17 @@ _NAMES: Final = NameRules(
     free=frozenset({"i", "i'm", "i'll", "i've", "i'd", "ok", "okay", "am", "pm"}),
     possessive="'s",
 )  # fmt: skip
+_CALENDAR: Final = CalendarWords(
+    weekdays=("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    months=(
+        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+        "December",
+    ),
+    halves=("am", "pm"),
+    hours=frozenset({"hour", "hours", "hr", "hrs", "h"}),
+    minutes=frozenset({"minute", "minutes", "min", "mins"}),
+    now="It is {weekday}, {month} {day}, {year}, {hour12}:{minute} {half}.",
+)  # fmt: skip
 _STOPS: Final = StopWords(
     phrases=("stop", "halt", "freeze", "be quiet", "shut up"),
     alone=frozenset(),
@@ -148,6 +160,7 @@ _REPLIES: Final = ReplySayings(
     ),
     elapsed="That's about {} seconds so far.",
     repair="Sorry, that was wrong.",
+    doubt="I'm not quite sure of that, though.",
     no_answer="I'm sorry, I could not work that out.",
     acted="I'm on it.",
     declined="I'm sorry, I can't do that.",
@@ -156,6 +169,11 @@ _REPLIES: Final = ReplySayings(
 )
 _PROMPTS: Final = PromptWording(
     system="You are a helpful voice assistant. You speak in short, plain sentences, without lists, symbols or markup.",
+    identity=(
+        "You are Descant, an AI voice assistant, not a human, made by the Descant project and no company. "
+        "You answer questions, work things out, and help to plan. You speak English."
+    ),
+    limits="You cannot see me, and know of me only what I told you; where that leaves open what I mean, ask.",
     think_request=(
         "\n(First work it out privately. Write one short calculation per line, nothing else. End with the answer.)"
     ),
@@ -266,6 +284,7 @@ ENGLISH: Final = Language(
     numbers=_NUMBERS,
     sentences=_SENTENCES,
     names=_NAMES,
+    calendar=_CALENDAR,
     stops=_STOPS,
     listener=_LISTENER,
     answers=_ANSWERS,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from languages.language import (
     AnswerWords,
+    CalendarWords,
     CorrectionWords,
     Language,
     ListenerWords,
@@ -116,6 +117,17 @@ _NAMES: Final = NameRules(
     free=frozenset({"ok", "okay"}),
     possessive="'s",
 )  # fmt: skip
+_CALENDAR: Final = CalendarWords(
+    weekdays=("Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"),
+    months=(
+        "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November",
+        "Dezember",
+    ),
+    halves=("", ""),
+    hours=frozenset({"stunde", "stunden", "std", "h"}),
+    minutes=frozenset({"minute", "minuten", "min"}),
+    now="Heute ist {weekday}, der {day}. {month} {year}, es ist {hour}:{minute} Uhr.",
+)  # fmt: skip
 _STOPS: Final = StopWords(
     phrases=("stopp", "stop", "halt", "anhalten", "halt an", "bleib stehen", "stehen bleiben", "sei still", "ruhe"),
     alone=frozenset({"ruhe"}),
@@ -189,6 +201,7 @@ _REPLIES: Final = ReplySayings(
     ),
     elapsed="Das sind jetzt etwa {} Sekunden.",
     repair="Entschuldigung, das war falsch.",
+    doubt="Ganz sicher bin ich mir da aber nicht.",
     no_answer="Tut mir leid, das konnte ich nicht herausfinden.",
     acted="Ich bin dabei.",
     declined="Tut mir leid, das kann ich nicht.",
@@ -199,6 +212,14 @@ _PROMPTS: Final = PromptWording(
     system=(
         "Du bist ein hilfsbereiter Sprachassistent. Du sprichst Deutsch, in kurzen, einfachen Sätzen, ohne Listen, "
         "Zeichen oder Formatierung."
+    ),
+    identity=(
+        "Du bist Descant, ein KI-Sprachassistent, kein Mensch, vom Projekt Descant gemacht und von keiner Firma. "
+        "Du beantwortest Fragen, rechnest und hilfst beim Planen. Du sprichst Deutsch."
+    ),
+    limits=(
+        "Du kannst mich nicht sehen und weißt von mir nur, was ich dir gesagt habe; wo das offen lässt, was ich meine, "
+        "frag nach."
     ),
     think_request=(
         "\n(Rechne es zuerst für dich aus. Schreibe eine kurze Rechnung pro Zeile, sonst nichts. "
@@ -320,6 +341,7 @@ LANGUAGE: Final = Language(
     numbers=_NUMBERS,
     sentences=_SENTENCES,
     names=_NAMES,
+    calendar=_CALENDAR,
     stops=_STOPS,
     listener=_LISTENER,
     answers=_ANSWERS,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from languages.numbers import NumberWords
 
@@ -50,6 +51,35 @@ class NameRules:
     """Words that are written large for other reasons."""
     possessive: str
     """Ending that a name may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarWords:
+    """How the date and the time of day are told."""
+
+    weekdays: tuple[str, ...]
+    """Monday first."""
+    months: tuple[str, ...]
+    halves: tuple[str, str]
+    """Of the day, before and after noon; empty where the clock has 24 hours."""
+    hours: frozenset[str]
+    """Words and signs behind a number of hours."""
+    minutes: frozenset[str]
+    now: str
+    """`{weekday}`, `{day}`, `{month}`, `{year}`, `{hour}`, `{hour12}`, `{minute}` in two figures, and `{half}`."""
+
+    def told(self, now: datetime) -> str:
+        """Tell the date and the time of day."""
+        return self.now.format(
+            weekday=self.weekdays[now.weekday()],
+            day=now.day,
+            month=self.months[now.month - 1],
+            year=now.year,
+            hour=now.hour,
+            hour12=now.hour % 12 or 12,
+            minute=f"{now.minute:02}",
+            half=self.halves[now.hour // 12],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +167,8 @@ class ReplySayings:
     """The same: `{}` is how many seconds the wait has lasted, roughly."""
     repair: str
     """Said before what is right, where some of what is wrong was heard."""
+    doubt: str
+    """Said behind what the model was not sure of."""
     no_answer: str
     """Said when neither the writer nor the thoughts have an answer."""
     acted: str
@@ -160,6 +192,8 @@ class PromptWording:
     """What the loop says to the model. See `reasoning.prompting.script.Family` for where each stands."""
 
     system: str
+    identity: str
+    limits: str
     think_request: str
     work_open: str
     resume_open: str
@@ -328,6 +362,7 @@ class Language:
     numbers: NumberWords
     sentences: SentenceRules
     names: NameRules
+    calendar: CalendarWords
     stops: StopWords
     listener: ListenerWords
     answers: AnswerWords

@@ -7,6 +7,7 @@ from typing import Final
 
 from languages.language import (
     AnswerWords,
+    CalendarWords,
     CorrectionWords,
     Language,
     ListenerWords,
@@ -99,6 +100,17 @@ _NAMES: Final = NameRules(
     free=frozenset({"ok", "okay", "usted", "ustedes", "sr", "sra", "dios"}),
     possessive="'s",
 )  # fmt: skip
+_CALENDAR: Final = CalendarWords(
+    weekdays=("lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"),
+    months=(
+        "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "octubre",
+        "noviembre", "diciembre",
+    ),
+    halves=("", ""),
+    hours=frozenset({"hora", "horas", "h"}),
+    minutes=frozenset({"minuto", "minutos", "min"}),
+    now="Hoy es {weekday}, {day} de {month} de {year}, y son las {hour}:{minute}.",
+)  # fmt: skip
 _STOPS: Final = StopWords(
     phrases=(
         *("para", "alto", "stop", "basta", "detente", "párate", "deténgase", "pare", "para ya", "para el robot"),
@@ -171,6 +183,7 @@ _REPLIES: Final = ReplySayings(
     ),
     elapsed="Ya son unos {} segundos.",
     repair="Perdón, eso estaba mal.",
+    doubt="Aunque no lo sé con certeza.",
     no_answer="Lo siento, no he podido averiguarlo.",
     acted="Estoy en ello.",
     declined="Lo siento, eso no lo puedo hacer.",
@@ -182,6 +195,11 @@ _PROMPTS: Final = PromptWording(
         "Eres un asistente de voz servicial. Hablas español, con frases cortas y sencillas, sin listas, símbolos ni "
         "formato."
     ),
+    identity=(
+        "Eres Descant, un asistente de voz de IA, no un ser humano, hecho por el proyecto Descant y por ninguna "
+        "empresa. Respondes preguntas, haces cálculos y ayudas a planear. Hablas español."
+    ),
+    limits=("No puedes verme, y de mí solo sabes lo que te he dicho; si eso no deja claro lo que quiero, pregunta."),
     think_request=(
         "\n(Primero calcúlalo para ti. Escribe un cálculo corto por línea, nada más. Termina con la respuesta.)"
     ),
@@ -292,6 +310,7 @@ LANGUAGE: Final = Language(
     numbers=_NUMBERS,
     sentences=_SENTENCES,
     names=_NAMES,
+    calendar=_CALENDAR,
     stops=_STOPS,
     listener=_LISTENER,
     answers=_ANSWERS,

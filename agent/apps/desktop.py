@@ -27,7 +27,7 @@ from agent.apps.loading import spinning, tell_start, telling
 from agent.apps.printing import plain_console
 from agent.apps.progress import shown as progress_shown
 from agent.conversation import timeline
-from agent.conversation.assembly import open_conversation
+from agent.conversation.assembly import local_time, open_conversation
 from agent.conversation.sinks import PlayoutSink
 from agent.conversation.transcript import Transcript
 from agent.library.spoken import hold_at_desk
@@ -269,6 +269,7 @@ class LiveTalk:
             sink=PlayoutSink(desk.playout),
             emit=self._emit,
             clock=time.monotonic,
+            now=local_time,
             tools=[*self._options.tools, *(robot.tools if robot else ())],
             seed=self._options.seed,
             on_stop=robot.stop if robot else None,

@@ -15,7 +15,7 @@ from agent.apps.loading import spinning, tell_start, telling
 from agent.apps.printing import plain_console
 from agent.apps.progress import shown
 from agent.conversation import timeline
-from agent.conversation.assembly import open_conversation
+from agent.conversation.assembly import local_time, open_conversation
 from agent.conversation.sinks import PlayoutSink
 from agent.conversation.transcript import Transcript
 from agent.errors import NothingHeard
@@ -111,6 +111,7 @@ async def converse(
                 sink=PlayoutSink(Playout(synthesizer.rate)),
                 emit=emit,
                 clock=lambda: time.monotonic() - start,
+                now=local_time,
                 tools=[*talk.tools, *(robot.tools if robot else ())],
                 seed=talk.seed,
                 on_stop=robot.stop if robot else None,

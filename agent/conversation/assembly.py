@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from agent.conversation import timeline
@@ -40,6 +41,7 @@ async def open_conversation(
     sink: Sink,
     emit: Callable[[timeline.Event], None],
     clock: Callable[[], float],
+    now: Callable[[], datetime] | None = None,
     tools: Sequence[Tool] = (),
     fill: bool = True,
     seed: int = 0,
@@ -51,6 +53,7 @@ async def open_conversation(
     """Open a conversation; run it (`ConversationDriver.run`) in a task.
 
     clock: seconds, for the loop's own time limits.
+    now: the date and time of day that the assistant knows; None: none.
     tools: those with a handler are run, and their results told to the loop; calls of others go to `on_call`.
     The others are those of `spoken_conversation` and `Loop`.
     """
@@ -63,7 +66,7 @@ async def open_conversation(
 
         def make(tell: Callable[[LoopEvent], None]) -> Loop:
             context, opening = settings.engine.context, script.in_language(languages_of(settings)[0])
-            return Loop(blocks, opening, settings.loop, tell, clock, context=context, seed=seed, tools=tools)
+            return Loop(blocks, opening, settings.loop, tell, clock, context=context, seed=seed, tools=tools, now=now)
 
         conversation = await spoken_conversation(
             LoopReasoner(make, emit),
@@ -151,15 +154,21 @@ async def open_loop(
     settings: Settings,
     emit: Callable[[LoopEvent], None],
     clock: Callable[[], float],
+    now: Callable[[], datetime] | None = None,
     tools: Sequence[Tool] = (),
     seed: int = 0,
 ) -> AsyncIterator[Loop]:
     """Open a loop for typed turns: no ears, no voice, no turn-taking."""
     async with engine.session() as blocks:
         context, opening = settings.engine.context, script.in_language(languages_of(settings)[0])
-        loop = Loop(blocks, opening, settings.loop, emit, clock, context=context, seed=seed, tools=tools)
+        loop = Loop(blocks, opening, settings.loop, emit, clock, context=context, seed=seed, tools=tools, now=now)
         await loop.open()
         yield loop
+
+
+def local_time() -> datetime:
+    """Give the date and the time of day where this runs."""
+    return datetime.now(UTC).astimezone()
 
 
 async def spoken_fillers(voice: Synthesis, language: Language) -> list[Clip]:

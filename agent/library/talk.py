@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 from agent.conversation import timeline
-from agent.conversation.assembly import languages_of, open_loop, spoken_conversation
+from agent.conversation.assembly import languages_of, local_time, open_loop, spoken_conversation
 from agent.conversation.reasoner import LoopReasoner
 from agent.conversation.sinks import PlayoutSink
 from agent.errors import BadQuestion, ConfigError, EventsUnread, NothingHeard, TalkBusy
@@ -90,6 +90,7 @@ class Talk:
                     settings=models.settings,
                     emit=self._happened,
                     clock=time.monotonic,
+                    now=local_time,
                     tools=self._tools,
                     seed=self._seed,
                 )

@@ -24,6 +24,7 @@ from reasoning.tools.written import WrittenCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from agent.conversation.reply import ReplyRequest
     from agent.realtime.protocol.fields import AudioFormat
@@ -49,6 +50,8 @@ class ReasonerConfig:
     options: LoopOptions
     context: int
     """Tokens that a view may hold."""
+    now: Callable[[], datetime] | None = None
+    """The date and time of day that they know; None: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +264,7 @@ class SessionReasoner:
             self._told,
             self._clock,
             context=config.context,
+            now=config.now,
         )
         await loop.open()
         loop.speak(self._language)

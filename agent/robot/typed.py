@@ -19,7 +19,7 @@ from rich.text import Text
 from agent.apps.loading import spinning, telling
 from agent.apps.printing import plain_console
 from agent.apps.progress import shown
-from agent.conversation.assembly import languages_of, open_loop
+from agent.conversation.assembly import languages_of, local_time, open_loop
 from agent.conversation.options import TurnOptions
 from agent.models.assembly import open_models
 from agent.robot.access import commanded, until_ready
@@ -173,6 +173,7 @@ class TypedConversation:
             settings=settings,
             emit=self.told,
             clock=time.monotonic,
+            now=local_time,
             tools=self._controller.tools,
             seed=self._typed.seed,
         )

@@ -10,6 +10,7 @@ import asyncio
 import queue
 import threading
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from reasoning.policies.sums.switches import PolicySwitches
     from reasoning.prompting.script import Script
 
+_ASKED: Final = datetime(2026, 6, 9, 15, 40, tzinfo=UTC)
+"""When every question is asked: in any run the same."""
 BenchMode = Literal["async", "think-first", "no-think", "aloud", "published"]
 MODES: Final = get_args(BenchMode)
 LOOP_MODES: Final = get_args(Mode)
@@ -71,7 +74,7 @@ class Row:
                 return Published(session, script, self.options, emit, clock)
             options = replace(self.options, mode=self.mode)
             choice = choice_of(options.policy, self.policies, tagged=script.thinks_in_tags)
-            return Loop(session, script, options, emit, clock, context=context, choice=choice)
+            return Loop(session, script, options, emit, clock, context=context, choice=choice, now=lambda: _ASKED)
 
         return make
 

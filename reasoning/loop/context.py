@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import BadTool
-from reasoning.loop.turn import Turn
+from reasoning.loop.turn import Phase, Turn
 from reasoning.options import BESIDE_TOKENS, LoopOptions
 from reasoning.prompting.tokenizer import LONG
 from reasoning.tools.calls import checked_tools
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from languages.language import Language
     from reasoning.engine.contract import Block, EngineSession
@@ -66,14 +67,15 @@ class LoopContext:
         limit: int,
         tools: Sequence[Tool],
         policy: Policy,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
-        """`limit`: tokens that a view may hold; `policy`: the one that turns begin with."""
+        """`limit`: tokens that a view may hold; `policy`: the one that turns begin with; `now`: the date and time."""
         self.session, self.script, self.options, self._limit = session, script, options, limit
         self._head = script
         """Whose words head the conversation, whatever is spoken later: they are read once."""
-        self._policy = policy
+        self._policy, self._now = policy, now
         self.tools = checked_tools(tools)
-        self._prompt = session.block("prompt")
+        self._prompt, self._about = session.block("prompt"), session.block("about")
         self._digest = session.block("digest")
         """The opening of long thoughts, and what stretches of them came to that the writer does not read."""
         self._history: list[_Past] = []
@@ -85,6 +87,7 @@ class LoopContext:
     async def open(self) -> None:
         """Write the prompt into the cache."""
         await self.session.append([self._prompt], await self._prompt_with(self.tools))
+        await self._write_about()
 
     async def set_tools(self, tools: Sequence[Tool]) -> None:
         """Write the prompt anew, and the past turns under it; `BadTool` leaves all as it was."""
@@ -93,6 +96,8 @@ class LoopContext:
         async with self._writing:
             self.tools = tools
             await self.rewrite(self._prompt, [self._prompt], prompt)
+            await self.session.crop(self._about, 0)
+            await self._write_about()
             view = [self._prompt]
             for block in [*(block for past in self._history for block in past.blocks), self.turn.input]:
                 tokens = list(block.tokens)
@@ -131,13 +136,18 @@ class LoopContext:
         return bool(self._waiting or (self.turn.before and not self.turn.sealed))
 
     def view(self, turn: Turn, draft: Block | None = None) -> list[Block]:
-        """Give what the thoughts read, or what a draft does."""
+        """Give what the thoughts read, or what a draft does.
+
+        Words that are answered at once are read behind who the assistant is and what time it is. Probes and thoughts do
+        not read that: their borders were measured without it, and a date misleads sums.
+        """
         drafts = turn.attempt.replies
         replies = [] if draft is None else drafts[: drafts.index(draft) + 1]
         thoughts = [*turn.earlier, turn.thoughts] if turn.thought or draft is None else []
         if draft is not None and len(turn.earlier) > 1:
             thoughts = [self._digest, *thoughts[-2:]]
-        return [*self.past, turn.input, *thoughts, *replies]
+        about = [self._about] if turn.text and turn.attempt.phase is Phase.REPLYING else []
+        return [*self.past, *about, turn.input, *thoughts, *replies]
 
     async def begin_stretch(self, turn: Turn) -> None:
         """Begin another stretch of thoughts that have become long: the writer reads the newest two of them.
@@ -215,6 +225,7 @@ class LoopContext:
         async with self._writing:
             turn = self.turn
             turn.text = text
+            await self._write_about()
             old = turn.carried
             turn.meant = old.policy.restated(old.told, text, self.language) if old else ""
             await self._write_input(turn)
@@ -255,7 +266,8 @@ class LoopContext:
             need = len(self.turn.thoughts) + self.options.think_tokens + self.options.reply_tokens + BESIDE_TOKENS
             dropped = 0
             while self._history and (
-                len(self._history) > self.options.history_turns or sum(map(len, self.past)) + need > self._limit
+                len(self._history) > self.options.history_turns
+                or len(self._about) + sum(map(len, self.past)) + need > self._limit
             ):
                 for block in self._history.pop(0).blocks:
                     await self.session.crop(block, 0)
@@ -284,6 +296,12 @@ class LoopContext:
         # As many names as turns can be in the context at once: what is dropped makes room for what comes.
         number = self._turns % (self.options.history_turns + 2)
         return Turn(number, block(f"input{number}"), block("thoughts"), self._policy, language=self.language)
+
+    async def _write_about(self) -> None:
+        """Bring what a reply at once reads of assistant and time up to the minute; nothing in a tiny context."""
+        about = self.script.about(None if self._now is None else self._now())
+        room = self._limit - len(self._prompt) - self.options.reply_tokens - BESIDE_TOKENS
+        await self.rewrite(self._about, [self._prompt, self._about], about if len(about) <= room else ())
 
     async def _write_input(self, turn: Turn) -> None:
         await self.rewrite(turn.input, [*self.past, turn.input], await self._encoded(turn.input_text))

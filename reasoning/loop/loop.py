@@ -39,6 +39,7 @@ from reasoning.policies.policy import ProbeQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from languages.language import Language
     from reasoning.engine.contract import EngineSession
@@ -79,15 +80,18 @@ class Loop:
         seed: int = 0,
         tools: Sequence[Tool] = (),
         choice: PolicyChoice | None = None,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         """Make the loop; `context` is the number of tokens that a view may hold, `seed` that of what is drawn.
 
         choice: which policy a question is answered by; without one, what the options say.
+        now: the date and time of day, asked for at the beginning of each turn; without it nothing is known of them.
         """
         self._session, self._options = session, options
         self._emit, self._clock = emit, clock
         self._choice = choice or choice_of(options.policy, tagged=script.thinks_in_tags)
-        self._context = LoopContext(session, script, options, limit=context, tools=tools, policy=self._choice.first)
+        first = self._choice.first
+        self._context = LoopContext(session, script, options, limit=context, tools=tools, policy=first, now=now)
         streams = Streams(session, script, options, seed=seed)
         self._changed = asyncio.Event()
         """Set when there may be something to tell: a finding, the end of the thoughts, room to speak."""

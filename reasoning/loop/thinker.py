@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from reasoning.engine.contract import Block
-    from reasoning.events import LoopEvent
+    from reasoning.events import LoopEvent, Reason
     from reasoning.loop.context import LoopContext
     from reasoning.loop.steps import Steps
     from reasoning.loop.streams import Streams
@@ -95,33 +95,67 @@ class Thinker:
     async def _work(self, turn: Turn) -> bool:
         """Write steps, stretch by stretch; say whether the model ended them itself."""
         while (ended := await self._stretch(turn)) is None:
-            await self._context.begin_stretch(turn)
+            if reason := self._given_up(turn):
+                turn.attempt.reason = reason
+                return False
         return ended
 
     async def _stretch(self, turn: Turn) -> bool | None:
-        """Write steps; say whether the model ended them itself, None where the stretch is long enough."""
-        attempt, view, ended = turn.attempt, self._context.view(turn), False
-        left, most = self._options.think_tokens - attempt.tokens["thinker"], self._options.stretch_tokens
+        """Write steps; say whether the model ended them itself.
+
+        None: the stretch is long enough and another one was begun, or a step was put right.
+        """
+        attempt, view, ended, right, long = turn.attempt, self._context.view(turn), False, None, False
+        left = self._options.think_tokens - attempt.tokens["thinker"]
+        # Where the step at hand begins, and where the newest token ends, in tokens of the block.
+        begins = at = len(turn.thoughts)
         async with self._streams.run(attempt, view, "thinker", self._script.think_ends, left) as pieces:
             async for piece in pieces:
-                ended = piece.token in self._script.think_ends
+                ended, at = piece.token in self._script.think_ends, at + 1
                 if piece.text:
                     self._emit(Thought(piece.text))
                 if self._closes(attempt.steps, piece.text):
                     return True
                 new = attempt.steps.receive(piece.text, turn.language)
+                if len(new) == 1 and (right := turn.policy.put_right(new[0], turn.language)) is not None:
+                    break
+                if new:
+                    # The token that ends a sentence may begin the next one.
+                    begins = at - bool(attempt.steps.rest.strip())
                 self._note_findings(turn, new)
-                if turn.policy.circling(attempt.steps.finished):
-                    attempt.reason = "circling"
+                if reason := self._given_up(turn):
+                    attempt.reason = reason
                     break
-                if self._clock() > attempt.deadline:
-                    attempt.reason = "time"
+                if long := self._long_enough(turn, ended=ended, between=bool(new)):
                     break
-                # At the end of a step, if one comes.
-                spent = attempt.tokens["thinker"] >= self._options.think_tokens
-                if not (ended or spent) and len(turn.thoughts) >= (most if new else 2 * most):
-                    return None
-        return ended
+        if right is not None:
+            await self._put_right(turn, begins, right)
+        elif long:
+            await self._context.begin_stretch(turn)
+        else:
+            return ended
+        return None
+
+    def _given_up(self, turn: Turn) -> Reason | None:
+        """Give why the thoughts are to be ended, by their policy or by the time; None where they go on."""
+        if turn.policy.circling(turn.attempt.steps.finished):
+            return "circling"
+        return "time" if self._clock() > turn.attempt.deadline else None
+
+    def _long_enough(self, turn: Turn, *, ended: bool, between: bool) -> bool:
+        """Say whether the stretch at hand is to end: at the end of a step, if one comes."""
+        spent = turn.attempt.tokens["thinker"] >= self._options.think_tokens
+        most = self._options.stretch_tokens * (1 if between else 2)
+        return not (ended or spent) and len(turn.thoughts) >= most
+
+    async def _put_right(self, turn: Turn, begins: int, right: str) -> None:
+        """Write the newest finished step anew, with what was begun behind it cropped."""
+        steps = turn.attempt.steps
+        steps.finished[-1], steps.rest = right, ""
+        await self._session.crop(turn.thoughts, begins)
+        await self._session.append(self._context.view(turn), self._script.tokenizer.encode(f"{right}\n"))
+        self._emit(Thought(f"{right}\n"))
+        self._note_findings(turn, [right])
 
     async def _force_answer(self, attempt: Attempt, view: Sequence[Block]) -> bool:
         """Have thoughts that were cut off name the best answer they have; say whether that ended them."""

@@ -72,6 +72,8 @@ class Attempt:
     """How many of the finished steps were held against `said`."""
     rethink: bool = False
     """Whether a reply without thoughts was taken back because it reckons; false with thoughts."""
+    doubtful: bool = False
+    """Whether something was said at once of which the model was not sure."""
     calls: list[WrittenCall] = field(default_factory=list)
     """Calls that were reported; empty until all of the request's are written."""
     tokens: Counter[str] = field(default_factory=Counter)

@@ -12,13 +12,14 @@ from reasoning.events import ReplyText, Retracted, Unsaid
 from reasoning.loop.steps import sentence_end, spoken_part
 from reasoning.loop.turn import Phase
 from reasoning.policies.admission import echoes
+from reasoning.policies.doubt import UNSURE, least_sure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from reasoning.events import LoopEvent
     from reasoning.loop.context import LoopContext
-    from reasoning.loop.streams import Streams
+    from reasoning.loop.streams import Streams, TextPiece
     from reasoning.loop.turn import Attempt, Turn
     from reasoning.policies.policy import Kind
     from reasoning.prompting.script import Script
@@ -123,6 +124,8 @@ class Writer:
         while await self.say(turn, kind):
             if self._ended(turn.attempt):
                 break
+        if turn.attempt.doubtful and not turn.attempt.rethink:
+            self.release(turn, turn.language.replies.doubt)
 
     async def say(self, turn: Turn, kind: Kind | Unjudged) -> bool:
         """Write one sentence at the end of the draft, judge it, and release it or take it back."""
@@ -130,7 +133,8 @@ class Writer:
         draft, start = attempt.replies[-1], len(attempt.replies[-1])
         if attempt.phase is Phase.THINKING:
             self._enter(attempt, Phase.TELLING)
-        written, ended = await self._sentence(turn)
+        pieces, ended = await self._sentence(turn)
+        written = [piece.text for piece in pieces]
         if attempt.phase is Phase.TELLING:
             self._enter(attempt, Phase.THINKING)
         text, kept = spoken_part(written, turn.language, finished=ended)
@@ -146,7 +150,14 @@ class Writer:
             self._emit(Retracted(text, reason))
             return False
         self.release(turn, text)
+        attempt.doubtful |= kind in {"direct", "unthought"} and self._unsure(turn, pieces[:kept])
         return True
+
+    def _unsure(self, turn: Turn, pieces: Sequence[TextPiece]) -> bool:
+        """Say whether the model was not sure of a number or name that nobody has told, where that was measured."""
+        known = f"{self._context.told}\n{turn.known}"
+        read = [(piece.text, piece.log_prob) for piece in pieces]
+        return self._script.measured and least_sure(read, known, turn.language) < UNSURE
 
     def release(self, turn: Turn, text: str) -> None:
         """Let a sentence be spoken."""
@@ -160,19 +171,20 @@ class Writer:
     def _ended(self, attempt: Attempt) -> bool:
         return attempt.replies[-1].tokens[-1] in self._script.ends or self.spent(attempt)
 
-    async def _sentence(self, turn: Turn) -> tuple[list[str], bool]:
+    async def _sentence(self, turn: Turn) -> tuple[list[TextPiece], bool]:
         """Write to the end of a sentence; give the text in pieces, and whether the model ended its reply."""
         attempt = turn.attempt
-        view, written = self._context.view(turn, attempt.replies[-1]), list[str]()
+        view = self._context.view(turn, attempt.replies[-1])
+        written: list[TextPiece] = []
         # A call is decoded under its grammar, never spoken.
         ban = (self._script.call_starts if self._context.tools else frozenset()) | self._script.think_tag
         limit = self._options.sentence_tokens
         async with self._streams.run(attempt, view, "writer", self._script.ends, limit, ban=ban) as pieces:
             async for piece in pieces:
-                written.append(piece.text)
+                written.append(piece)
                 if piece.token in self._script.ends:
                     return written, True
-                if sentence_end("".join(written), turn.language) is not None:
+                if sentence_end("".join(one.text for one in written), turn.language) is not None:
                     break
         return written, False
 

@@ -42,6 +42,11 @@ class Plain:
         del step, before, asked, language
         return False
 
+    def put_right(self, step: str, language: Language) -> str | None:
+        """Put nothing right: what a note means is not known."""
+        del step, language
+        return None
+
     def circling(self, steps: Sequence[str]) -> bool:
         """Say whether they repeat themselves."""
         return circles_in_prose(steps)

@@ -79,6 +79,13 @@ class Policy(Protocol):
         """Say whether a finished step, behind those `before`, has found something that can be told at once."""
         ...
 
+    def put_right(self, step: str, language: Language) -> str | None:
+        """Give a finished step as it should be, where it is surely wrong; None: it stays as it is.
+
+        It takes the step's place before anything else is made of it, and the thoughts go on behind it.
+        """
+        ...
+
     def circling(self, steps: Sequence[str]) -> bool:
         """Say whether the thoughts lead nowhere any more, by their finished steps; then they are ended."""
         ...

@@ -23,6 +23,7 @@ from reasoning.tools.calls import Tool, grammar_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from languages.language import Language
     from reasoning.engine.contract import Grammar
@@ -64,7 +65,11 @@ class Family:
 
     language: Language
     system: str
-    """Who the assistant is; heads every conversation."""
+    """How the assistant speaks; heads every conversation."""
+    identity: str
+    """Who it is: its name, what it is and can do, its language. Read where a reply comes at once."""
+    limits: str
+    """What it cannot know; read there, too."""
     think_request: str
     """Follows the user's words, inside their turn, where thoughts come next."""
     work_open: str
@@ -164,6 +169,8 @@ def _instruct(language: Language) -> Family:
     return Family(
         language,
         system=wording.system,
+        identity=wording.identity,
+        limits=wording.limits,
         think_request=wording.think_request,
         work_open=wording.work_open,
         resume_open=wording.resume_open,
@@ -317,9 +324,19 @@ class Script:
             self._others[language.code] = Script(self.tokenizer, family, self._system, self.profile)
         return self._others[language.code]
 
+    def about(self, now: datetime | None) -> list[int]:
+        """Tell the assistant who it is, what it cannot know, and the time, which comes last, for it changes.
+
+        Instructions have its name in front of them (`instructed`): it does not gainsay another one that they give.
+        """
+        identity = self.family.identity if self._system is None else ""
+        told = "" if now is None else self.language.calendar.told(now)
+        return self.tokenizer.encode(f"({' '.join(part for part in (identity, self.family.limits, told) if part)})\n")
+
     def instructed(self, instructions: str) -> Script:
         """Give the same with instructions behind those that stand there."""
-        system = self.family.system if self._system is None else self._system
+        family = self.family
+        system = f"{family.system} {family.identity}" if self._system is None else self._system
         return Script(self.tokenizer, self.family, f"{system}\n\n{instructions}", self.profile)
 
     @property
@@ -347,10 +364,15 @@ class Script:
         )
 
     @property
+    def measured(self) -> bool:
+        """Whether this is the model that wording and policies were measured on."""
+        measured = self.profile.calibration
+        return measured is not None and not measured.language
+
+    @property
     def knows_kinds(self) -> bool:
         """Whether the borders of the question of the kind hold: for the model that its wording was measured on."""
-        measured = self.profile.calibration
-        return bool(self.family.kind_question) and measured is not None and not measured.language
+        return self.measured and bool(self.family.kind_question)
 
     def prompt_with(self, tools: Sequence[Tool]) -> list[int]:
         """Give the head of the conversation with these tools in its system message, as the model's template has it."""

@@ -85,9 +85,8 @@ async def test_a_question_is_answered() -> None:
 async def test_a_persona_stands_behind_the_instructions() -> None:
     class Named(Model):
         def write(self, before: str, name: str) -> str:
-            return (
-                f"I am Mia.{END}" if f"{FAMILY.system}\n\nYou are Mia.{END}" in before else super().write(before, name)
-            )
+            persona = f"{FAMILY.identity}\n\nYou are Mia.{END}"
+            return f"I am Mia.{END}" if persona in before else super().write(before, name)
 
     async with opened(Named(), persona=" You are Mia.\n") as agent:
         assert await agent.ask("Who are you?") == "I am Mia."
@@ -141,7 +140,8 @@ async def test_a_conversation_remembers_and_takes_notes() -> None:
         await talk.note("[door] it is open")
         assert await talk.ask("Good morning.") == "Hello to you."
         await talk.ask("And again.")
-    first, second = (heard.removesuffix(FAMILY.answer_request) for heard in model.heard)
+    # In front of them stands who the assistant is.
+    first, second = (heard.removesuffix(FAMILY.answer_request).rpartition(")\n")[2] for heard in model.heard)
     assert (first, second) == ("[door] it is open\nGood morning.", "And again.")
 
 

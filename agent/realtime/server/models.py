@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from agent.conversation.assembly import languages_of, spoken_fillers
+from agent.conversation.assembly import languages_of, local_time, spoken_fillers
 from agent.conversation.reply import ReplyRequest
 from agent.models.assembly import voice_speaking
 from agent.realtime.adapter import ServerModels
@@ -32,7 +32,7 @@ async def open_server_models(models: OpenModels, robot: SharedRobot | None = Non
     speaking = partial(voice_speaking, speech, settings)
     async with Synthesizer(lambda: speech.voice, settings.voice, speaking) as synthesizer:
         recogniser = SharedRecogniser(speech.recogniser)
-        reasoning = ReasonerConfig(engine, script, settings.loop, settings.engine.context)
+        reasoning = ReasonerConfig(engine, script, settings.loop, settings.engine.context, local_time)
         with models.times.span("voice: fillers spoken"):
             fillers = await spoken_fillers(synthesizer, languages_of(settings)[0])
         with models.times.span("a first reply"):

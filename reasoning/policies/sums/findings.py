@@ -67,7 +67,14 @@ def objection_to_step(sentence: str, user: str, steps: Sequence[str], said: str,
         return "nothing new"
     if told and not any(told <= numbers(step, language) | {0.0, 1.0} for step in steps):
         return "no single step says so"
-    return "sounds like the answer" if _words_the_question(sentence, user, language) else ""
+    bare = _bare(sentence, language)
+    return "sounds like the answer" if bare or _words_the_question(sentence, user, language) else ""
+
+
+def _bare(sentence: str, language: Language) -> bool:
+    """Say whether a sentence has hardly more than a value: "5:15 pm.", "It's 24 eggs."."""
+    words = [piece for piece in pieces(sentence, language) if isinstance(piece, str)]
+    return len(words) < _TELLING and not language.working.operations.intersection(words)
 
 
 def _words_the_question(sentence: str, user: str, language: Language) -> bool:

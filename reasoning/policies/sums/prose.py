@@ -41,6 +41,11 @@ class Prose:
         """Say whether a sentence has a new number: most others are about the thinking itself."""
         return bool(numbers(step, language)) and self.sums.found(step, before, asked, language)
 
+    def put_right(self, step: str, language: Language) -> str | None:
+        """Put nothing right: the model was trained to find its slips itself."""
+        del step, language
+        return None
+
     def circling(self, steps: Sequence[str]) -> bool:
         """Say whether it repeats itself."""
         return circles_in_prose(steps)

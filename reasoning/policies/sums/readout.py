@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 16
 """Words that a listener takes in as one step."""
+_SENTENCE: Final = 4
+"""Words of an answer that is a sentence by itself: "We are home at 5:40 pm"."""
 _BULLET: Final = re.compile(r"^[-*•]\s+")
 _ANNOUNCED: Final = re.compile(r"^[^=:]*:\s+(?=[^=]*=)")
 """Says what will be computed, in front of the calculation."""
@@ -42,11 +44,18 @@ def readout(step: str, language: Language = ENGLISH) -> str | None:
         text = _verbal(text, language)
     else:
         return None
-    if answer:
+    if answer and not _whole(text, language):
         text = working.the_answer.format(text)
     if _FOREIGN.search(text) or len(text.split()) > _LONGEST or not re.search(r"\w", text):
         return None
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _whole(answer: str, language: Language) -> bool:
+    """Say whether an answer is a sentence by itself, and no date."""
+    first, *others = answer.split() or [""]
+    large = first[:1].isupper() and first.lower().rstrip(",") not in language.names.calendar
+    return large and len(others) + 1 >= _SENTENCE
 
 
 def _verbal(expression: str, language: Language) -> str:

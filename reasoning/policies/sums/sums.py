@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reasoning.policies.admission import judge
+from reasoning.policies.sums.arithmetic import put_right
 from reasoning.policies.sums.consistency import contradicted
 from reasoning.policies.sums.corrections import restated, standing
 from reasoning.policies.sums.findings import (
@@ -52,6 +53,10 @@ class Sums:
         """Say whether a step has found a new number or makes a plain statement, and leads on."""
         known = "\n".join([asked, *before])
         return finds(step, known, language) and step not in before and not run_on([*before, step], LONG)
+
+    def put_right(self, step: str, language: Language) -> str | None:
+        """Put the result of a plain calculation right."""
+        return put_right(step, language) if self.switches.arithmetic else None
 
     def circling(self, steps: Sequence[str]) -> bool:
         """Say whether the newest step stands there for the third time, or a pattern goes on and on."""

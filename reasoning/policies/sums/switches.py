@@ -12,6 +12,8 @@ class PolicySwitches:
 
     grounding: bool = True
     """Take a sentence back when it holds a number or a name that neither the user nor the thoughts contain."""
+    arithmetic: bool = True
+    """Put the result of a calculation right that is surely wrong, before the thoughts go on."""
     readout: bool = True
     """Say a finished step as it stands where it is a plain calculation; else the writer tells it."""
     resume: bool = True

@@ -40,7 +40,10 @@ from languages.language import Language
 from reasoning.events import LoopEvent, ReplyText, ToolCall
 from reasoning.loop.loop import Loop
 from reasoning.options import LoopOptions
+from reasoning.policies.choosing import choice_of
 from reasoning.policies.grounding import last_number
+from reasoning.policies.policy import PolicyChoice
+from reasoning.policies.sums.switches import PolicySwitches
 from reasoning.prompting.script import Script
 from reasoning.tools.calls import Tool
 from tests.audio.hearing.test_vad import by_level
@@ -167,6 +170,7 @@ async def world(
     tools: Sequence[Tool] = (),
     script: Callable[[Words], Script] = lambda words: Script(words, FAMILY),
     context: int = 100_000,
+    choice: PolicyChoice | None = None,
 ) -> AsyncIterator[World]:
     one = World(model or Model(), options or LoopOptions(), context)
     ears_options = EarsOptions(partial_every_ms=100)
@@ -181,7 +185,8 @@ async def world(
         opening = script(one.engine.tokenizer).in_language(languages[0])
 
         def make(tell: Callable[[LoopEvent], None]) -> Loop:
-            return Loop(blocks, opening, one.options, tell, lambda: one.now, context=context, tools=tools)
+            clock = lambda: one.now  # noqa: E731 - shorter than a function
+            return Loop(blocks, opening, one.options, tell, clock, context=context, tools=tools, choice=choice)
 
         one.reasoner = LoopReasoner(make, one.emit)
         one.driver = ConversationDriver(
@@ -632,7 +637,8 @@ WRONG = f"6 * 4 = 25 eggs\n25 - 1 = 24 eggs\nEach row has 4 eggs\nWait, 6 * 4 = 
 @pytest.mark.parametrize("step_s", [0.005, 0.08])
 async def test_what_the_thoughts_contradict_is_not_said_or_is_repaired_aloud(step_s: float) -> None:
     """Quick thoughts find their error before it is heard, slow ones while it sounds."""
-    async with world(Model(thoughts=WRONG)) as one:
+    unmended = choice_of("sums", PolicySwitches(arithmetic=False))
+    async with world(Model(thoughts=WRONG), choice=unmended) as one:
         one.engine.step_s = step_s
         await one.say(ASK)
         await one.reply()

@@ -69,6 +69,9 @@ class Aloud:
     def found(self, step: str, before: Sequence[str], asked: str, language: Language) -> bool:
         return step not in before
 
+    def put_right(self, step: str, language: Language) -> str | None:
+        return None
+
     def circling(self, steps: Sequence[str]) -> bool:
         return False
 

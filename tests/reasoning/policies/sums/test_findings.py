@@ -69,6 +69,15 @@ def test_a_step_is_not_called_the_answer() -> None:
     assert not objection_to_step("The answer is 72.", "What is 84 minus 12?", ["Answer: 72"], "")
 
 
+@pytest.mark.parametrize("bare", ["5:15 pm.", "5:15.", "It's 5:15 pm."])
+def test_a_bare_value_sounds_like_the_answer(bare: str) -> None:
+    steps = ["3:45 pm + 90 minutes = 5:15 pm"]
+    asked = "I have a meeting at 3:45 pm that lasts 90 minutes, then a 25 minute walk. When am I home?"
+    assert objection_to_step(bare, asked, steps, "") == "sounds like the answer"
+    assert not objection_to_step("The meeting ends at 5:15 pm.", asked, steps, "")
+    assert not objection_to_step("30 plus 20 is 50.", "What is 30 plus 20 minus 8?", ["30 + 20 = 50"], "")
+
+
 def test_a_step_is_not_worded_as_the_answer() -> None:
     asked = "I have a meeting at 3:45 that lasts 90 minutes, then a 25 minute walk. When am I home?"
     steps = ["3:45 + 90 minutes = 5:15"]

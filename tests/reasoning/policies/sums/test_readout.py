@@ -30,6 +30,10 @@ from reasoning.policies.sums.readout import readout
         ("2 * 3 + 4 = 6 + 4 = 10", "2 times 3 plus 4 is 10."),
         ("Answer: 53 degrees", "The answer is 53 degrees."),
         ("Answer: 1/2", "The answer is 1 divided by 2."),
+        ("Answer: We are home at 5:40 pm.", "We are home at 5:40 pm."),
+        ("Answer: Friday", "The answer is Friday."),
+        ("Answer: Thursday, December 8, 2022", "The answer is Thursday, December 8, 2022."),
+        ("Answer: 36 dollars for all of them", "The answer is 36 dollars for all of them."),
         ("**Total**: 3 + 4 = 7", "3 plus 4 is 7."),
     ],
 )
