@@ -208,7 +208,7 @@ WAYS: Final[dict[str, Way]] = {
     "another policy": way(Phase.PROBING, model=lambda: Slow(need=0.5, kind=20.0)),
     "sentences taken back": way("Retracted", model=lambda: Slow(step=lambda _: f"It costs 99 dollars.{END}")),
     "what was said taken back": way(
-        "Unsaid", model=lambda: Slow("6 * 4 = 22 eggs.\nWait, that was wrong, so once more.\n6 * 4 = 24 eggs.\n" + END)
+        "Unsaid", model=lambda: Slow("25 / 6 = 4 eggs.\nWait, that was wrong, so once more.\n25 / 6 = 5 eggs.\n" + END)
     ),
     "a call": way(Phase.ACTING, ToolCall, model=lambda: Slow(acts=True, small_talk=True), tools=(GO_TO,)),
     "a call after thoughts": way(Phase.ACTING, model=lambda: Slow(acts=True), tools=(GO_TO,)),
