@@ -828,7 +828,8 @@ async def test_blocks_that_nobody_needs_hold_nothing() -> None:
         for _ in range(5):
             await one.turn()
         full = {name for name, block in one.session.blocks.items() if len(block)}
-        assert len(full) <= 3
+        assert full >= {"prompt", "about"}
+        assert len(full) <= 4
 
 
 # --- reading out ---
