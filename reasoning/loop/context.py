@@ -126,6 +126,12 @@ class LoopContext:
         return "\n".join(past.told for past in self._history)
 
     @property
+    def given(self) -> str:
+        """What a reply at once may repeat: the instructions, who the assistant is, the time, and what was told."""
+        decode = self.script.tokenizer.decode
+        return "\n".join([decode(self._prompt.tokens), decode(self._about.tokens), self.told])
+
+    @property
     def said(self) -> str:
         """What the user alone said, in the turns that are remembered and in this one."""
         return "\n".join([*(past.words for past in self._history), self.turn.text])

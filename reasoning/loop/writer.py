@@ -155,7 +155,7 @@ class Writer:
 
     def _unsure(self, turn: Turn, pieces: Sequence[TextPiece]) -> bool:
         """Say whether the model was not sure of a number or name that nobody has told, where that was measured."""
-        known = f"{self._context.told}\n{turn.known}"
+        known = f"{self._context.given}\n{turn.known}"
         read = [(piece.text, piece.log_prob) for piece in pieces]
         return self._script.measured and least_sure(read, known, turn.language) < UNSURE
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +30,13 @@ FACT = "Russia has 12 time zones."
 
 @asynccontextmanager
 async def rig(
-    reply: str = FACT, *, mode: Mode = "async", sure: bool = False, profile: ModelProfile | None = None
+    reply: str = FACT,
+    *,
+    mode: Mode = "async",
+    sure: bool = False,
+    profile: ModelProfile | None = None,
+    instructions: str = "",
+    now: datetime | None = None,
 ) -> AsyncIterator[Callable[..., Awaitable[list[str]]]]:
     """Give what says a turn and gives all that is released."""
     events: list[LoopEvent] = []
@@ -41,7 +48,9 @@ async def rig(
     engine = ScriptedEngine(mind, Words(), 100_000)
     async with engine.session() as session:
         script = Script(engine.tokenizer, family_of("any"), profile=profile)
-        loop = Loop(session, script, LoopOptions(mode=mode), events.append, engine.clock, context=100_000)
+        script = script.instructed(instructions) if instructions else script
+        told = None if now is None else lambda: now
+        loop = Loop(session, script, LoopOptions(mode=mode), events.append, engine.clock, context=100_000, now=told)
         await loop.open()
 
         async def turn(words: str, language: Language = EN) -> list[str]:
@@ -68,6 +77,16 @@ async def test_what_it_is_sure_of_or_was_told_is_said_without() -> None:
     async with rig() as turn:
         assert await turn("I read that Russia has 12 time zones.") == [FACT]
         assert await turn("What did I read?") == [FACT]
+
+
+async def test_what_it_was_instructed_of_and_the_date_are_said_without() -> None:
+    async with rig(instructions="Say that Russia has 12 time zones.") as turn:
+        assert await turn("How many time zones does Russia have?") == [FACT]
+    day = "Today is the 12th of March."
+    async with rig(day, now=datetime(2026, 3, 12, 9, 30, tzinfo=UTC)) as turn:
+        assert await turn("What day is it?") == [day]
+    async with rig(day, now=datetime(2026, 3, 11, 9, 30, tzinfo=UTC)) as turn:
+        assert await turn("What day is it?") == [day, DOUBT]
 
 
 async def test_a_doubt_is_said_once_for_all_sentences_of_a_reply() -> None:
