@@ -74,7 +74,8 @@ def main() -> None:
             sys.exit(
                 f"{judge}: {passed} of {turns} turns passed, where {least:.0%} did before; the pages stay as they are"
             )
-        told = f"{results['machine']}, {results['repeat']} sessions of each scenario\n\n{table(results)}"
+        sessions = "one session" if results["repeat"] == 1 else f"{results['repeat']} sessions"
+        told = f"{results['machine']}, {sessions} of each scenario\n\n{table(results)}"
         PAGE.write_text(placed(page, judge, told), encoding="utf-8")
         line = f"{judge}: {passed} of {turns} turns passed ({results['machine']})"
         README.write_text(placed(README.read_text(encoding="utf-8"), judge, line), encoding="utf-8")

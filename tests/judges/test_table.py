@@ -70,6 +70,7 @@ def test_the_floor_only_rises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         table.main()
         page = (tmp_path / "PAGE").read_text()
         assert f"**{passed} of 4**" in page
+        assert "M, one session of each scenario" in page
         assert page.endswith("the end\n")
         assert f"{passed} of 4 turns passed (M)" in (tmp_path / "README").read_text()
     (tmp_path / "voicebench.json").write_text(json.dumps(results(2)))
