@@ -155,9 +155,11 @@ class Writer:
 
     def _unsure(self, turn: Turn, pieces: Sequence[TextPiece]) -> bool:
         """Say whether the model was not sure of a number or name that nobody has told, where that was measured."""
+        if not self._script.measured:
+            return False
         known = f"{self._context.given}\n{turn.known}"
         read = [(piece.text, piece.log_prob) for piece in pieces]
-        return self._script.measured and least_sure(read, known, turn.language) < UNSURE
+        return least_sure(read, known, turn.language) < UNSURE
 
     def release(self, turn: Turn, text: str) -> None:
         """Let a sentence be spoken."""

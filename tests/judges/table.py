@@ -39,14 +39,25 @@ def _worst(values: Sequence[float], unit: str) -> str:
 
 def table(results: dict[str, Any]) -> str:
     """Lay a judge's results out, a row for each scenario."""
-    rows = [["scenario", "turns passed", "response, median", "slowest", "slowest stop", "longest gap in a reply"]]
+    rows = [
+        [
+            "scenario",
+            "turns passed",
+            "assertions held",
+            "response, median",
+            "slowest",
+            "slowest stop",
+            "longest gap in a reply",
+        ]
+    ]
     rows.append(["---"] * len(rows[0]))
     for one in results["scenarios"]:
         responses, stops = one["responses_ms"], one["stops_ms"]
-        row = [one["name"], f"{one['passed']} of {one['turns']}", _middle(responses)]
+        held = f"{sum(one['asserted'].values())} of {len(one['asserted'])}"
+        row = [one["name"], f"{one['passed']} of {one['turns']}", held, _middle(responses)]
         rows.append([*row, _worst(responses, "ms"), _worst(stops, "ms"), _worst(one["gaps_s"], "s")])
     passed, turns = score(results)
-    rows.append(["all", f"**{passed} of {turns}**", *[""] * 4])
+    rows.append(["all", f"**{passed} of {turns}**", *[""] * 5])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

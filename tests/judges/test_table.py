@@ -40,7 +40,15 @@ REPORT = {
 
 
 def results(passed: int) -> dict[str, Any]:
-    one = {"name": "a", "turns": 4, "passed": passed, "responses_ms": [900.0], "stops_ms": [], "gaps_s": [1.4]}
+    one = {
+        "name": "a",
+        "turns": 4,
+        "passed": passed,
+        "responses_ms": [900.0],
+        "stops_ms": [],
+        "gaps_s": [1.4],
+        "asserted": {"max_wer": False},
+    }
     return {"judge": "voicebench", "machine": "M", "repeat": 1, "scenarios": [one]}
 
 
@@ -70,6 +78,7 @@ def test_the_floor_only_rises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         table.main()
         page = (tmp_path / "PAGE").read_text()
         assert f"**{passed} of 4**" in page
+        assert f"{passed} of 4 | 0 of 1 |" in page
         assert "M, one session of each scenario" in page
         assert page.endswith("the end\n")
         assert f"{passed} of 4 turns passed (M)" in (tmp_path / "README").read_text()
