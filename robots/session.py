@@ -1,4 +1,4 @@
-"""A robot under command for as long as a block lasts: the link, the clock and `robots.robot.Robot` in one task group.
+"""A robot under command for as long as a block lasts: link, clock and `robots.core.robot.Robot` in one task group.
 
 The shell around the sans-I/O core. It renews the lease for as long as its event loop turns; a hung or dead program
 extends no base, and the broker pauses the robot by the link's last will.
@@ -12,26 +12,26 @@ import uuid
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from robots.core.robot import Robot
 from robots.events import Happening
 from robots.facts.link import NoAnswerYet
 from robots.facts.tasks import CommanderLeaves
-from robots.robot import Robot
+from robots.protocols.vda5050.codec import Vda5050
+from robots.protocols.vda5050.link import Denied, Link, LinkDown, LinkUp, Unreadable
 from robots.safety.gate import Gate
 from robots.site import NOWHERE
-from robots.transport.link import Denied, Link, LinkDown, LinkUp, Unreadable
 from robots.transport.mqtt import end
-from robots.vda5050.codec import Vda5050
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from robots.events import Event
     from robots.facts.fact import Fact
+    from robots.protocols.vda5050.codec import Address, Codec
     from robots.safety.gate import Admitted, Question, Refused, Resumed, Source
     from robots.site import Site
     from robots.skills import SkillCall
     from robots.transport.mqtt import Broker
-    from robots.vda5050.codec import Address, Codec
 
 T = TypeVar("T")
 

@@ -27,9 +27,9 @@ from robots.facts.refusals import (
     CallUnreadable,
     SkillUnknown,
 )
+from robots.protocols.vda5050.messages import ActionScope, AgvAction, Factsheet, ParameterDefinition, ValueType
 from robots.site import HERE
 from robots.untrusted import plain
-from robots.vda5050.messages import ActionScope, AgvAction, Factsheet, ParameterDefinition, ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

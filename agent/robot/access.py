@@ -13,22 +13,22 @@ from agent.robot.misheard import alike
 from agent.robot.telling import told, told_event, told_question
 from languages.english import ENGLISH
 from robots.events import Happening
+from robots.protocols.vda5050.codec import DIALECTS, Address
 from robots.safety.audit import audit_file
 from robots.safety.gate import Question, Refused, Source
 from robots.session import command_robot
 from robots.site import NOWHERE, Site
 from robots.transport.connection import broker_of, site_of
 from robots.untrusted import plain
-from robots.vda5050.codec import DIALECTS, Address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
+    from robots.core.world import RefusedMessages
     from robots.facts.fact import Fact
     from robots.options import RobotOptions
     from robots.session import RobotSession
-    from robots.world import RefusedMessages
 
 READY_S: Final = 10.0
 """How long the robot may take to report its state and its factsheet, s."""

@@ -6,12 +6,12 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from bench.robot.stage import until
+from robots.protocols.vda5050.messages import State
 from robots.skills import GO_TO_POSE, SkillCall
-from robots.vda5050.messages import State
 
 if TYPE_CHECKING:
     from bench.robot.stage import RobotStage
-    from robots.vda5050.messages import Message
+    from robots.protocols.vda5050.messages import Message
 
 _PATIENCE_S: Final = 15.0
 _PAUSE_S: Final = 5.0

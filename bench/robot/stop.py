@@ -17,17 +17,17 @@ import numpy as np
 from audio.clock import RATE
 from bench.robot.stage import until
 from bench.voices import PIPER, installed, spoken
+from robots.protocols.vda5050.messages import InstantActions, State
 from robots.safety.gate import Question, Source
 from robots.skills import GO_TO, SkillCall
-from robots.vda5050.messages import InstantActions, State
 
 if TYPE_CHECKING:
     from audio.clock import Sound
     from audio.speaking.synthesizer import Synthesizer
     from bench.robot.rig import Rig
     from bench.robot.stage import RobotStage
+    from robots.protocols.vda5050.messages import Message
     from robots.session import RobotSession
-    from robots.vda5050.messages import Message
 
 PHRASES: Final = ("Stop.", "Stop it!", "Stop now!", "Please stop.")
 BEFORE: Final = "Take the box over to the kitchen."

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from agent.robot.telling import sentences
 from robots.errors import BadMap
 from robots.geometry import divide, inside, path_length, point_to_segment, segment_distance
+from robots.protocols.vda5050.messages import ActionScope, AgvAction, ParameterDefinition, ProtocolFeatures, ValueType
 from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.site import Site
@@ -28,7 +29,6 @@ from robots.skills import (
     senseless,
     skills_of,
 )
-from robots.vda5050.messages import ActionScope, AgvAction, ParameterDefinition, ProtocolFeatures, ValueType
 from tests.robots.stage.rig import HOUSE
 from tests.robots.stage.words import ENGLISH
 

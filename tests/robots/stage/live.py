@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import aiomqtt
 import yaml
 
+from robots.protocols.vda5050.codec import Address
 from robots.safety.gate import Question, Resumed, Source
 from robots.session import RobotSession, command_robot
 from robots.site import Site
 from robots.skills import SkillCall
-from robots.vda5050.codec import Address
 from tests.robots.stage.rig import HOUSE
 
 if TYPE_CHECKING:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from robots.orders import OrderPlan
+from robots.core.tasks import OrderPlan
+from robots.protocols.vda5050.messages import Action, ActionParameter, ActionScope, BlockingType, Factsheet
 from robots.site import HERE
 from robots.skills import GO_TO_POSE, PLACE, Skill, SkillCall
-from robots.vda5050.messages import Action, ActionParameter, ActionScope, BlockingType, Factsheet
 
 if TYPE_CHECKING:
+    from robots.core.world import World
     from robots.geometry import Point
     from robots.safety.gate import Admitted
     from robots.site import Site
-    from robots.world import World
 
 
 def plan_of(admitted: Admitted, skill: Skill, site: Site, world: World) -> OrderPlan | None:
