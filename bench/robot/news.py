@@ -27,7 +27,7 @@ async def reactions(stage: RobotStage, count: int) -> list[float | None]:
     for number in range(count):
         began = time.monotonic()
         x = _LEFT_M + _STEP_M * (1 + number % 2)
-        robot.call(SkillCall(robot.new_id(), GO_TO_POSE, {"x": x, "y": 1.0}, robot.robot.gate.epoch))
+        robot.execute(SkillCall(robot.new_id(), GO_TO_POSE, {"x": x, "y": 1.0}, robot.epoch))
         going = await stage.rig.wire.until(_on_the_way, after=began, within_s=_PAUSE_S)
         arrived = going and await stage.rig.wire.until(_arrived, after=going.at, within_s=_PATIENCE_S)
         if not arrived:

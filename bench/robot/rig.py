@@ -26,8 +26,8 @@ from robots.transport.connection import broker_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from robots.port import RobotPort
     from robots.protocols.vda5050.watch import WireLog
-    from robots.session import RobotSession
 
 _TRIES: Final = 100
 _LOOKS_S: Final = 0.05
@@ -38,7 +38,7 @@ class Rig:
     """Everything that stands ready."""
 
     options: RobotOptions
-    robot: RobotSession
+    robot: RobotPort
     wire: WireLog
 
 

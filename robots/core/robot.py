@@ -33,7 +33,6 @@ from robots.facts.tasks import (
 )
 from robots.protocols.vda5050.codec import COMMAND_TOPICS
 from robots.protocols.vda5050.messages import (
-    ActionScope,
     ActionStatus,
     Connection,
     ConnectionState,
@@ -46,7 +45,7 @@ from robots.safety.gate import HARMLESS, Admitted, Gate, Latch, Question, Refuse
 from robots.safety.packet import WILL
 from robots.safety.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, StopSequence, StopStep, refuses
 from robots.site import NOWHERE
-from robots.skills import STOP, Skill, SkillCall, skills_of
+from robots.skills import STOP, Skill, SkillCall, SkillScope, skills_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -354,7 +353,7 @@ class Robot:
         call = admitted.call
         if call.skill == STOP:
             return admitted
-        if self.skills[call.skill].scope is ActionScope.INSTANT:
+        if self.skills[call.skill].scope is SkillScope.AT_ONCE:
             self._instants.add(admitted, now)
             self._send_requests(now)
             return admitted
