@@ -13,14 +13,12 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from robots.core.robot import Robot
+from robots.ending import end
 from robots.events import Happening
 from robots.facts.link import NoAnswerYet
 from robots.facts.tasks import CommanderLeaves
-from robots.protocols.vda5050.codec import Vda5050
-from robots.protocols.vda5050.link import Denied, Link, LinkDown, LinkUp, Unreadable
 from robots.safety.gate import Gate
 from robots.site import NOWHERE
-from robots.transport.mqtt import end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -28,11 +26,10 @@ if TYPE_CHECKING:
     from robots.core.world import World
     from robots.events import Event
     from robots.facts.fact import Fact
-    from robots.protocols.vda5050.codec import Address, Codec
+    from robots.protocols.contract import ProtocolAdapter, RobotLink
     from robots.safety.gate import Admitted, Latch, Question, Refused, Resumed, Source
     from robots.site import Site
     from robots.skills import Skill, SkillCall
-    from robots.transport.mqtt import Broker
 
 T = TypeVar("T")
 
@@ -44,7 +41,7 @@ FAREWELL_S: Final = 3.0
 class RobotSession:
     """A `RobotPort` with a clock and a connection; made by `command_robot`."""
 
-    def __init__(self, robot: Robot, link: Link) -> None:
+    def __init__(self, robot: Robot, link: RobotLink) -> None:
         self.robot = robot
         self._link = link
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=256)
@@ -128,17 +125,7 @@ class RobotSession:
         async with aclosing(self._link.events()) as happenings:
             async for event in happenings:
                 now = time.monotonic()
-                match event:
-                    case LinkUp():
-                        self.robot.linked(up=True, why=None, now=now)
-                    case LinkDown(why):
-                        self.robot.linked(up=False, why=why, now=now)
-                    case Denied(why):
-                        self.robot.denied(why, now)
-                    case Unreadable(why):
-                        self.robot.refused(why, now)
-                    case received:
-                        self.robot.receive(received, now)
+                self.robot.receive(event, now)
                 self._pass_on()
 
     async def keep_time(self) -> None:
@@ -178,12 +165,7 @@ class RobotSession:
 
 @asynccontextmanager
 async def command_robot(
-    *,
-    broker: Broker,
-    address: Address,
-    site: Site,
-    audit: Callable[[Mapping[str, object]], None],
-    codec: Codec | None = None,
+    adapter: ProtocolAdapter, *, site: Site, audit: Callable[[Mapping[str, object]], None]
 ) -> AsyncIterator[RobotSession]:
     """Command a robot while the block lasts.
 
@@ -193,11 +175,10 @@ async def command_robot(
         BadSetting: a password or certificate file cannot be used; the group of exceptions of the block holds it.
 
     """
-    gate = Gate(address.serial_number, site, audit)
-    robot = Robot(address.serial_number, gate, _new_id)
-    robot.world.unlinked = NoAnswerYet(str(broker))
-    link = Link(broker, address, codec or Vda5050(), gate.publisher, time.monotonic, _new_id)
-    session = RobotSession(robot, link)
+    gate = Gate(adapter.name, site, audit)
+    robot = Robot(adapter.name, gate, _new_id)
+    robot.world.unlinked = NoAnswerYet(adapter.reached_at)
+    session = RobotSession(robot, adapter.link(gate.publisher, time.monotonic, _new_id))
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(session.follow_link(), name="robot link"),
@@ -210,19 +191,17 @@ async def command_robot(
             await end(*tasks)
 
 
-async def stop_robot(broker: Broker, address: Address, codec: Codec | None = None) -> Event:
+async def stop_robot(adapter: ProtocolAdapter) -> Event:
     """Stop a robot, whoever commands it, and return what became of it: STOPPED, UNCONFIRMED or DENIED.
 
-    The stop goes out as soon as the broker is reached, whether or not the robot can be seen; a commander that is
-    connected takes it for its own. Nothing here can make the robot move again.
+    The stop goes out as soon as the robot's network is reached, whether or not the robot can be seen; a commander that
+    is connected takes it for its own. Nothing here can make the robot move again.
 
     Raises:
         BadSetting: a password or certificate file cannot be used; a group of exceptions holds it.
 
     """
-    async with command_robot(
-        broker=broker, address=address, site=NOWHERE, audit=lambda _: None, codec=codec
-    ) as session:
+    async with command_robot(adapter, site=NOWHERE, audit=lambda _: None) as session:
         session.stop("from outside")
         async for event in session.events():
             if event.happening in {Happening.STOPPED, Happening.UNCONFIRMED, Happening.DENIED}:

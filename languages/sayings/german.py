@@ -34,6 +34,7 @@ _MESSAGES: Final = {
     "field_wrong": "in einer Nachricht auf {topic} ist das Feld {field} falsch ({problem})",
     "other_robot_named": "eine Nachricht auf {topic} nennt einen anderen Roboter, {named}",
     "message_overtaken": "eine Nachricht auf {topic} ist älter als eine schon bekannte",
+    "message_unlike": "was auf {topic} gesendet würde, ist nicht, was geprüft wurde",
     "value_read": "{field} '{value}' ist hier unbekannt und gilt als {read_as}",
 }
 _FITNESS: Final = {
@@ -80,9 +81,8 @@ _REFUSALS: Final = {
     "way_leaves_fence": "der Weg von ({from_x}; {from_y}) nach ({to_x}; {to_y}) verlässt das erlaubte Gebiet",
     "base_too_long": "{metres} m auf einmal freigegeben, höchstens {most} m sind erlaubt",
     "robot_unheard": "vom Roboter kam seit {age_s} Sekunden nichts",
-    "node_off_map": "der Knoten {node} liegt nicht auf der Karte {map}",
-    "edge_too_fast": "auf der Kante {edge} wären mehr als {most} m/s erlaubt",
-    "edge_acts": "die Kante {edge} hat Aktionen, und hier gibt es auf Kanten keine",
+    "off_map": "der Weg liegt auf der Karte {map}, nicht auf {wanted}",
+    "too_fast": "auf dem Weg wären mehr als {most} m/s erlaubt",
     "commands_wait": "zu viele Befehle warten auf den Broker",
     "audit_unwritable": "das Protokoll {file} lässt sich nicht schreiben ({cause}), und ohne es bewegt sich nichts",
 }
@@ -90,6 +90,8 @@ _TASKS: Final = {
     "order_unconfirmed": "der Roboter bestätigt den Auftrag nicht",
     "other_order_followed": "der Roboter folgt einem anderen Auftrag",
     "order_forgotten": "der Roboter hat seinen Auftrag vergessen",
+    "order_changed": "der Roboter meldet einen anderen Weg als den, der ihm geschickt wurde",
+    "commands_unanswered": "{robot} meldet sich, antwortet aber auf nichts, was ihm geschickt wird",
     "order_never_arrived": "der Auftrag hat den Roboter nie erreicht",
     "order_extended": "ein anderes Programm verlängert diesen Auftrag",
     "order_refused": "der Roboter lehnt den Auftrag ab: '{error}'",

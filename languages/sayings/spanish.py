@@ -34,6 +34,7 @@ _MESSAGES: Final = {
     "field_wrong": "en un mensaje en {topic} el campo {field} no es válido ({problem})",
     "other_robot_named": "un mensaje en {topic} nombra a otro robot, {named}",
     "message_overtaken": "un mensaje en {topic} es más antiguo que otro ya conocido",
+    "message_unlike": "lo que se enviaría por {topic} no es lo que se comprobó",
     "value_read": "{field} '{value}' no se conoce aquí y se toma por {read_as}",
 }
 _FITNESS: Final = {
@@ -80,9 +81,8 @@ _REFUSALS: Final = {
     "way_leaves_fence": "el camino de ({from_x}; {from_y}) a ({to_x}; {to_y}) sale de la zona permitida",
     "base_too_long": "{metres} m liberados de una vez; como máximo {most} m",
     "robot_unheard": "no se sabe nada del robot desde hace {age_s} segundos",
-    "node_off_map": "el nodo {node} no tiene posición en el mapa {map}",
-    "edge_too_fast": "el tramo {edge} permite más de {most} m/s",
-    "edge_acts": "el tramo {edge} lleva acciones, y aquí no las hay en los tramos",
+    "off_map": "el recorrido está en el mapa {map}, no en {wanted}",
+    "too_fast": "el recorrido permite más de {most} m/s",
     "commands_wait": "demasiadas órdenes esperan al broker",
     "audit_unwritable": "no se puede escribir el registro {file} ({cause}), y sin él no se mueve nada",
 }
@@ -90,6 +90,8 @@ _TASKS: Final = {
     "order_unconfirmed": "el robot no confirma la orden",
     "other_order_followed": "el robot sigue otra orden",
     "order_forgotten": "el robot ha olvidado su orden",
+    "order_changed": "el robot comunica otro recorrido que el que se le envió",
+    "commands_unanswered": "{robot} comunica, pero no responde a nada de lo que se le envía",
     "order_never_arrived": "la orden nunca llegó al robot",
     "order_extended": "otro programa alarga esta orden",
     "order_refused": "el robot rechaza la orden: '{error}'",

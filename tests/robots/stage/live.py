@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import aiomqtt
 import yaml
 
+from robots.core.commands import Wanted
+from robots.protocols.vda5050.adapter import Vda5050Adapter
 from robots.protocols.vda5050.codec import Address
 from robots.safety.gate import Question, Resumed, Source
 from robots.session import RobotSession, command_robot
@@ -150,13 +152,12 @@ class Commander:
 
     async def ready(self) -> None:
         """Wait until the robot can be commanded."""
-        world, limits = self.session.robot.world, self.session.robot.gate.site.limits
-        await until(lambda: world.unfit(time.monotonic(), limits) is None and world.factsheet is not None)
+        await until(lambda: self.session.unfit() is None and self.session.world.capabilities is not None)
 
     async def round_trip(self, watcher: Watcher) -> None:
         """Wait until the robot has answered a question: it has by then taken in all that was sent before."""
         action_id = self.session.new_id()
-        self.session.robot.gate.request("stateRequest", action_id, time.monotonic())
+        self.session.robot.gate.inquire(Wanted.REPORT, action_id, time.monotonic())
         await watcher.until(
             lambda m: m.kind == "state" and any(a["actionId"] == action_id for a in m.body["actionStates"])
         )
@@ -181,9 +182,8 @@ class Commander:
 async def commanding(broker: Broker, folder: Path) -> AsyncIterator[Commander]:
     records: list[dict[str, object]] = []
     site = Site.load(write_map(folder))
-    async with command_robot(
-        broker=broker, address=ADDRESS, site=site, audit=lambda record: records.append(dict(record))
-    ) as session:
+    adapter = Vda5050Adapter(broker, ADDRESS)
+    async with command_robot(adapter, site=site, audit=lambda record: records.append(dict(record))) as session:
         yield Commander(session, records=records)
 
 
