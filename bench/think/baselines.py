@@ -127,7 +127,7 @@ class Aloud(_BaselineTurn):
         """Answer the turn whose final words these are."""
         self._begin()
         await self.hear(text)
-        script, pieces = self._script, self._script.tokenizer.pieces(self._script.family.system)
+        script, pieces = self._script, self._script.tokenizer.pieces(self._script.family.prompts.system)
         view = [self._prompt, self._input, self._reply]
         request = [*script.tokenizer.encode(_ALOUD), *pieces.user_close, *pieces.assistant_open]
         await self._session.append(view, request)
@@ -156,7 +156,7 @@ class Published(_BaselineTurn):
         """Answer the turn whose final words these are."""
         self._begin()
         await self.hear(text)
-        script, pieces = self._script, self._script.tokenizer.pieces(self._script.family.system)
+        script, pieces = self._script, self._script.tokenizer.pieces(self._script.family.prompts.system)
 
         def asked(words: str) -> list[int]:
             request = [*pieces.assistant_close, *pieces.user_open, *script.tokenizer.encode(words)]

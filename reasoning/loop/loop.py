@@ -343,7 +343,7 @@ class Loop:
         attempt.head = len(draft)
         await self._writer.say_all(turn, kind)
         if not attempt.said and not attempt.rethink:
-            self._writer.release(turn, self._script.family.no_answer)
+            self._writer.release(turn, self._script.family.language.replies.no_answer)
 
     async def _act_or_reply(self, turn: Turn) -> None:
         """Reply without thoughts, by calls or by words."""
@@ -367,12 +367,12 @@ class Loop:
         await self._context.head_draft(turn, script.act_open if turn.thought else script.reply_open)
         if not await self._actions.write(turn, attempt.replies[-1]):
             # Our own words: a small model that has just tried to call says anything here.
-            self._writer.release(turn, script.family.declined)
+            self._writer.release(turn, script.family.language.replies.declined)
             return
         await self._context.head_draft(turn, script.acted_open(attempt.calls))
         await self._writer.say_all(turn, "acted")
         if not attempt.said:
-            self._writer.release(turn, script.family.acted)
+            self._writer.release(turn, script.family.language.replies.acted)
 
     async def _wants_calls(self, turn: Turn) -> bool:
         return await self._actions.wanted(turn, [*self._context.past, turn.input], self._script.reply_open)

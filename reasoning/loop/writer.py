@@ -106,14 +106,14 @@ class Writer:
             if text is not None and not self._objection(turn, text, "result"):
                 self.release(turn, text)
                 return
-        self.release(turn, self._script.family.no_answer)
+        self.release(turn, self._script.family.language.replies.no_answer)
 
     def break_off(self, turn: Turn) -> None:
         """End a reply for which the context has no more room."""
         attempt = turn.attempt
         if attempt.calls:
             if not attempt.said:
-                self.release(turn, self._script.family.acted)
+                self.release(turn, self._script.family.language.replies.acted)
         elif attempt.phase is not Phase.REPLYING or not attempt.said:
             self.fall_back(turn)
 
@@ -200,7 +200,7 @@ class Writer:
         if self._script.tokenizer.writes_special(text):
             return "writes a control token as words"
         if kind == "acted":
-            return "says its request back" if echoes(text, self._script.family.acted_request) else ""
+            return "says its request back" if echoes(text, self._script.family.prompts.acted_request) else ""
         if kind == "unthought":
             return ""
         return turn.policy.objection(text, kind, turn.evidence)

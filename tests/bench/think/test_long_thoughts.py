@@ -120,7 +120,7 @@ class Worked:
         if name.startswith("thoughts"):
             text = self.thoughts()
             # A stream that begins amid the thoughts goes on with them.
-            return text.removeprefix(before.rpartition("<think>\n" if self.prose else FAMILY.work_open)[2])
+            return text.removeprefix(before.rpartition("<think>\n" if self.prose else FAMILY.prompts.work_open)[2])
         if "final answer" in before.rpartition("<|im_start|>user\n")[2]:
             return f"There are {self.working.item.answer} left.{END}"
         thought = before.rpartition("How many are left")[2].partition("<|im_start|>user\n")[0]

@@ -36,16 +36,16 @@ class Noting(Model):
     """Log-odds of yes when it is asked what kind of question it is."""
 
     def score_choices(self, before: str) -> float:
-        return self.kind if FAMILY.kind_question in before else super().score_choices(before)
+        return self.kind if FAMILY.prompts.kind_question in before else super().score_choices(before)
 
     def write(self, before: str, name: str) -> str:
-        if name.startswith("thoughts") and FAMILY.notes_open in before.rpartition("<|im_start|>")[2]:
+        if name.startswith("thoughts") and FAMILY.prompts.notes_open in before.rpartition("<|im_start|>")[2]:
             return NOTES
         return super().write(before, name)
 
 
 def noting(
-    result: str = f"The smallest one is Cid.{END}", *, kind: float = 20.0, need: float = FAMILY.need_bias - 0.2
+    result: str = f"The smallest one is Cid.{END}", *, kind: float = 20.0, need: float = FAMILY.prompts.need_bias - 0.2
 ) -> Noting:
     model = Noting(result=lambda _: result, need=need, at_once=f"It is Bob.{END}")
     model.kind = kind
@@ -116,8 +116,8 @@ async def test_notes_are_thought_to_their_end_and_the_writer_tells_what_they_con
         assert all(event not in one.events[:ended] for event in one.of(ReplyText))
         # What the sums' opening began was dropped: the writer reads notes alone.
         (writer,) = (text for name, text in one.engine.log if name == "reply0")
-        assert FAMILY.work_open not in writer
-        assert FAMILY.notes_open in writer
+        assert FAMILY.prompts.work_open not in writer
+        assert FAMILY.prompts.notes_open in writer
 
 
 async def test_a_sum_loses_no_step_to_the_choice() -> None:
@@ -143,14 +143,14 @@ async def test_a_private_note_is_no_last_resort(mode: Mode, context: int) -> Non
         await one.loop.answer(QUESTION)
         notes = [line.strip() for line in one.thought.replace(". ", ".\n").splitlines() if line.strip()]
         assert not {*one.said} & {*notes}
-        assert one.said == [FAMILY.no_answer]
+        assert one.said == [FAMILY.language.replies.no_answer]
 
 
 @pytest.mark.parametrize("lie", ["The smallest one is Dora.", "The smallest one is 30."])
 async def test_a_name_or_a_number_that_nobody_gave_is_not_told_of_notes(lie: str) -> None:
     async with rig(noting(f"Well, {lie}{END}"), choice=NOTED) as one:
         await one.turn(QUESTION)
-        assert one.said == [FAMILY.no_answer]
+        assert one.said == [FAMILY.language.replies.no_answer]
         assert [event.text for event in one.of(Retracted)] == [f"Well, {lie}"]
 
 
@@ -163,14 +163,14 @@ async def test_notes_go_on_behind_new_words_and_are_dropped_when_they_are_taken_
         await one.loop.answer("And Dan is smaller still.")
         assert len(one.of(Probe)) == begun
         thoughts = [text for name, text in one.engine.log if name == "thoughts"][-1]
-        assert thoughts.endswith(FAMILY.notes_resume_open)
-        assert FAMILY.work_open not in thoughts
+        assert thoughts.endswith(FAMILY.prompts.notes_resume_open)
+        assert FAMILY.prompts.work_open not in thoughts
         await one.loop.finish("It is Dan.")
         await one.loop.answer(QUESTION)
         await one.loop.take_back()
         await one.loop.answer(test_loop.QUESTION)
         assert isinstance(one.events[-1], TurnDone)
-        assert FAMILY.work_open in [text for name, text in one.engine.log if name == "thoughts"][-1]
+        assert FAMILY.prompts.work_open in [text for name, text in one.engine.log if name == "thoughts"][-1]
 
 
 @pytest.mark.parametrize("context", range(100, 260, 20))
@@ -194,7 +194,7 @@ def decided(choice: PolicyChoice, answers: Sequence[float], asked: str, script: 
     ("choice", "need", "kind", "chosen", "asked"),
     [
         (NOTED, 0.5, 9.0, "sums", [NEED, KIND]),
-        (NOTED, 0.5, FAMILY.sums_bias - 0.6, None, [NEED, KIND]),
+        (NOTED, 0.5, FAMILY.prompts.sums_bias - 0.6, None, [NEED, KIND]),
         (NOTED, 0.5, -9.0, None, [NEED, KIND]),
         (NOTED, -0.5, 9.0, "plain", [NEED, KIND]),
         (NOTED, -0.5, -9.0, None, [NEED, KIND]),
@@ -209,7 +209,7 @@ def decided(choice: PolicyChoice, answers: Sequence[float], asked: str, script: 
 def test_what_the_questions_say_chooses(
     choice: PolicyChoice, need: float, kind: float, chosen: str | None, asked: list[str]
 ) -> None:
-    answers = (FAMILY.need_bias + need, kind)
+    answers = (FAMILY.prompts.need_bias + need, kind)
     assert decided(choice, answers, "Who is it?", Script(Words(), FAMILY)) == (chosen, asked)
 
 
