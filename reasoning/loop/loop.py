@@ -260,6 +260,7 @@ class Loop:
                     await thinker
                 else:
                     await self._speak(turn)
+                    thinker.cancel()
         except* ContextFull as errors:
             raise ContextFull(str(errors.exceptions[0])) from errors
         return needed, wanted
@@ -267,12 +268,12 @@ class Loop:
     async def _speak(self, turn: Turn) -> None:
         """While thoughts go on: say finished steps when there is room. When they have ended: say the result."""
         attempt, told = turn.attempt, 0
-        await self._context.head_draft(turn, self._script.step_open)
-        while attempt.phase < Phase.CONCLUDING:
+        await self._context.head_draft(turn, "step")
+        while attempt.phase < Phase.CONCLUDING and not self._writer.over(turn):
             if len(attempt.findings) > told and self._may_tell(turn):
                 told = len(attempt.findings)
                 if await self._writer.tell_step(turn):
-                    await self._context.head_draft(turn, self._script.step_open)
+                    await self._context.head_draft(turn, "step")
             else:
                 self._changed.clear()
                 await self._changed.wait()

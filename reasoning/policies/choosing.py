@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from reasoning.events import KIND, NEED
 from reasoning.policies.plain import Plain
 from reasoning.policies.policy import Chosen, ProbeQuestion
+from reasoning.policies.published import Published
 from reasoning.policies.sums.findings import several_numbers
 from reasoning.policies.sums.prose import Prose
 from reasoning.policies.sums.sums import Sums
@@ -88,6 +89,8 @@ def choice_of(name: PolicyName, switches: PolicySwitches = ALL_POLICIES, *, tagg
             return ByProbes(sums)
         case "plain":
             return Always(Plain())
+        case "published":
+            return Always(Published())
         case _:
             assert_never(name)
 

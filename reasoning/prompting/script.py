@@ -181,10 +181,10 @@ class Script:
         """Opens a reply without thoughts."""
         self.note_open = [*words(family.prompts.note_request), *reply]
         """Opens a reply to notes that came without the user's words."""
-        self.act_open = self._request(family.prompts.act_request)
+        self.act_open = self.request(family.prompts.act_request)
         """Asks for calls, after thoughts."""
-        self.step_open = self._request(family.prompts.step_request)
-        self.result_open = self._request(family.prompts.result_request)
+        self.step_open = self.request(family.prompts.step_request)
+        self.result_open = self.request(family.prompts.result_request)
         self.need = [*words(family.prompts.need_question), *reply]
         self.kind = [*words(family.prompts.kind_question), *reply]
         self.ends = tokenizer.eos_ids
@@ -299,7 +299,7 @@ class Script:
     def acted_open(self, calls: Sequence[WrittenCall]) -> list[int]:
         """Ask what to say after these calls."""
         lines = "\n".join(call.text() for call in calls)
-        return self._request(self.family.prompts.acted_request.replace("{calls}", lines))
+        return self.request(self.family.prompts.acted_request.replace("{calls}", lines))
 
     def calls_made(self, calls: Sequence[WrittenCall], *, after_text: bool) -> list[int]:
         """Give calls as they stand in the history, behind what was heard."""
@@ -325,7 +325,8 @@ class Script:
         """The tokens that begin a call, and all others."""
         return self.call_starts, frozenset(range(self.tokenizer.vocab_size)) - self.call_starts
 
-    def _request(self, request: str) -> list[int]:
+    def request(self, request: str) -> list[int]:
+        """Ask for something, and open the reply to it, behind a message that is closed."""
         return [*self._pieces.user_open, *self.tokenizer.encode(request), *self.reply_open]
 
     def _begin(self, answers: Sequence[str]) -> frozenset[int]:

@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
 
 from languages.english import ENGLISH
 from languages.language import Language
-from reasoning.events import KIND, NEED, Probe, ReplyText, Retracted, Thought, TurnDone
+from reasoning.events import KIND, NEED, READY, Probe, ReplyText, Retracted, Thought, TurnDone
 from reasoning.options import LoopOptions, Mode
 from reasoning.policies.choosing import Always, ByProbes, choice_of
 from reasoning.policies.grounding import last_number
 from reasoning.policies.plain import Plain
-from reasoning.policies.policy import Contradicted, Evidence, Kind, PolicyChoice, ProbeQuestion
+from reasoning.policies.policy import Contradicted, Evidence, Kind, PolicyChoice, ProbeQuestion, Telling
+from reasoning.policies.published import Published
 from reasoning.policies.sums.sums import Sums
 from reasoning.prompting.profiles.profile import UNKNOWN, Calibration, ModelProfile
 from reasoning.prompting.script import Script
@@ -75,7 +76,10 @@ class Aloud:
     def circling(self, steps: Sequence[str]) -> bool:
         return False
 
-    def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
+    def telling(self, script: Script) -> Telling:
+        return Telling(script.step_open, script.result_open)
+
+    def verbatim(self, step: str, language: Language) -> str | None:
         return step
 
     def objection(self, sentence: str, kind: Kind, evidence: Evidence) -> str:
@@ -104,6 +108,66 @@ async def test_a_policy_of_a_stranger_runs_the_loop(mode: Mode) -> None:
             assert one.said == ["Ann is above Bob.", "Bob is above Cid.", "So the smallest one is Cid."]
             first = next(place for place, event in enumerate(one.events) if isinstance(event, ReplyText))
             assert any(isinstance(event, Thought) for event in one.events[first:])
+
+
+class Publishing(Model):
+    """Writes its reply as one message: a sentence for each line that stands in the thoughts when it begins one."""
+
+    ready: Callable[[int], float]
+    asked: int = 0
+
+    def score_choices(self, before: str) -> float:
+        assert "far enough ahead" in before
+        self.asked += 1
+        return self.ready(self.asked)
+
+    def write(self, before: str, name: str) -> str:
+        if name.startswith("thoughts"):
+            return super().write(before, name)
+        head, _, said = before.rpartition("<|im_start|>assistant\n")
+        assert head.count("Tell me your reply") == 1
+        told = len(PUBLISHED) if "24" in head else 2
+        return " ".join(PUBLISHED[:told]).removeprefix(said.strip()) + END
+
+
+PUBLISHED = ("Two rows hold 8 eggs.", "And that is not all, there are 99 more.", "There are 24 eggs.")
+
+
+def publishing(ready: Callable[[int], float]) -> Publishing:
+    model = Publishing()
+    model.ready = ready
+    return model
+
+
+async def test_the_published_policy_says_what_the_writer_writes_and_its_end_ends_the_thoughts() -> None:
+    async with rig(publishing(lambda _: 1.0), choice=Always(Published())) as one:
+        await one.loop.answer(test_loop.QUESTION)
+        # Begun behind the first step: the message ends before the thoughts have found the answer.
+        assert one.said == [*PUBLISHED[:2]]
+        assert "24" not in one.thought
+        first = next(place for place, event in enumerate(one.events) if isinstance(event, ReplyText))
+        assert any(isinstance(event, Probe) and event.question == READY for event in one.events[:first])
+        assert one.of(Retracted) == []
+        assert isinstance(one.events[-1], TurnDone)
+
+
+async def test_the_published_writer_waits_while_the_answer_is_no() -> None:
+    async with rig(publishing(lambda _: -1.0), choice=Always(Published())) as one:
+        await one.loop.answer(test_loop.QUESTION)
+        assert one.said == [*PUBLISHED]
+        ended = max(place for place, event in enumerate(one.events) if isinstance(event, Thought))
+        assert all(event not in one.events[:ended] for event in one.of(ReplyText))
+        asked = one.of(Probe)
+        assert len(asked) > 1
+        assert not any(probe.decision for probe in asked)
+
+
+async def test_a_no_holds_the_published_writer_back_between_two_sentences() -> None:
+    async with rig(publishing(lambda time: 1.0 if time == 1 else -1.0), choice=Always(Published())) as one:
+        await one.loop.answer(test_loop.QUESTION)
+        first, *others = [place for place, event in enumerate(one.events) if isinstance(event, ReplyText)]
+        thoughts = [place for place, event in enumerate(one.events) if isinstance(event, Thought)]
+        assert thoughts[0] < first < thoughts[-1] < min(others)
 
 
 async def test_notes_are_thought_to_their_end_and_the_writer_tells_what_they_conclude() -> None:
