@@ -119,7 +119,8 @@ class LoopOptions:
         float,
         Range(0.0, 60.0, "no time is negative, and what is written a minute ahead is late for every correction"),
     ] = 1.2
-    """Write the next sentence when less than this is left to play: late thoughts still change what is said."""
+    """Have the next sentence when less than this is left to play: late thoughts still change what is said. One that
+    has to be written is begun sooner, by what the last one took."""
     temperature: Annotated[
         float | None,
         Range(0.0, 5.0, "beyond, all tokens are as likely, and nothing makes sense"),

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 _CARRIED: Final = 3
 """Thinking budgets that the thoughts of interrupted turns may fill together, before they are dropped."""
+_MOST_WRITING_S: Final = 3.0
+"""Of writing a sentence, by how much sooner the next one is begun: who takes longer is held up, not slow."""
 _SHOWN: Final[dict[Phase, State]] = {
     Phase.LISTENING: "listening",
     Phase.PROBING: "thinking",
@@ -99,6 +101,8 @@ class Loop:
         self._writer = Writer(self._context, streams, emit, self._enter)
         self._actions = Actions(self._context, streams, emit)
         self._ahead = Ahead(self._context, self._choice, emit)
+        self._takes_s = 0.0
+        """Seconds that the newest telling of a step took: none, where it was read out."""
         self._room = True
         """Whether so little is left to play that the next sentence is wanted."""
         self._state: State | None = None
@@ -147,7 +151,7 @@ class Loop:
 
     def playing(self, lead_s: float) -> None:
         """Learn how much reply is left to play, in seconds; below zero it is how long the listener has waited."""
-        room = lead_s <= self._options.lead_s
+        room = lead_s <= self._options.lead_s + self._takes_s
         if room and not self._room:
             self._changed.set()
         self._room = room
@@ -271,9 +275,10 @@ class Loop:
         await self._context.head_draft(turn, "step")
         while attempt.phase < Phase.CONCLUDING and not self._writer.over(turn):
             if len(attempt.findings) > told and self._may_tell(turn):
-                told = len(attempt.findings)
+                told, begun = len(attempt.findings), self._clock()
                 if await self._writer.tell_step(turn):
                     await self._context.head_draft(turn, "step")
+                self._takes_s = min(self._clock() - begun, _MOST_WRITING_S)
             else:
                 self._changed.clear()
                 await self._changed.wait()
