@@ -1,12 +1,13 @@
 """A robot under command for as long as a block lasts: link, clock and `robots.core.robot.Robot` in one task group.
 
-The shell around the sans-I/O core. It renews the lease for as long as its event loop turns; a hung or dead program
-extends no base, and the broker pauses the robot by the link's last will.
+The shell around the sans-I/O core. It renews the leases for as long as its event loop turns: a hung or dead program
+extends no base, its warden pauses the robot (`robots.lease`), and so does the broker by the link's last will.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -16,7 +17,8 @@ from robots.core.robot import Robot
 from robots.ending import end
 from robots.events import Happening
 from robots.facts.link import NoAnswerYet
-from robots.facts.tasks import CommanderLeaves
+from robots.facts.tasks import CommanderFroze, CommanderLeaves, WardenGone
+from robots.lease import LAPSE_S
 from robots.safety.gate import Gate
 from robots.site import NOWHERE
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from robots.core.world import World
     from robots.events import Event
     from robots.facts.fact import Fact
+    from robots.lease import Lease
     from robots.protocols.contract import ProtocolAdapter, RobotLink
     from robots.safety.gate import Admitted, Latch, Question, Refused, Resumed, Source
     from robots.site import Site
@@ -41,9 +44,12 @@ FAREWELL_S: Final = 3.0
 class RobotSession:
     """A `RobotPort` with a clock and a connection; made by `command_robot`."""
 
-    def __init__(self, robot: Robot, link: RobotLink) -> None:
+    def __init__(self, robot: Robot, link: RobotLink, lease: Lease | None = None) -> None:
         self.robot = robot
-        self._link = link
+        self._link, self._lease = link, lease
+        self._wardens_lost = 0
+        self._lived_at = math.inf
+        """When this program was known to live last, monotonic s."""
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=256)
         self._standing = asyncio.Event()
 
@@ -125,6 +131,7 @@ class RobotSession:
         async with aclosing(self._link.events()) as happenings:
             async for event in happenings:
                 now = time.monotonic()
+                self._look_at_lease(now)
                 self.robot.receive(event, now)
                 self._pass_on()
 
@@ -132,6 +139,9 @@ class RobotSession:
         """Renew the lease and let the core do what is due, for ever."""
         while True:
             now = time.monotonic()
+            self._look_at_lease(now)
+            if self._lease is not None:
+                self._lease.renew(busy=not self.idle)
             self.robot.renew(now)
             self.robot.tick(now)
             self._pass_on()
@@ -151,6 +161,16 @@ class RobotSession:
                 await self._standing.wait()
         self._link.part_in_peace = self.robot.stopping is None
 
+    def _look_at_lease(self, now: float) -> None:
+        """Hold the robot where this program was frozen, or lost its warden; what is due comes after that."""
+        if self._lease is None:
+            return
+        froze = now > self._lived_at + LAPSE_S
+        lost = self._lease.lost > self._wardens_lost
+        self._lived_at, self._wardens_lost = now, self._lease.lost
+        if (froze or lost) and not self.robot.idle:
+            self.robot.hold(CommanderFroze() if froze else WardenGone(), now)
+
     def _now(self, deed: Callable[[float], T]) -> T:
         result = deed(time.monotonic())
         self._pass_on()
@@ -163,11 +183,20 @@ class RobotSession:
             self._events.put_nowait(self.robot.events.popleft())
 
 
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
 @asynccontextmanager
 async def command_robot(
-    adapter: ProtocolAdapter, *, site: Site, audit: Callable[[Mapping[str, object]], None]
+    adapter: ProtocolAdapter,
+    *,
+    site: Site,
+    audit: Callable[[Mapping[str, object]], None],
+    lease: Lease | None = None,
+    new_id: Callable[[], str] = _new_id,
 ) -> AsyncIterator[RobotSession]:
-    """Command a robot while the block lasts.
+    """Command a robot while the block lasts; `lease`: what is renewed for as long as this program lives.
 
     Leaving pauses the robot if it has something to do, and otherwise leaves it as it is.
 
@@ -176,9 +205,9 @@ async def command_robot(
 
     """
     gate = Gate(adapter.name, site, audit)
-    robot = Robot(adapter.name, gate, _new_id)
+    robot = Robot(adapter.name, gate, new_id)
     robot.world.unlinked = NoAnswerYet(adapter.reached_at)
-    session = RobotSession(robot, adapter.link(gate.publisher, time.monotonic, _new_id))
+    session = RobotSession(robot, adapter.link(gate.publisher, time.monotonic, new_id), lease)
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(session.follow_link(), name="robot link"),
@@ -207,7 +236,3 @@ async def stop_robot(adapter: ProtocolAdapter) -> Event:
             if event.happening in {Happening.STOPPED, Happening.UNCONFIRMED, Happening.DENIED}:
                 return event
     raise AssertionError("events end only with their session")
-
-
-def _new_id() -> str:
-    return uuid.uuid4().hex

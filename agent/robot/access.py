@@ -13,6 +13,7 @@ from agent.robot.misheard import alike
 from agent.robot.telling import told, told_event, told_question
 from languages.english import ENGLISH
 from robots.events import Happening
+from robots.lease import leased
 from robots.protocols.reach import adapter_of
 from robots.safety.audit import audit_file
 from robots.safety.gate import Question, Refused, Source
@@ -22,8 +23,7 @@ from robots.transport.connection import site_of
 from robots.untrusted import plain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from robots.core.world import RefusedMessages
     from robots.facts.fact import Fact
@@ -43,15 +43,10 @@ _CONFIRM_S: Final = 15.0
 async def commanded(options: RobotOptions) -> AsyncIterator[RobotPort]:
     """Command the robot that the settings name, while the block lasts, and keep the audit log."""
     site = site_of(options)
+    adapter = adapter_of(options)
     with audit_file(options.audit_file) as audit:
-        async with _reached(options, site, audit) as robot:
+        async with leased(options) as lease, command_robot(adapter, site=site, audit=audit, lease=lease) as robot:
             yield robot
-
-
-def _reached(
-    options: RobotOptions, site: Site, audit: Callable[[Mapping[str, object]], None]
-) -> AbstractAsyncContextManager[RobotPort]:
-    return command_robot(adapter_of(options), site=site, audit=audit)
 
 
 async def until_ready(robot: RobotPort) -> None:
@@ -89,7 +84,7 @@ class RobotLook:
 async def look(options: RobotOptions) -> RobotLook:
     """Look what the robot reports, and whether it can be commanded."""
     site = Site.load(options.map) if options.map else NOWHERE
-    async with _reached(options, site, lambda _: None) as robot:
+    async with command_robot(adapter_of(options), site=site, audit=lambda _: None) as robot:
         await _until_known(robot)
         world = robot.world
         return RobotLook(

@@ -113,6 +113,8 @@ _TASKS: Final = {
     "paused_there": "it was not paused from here",
     "resume_unconfirmed": "it does not confirm that it may move",
     "commander_leaves": "the program that commands it ends",
+    "commander_froze": "the program that commands it stood still",
+    "warden_gone": "nobody watched any more that its commander lives",
     "client_gone": "the client that had it is gone",
 }
 _SIMULATION: Final = {

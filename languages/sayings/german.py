@@ -113,6 +113,8 @@ _TASKS: Final = {
     "paused_there": "die Pause kam nicht von hier",
     "resume_unconfirmed": "er bestätigt nicht, dass er fahren darf",
     "commander_leaves": "das steuernde Programm endet",
+    "commander_froze": "das Programm, das ihn steuert, stand still",
+    "warden_gone": "niemand wachte mehr darüber, dass sein Programm lebt",
     "client_gone": "wer ihn steuerte, ist gegangen",
 }
 _SIMULATION: Final = {

@@ -113,6 +113,8 @@ _TASKS: Final = {
     "paused_there": "la pausa no vino de aquí",
     "resume_unconfirmed": "no confirma que puede moverse",
     "commander_leaves": "termina el programa que lo dirige",
+    "commander_froze": "el programa que lo dirige se quedó parado",
+    "warden_gone": "nadie vigilaba ya que su programa siga vivo",
     "client_gone": "quien lo dirigía se ha ido",
 }
 _SIMULATION: Final = {

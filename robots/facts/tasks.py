@@ -158,5 +158,15 @@ class CommanderLeaves(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class CommanderFroze(Fact):
+    """The program that commands the robot stood still for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class WardenGone(Fact):
+    """The process that pauses the robot when its commander is frozen has ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClientGone(Fact):
     """The client that had the robot is gone."""
