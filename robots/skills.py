@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from robots.core.capabilities import SkillScope
 from robots.errors import FactError
+from robots.facts.fitness import ActionsTooMany, NoActions
 from robots.facts.refusals import (
     ArgumentMissing,
     ArgumentNotAmong,
@@ -76,6 +77,8 @@ _CARRY_TOLD: Final = "Take or bring a load somewhere: pick it up at one place, d
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _DEFAULT_RANGE: Final = (-1000.0, 1000.0)
 """Bounds of a number for which the site map states none: a robot states none."""
+MOST_ACTIONS: Final = 64
+"""Of more actions a small model cannot choose, nor can it read them in time."""
 _TEXT_LIMIT: Final = 64
 """Longest text argument, characters."""
 TOLD: Final = 60
@@ -127,11 +130,18 @@ def skills_of(capabilities: Capabilities | None, site: Site) -> dict[str, Skill]
         ),
         STOP: Skill(STOP, "Stop at once and stay stopped.", _object({}, [])),
     }
-    for action in capabilities.actions if capabilities else ():
-        skill = _from_action(action, site)
-        if skill is not None and skill.name not in found:
-            found[skill.name] = skill
+    for skill in _actions(capabilities, site):
+        found.setdefault(skill.name, skill)
     return found
+
+
+def shortfall(capabilities: Capabilities, site: Site) -> Fact | None:
+    """Return why a robot can be asked for less than it might; None: all that it can do is asked for."""
+    if not any(_from_action(action, site) is not None for action in capabilities.actions):
+        return NoActions()
+    if len(capabilities.actions) > MOST_ACTIONS and not _actions(capabilities, site):
+        return ActionsTooMany(len(capabilities.actions), MOST_ACTIONS)
+    return None
 
 
 def offered(skills: Mapping[str, Skill], site: Site) -> dict[str, Skill]:
@@ -289,6 +299,14 @@ def _bare(name: str) -> str:
 
 
 _OWN: Final = frozenset(map(_bare, OWN_SKILLS))
+
+
+def _actions(capabilities: Capabilities | None, site: Site) -> list[Skill]:
+    """Return the skills of a robot's actions: of too many none, or those that the site allows by name."""
+    actions, allowed = capabilities.actions if capabilities else (), site.limits.allow
+    if len(actions) > MOST_ACTIONS:
+        actions = tuple(action for action in actions if allowed is not None and action.name in allowed)[:MOST_ACTIONS]
+    return [skill for action in actions if (skill := _from_action(action, site)) is not None]
 
 
 def is_control(name: str) -> bool:

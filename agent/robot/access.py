@@ -19,6 +19,7 @@ from robots.safety.audit import audit_file
 from robots.safety.gate import Question, Refused, Source
 from robots.session import command_robot
 from robots.site import NOWHERE, Site
+from robots.skills import shortfall
 from robots.transport.connection import site_of
 from robots.untrusted import plain
 
@@ -154,6 +155,9 @@ def _described(robot: RobotPort, options: RobotOptions) -> list[tuple[str, str]]
             *(("error", plain(f"{fault.kind}: {fault.words}")) for fault in report.faults),
             ("skills", ", ".join(robot.skills)),
         ]
+    short = None if world.capabilities is None else shortfall(world.capabilities, robot.site)
+    if short is not None:
+        lines.append(("actions", told(short, ENGLISH)))
     lines += [("alike", f"the places {one!r} and {other!r} may be misheard") for one, other in alike(robot.site.places)]
     return [*lines, ("command", _said(robot.unfit()) or "it can be commanded")]
 

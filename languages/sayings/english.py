@@ -42,6 +42,9 @@ _FITNESS: Final = {
     "commands_denied": "the broker does not allow commands to the robot",
     "never_seen": "the robot was never seen",
     "not_online": "the robot is not online ({presence})",
+    "no_actions": "it declares no action that can be asked for, and only drives and stops",
+    "actions_too_many": "it declares {count} actions, more than the {most} that can be offered, and only drives "
+    "and stops: name those that are wanted in limits.allow of the site map",
     "no_state": "the robot has not reported its state yet",
     "state_refused": "the robot's states cannot be used, {times} so far: {reason}",
     "state_old": "the robot's last state is {age_s} s old",
@@ -140,9 +143,11 @@ SAYINGS: Final = RobotSayings(
         "denied": "{robot} cannot be commanded.",
         "other": "Another program commands {robot}; this one holds back.",
         "misread": "{robot} says something that is unknown here.",
+        "limited": "{robot} can be asked for less than it might.",
         "refused": "{robot} says something that cannot be used.",
     },
     because={
+        "limited": "{robot}: {reason}.",
         "offline": "{reason}.",
         "failed": "{robot}: {what}: {reason}.",
         "unknown": "{robot}: {what}: {reason}. What became of it is unknown.",

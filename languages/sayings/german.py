@@ -42,6 +42,9 @@ _FITNESS: Final = {
     "commands_denied": "der Broker erlaubt keine Befehle an den Roboter",
     "never_seen": "der Roboter wurde noch nie gesehen",
     "not_online": "der Roboter ist nicht verbunden ({presence})",
+    "no_actions": "er gibt keine Aktion an, um die man bitten kann, und fährt und hält nur",
+    "actions_too_many": "er gibt {count} Aktionen an, mehr als die {most}, die angeboten werden können, und fährt "
+    "und hält nur: die gewünschten sind in limits.allow der Karte zu nennen",
     "no_state": "der Roboter hat seinen Zustand noch nicht gemeldet",
     "state_refused": "die Meldungen des Roboters sind unbrauchbar, bisher {times}: {reason}",
     "state_old": "die letzte Meldung des Roboters ist {age_s} Sekunden alt",
@@ -140,9 +143,11 @@ SAYINGS: Final = RobotSayings(
         "denied": "{robot} nimmt von hier keine Befehle an.",
         "other": "Ein anderes Programm steuert {robot}; von hier kommt vorerst nichts.",
         "misread": "{robot} meldet etwas, das hier unbekannt ist.",
+        "limited": "{robot} kann um weniger gebeten werden, als möglich wäre.",
         "refused": "{robot} meldet etwas Unbrauchbares.",
     },
     because={
+        "limited": "{robot}: {reason}.",
         "offline": "{reason}.",
         "failed": "{robot}: {what}: {reason}.",
         "unknown": "{robot}: {what}: {reason}. Was daraus wurde, ist unbekannt.",

@@ -42,6 +42,9 @@ _FITNESS: Final = {
     "commands_denied": "el broker no permite mandar al robot",
     "never_seen": "nunca se ha visto al robot",
     "not_online": "el robot no está conectado ({presence})",
+    "no_actions": "no declara ninguna acción que se pueda pedir, y solo se desplaza y se detiene",
+    "actions_too_many": "declara {count} acciones, más de las {most} que se pueden ofrecer, y solo se desplaza "
+    "y se detiene: nombre las deseadas en limits.allow del mapa",
     "no_state": "el robot aún no ha comunicado su estado",
     "state_refused": "los estados del robot no sirven, {times} hasta ahora: {reason}",
     "state_old": "el último estado del robot tiene {age_s} segundos",
@@ -140,9 +143,11 @@ SAYINGS: Final = RobotSayings(
         "denied": "{robot} no acepta órdenes desde aquí.",
         "other": "Otro programa dirige a {robot}; desde aquí no se hace nada por ahora.",
         "misread": "{robot} comunica algo que aquí no se conoce.",
+        "limited": "a {robot} se le puede pedir menos de lo posible.",
         "refused": "{robot} comunica algo que no sirve.",
     },
     because={
+        "limited": "{robot}: {reason}.",
         "offline": "{reason}.",
         "failed": "{robot}: {what}: {reason}.",
         "unknown": "{robot}: {what}: {reason}. No se sabe qué ha sido de ello.",

@@ -27,6 +27,7 @@ from robots.core.heard import (
     Unreadable,
 )
 from robots.core.instants import InstantActionsUnderWay
+from robots.core.motion import MotionWatch
 from robots.core.planning import deed_of, plan_of
 from robots.core.report import Presence
 from robots.core.tasks import TaskPhase, TaskRun
@@ -51,11 +52,12 @@ from robots.facts.tasks import (
 from robots.safety.gate import Admitted, Gate, Latch, Question, Refused, Resumed, Source
 from robots.safety.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, StopSequence
 from robots.site import NOWHERE
-from robots.skills import STOP, Skill, SkillCall, skills_of
+from robots.skills import STOP, Skill, SkillCall, shortfall, skills_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from robots.core.capabilities import Capabilities
     from robots.core.heard import RobotNews
     from robots.core.instants import InstantEnd
     from robots.core.report import RobotReport
@@ -66,10 +68,6 @@ QUEUE: Final = 8
 """Tasks that may wait for the one being carried out."""
 LEASE_S: Final = 1.5
 """The base is extended only if `renew` was called this recently, s."""
-SILENT_S: Final = 5.0
-"""A robot with a task that is silent this long, although asked, is lost, s."""
-BLOCKED_S: Final = 5.0
-"""A robot with a free base that stands this long is reported as blocked, s."""
 RETRY_S: Final = 0.5
 """A release that the gate refused is not made again sooner, s."""
 MISREAD_KEPT: Final = 64
@@ -95,14 +93,15 @@ class Robot:
     _asking: Asking = field(default_factory=Asking)
     _lease: float = -math.inf
     _unpausing: Unpausing | None = None
-    _moved_at: float = -math.inf
-    _blocked: bool = False
+    _motion: MotionWatch = field(default_factory=MotionWatch)
     _refused_at: float = -math.inf
     _released_at: float = -math.inf
     _last_why: Fact | None = None
     """Why the link could not be made; told once."""
     _held_by: Fact | None = None
     """Why the robot is being paused."""
+    _described: Capabilities | None = None
+    """What the robot said last that it can do."""
     _misread: set[tuple[str, str]] = field(default_factory=set)
     """Unknown words that were told."""
 
@@ -185,6 +184,11 @@ class Robot:
                 self._reported(report, now)
             case Presented(presence) if presence is not before:
                 self._presented(presence, now)
+            case Described(capabilities) if capabilities != self._described:
+                self._described = capabilities
+                short = shortfall(capabilities, self.gate.site)
+                if short is not None:
+                    self._tell(Happening.LIMITED, short)
             case _:
                 pass
 
@@ -297,7 +301,7 @@ class Robot:
 
     def _reported(self, report: RobotReport, now: float) -> None:
         if report.drives:
-            self._moved_at, self._blocked = now, False
+            self._motion.begins(now)
         if self.stopping is not None:
             self._follow_stop(self.stopping, report)
         if self._unpausing is not None and self._unpausing.ended(report):
@@ -391,7 +395,8 @@ class Robot:
         refused = self.gate.release(release, self.world, now)
         if refused is None:
             task.sent(release, self.world.report, now)
-            self._moved_at = self._released_at = now
+            self._released_at = now
+            self._motion.released(now)
         elif release.number == 0:
             task.fail(refused.reason, cancel=task.begun)
             self._judge(task, now)
@@ -407,7 +412,7 @@ class Robot:
             self._tell(Happening.FAILED, NoWay(), admitted)
             return
         self.task = TaskRun(plan)
-        self._moved_at, self._blocked = now, False
+        self._motion.begins(now)
         self._tell(Happening.STARTED, about=admitted)
 
     # What is sent ---------------------------------------------------------------------------------------------------
@@ -440,21 +445,13 @@ class Robot:
         unpausing.sent(now)
 
     def _watch(self, now: float) -> None:
-        """Notice a robot that stands although it may drive, and instant actions that are never listed."""
+        """Notice instant actions that are never listed, a robot that is silent, and one that stands in its way."""
         self._tell_ended(self._instants.overdue(now))
-        if (
-            self.task is not None
-            and self.gate.latch is None
-            and now > max(self.world.report_at, self._moved_at) + SILENT_S
-        ):
-            self._outage(RobotSilent(self.name), now)
-        report = self.world.report
-        waits = report is not None and not report.drives and any(point.free for point in report.ahead)
-        acts = report is not None and any(not deed.status.ended for deed in report.deeds.values())
-        if self.task is None or self.gate.latch is not None or not waits or acts or self._blocked:
+        if self.task is None or self.gate.latch is not None:
             return
-        if now > self._moved_at + BLOCKED_S:
-            self._blocked = True
+        if self._motion.silent(self.world.report_at, now):
+            self._outage(RobotSilent(self.name), now)
+        elif self._motion.blocked(self.world.report, now):
             self._tell(Happening.BLOCKED, about=self._call)
 
     def _tell_ended(self, ends: Sequence[InstantEnd]) -> None:
