@@ -207,6 +207,8 @@ _PROMPTS: Final = PromptWording(
     force_answer="\nAnswer:",
     yes=("Yes", "yes", " Yes", " yes"),
     no=("No", "no", " No", " no"),
+    # What is not so gives up to 1.5, what is so 1.7 and more, but for two of eleven.
+    yes_bias=1.6,
     act_request="Now do what I asked for.",
     acted_request=(
         "You are beginning to do this now, none of it is done yet:\n{calls}\n"

@@ -251,6 +251,7 @@ _PROMPTS: Final = PromptWording(
     force_answer="\nAntwort:",
     yes=("Yes", "yes", " Yes", " yes"),
     no=("No", "no", " No", " no"),
+    yes_bias=0.0,
     act_request="Jetzt tu, worum ich gebeten habe.",
     acted_request=(
         "Das beginnst du jetzt, noch nichts davon ist fertig:\n{calls}\n"

@@ -242,6 +242,8 @@ class PromptWording:
     """Answers that mean yes; those of one token count."""
     no: tuple[str, ...]
     """Answers that mean no."""
+    yes_bias: float
+    """Log-odds of yes to no that a reply at once has to have to begin with a yes, which is said too easily; 0: any."""
     act_request: str
     """Asks for calls, after thoughts."""
     acted_request: str

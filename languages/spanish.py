@@ -227,6 +227,7 @@ _PROMPTS: Final = PromptWording(
     # "Sí" begins with a token of its own in many vocabularies.
     yes=("Sí", "sí", "S", "s", "Si", "si"),
     no=("No", "no"),
+    yes_bias=0.0,
     act_request="Ahora haz lo que te he pedido.",
     acted_request=(
         "Estás empezando esto ahora, nada está hecho todavía:\n{calls}\n"
