@@ -242,10 +242,14 @@ class PromptWording:
     """Answers that mean yes; those of one token count."""
     no: tuple[str, ...]
     """Answers that mean no."""
+    yes_bias: float
+    """Log-odds of yes to no that a reply at once has to have to begin with a yes, which is said too easily; 0: any."""
     act_request: str
     """Asks for calls, after thoughts."""
     acted_request: str
     """Asks what to say after calls; `{calls}` is a line for each."""
+    owed_request: str
+    """As `answer_request`, where a call was to tell something, and nothing has come of it."""
     note_request: str
     """Follows notes that came without the user's words."""
     meant: str
