@@ -182,6 +182,11 @@ class TurnTaking:
         """Whether the reply is paused."""
         return self._paused_s is not None
 
+    @property
+    def voiced(self) -> bool:
+        """Whether a voice is heard at this moment, be it a cough."""
+        return self._speaking and not self._soft
+
     def receive(self, event: EarsEvent | ToldAhead, now_s: float) -> list[Action]:
         """Take one event of the ears, at second `now_s`, and say what is to be done."""
         self._quiet_since_s = now_s

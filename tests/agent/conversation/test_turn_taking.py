@@ -53,7 +53,7 @@ def told(conversation: TurnTaking, *events: EarsEvent | ToldAhead, now_s: float 
     return [action for event in events for action in conversation.receive(event, now_s)]
 
 
-def acted(conversation: TurnTaking, *events: EarsEvent) -> list[Action]:
+def acted(conversation: TurnTaking, *events: EarsEvent | ToldAhead) -> list[Action]:
     """What is to be done beside waiting."""
     return [action for action in told(conversation, *events) if not isinstance(action, EndTurnAfter)]
 
