@@ -21,7 +21,7 @@ from robots.options import RobotOptions
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-LAPSE_S: Final = 1.2
+LAPSE_S: Final = 1.5
 """Who has not renewed the lease for so long is frozen, s: a pause is on the wire well within two."""
 SETTINGS: Final = TypeAdapter(RobotOptions)
 """How a warden is told which robot it is; no secret is among it, only where those lie."""
