@@ -11,9 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robots.core.commands import Deed, Release, StopCommand, StopStep, Wanted
-from robots.core.report import Presence
-from robots.core.world import World
 from robots.errors import AuditFailed
 from robots.events import Happening
 from robots.facts.refusals import AuditUnwritable
@@ -26,6 +23,9 @@ from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.simulator.vehicle import Vehicle
 from robots.skills import SkillCall, skills_of
+from robots.terms.commands import Deed, Release, StopCommand, StopStep, Wanted
+from robots.terms.report import Presence
+from robots.terms.world import World
 from tests.robots.stage.rig import HOUSE, Rig
 from tests.robots.stage.words import said
 
@@ -389,7 +389,7 @@ def test_only_the_gate_can_publish_a_command() -> None:
 def test_the_gate_knows_no_language_model_no_socket_and_no_clock() -> None:
     for name in (
         *("safety/gate", "safety/stop", "safety/publisher"),
-        *("core/tasks", "core/robot", "core/instants", "core/planning", "events", "core/world", "skills"),
+        *("core/tasks", "core/robot", "core/instants", "core/planning", "events", "terms/world", "skills"),
     ):
         source = (ROBOTS / f"{name}.py").read_text()
         imported = {

@@ -8,7 +8,6 @@ import pytest
 from agent.robot.controller import RobotController, tools_of
 from languages.known import language_of
 from reasoning.events import ToolCall
-from robots.core.commands import Release
 from robots.events import Event, Happening
 from robots.facts.fitness import NoLink
 from robots.facts.link import NobodyListens
@@ -16,6 +15,7 @@ from robots.facts.tasks import RobotSilent, ToldToStop
 from robots.safety.gate import ANSWER_WITHIN_S, Gate, Latch
 from robots.session import RobotSession
 from robots.skills import SkillCall
+from robots.terms.commands import Release
 from tests.agent.standing_robot import releases, standing_robot
 from tests.robots.stage.rig import HOUSE
 
