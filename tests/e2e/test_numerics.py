@@ -71,8 +71,8 @@ def test_running_text_is_read_as_in_float32(name: str, positions: int, native: U
     texts = running_text.tokens(name, positions)
     found = read_together(Decoder(model_file(name), native=native), texts)
     divergence, agreement = 0.0, 0.0
-    for (best, exact), logits in zip(running_text.recorded(name), found, strict=True):
-        best, exact = best[: len(logits)], exact[: len(logits)]
+    for recorded, logits in zip(running_text.recorded(name), found, strict=True):
+        best, exact = (part[: len(logits)] for part in recorded)
         read = logits.log_softmax(-1)
         # Of tokens that are told apart less finely, the divergence can only be smaller.
         of, to = with_the_rest(exact), with_the_rest(read.gather(-1, best))
