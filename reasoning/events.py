@@ -15,6 +15,7 @@ Reason = Literal["complete", "budget", "time", "context", "circling"]
 NEED: Final = "need to think"
 KIND: Final = "takes reasoning"
 ACT: Final = "act"
+READY: Final = "ready to tell"
 """Names of the probes."""
 
 

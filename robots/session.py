@@ -1,4 +1,4 @@
-"""A robot under command for as long as a block lasts: the link, the clock and `robots.robot.Robot` in one task group.
+"""A robot under command for as long as a block lasts: link, clock and `robots.core.robot.Robot` in one task group.
 
 The shell around the sans-I/O core. It renews the lease for as long as its event loop turns; a hung or dead program
 extends no base, and the broker pauses the robot by the link's last will.
@@ -12,26 +12,27 @@ import uuid
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from robots.core.robot import Robot
 from robots.events import Happening
 from robots.facts.link import NoAnswerYet
 from robots.facts.tasks import CommanderLeaves
-from robots.robot import Robot
+from robots.protocols.vda5050.codec import Vda5050
+from robots.protocols.vda5050.link import Denied, Link, LinkDown, LinkUp, Unreadable
 from robots.safety.gate import Gate
 from robots.site import NOWHERE
-from robots.transport.link import Denied, Link, LinkDown, LinkUp, Unreadable
 from robots.transport.mqtt import end
-from robots.vda5050.codec import Vda5050
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from robots.core.world import World
     from robots.events import Event
     from robots.facts.fact import Fact
-    from robots.safety.gate import Admitted, Question, Refused, Resumed, Source
+    from robots.protocols.vda5050.codec import Address, Codec
+    from robots.safety.gate import Admitted, Latch, Question, Refused, Resumed, Source
     from robots.site import Site
-    from robots.skills import SkillCall
+    from robots.skills import Skill, SkillCall
     from robots.transport.mqtt import Broker
-    from robots.vda5050.codec import Address, Codec
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ FAREWELL_S: Final = 3.0
 
 
 class RobotSession:
-    """What the agent holds of a robot; made by `command_robot`."""
+    """A `RobotPort` with a clock and a connection; made by `command_robot`."""
 
     def __init__(self, robot: Robot, link: Link) -> None:
         self.robot = robot
@@ -49,12 +50,51 @@ class RobotSession:
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=256)
         self._standing = asyncio.Event()
 
+    @property
+    def name(self) -> str:
+        """What the robot is called."""
+        return self.robot.name
+
+    @property
+    def site(self) -> Site:
+        """Where it may go, and within which limits."""
+        return self.robot.gate.site
+
+    @property
+    def skills(self) -> Mapping[str, Skill]:
+        """What can be asked of it now, by name."""
+        return self.robot.skills
+
+    @property
+    def epoch(self) -> int:
+        """Counts the stops."""
+        return self.robot.gate.epoch
+
+    @property
+    def latch(self) -> Latch | None:
+        """Why nothing may move."""
+        return self.robot.gate.latch
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way, waits or is being stopped."""
+        return self.robot.idle and self.robot.stopping is None
+
+    @property
+    def world(self) -> World:
+        """What is known of the robot."""
+        return self.robot.world
+
+    def unfit(self) -> Fact | None:
+        """Return why it cannot be commanded to move now, or None."""
+        return self.robot.world.unfit(time.monotonic(), self.site.limits)
+
     def new_id(self) -> str:
         """Return a fresh identifier, for a `SkillCall`."""
         return self.robot.new_id()
 
-    def call(self, call: SkillCall) -> Admitted | Question | Refused:
-        """Carry out a call of the model, if the gate admits it."""
+    def execute(self, call: SkillCall) -> Admitted | Question | Refused:
+        """Carry out a call, if the gate admits it."""
         return self._now(lambda now: self.robot.call(call, now))
 
     def stop(self, why: str) -> None:
@@ -65,7 +105,7 @@ class RobotSession:
         """Pause, and keep the task."""
         self._now(lambda now: self.robot.hold(why, now))
 
-    def ask_to_resume(self) -> Question | Refused:
+    def resume(self) -> Question | Refused:
         """Return the question whose yes lets the robot move again."""
         return self._now(self.robot.ask_to_resume)
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from robots.errors import BadMap
 from robots.geometry import Point, clearance, inside
-from robots.vda5050.reading import Angle
+from robots.protocols.vda5050.reading import Angle
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -27,9 +27,9 @@ from robots.facts.refusals import (
     CallUnreadable,
     SkillUnknown,
 )
+from robots.protocols.vda5050.messages import ActionScope, AgvAction, Factsheet, ParameterDefinition, ValueType
 from robots.site import HERE
 from robots.untrusted import plain
-from robots.vda5050.messages import ActionScope, AgvAction, Factsheet, ParameterDefinition, ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -88,6 +88,14 @@ TOLD: Final = 60
 """Most characters of a foreign text in a fact."""
 
 
+class SkillScope(StrEnum):
+    """When something is done that is no driving."""
+
+    AT_PLACE = "at_place"
+    """Behind a way, where the robot stands then."""
+    AT_ONCE = "at_once"
+
+
 @dataclass(frozen=True, slots=True)
 class Skill:
     """Something that can be asked of the robot."""
@@ -96,8 +104,8 @@ class Skill:
     description: str
     parameters: Schema
     """JSON schema of the arguments, an object without additional properties."""
-    scope: ActionScope | None = None
-    """Where its VDA action stands; None: it is no action (drive, stop)."""
+    scope: SkillScope | None = None
+    """When its action is done; None: it has none (drive, stop)."""
     made_of: tuple[str, ...] = ()
     """Skills that it stands for; see `parts`."""
 
@@ -306,7 +314,8 @@ def _from_action(action: AgvAction, site: Site) -> Skill | None:
     """Return the skill of a factsheet's action, or None where a model cannot or must not call it."""
     if not _NAME.fullmatch(action.action_type) or is_control(action.action_type):
         return None
-    scope = next((s for s in (ActionScope.NODE, ActionScope.INSTANT) if s in action.action_scopes), None)
+    scopes = {ActionScope.NODE: SkillScope.AT_PLACE, ActionScope.INSTANT: SkillScope.AT_ONCE}
+    scope = next((mine for theirs, mine in scopes.items() if theirs in action.action_scopes), None)
     if scope is None:
         return None
     properties: dict[str, Schema] = {}
@@ -319,7 +328,7 @@ def _from_action(action: AgvAction, site: Site) -> Skill | None:
         properties[parameter.key] = _parameter(action.action_type, parameter, site)
         if not parameter.is_optional:
             required.append(parameter.key)
-    if scope is ActionScope.NODE:
+    if scope is SkillScope.AT_PLACE:
         properties[PLACE] = _place(site, here=True)
     name = action.action_type
     return Skill(name, plain(action.action_description) or name, _object(properties, required), scope)

@@ -8,7 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from robots.planning import action_of
+from robots.core.planning import action_of
+from robots.core.world import World
+from robots.protocols.vda5050.messages import ConnectionState
 from robots.safety.audit import audit_file
 from robots.safety.gate import Admitted, Gate
 from robots.simulator.body import VehicleBody
@@ -17,8 +19,6 @@ from robots.simulator.run import EXAMPLE_MAP
 from robots.simulator.vehicle import Vehicle
 from robots.site import Site
 from robots.skills import SkillCall, skills_of
-from robots.vda5050.messages import ConnectionState
-from robots.world import World
 
 _COMMANDS: Final = 2000
 

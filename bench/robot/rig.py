@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Final
 from agent.robot.access import commanded, until_ready
 from bench.errors import BenchExtraMissing
 from robots.options import RobotOptions
+from robots.protocols.vda5050.codec import DIALECTS, Address
+from robots.protocols.vda5050.watch import watching
 from robots.simulator.run import EXAMPLE_MAP
 from robots.transport.connection import broker_of
-from robots.transport.watch import watching
-from robots.vda5050.codec import DIALECTS, Address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from robots.session import RobotSession
-    from robots.transport.watch import WireLog
+    from robots.port import RobotPort
+    from robots.protocols.vda5050.watch import WireLog
 
 _TRIES: Final = 100
 _LOOKS_S: Final = 0.05
@@ -38,7 +38,7 @@ class Rig:
     """Everything that stands ready."""
 
     options: RobotOptions
-    robot: RobotSession
+    robot: RobotPort
     wire: WireLog
 
 

@@ -20,8 +20,8 @@ _GAIN: Final = 0.2
 _WAITS_S: Final = 4.0
 """Items whose first word think-first makes wait this long are those where promptness is compared."""
 _MEANS: Final = (
-    "delay_to_first_s", "total_delay_s", "adjusted_delay_s", "steps_to_first", "delay_steps", "delay_minus10_steps",
-    "words", "words_until_answer", "fillers", "unsaid_words", "revised_words",
+    "delay_to_first_s", "total_delay_s", "waited_s", "adjusted_delay_s", "steps_to_first", "delay_steps",
+    "delay_minus10_steps", "words", "words_until_answer", "fillers", "unsaid_words", "revised_words",
 )  # fmt: skip
 _SPREADS: Final = ("first_sound_s", "first_content_s", "final_correct_s", "longest_silence_s", "reply_end_s")
 _AWAITED: Final = ("first_sound_s", "first_content_s")
@@ -93,6 +93,7 @@ def compare(rows: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
             found[f"gain_kept: {name}"] = paired(columns, kept)
     for name in rows.keys() - {"think-first", "no-think", "aloud"}:
         found[f"total_delay: {name} / think-first"] = _ratio(rows, name, "think-first", "total_delay_s", _waits)
+        found[f"waited: {name} / think-first"] = _ratio(rows, name, "think-first", "waited_s", _waits)
         found[f"final_correct: {name} / think-first"] = _ratio(rows, name, "think-first", "final_correct_s")
         found[f"words_until_answer: {name} / aloud"] = _ratio(rows, name, "aloud", "words_until_answer")
     return {name: figure for name, figure in found.items() if figure is not None}

@@ -36,6 +36,7 @@ _LINES: Final[Sequence[tuple[str, Callable[[dict[str, Any]], str]]]] = (
     ("longest silence, p95, s", _shown("longest_silence_s", share="p95")),
     ("delay to first, mean, s", _shown("delay_to_first_s")),
     ("total delay, mean, s", _shown("total_delay_s")),
+    ("waited by the listener, mean, s", _shown("waited_s")),
     ("delay steps, mean", _shown("delay_steps", "{:.0f}")),
     ("words", _shown("words", "{:.1f}")),
     ("words until the answer", _shown("words_until_answer", "{:.1f}")),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from reasoning.errors import BadTool
 from reasoning.loop.turn import Phase, Turn
@@ -209,10 +209,18 @@ class LoopContext:
         drafts.append(draft)
         return draft
 
-    async def head_draft(self, turn: Turn, request: Sequence[int]) -> None:
-        """Head the next sentence with a request, replacing a head that nobody answered."""
+    async def head_draft(self, turn: Turn, request: Literal["step", "result"] | Sequence[int]) -> None:
+        """Head the next sentence with a request, replacing a head that nobody answered.
+
+        request: tokens, or what is to be told of the thoughts, by the wording of the turn's policy.
+        """
         attempt = turn.attempt
         drafts = attempt.replies
+        if isinstance(request, str):
+            telling = turn.policy.telling(self.script)
+            if telling.one_message and drafts:
+                return
+            request = telling.step if request == "step" else telling.result
         draft = drafts[-1] if drafts and attempt.head == len(drafts[-1]) else self.new_draft(turn)
         await self.session.crop(draft, 0)
         first = len(drafts) == 1

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 _CARRIED: Final = 3
 """Thinking budgets that the thoughts of interrupted turns may fill together, before they are dropped."""
+_MOST_WRITING_S: Final = 3.0
+"""Of writing a sentence, by how much sooner the next one is begun: who takes longer is held up, not slow."""
 _SHOWN: Final[dict[Phase, State]] = {
     Phase.LISTENING: "listening",
     Phase.PROBING: "thinking",
@@ -101,6 +103,8 @@ class Loop:
         self._actions = Actions(self._context, streams, emit)
         early = EarlyThoughts(self._context, Streams(session, script, options, seed=seed), clock)
         self._ahead = Ahead(self._context, self._choice, early, emit)
+        self._takes_s = 0.0
+        """Seconds that the newest telling of a step took: none, where it was read out."""
         self._room = True
         """Whether so little is left to play that the next sentence is wanted."""
         self._state: State | None = None
@@ -149,7 +153,7 @@ class Loop:
 
     def playing(self, lead_s: float) -> None:
         """Learn how much reply is left to play, in seconds; below zero it is how long the listener has waited."""
-        room = lead_s <= self._options.lead_s
+        room = lead_s <= self._options.lead_s + self._takes_s
         if room and not self._room:
             self._changed.set()
         self._room = room
@@ -264,6 +268,7 @@ class Loop:
                     await thinker
                 else:
                     await self._speak(turn)
+                    thinker.cancel()
         except* ContextFull as errors:
             raise ContextFull(str(errors.exceptions[0])) from errors
         return needed, wanted
@@ -271,12 +276,13 @@ class Loop:
     async def _speak(self, turn: Turn) -> None:
         """While thoughts go on: say finished steps when there is room. When they have ended: say the result."""
         attempt, told = turn.attempt, 0
-        await self._context.head_draft(turn, self._script.step_open)
-        while attempt.phase < Phase.CONCLUDING:
+        await self._context.head_draft(turn, "step")
+        while attempt.phase < Phase.CONCLUDING and not self._writer.over(turn):
             if len(attempt.findings) > told and self._may_tell(turn):
-                told = len(attempt.findings)
+                told, begun = len(attempt.findings), self._clock()
                 if await self._writer.tell_step(turn):
-                    await self._context.head_draft(turn, self._script.step_open)
+                    await self._context.head_draft(turn, "step")
+                self._takes_s = min(self._clock() - begun, _MOST_WRITING_S)
             else:
                 self._changed.clear()
                 await self._changed.wait()
@@ -347,7 +353,7 @@ class Loop:
         attempt.head = len(draft)
         await self._writer.say_all(turn, kind)
         if not attempt.said and not attempt.rethink:
-            self._writer.release(turn, self._script.family.no_answer)
+            self._writer.release(turn, self._script.family.language.replies.no_answer)
 
     async def _act_or_reply(self, turn: Turn) -> None:
         """Reply without thoughts, by calls or by words."""
@@ -371,12 +377,12 @@ class Loop:
         await self._context.head_draft(turn, script.act_open if turn.thought else script.reply_open)
         if not await self._actions.write(turn, attempt.replies[-1]):
             # Our own words: a small model that has just tried to call says anything here.
-            self._writer.release(turn, script.family.declined)
+            self._writer.release(turn, script.family.language.replies.declined)
             return
         await self._context.head_draft(turn, script.acted_open(attempt.calls))
         await self._writer.say_all(turn, "acted")
         if not attempt.said:
-            self._writer.release(turn, script.family.acted)
+            self._writer.release(turn, script.family.language.replies.acted)
 
     async def _wants_calls(self, turn: Turn) -> bool:
         return await self._actions.wanted(turn, [*self._context.past, turn.input], self._script.reply_open)

@@ -159,7 +159,7 @@ class Thinker:
 
     async def _force_answer(self, attempt: Attempt, view: Sequence[Block]) -> bool:
         """Have thoughts that were cut off name the best answer they have; say whether that ended them."""
-        opening, limit = self._script.family.force_answer, self._script.profile.budgets.answer_tokens
+        opening, limit = self._script.family.prompts.force_answer, self._script.profile.budgets.answer_tokens
         await self._session.append(view, self._script.tokenizer.encode(opening))
         attempt.steps.rest = opening.lstrip()
         self._emit(Thought(opening))

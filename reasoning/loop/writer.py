@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from reasoning.events import ReplyText, Retracted, Unsaid
+from reasoning.events import Probe, ReplyText, Retracted, Unsaid
 from reasoning.loop.steps import sentence_end, spoken_part
 from reasoning.loop.turn import Phase
 from reasoning.policies.admission import echoes
@@ -51,14 +51,28 @@ class Writer:
     # --- what is told of thoughts ---
 
     async def tell_step(self, turn: Turn) -> bool:
-        """Tell the newest finding; False where nothing could be said of it."""
-        text = turn.policy.verbatim(turn.attempt.findings[-1], turn.language, at_last=False)
+        """Tell the newest finding; False where nothing could be said of it, or it is too soon."""
+        if not await self._ready(turn):
+            return False
+        text = turn.policy.verbatim(turn.attempt.findings[-1], turn.language)
         if text is None or self._objection(turn, text, "step"):
             return await self.say(turn, "step")
         # As it stands: that costs no token and invents nothing.
         self.release(turn, text)
         await self._write_out(turn, text)
         return True
+
+    async def _ready(self, turn: Turn) -> bool:
+        """Ask whether what was found is to be told now, where the policy has a question about it."""
+        question, attempt = turn.policy.telling(self._script).ready, turn.attempt
+        if question is None:
+            return True
+        draft = attempt.replies[-1] if len(attempt.replies[-1]) > attempt.head else None
+        tokens = [*(self._script.think_close if draft is None else []), *question.tokens]
+        scores = await self._session.score_choices(self._context.view(turn, draft), tokens, question.choices)
+        attempt.tokens["probe"] += len(tokens)
+        self._emit(Probe(question.name, scores.log_odds, 0.0, decision=scores.log_odds > 0))
+        return scores.log_odds > 0
 
     async def mend(self, turn: Turn) -> None:
         """Take back what was released and the thoughts contradict now, and say what they say instead."""
@@ -72,25 +86,25 @@ class Writer:
             if wrong.instead is not None and wrong.instead not in attempt.said:
                 self.release(turn, wrong.instead)
                 await self._write_out(turn, wrong.instead)
-                await self._context.head_draft(turn, self._script.step_open)
+                await self._context.head_draft(turn, "step")
 
     async def conclude(self, turn: Turn) -> None:
         """End the reply with the result of the thoughts."""
         attempt = turn.attempt
-        if attempt.said and turn.policy.tells_result(attempt.said[-1], turn.evidence):
+        if self.over(turn) or (attempt.said and turn.policy.tells_result(attempt.said[-1], turn.evidence)):
             return
         if attempt.steps.finished:
-            last = turn.policy.verbatim(attempt.steps.finished[-1], turn.language, at_last=False)
+            last = turn.policy.verbatim(attempt.steps.finished[-1], turn.language)
             if last is not None and not self._objection(turn, last, "result"):
                 self.release(turn, last)
                 return
-        await self._context.head_draft(turn, self._script.result_open)
-        told = 0
-        while told < _RESULT_SENTENCES and await self.say(turn, "result"):
+        await self._context.head_draft(turn, "result")
+        told, whole = 0, turn.policy.telling(self._script).one_message
+        while (whole or told < _RESULT_SENTENCES) and await self.say(turn, "result"):
             told += 1
             if self._ended(attempt):
                 break
-        if not told:
+        if not told and not (whole and attempt.said):
             self.fall_back(turn)
 
     def fall_back(self, turn: Turn) -> None:
@@ -102,18 +116,18 @@ class Writer:
         if attempt.said and turn.policy.tells_result(attempt.said[-1], turn.evidence):
             return
         for step in reversed(attempt.steps.finished):
-            text = turn.policy.verbatim(step, turn.language, at_last=True)
+            text = turn.policy.verbatim(step, turn.language)
             if text is not None and not self._objection(turn, text, "result"):
                 self.release(turn, text)
                 return
-        self.release(turn, self._script.family.no_answer)
+        self.release(turn, self._script.family.language.replies.no_answer)
 
     def break_off(self, turn: Turn) -> None:
         """End a reply for which the context has no more room."""
         attempt = turn.attempt
         if attempt.calls:
             if not attempt.said:
-                self.release(turn, self._script.family.acted)
+                self.release(turn, self._script.family.language.replies.acted)
         elif attempt.phase is not Phase.REPLYING or not attempt.said:
             self.fall_back(turn)
 
@@ -170,6 +184,11 @@ class Writer:
         """Whether the reply's budget of tokens is used up."""
         return attempt.tokens["writer"] >= self._options.reply_tokens
 
+    def over(self, turn: Turn) -> bool:
+        """Whether the reply has ended itself, however much is thought still: one that is a single message does."""
+        attempt = turn.attempt
+        return turn.policy.telling(self._script).one_message and bool(attempt.said) and self._ended(attempt)
+
     def _ended(self, attempt: Attempt) -> bool:
         return attempt.replies[-1].tokens[-1] in self._script.ends or self.spent(attempt)
 
@@ -200,7 +219,7 @@ class Writer:
         if self._script.tokenizer.writes_special(text):
             return "writes a control token as words"
         if kind == "acted":
-            return "says its request back" if echoes(text, self._script.family.acted_request) else ""
+            return "says its request back" if echoes(text, self._script.family.prompts.acted_request) else ""
         if kind == "unthought":
             return ""
         return turn.policy.objection(text, kind, turn.evidence)

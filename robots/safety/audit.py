@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from robots.errors import AuditFailed
 from robots.facts.refusals import AuditUnwritable
-from robots.vda5050.codec import timestamp
+from robots.protocols.vda5050.codec import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

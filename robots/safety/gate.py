@@ -41,18 +41,18 @@ from robots.facts.refusals import (
     WayLeavesFence,
 )
 from robots.geometry import path_length
+from robots.protocols.vda5050.messages import Action, BlockingType, Edge, InstantActions, Node, Order
+from robots.safety.publisher import Publisher
 from robots.skills import STOP, TOLD, BadCall, Skill, SkillCall, check_arguments
-from robots.transport.publisher import Publisher
 from robots.untrusted import plain
-from robots.vda5050.messages import Action, BlockingType, Edge, InstantActions, Node, Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from robots.core.world import World
     from robots.facts.fact import Fact
     from robots.geometry import Point
     from robots.site import Site
-    from robots.world import World
 
 ANSWER_WITHIN_S: Final = 60.0
 """A yes later than this answers nothing."""

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from robots.vda5050.messages import ActionStatus
+from robots.protocols.vda5050.messages import ActionStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from robots.vda5050.messages import State
+    from robots.protocols.vda5050.messages import State
 
 REPEAT_S: Final = 0.3
 """Time between two transmissions of a stop, s."""

@@ -6,17 +6,17 @@ import itertools
 import time
 from datetime import UTC, datetime
 
-from robots.robot import Robot
+from robots.core.robot import Robot
+from robots.core.world import World
+from robots.protocols.vda5050.codec import Vda5050
+from robots.protocols.vda5050.link import Link
+from robots.protocols.vda5050.messages import ConnectionState, Order
 from robots.safety.gate import Gate
 from robots.session import RobotSession
 from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.simulator.vehicle import Vehicle
-from robots.transport.link import Link
 from robots.transport.mqtt import Broker
-from robots.vda5050.codec import Vda5050
-from robots.vda5050.messages import ConnectionState, Order
-from robots.world import World
 from tests.robots.stage.rig import ADDRESS, HOUSE
 
 

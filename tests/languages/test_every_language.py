@@ -291,4 +291,4 @@ def test_every_family_of_models_is_worded_in_it(family: Family, language: Langua
     assert worded.system == language.prompts.system
     assert worded.no_answer == language.replies.no_answer
     assert worded.think_end == family.think_end
-    assert worded.in_language(ENGLISH).system == family.system
+    assert worded.in_language(ENGLISH).system == family.prompts.system

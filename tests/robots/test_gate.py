@@ -10,17 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robots.core.world import World
 from robots.errors import AuditFailed
 from robots.events import Happening
 from robots.facts.refusals import AuditUnwritable
 from robots.geometry import inside
-from robots.safety.audit import audit_file
-from robots.safety.gate import Admitted, Gate, Latch, Question, Refused, Resumed, Source
-from robots.simulator.body import VehicleBody
-from robots.simulator.factsheet import factsheet_of
-from robots.simulator.vehicle import Vehicle
-from robots.skills import SkillCall, skills_of
-from robots.vda5050.messages import (
+from robots.protocols.vda5050.messages import (
     Action,
     BlockingType,
     ConnectionState,
@@ -33,7 +28,12 @@ from robots.vda5050.messages import (
     Order,
     State,
 )
-from robots.world import World
+from robots.safety.audit import audit_file
+from robots.safety.gate import Admitted, Gate, Latch, Question, Refused, Resumed, Source
+from robots.simulator.body import VehicleBody
+from robots.simulator.factsheet import factsheet_of
+from robots.simulator.vehicle import Vehicle
+from robots.skills import SkillCall, skills_of
 from tests.robots.stage.rig import HOUSE, Rig
 from tests.robots.stage.words import said
 
@@ -392,21 +392,21 @@ def modules_that_import(name: str) -> set[str]:
 
 
 def test_only_the_gate_can_publish_a_command() -> None:
-    assert modules_that_import("robots.transport.publisher") == {"robots/safety/gate.py"}
+    assert modules_that_import("robots.safety.publisher") == {"robots/safety/gate.py"}
     assert modules_that_import("aiomqtt") == {"robots/transport/mqtt.py"}
     assert modules_that_import("paho") == {"robots/transport/mqtt.py"}
     assert modules_that_import("robots.transport.mqtt") <= {
         *(
-            "robots/transport/link.py",
+            "robots/protocols/vda5050/link.py",
             "robots/session.py",
             "robots/simulator/process.py",
             "robots/transport/connection.py",
-            "robots/transport/watch.py",
+            "robots/protocols/vda5050/watch.py",
         ),
     }
-    watch = ast.parse((ROBOTS / "transport" / "watch.py").read_text())
+    watch = ast.parse((ROBOTS / "protocols" / "vda5050" / "watch.py").read_text())
     assert not [n for n in ast.walk(watch) if isinstance(n, ast.Attribute) and n.attr == "publish"]
-    link = ast.parse((ROBOTS / "transport" / "link.py").read_text())
+    link = ast.parse((ROBOTS / "protocols" / "vda5050" / "link.py").read_text())
     published = [n for n in ast.walk(link) if isinstance(n, ast.Attribute) and n.attr == "publish"]
     assert len(published) == 1
     simulator = (ROBOTS / "simulator" / "process.py").read_text()
@@ -416,8 +416,8 @@ def test_only_the_gate_can_publish_a_command() -> None:
 
 def test_the_gate_knows_no_language_model_no_socket_and_no_clock() -> None:
     for name in (
-        *("safety/gate", "safety/stop", "transport/publisher"),
-        *("orders", "robot", "instants", "planning", "events", "world", "skills"),
+        *("safety/gate", "safety/stop", "safety/publisher"),
+        *("core/tasks", "core/robot", "core/instants", "core/planning", "events", "core/world", "skills"),
     ):
         source = (ROBOTS / f"{name}.py").read_text()
         imported = {
@@ -433,6 +433,6 @@ def test_the_gate_knows_no_language_model_no_socket_and_no_clock() -> None:
             "threading",
             "aiomqtt",
             "robots.transport.mqtt",
-            "robots.transport.link",
+            "robots.protocols.vda5050.link",
         }, name
         assert not any(module.startswith(("agent", "audio", "reasoning")) for module in imported), name

@@ -5,10 +5,10 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robots.core.tasks import ACK_S, IN_FLIGHT_S, TRIES, OrderPhase, OrderPlan, OrderTask
 from robots.facts.tasks import ActionFailed, NoWay, RobotSilent
 from robots.geometry import path_length
-from robots.orders import ACK_S, IN_FLIGHT_S, TRIES, OrderPhase, OrderPlan, OrderTask
-from robots.vda5050.messages import (
+from robots.protocols.vda5050.messages import (
     Action,
     ActionState,
     ActionStatus,

@@ -15,9 +15,9 @@ import pytest
 
 from robots.events import Happening
 from robots.facts.tasks import ClientGone
+from robots.protocols.vda5050.codec import DIALECTS
 from robots.safety.gate import Admitted
 from robots.session import command_robot
-from robots.vda5050.codec import DIALECTS
 from tests.robots.stage.live import ADDRESS, Commander, Message, simulator, until, watching
 from tests.robots.stage.mosquitto import PASSWORDS
 from tests.robots.stage.rig import HOUSE

@@ -31,11 +31,11 @@ from robots.facts.link import (
     TlsWanted,
 )
 from robots.options import RobotOptions
+from robots.protocols.vda5050.codec import Address
 from robots.session import stop_robot
 from robots.transport import reasons
 from robots.transport.connection import broker_of
 from robots.transport.mqtt import Broker, connect
-from robots.vda5050.codec import Address
 from tests.robots.stage.live import write_map
 from tests.robots.stage.mosquitto import free_port
 

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from agent.robot.telling import sentences
 from robots.errors import BadMap
 from robots.geometry import divide, inside, path_length, point_to_segment, segment_distance
+from robots.protocols.vda5050.messages import ActionScope, AgvAction, ParameterDefinition, ProtocolFeatures, ValueType
 from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.site import Site
@@ -20,6 +21,7 @@ from robots.skills import (
     OWN_SKILLS,
     BadCall,
     SkillCall,
+    SkillScope,
     call_schema,
     is_control,
     offered,
@@ -28,7 +30,6 @@ from robots.skills import (
     senseless,
     skills_of,
 )
-from robots.vda5050.messages import ActionScope, AgvAction, ParameterDefinition, ProtocolFeatures, ValueType
 from tests.robots.stage.rig import HOUSE
 from tests.robots.stage.words import ENGLISH
 
@@ -119,7 +120,7 @@ def test_skills_come_from_the_factsheet_and_the_map() -> None:
     assert set(SKILLS) == {"go_to", "go_to_pose", "stop", "pick", "drop", "wait", "dock", "look", "wave"}
     assert SKILLS["go_to"].parameters["properties"]["place"]["enum"] == ["desk", "hall", "home", "kitchen"]
     assert SKILLS["wait"].parameters["properties"]["seconds"]["maximum"] == 60
-    assert SKILLS["look"].scope is ActionScope.INSTANT
+    assert SKILLS["look"].scope is SkillScope.AT_ONCE
     assert not any(map(is_control, set(SKILLS) - OWN_SKILLS))
     assert set(skills_of(None, HOUSE)) == {"go_to", "go_to_pose", "stop"}
 

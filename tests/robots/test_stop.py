@@ -4,8 +4,19 @@ import itertools
 
 import pytest
 
+from robots.core.robot import LEASE_S
 from robots.events import Happening
-from robots.robot import LEASE_S
+from robots.protocols.vda5050.messages import (
+    ActionState,
+    ActionStatus,
+    Error,
+    ErrorLevel,
+    InstantActions,
+    NodeState,
+    Order,
+    Reference,
+    State,
+)
 from robots.safety.gate import Admitted, Latch, Refused
 from robots.safety.stop import (
     CANCEL_STEPS,
@@ -21,17 +32,6 @@ from robots.safety.stop import (
 )
 from robots.simulator.faults import Mishap, Network
 from robots.skills import SkillCall
-from robots.vda5050.messages import (
-    ActionState,
-    ActionStatus,
-    Error,
-    ErrorLevel,
-    InstantActions,
-    NodeState,
-    Order,
-    Reference,
-    State,
-)
 from tests.robots.stage.rig import Rig
 from tests.robots.stage.words import reported
 from tests.robots.test_gate import STATE

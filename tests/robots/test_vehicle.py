@@ -11,13 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from robots.errors import BadSetting
-from robots.simulator.body import VehicleBody
-from robots.simulator.drawing import _TEXT, draw_run
-from robots.simulator.faults import Channel, Mishap, Network, read_faults
-from robots.simulator.simulation import TrailPoint
-from robots.simulator.vehicle import MAX_AGE_S, Vehicle
-from robots.vda5050.codec import DIALECTS, Address, HeaderCounter, topic_of
-from robots.vda5050.messages import (
+from robots.protocols.vda5050.codec import DIALECTS, Address, HeaderCounter, topic_of
+from robots.protocols.vda5050.messages import (
     Action,
     ActionParameter,
     ActionStatus,
@@ -28,6 +23,11 @@ from robots.vda5050.messages import (
     Order,
     State,
 )
+from robots.simulator.body import VehicleBody
+from robots.simulator.drawing import _TEXT, draw_run
+from robots.simulator.faults import Channel, Mishap, Network, read_faults
+from robots.simulator.simulation import TrailPoint
+from robots.simulator.vehicle import MAX_AGE_S, Vehicle
 from tests.robots.stage.rig import BEGUN, HOUSE
 from tests.robots.test_gate import order as route
 

@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.robot.access import _refused
+from robots.core.world import ADOPT_S, World
 from robots.errors import InvalidMessage
 from robots.events import Happening
 from robots.facts.fitness import NotAutomatic, NotOnline, OnOtherMap, StateRefused
 from robots.facts.messages import FieldMissing, FieldWrong, MessageNotJson, MessageOvertaken, OtherRobotNamed, ValueRead
-from robots.safety.gate import Latch
-from robots.simulator.body import VehicleBody
-from robots.simulator.factsheet import factsheet_of
-from robots.skills import skills_of
-from robots.transport.link import Link, Unreadable
-from robots.transport.mqtt import Broker
-from robots.transport.publisher import Publisher
-from robots.vda5050.codec import Address, Header, Received, Topic, Vda5050, sent_at
-from robots.vda5050.messages import (
+from robots.protocols.vda5050.codec import Address, Header, Received, Topic, Vda5050, sent_at
+from robots.protocols.vda5050.link import Link, Unreadable
+from robots.protocols.vda5050.messages import (
     Action,
     ActionStatus,
     BlockingType,
@@ -34,7 +29,12 @@ from robots.vda5050.messages import (
     Order,
     State,
 )
-from robots.world import ADOPT_S, World
+from robots.safety.gate import Latch
+from robots.safety.publisher import Publisher
+from robots.simulator.body import VehicleBody
+from robots.simulator.factsheet import factsheet_of
+from robots.skills import skills_of
+from robots.transport.mqtt import Broker
 from tests.robots.stage.rig import ADDRESS, BEGUN, HOUSE, Rig
 from tests.robots.stage.words import reported, said
 

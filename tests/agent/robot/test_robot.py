@@ -12,10 +12,10 @@ from robots.events import Event, Happening
 from robots.facts.fitness import NoLink
 from robots.facts.link import NobodyListens
 from robots.facts.tasks import RobotSilent, ToldToStop
+from robots.protocols.vda5050.messages import Order
 from robots.safety.gate import ANSWER_WITHIN_S, Gate, Latch
 from robots.session import RobotSession
 from robots.skills import SkillCall
-from robots.vda5050.messages import Order
 from tests.agent.standing_robot import orders, standing_robot
 from tests.robots.stage.rig import HOUSE
 

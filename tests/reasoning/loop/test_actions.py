@@ -53,18 +53,18 @@ class Model:
 
     def score_choices(self, before: str) -> float:
         asked = request(before)
-        if asked.endswith((FAMILY.need_question, FAMILY.kind_question)):
+        if asked.endswith((FAMILY.prompts.need_question, FAMILY.prompts.kind_question)):
             return 20.0 if self.needs_thought else -20.0
-        return 3.0 if asked.startswith("Go to") or asked == FAMILY.act_request else -3.0
+        return 3.0 if asked.startswith("Go to") or asked == FAMILY.prompts.act_request else -3.0
 
     def write(self, before: str, name: str) -> str:
         asked = request(before)
         if name.startswith("thoughts"):
             return f"The kitchen is meant.\nSo I go there.\n{END}"
-        if asked == FAMILY.act_request or asked.startswith("Go to"):
+        if asked == FAMILY.prompts.act_request or asked.startswith("Go to"):
             self.told.append(asked)
             return self.calls + END
-        if asked.endswith(FAMILY.note_request):
+        if asked.endswith(FAMILY.prompts.note_request):
             return f"I have news.{END}"
         if "beginning to do this" in asked:
             return self.acted + END
@@ -133,7 +133,7 @@ async def test_a_request_becomes_a_call_and_then_words(mode: Mode, needs_thought
 async def test_a_writer_that_says_its_request_back_is_not_heard() -> None:
     async with rig(Model(acted="I am beginning to do this now, none of it is done yet.")) as one:
         await one.loop.answer(GO)
-        assert one.done == ["go_to {'place': 'kitchen'}", FAMILY.acted]
+        assert one.done == ["go_to {'place': 'kitchen'}", FAMILY.language.replies.acted]
         assert [event.reason for event in one.of(Retracted)] == ["says its request back"]
 
 
@@ -172,9 +172,9 @@ async def test_what_no_tool_does_is_answered_with_words(mode: Mode, calls: str) 
     async with rig(Model(calls=calls), mode=mode) as one:
         await one.loop.answer(GO)
         assert one.of(ToolCall) == []
-        assert one.done == [FAMILY.declined]
+        assert one.done == [FAMILY.language.replies.declined]
         assert one.of(Retracted)
-        await one.loop.finish(FAMILY.declined)
+        await one.loop.finish(FAMILY.language.replies.declined)
         await one.loop.answer("Good morning.")
         assert '{"' not in one.last_view("reply").rpartition("Iron my shirt")[2].partition("}}")[2]
 
@@ -204,7 +204,7 @@ async def test_calls_that_take_too_many_tokens_are_not_made() -> None:
     async with rig(model, options=LoopOptions(call_tokens=20)) as one:
         await one.loop.answer(GO)
         assert one.of(ToolCall) == []
-        assert one.done == [FAMILY.declined]
+        assert one.done == [FAMILY.language.replies.declined]
 
 
 async def test_history_shows_what_was_called() -> None:
@@ -279,7 +279,7 @@ def test_tools_stand_in_the_prompt_as_the_models_own_template_has_them(family: F
     script = Script(qwen, family)
     listed = [tool.described() for tool in [*TOOLS, family.decline]]
     text = qwen.template.render(
-        [{"role": "system", "content": family.system}, {"role": "user", "content": "Why?"}],
+        [{"role": "system", "content": family.prompts.system}, {"role": "user", "content": "Why?"}],
         tools=[json.loads(line) for line in listed],
     )
     head, _, tail = text.partition("</tool_call><|im_end|>")
@@ -389,7 +389,7 @@ async def test_what_the_user_named_and_no_call_has_is_asked_for_again() -> None:
 async def test_a_request_is_not_done_by_half() -> None:
     async with rig(tools=NAMED) as one:
         await one.loop.answer("Go to the kitchen, then to the office.")
-        assert one.done == [FAMILY.declined]
+        assert one.done == [FAMILY.language.replies.declined]
         assert one.of(Retracted)[0].reason == "leaves out office"
 
 
@@ -444,7 +444,7 @@ async def test_calls_that_make_no_sense_together_are_written_anew_and_begin_othe
         await one.loop.answer(GO)
         assert one.of(Retracted)[0].reason == "twice"
         assert [call.name for call in one.of(ToolCall)] == (["look"] if second == "look" else [])
-        assert (FAMILY.declined in one.done) is (second == "go_to")
+        assert (FAMILY.language.replies.declined in one.done) is (second == "go_to")
 
 
 @pytest.mark.parametrize(
@@ -459,9 +459,9 @@ async def test_who_names_what_is_not_to_be_done_is_understood(asked: str) -> Non
 async def test_a_place_that_nobody_named_is_not_gone_to() -> None:
     async with rig(tools=NAMED) as one:
         await one.loop.answer("Go to my mother.")
-        assert one.done == [FAMILY.declined]
+        assert one.done == [FAMILY.language.replies.declined]
         assert one.of(Retracted)[0].reason == "nobody named kitchen"
-        await one.loop.finish(FAMILY.declined)
+        await one.loop.finish(FAMILY.language.replies.declined)
         await one.loop.answer("I meant the kitchen.")
         await one.loop.finish("Hello to you.")
         await one.loop.answer("Go to it.")
@@ -518,7 +518,7 @@ async def test_what_stands_alone_is_not_called_beside_others() -> None:
     both = f"{KITCHEN.text()}\n{WrittenCall('halt', {}).text()}"
     async with rig(Model(calls=both), tools=[*TOOLS, halt]) as one:
         await one.loop.answer(GO)
-        assert one.done == [FAMILY.declined]
+        assert one.done == [FAMILY.language.replies.declined]
     async with rig(Model(calls=WrittenCall("halt", {}).text()), tools=[*TOOLS, halt]) as one:
         await one.loop.answer(GO)
         assert [call.name for call in one.of(ToolCall)] == ["halt"]

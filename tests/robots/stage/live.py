@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import aiomqtt
 import yaml
 
+from robots.protocols.vda5050.codec import Address
 from robots.safety.gate import Question, Resumed, Source
 from robots.session import RobotSession, command_robot
 from robots.site import Site
 from robots.skills import SkillCall
-from robots.vda5050.codec import Address
 from tests.robots.stage.rig import HOUSE
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Commander:
         raise AssertionError
 
     def call(self, skill: str, **arguments: str | float) -> Admitted | Question | Refused:
-        return self.session.call(SkillCall(self.session.new_id(), skill, arguments, self.session.robot.gate.epoch))
+        return self.session.execute(SkillCall(self.session.new_id(), skill, arguments, self.session.epoch))
 
     async def ready(self) -> None:
         """Wait until the robot can be commanded."""
@@ -166,7 +166,7 @@ class Commander:
         asked: list[Question] = []
 
         def ask() -> bool:
-            question = self.session.ask_to_resume()
+            question = self.session.resume()
             if isinstance(question, Question):
                 asked.append(question)
             return bool(asked)

@@ -8,17 +8,10 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
+from robots.core.robot import Robot
 from robots.facts.link import LinkBroken
-from robots.robot import Robot
-from robots.safety.gate import Admitted, Gate, Question, Refused, Resumed, Source
-from robots.simulator.body import VehicleBody
-from robots.simulator.faults import Mishap, Network
-from robots.simulator.simulation import Simulation
-from robots.simulator.vehicle import Vehicle
-from robots.site import Site
-from robots.skills import SkillCall
-from robots.vda5050.codec import DIALECTS, Address, HeaderCounter, Topic, topic_of
-from robots.vda5050.messages import (
+from robots.protocols.vda5050.codec import DIALECTS, Address, HeaderCounter, Topic, topic_of
+from robots.protocols.vda5050.messages import (
     Action,
     BlockingType,
     Connection,
@@ -27,6 +20,13 @@ from robots.vda5050.messages import (
     Message,
     Order,
 )
+from robots.safety.gate import Admitted, Gate, Question, Refused, Resumed, Source
+from robots.simulator.body import VehicleBody
+from robots.simulator.faults import Mishap, Network
+from robots.simulator.simulation import Simulation
+from robots.simulator.vehicle import Vehicle
+from robots.site import Site
+from robots.skills import SkillCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

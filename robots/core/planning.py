@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from robots.orders import OrderPlan
+from robots.core.tasks import OrderPlan
+from robots.protocols.vda5050.messages import Action, ActionParameter, BlockingType, Factsheet
 from robots.site import HERE
-from robots.skills import GO_TO_POSE, PLACE, Skill, SkillCall
-from robots.vda5050.messages import Action, ActionParameter, ActionScope, BlockingType, Factsheet
+from robots.skills import GO_TO_POSE, PLACE, Skill, SkillCall, SkillScope
 
 if TYPE_CHECKING:
+    from robots.core.world import World
     from robots.geometry import Point
     from robots.safety.gate import Admitted
     from robots.site import Site
-    from robots.world import World
 
 
 def plan_of(admitted: Admitted, skill: Skill, site: Site, world: World) -> OrderPlan | None:
@@ -33,7 +33,7 @@ def plan_of(admitted: Admitted, skill: Skill, site: Site, world: World) -> Order
         map_id=site.map,
         points=points if math.dist(start, goal) > 0 else (start,),
         theta=theta,
-        actions=(action_of(admitted, facts),) if skill.scope is ActionScope.NODE else (),
+        actions=(action_of(admitted, facts),) if skill.scope is SkillScope.AT_PLACE else (),
         max_speed_m_s=min(speed, facts.physical_parameters.speed_max) if facts else speed,
         base_m=limits.base_m,
         min_interval_s=facts.protocol_limits.timing.min_order_interval if facts else 0.0,

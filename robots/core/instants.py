@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from robots.events import Happening
 from robots.facts.tasks import ActionFailed, NeverListed, NotSent
-from robots.vda5050.messages import ActionStatus
+from robots.protocols.vda5050.messages import ActionStatus
 
 if TYPE_CHECKING:
     from robots.facts.fact import Fact
+    from robots.protocols.vda5050.messages import State
     from robots.safety.gate import Admitted
-    from robots.vda5050.messages import State
 
 ACTION_TIMEOUT_S: Final = 10.0
 """An instant action that the robot never lists is unknown after this time, s."""

@@ -29,8 +29,8 @@ from robots.facts.fitness import (
 )
 from robots.facts.link import NotTried
 from robots.facts.messages import ValueRead
-from robots.vda5050.codec import Header, Received, Topic, overtaken
-from robots.vda5050.messages import Connection, ConnectionState, EStop, Factsheet, OperatingMode, State
+from robots.protocols.vda5050.codec import Header, Received, Topic, overtaken
+from robots.protocols.vda5050.messages import Connection, ConnectionState, EStop, Factsheet, OperatingMode, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,6 +12,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from robots.core.instants import InstantActionsUnderWay
+from robots.core.planning import action_of, plan_of
+from robots.core.tasks import OrderPhase, OrderTask
+from robots.core.world import World
 from robots.events import Event, Happening
 from robots.facts.fitness import CommandsDenied, EmergencyStop
 from robots.facts.messages import MessageOvertaken
@@ -27,17 +31,8 @@ from robots.facts.tasks import (
     RobotSilent,
     ToldToStop,
 )
-from robots.instants import InstantActionsUnderWay
-from robots.orders import OrderPhase, OrderTask
-from robots.planning import action_of, plan_of
-from robots.safety.gate import HARMLESS, Admitted, Gate, Latch, Question, Refused, Resumed, Source
-from robots.safety.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, StopSequence, StopStep, refuses
-from robots.site import NOWHERE
-from robots.skills import STOP, Skill, SkillCall, skills_of
-from robots.transport.packet import WILL
-from robots.vda5050.codec import COMMAND_TOPICS
-from robots.vda5050.messages import (
-    ActionScope,
+from robots.protocols.vda5050.codec import COMMAND_TOPICS
+from robots.protocols.vda5050.messages import (
     ActionStatus,
     Connection,
     ConnectionState,
@@ -46,15 +41,19 @@ from robots.vda5050.messages import (
     Order,
     State,
 )
-from robots.world import World
+from robots.safety.gate import HARMLESS, Admitted, Gate, Latch, Question, Refused, Resumed, Source
+from robots.safety.packet import WILL
+from robots.safety.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, StopSequence, StopStep, refuses
+from robots.site import NOWHERE
+from robots.skills import STOP, Skill, SkillCall, SkillScope, skills_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from robots.core.instants import InstantEnd
     from robots.facts.fact import Fact
     from robots.facts.messages import ValueRead
-    from robots.instants import InstantEnd
-    from robots.vda5050.codec import Received
+    from robots.protocols.vda5050.codec import Received
 
 QUEUE: Final = 8
 """Tasks that may wait for the one being carried out."""
@@ -354,7 +353,7 @@ class Robot:
         call = admitted.call
         if call.skill == STOP:
             return admitted
-        if self.skills[call.skill].scope is ActionScope.INSTANT:
+        if self.skills[call.skill].scope is SkillScope.AT_ONCE:
             self._instants.add(admitted, now)
             self._send_requests(now)
             return admitted

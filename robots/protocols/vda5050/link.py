@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Final
 from robots.errors import InvalidMessage, LinkLost, PublishDenied
 from robots.facts.link import LinkBroken
 from robots.facts.messages import OtherRobotNamed
+from robots.protocols.vda5050.codec import COMMAND_TOPICS, Address, Codec, HeaderCounter, Received, Topic, topic_of
+from robots.protocols.vda5050.messages import Action, BlockingType, InstantActions
+from robots.safety.packet import WILL
 from robots.transport.mqtt import Broker, LastWill, MqttConnection, connect, end
-from robots.transport.packet import WILL
 from robots.untrusted import plain
-from robots.vda5050.codec import COMMAND_TOPICS, Address, Codec, HeaderCounter, Received, Topic, topic_of
-from robots.vda5050.messages import Action, BlockingType, InstantActions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from robots.facts.fact import Fact
-    from robots.transport.packet import Packet, PacketFeed
+    from robots.safety.packet import Packet, PacketFeed
 
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0

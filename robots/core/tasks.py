@@ -31,8 +31,7 @@ from robots.facts.tasks import (
     OtherOrderFollowed,
 )
 from robots.geometry import Point, divide
-from robots.untrusted import plain
-from robots.vda5050.messages import (
+from robots.protocols.vda5050.messages import (
     Action,
     ActionStatus,
     Edge,
@@ -45,6 +44,7 @@ from robots.vda5050.messages import (
     State,
     wrap_angle,
 )
+from robots.untrusted import plain
 
 if TYPE_CHECKING:
     from robots.facts.fact import Fact

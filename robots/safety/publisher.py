@@ -11,12 +11,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from robots.transport.packet import Packet
+from robots.safety.packet import Packet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from robots.vda5050.messages import Action, InstantActions, Order
+    from robots.protocols.vda5050.messages import Action, InstantActions, Order
 
 CAPACITY: Final = 16
 """Most commands that wait; a healthy link holds none for longer than a round trip."""
@@ -26,7 +26,7 @@ EXPIRY_S: Final = 3
 
 @dataclass(slots=True)
 class Publisher:
-    """Commands that wait to be sent; a `robots.transport.packet.Feed`."""
+    """Commands that wait to be sent; a `robots.safety.packet.Feed`."""
 
     stops: dict[str, Packet] = field(default_factory=dict)
     """By action type: a repeated stop replaces the one that waits."""

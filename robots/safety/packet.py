@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from robots.vda5050.messages import InstantActions, Order
+    from robots.protocols.vda5050.messages import InstantActions, Order
 
 
 WILL: Final = "will-"
