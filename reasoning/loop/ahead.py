@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from reasoning.errors import ReasoningError
 from reasoning.events import Probe
-from reasoning.policies.policy import ProbeQuestion
+from reasoning.policies.policy import Chosen, ProbeQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reasoning.loop.context import LoopContext
     from reasoning.loop.early import EarlyThoughts
     from reasoning.loop.turn import Turn
-    from reasoning.policies.policy import Chosen, Policy, PolicyChoice
+    from reasoning.policies.policy import Policy, PolicyChoice
 
 _PIECE: Final = 24
 """Tokens that are read each time that words came: some 0.25 s on two cores with AVX2, where the recogniser needs the
@@ -119,17 +119,15 @@ class Ahead:
     async def _read(self, turn: Turn) -> None:
         # What cannot be read is told by the answer, which needs it.
         with suppress(ReasoningError):
-            policy = turn.policy
-            if self._context.options.direct_replies:
-                chosen = await self._read_questions(turn)
-                if chosen is None:
-                    return
-                policy = chosen.policy
+            asks = self._context.options.direct_replies
+            chosen = await self._read_questions(turn) if asks else Chosen(turn.policy, ())
+            if chosen is None:
+                return
             match self._context.options.listening:
                 case "heads":
                     await self._read_head(turn)
-                case "thoughts" if policy is not None:
-                    await self._early.go_on(turn, policy, _PIECE)
+                case "thoughts" if chosen.policy is not None:
+                    await self._early.go_on(turn, chosen.policy, _PIECE)
 
     async def _read_head(self, turn: Turn) -> None:
         opening = turn.policy.opening(self._context.script)

@@ -25,9 +25,10 @@ _GAP_S: Final = 0.25
 """Seconds that are thought each time that words came: the recogniser decodes again half a second after it has given
 words, and needs the processor to itself then."""
 _MOST: Final = 192
-"""Tokens: an engine keeps some 250 of what was taken back, the opening among them."""
+"""Tokens: an engine keeps 256 of what was taken back, of which some 40 are the opening."""
 _MORE: Final = 1.25
-"""Times as many words as thoughts were begun with, for them to be begun anew."""
+"""Times as many words as thoughts were begun with, for them to be begun anew: those of 70 % of the words are half as
+often said again as those of nearly all (docs/bench.md)."""
 
 
 class EarlyThoughts:
@@ -37,8 +38,6 @@ class EarlyThoughts:
         """`streams`: its own, so that what others draw does not depend on how much was thought early."""
         self._context, self._streams, self._clock = context, streams, clock
         self._block = context.session.block("early")
-        self._opened = 0
-        """Tokens of the block that are its opening."""
         self._words = 0
         """Tokens of the input when the thoughts were begun; 0: the opening is being read."""
 
@@ -47,7 +46,7 @@ class EarlyThoughts:
         until, block = self._clock() + _GAP_S, self._block
         view, opening = [*self._context.past, turn.input, block], [*policy.opening(self._context.script)]
         if [*block.tokens[: len(opening)]] != opening:
-            self._opened, self._words = len(opening), 0
+            self._words = 0
             await self._context.rewrite(block, view, opening, at_most=piece)
             return
         if len(turn.input) >= _MORE * self._words:
@@ -65,7 +64,6 @@ class EarlyThoughts:
                     break
 
     async def drop(self) -> None:
-        """Take the thoughts back, first those behind their opening: an engine that guesses keeps what was cut off."""
+        """Take the thoughts back, with their opening: an engine that guesses finds them behind it."""
         if len(self._block):
-            await self._context.session.crop(self._block, self._opened)
             await self._context.session.crop(self._block, 0)

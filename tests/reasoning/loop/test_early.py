@@ -72,7 +72,7 @@ async def test_they_begin_anew_when_there_are_more_words() -> None:
         await spoken(one, PARTS[:3])
         before = len(views(one, "early"))
         await spoken(one, [PARTS[4]])
-        fresh = [text for text in views(one, "early")[before:] if text.endswith(test_loop.FAMILY.work_open)]
+        fresh = [text for text in views(one, "early")[before:] if text.endswith(test_loop.FAMILY.prompts.work_open)]
         assert len(fresh) == 1
         assert PARTS[4] in fresh[0]
 

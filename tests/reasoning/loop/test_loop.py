@@ -90,7 +90,7 @@ class Model:
     def write(self, before: str, name: str) -> str:
         if name == "early":
             # They are written in several goes.
-            return self.thoughts.removeprefix(before.rpartition(FAMILY.work_open)[2])
+            return self.thoughts.removeprefix(before.rpartition(FAMILY.prompts.work_open)[2])
         if name.startswith("thoughts"):
             if before.endswith(FAMILY.prompts.force_answer):
                 return self.forced
