@@ -106,6 +106,8 @@ class ListenerWords:
 
     backchannels: tuple[str, ...]
     """Said without wanting the turn."""
+    asking: frozenset[str]
+    """Single words that ask for the turn, said over somebody: however badly they are heard, they are no hum."""
     phantoms: frozenset[str]
     """What Whisper likes to hear in noise. People say these too."""
 
@@ -242,10 +244,14 @@ class PromptWording:
     """Answers that mean yes; those of one token count."""
     no: tuple[str, ...]
     """Answers that mean no."""
+    yes_bias: float
+    """Log-odds of yes to no that a reply at once has to have to begin with a yes, which is said too easily; 0: any."""
     act_request: str
     """Asks for calls, after thoughts."""
     acted_request: str
     """Asks what to say after calls; `{calls}` is a line for each."""
+    owed_request: str
+    """As `answer_request`, where a call was to tell something, and nothing has come of it."""
     note_request: str
     """Follows notes that came without the user's words."""
     meant: str

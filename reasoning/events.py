@@ -16,6 +16,7 @@ NEED: Final = "need to think"
 KIND: Final = "takes reasoning"
 ACT: Final = "act"
 READY: Final = "ready to tell"
+YES: Final = "surely yes"
 """Names of the probes."""
 
 

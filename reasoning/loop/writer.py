@@ -6,10 +6,12 @@ that it answers. A private line is released as it stands only where the turn's p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from math import exp, log1p
+from typing import TYPE_CHECKING, Final, Literal
 
-from reasoning.events import Probe, ReplyText, Retracted, Unsaid
+from reasoning.events import YES, Probe, ReplyText, Retracted, Unsaid
 from reasoning.loop.steps import sentence_end, spoken_part
+from reasoning.loop.streams import TextPiece
 from reasoning.loop.turn import Phase
 from reasoning.policies.admission import echoes
 from reasoning.policies.doubt import UNSURE, least_sure
@@ -19,13 +21,15 @@ if TYPE_CHECKING:
 
     from reasoning.events import LoopEvent
     from reasoning.loop.context import LoopContext
-    from reasoning.loop.streams import Streams, TextPiece
+    from reasoning.loop.streams import Streams
     from reasoning.loop.turn import Attempt, Turn
     from reasoning.policies.policy import Kind
     from reasoning.prompting.script import Script
 
 Unjudged = Literal["unthought", "acted"]
 """Sentences that no policy judges: of a reply that may not be thought about, and what is said of calls."""
+_AT_ONCE: Final = frozenset({"direct", "unthought"})
+"""Sentences that rest on no thoughts."""
 _RESULT_SENTENCES = 3
 """Sentences in which the result may be told."""
 
@@ -148,6 +152,8 @@ class Writer:
         if attempt.phase is Phase.THINKING:
             self._enter(attempt, Phase.TELLING)
         pieces, ended = await self._sentence(turn)
+        if kind in _AT_ONCE and not attempt.said and await self._hasty(turn, pieces, start):
+            pieces, ended = await self._say_no(turn, start)
         written = [piece.text for piece in pieces]
         if attempt.phase is Phase.TELLING:
             self._enter(attempt, Phase.THINKING)
@@ -164,8 +170,33 @@ class Writer:
             self._emit(Retracted(text, reason))
             return False
         self.release(turn, text)
-        attempt.doubtful |= kind in {"direct", "unthought"} and self._unsure(turn, pieces[:kept])
+        attempt.doubtful |= kind in _AT_ONCE and self._unsure(turn, pieces[:kept])
         return True
+
+    async def _hasty(self, turn: Turn, pieces: Sequence[TextPiece], start: int) -> bool:
+        """Say whether a reply begins with a yes that is no likelier than the model likes to say yes, where measured."""
+        script, bias = self._script, self._script.family.prompts.yes_bias
+        if not (script.measured and bias and pieces and pieces[0].token in script.yes_no[0]):
+            return False
+        if pieces[0].log_prob > -log1p(exp(-bias)):
+            # All else together is too unlikely.
+            return False
+        draft = turn.attempt.replies[-1]
+        *before, _ = self._context.view(turn, draft)
+        head = draft.tokens[:start]
+        scores = await self._session.score_choices(before, head, script.yes_no)
+        turn.attempt.tokens["probe"] += len(head)
+        self._emit(Probe(YES, scores.log_odds - bias, 0.0, decision=scores.log_odds > bias))
+        return scores.log_odds <= bias
+
+    async def _say_no(self, turn: Turn, start: int) -> tuple[list[TextPiece], bool]:
+        """Write the sentence anew, with a no at its beginning."""
+        draft, no = turn.attempt.replies[-1], self._script.family.prompts.no[0]
+        await self._session.crop(draft, start)
+        (token,) = self._script.tokenizer.encode(no)
+        await self._session.append(self._context.view(turn, draft), [token])
+        pieces, ended = await self._sentence(turn)
+        return [TextPiece(no, token, 0.0), *pieces], ended
 
     def _unsure(self, turn: Turn, pieces: Sequence[TextPiece]) -> bool:
         """Say whether the model was not sure of a number or name that nobody has told, where that was measured."""

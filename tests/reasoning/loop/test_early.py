@@ -14,6 +14,7 @@ from reasoning.options import LoopOptions
 from tests.reasoning.loop import test_loop
 from tests.reasoning.loop.test_ahead import PARTS, QUESTION, spoken
 from tests.reasoning.loop.test_loop import Model, Rig, cancelled_after, rig
+from tests.reasoning.scripted_engine import END
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -78,7 +79,7 @@ async def test_they_begin_anew_when_there_are_more_words() -> None:
 
 
 async def test_they_end_where_the_model_ends_them() -> None:
-    thoughts = f"6 * 4 = 24{test_loop.END}"
+    thoughts = f"6 * 4 = 24{END}"
     async with rig(Model(thoughts=thoughts), THOUGHTS) as one:
         await spoken(one, [*PARTS[:3], *[PARTS[2]] * 20])
         assert one.session.text("early").endswith(thoughts)
@@ -133,7 +134,7 @@ async def test_the_answer_has_no_trace_of_them_wherever_the_turn_ends(steps: int
 
 
 def _noted(
-    generate: Callable[[Sequence[Block], Sampling], AsyncGenerator[Token]],
+    generate: Callable[..., AsyncGenerator[Token]],
     drawn: list[tuple[str, int]],
     view: Sequence[Block],
     rules: Sampling,

@@ -24,7 +24,7 @@ from reasoning.events import LoopEvent, ReplyText, Thought, TurnDone
 from reasoning.loop.loop import Loop
 from reasoning.options import EngineOptions, Listening, LoopOptions, Mode
 from reasoning.prompting.script import Script
-from tests.reasoning.engine.test_drafts import FREE_ROWS
+from tests.reasoning.engine.test_torch_engine import FREE_ROWS
 from tests.reasoning.prompting import chat_templates
 from tests.reasoning.tiny_models import QWEN2, QWEN3, Tiny, hf_tiny
 
