@@ -193,7 +193,7 @@ def think(
         typer.Option(
             "--tasks",
             metavar="A,B",
-            help="Tasks, or sets of them: generated, public, everyday; or a report whose gaining tasks to take.",
+            help="Tasks, or sets of them: generated, public, told, everyday; or a report whose gaining tasks to take.",
         ),
     ] = None,
     questions: Annotated[
@@ -205,6 +205,15 @@ def think(
     modes: Annotated[
         str, typer.Option("--modes", metavar="A,B", help="Of async, think-first, no-think, aloud, published.")
     ] = "async,think-first,no-think",
+    listening: Annotated[
+        str,
+        typer.Option(
+            "--listening",
+            metavar="A,B",
+            help="Instead of modes: what is done while the user speaks, of off, questions, heads, thoughts; each is "
+            "compared with the first, question by question.",
+        ),
+    ] = "",
     row: Annotated[
         list[str] | None,
         typer.Option("--row", metavar="NAME: K=V; …", help="Another row with other settings; repeatable."),
@@ -252,6 +261,7 @@ def think(
         count=min(count, 1) if quick else count,
         split=split,
         modes=modes,
+        listening=listening,
         rows=tuple(row or ()),
         scenarios=scenarios,
         scenario_count=1 if quick else scenario_count,

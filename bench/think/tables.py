@@ -101,6 +101,27 @@ def show_ablation(console: Console, rows: Mapping[str, Mapping[str, Any]]) -> No
     console.print(table)
 
 
+_LISTENING: Final[Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]]] = (
+    ("items", lambda of: str(of["items"])),
+    ("right, points", lambda of: _interval(of["right"], "{:+.1f}", 100)),
+    ("the same words", lambda of: f"{of['same_words']:.0%}"),
+    ("first content, median, s", lambda of: _interval(of["first_content_s"], "{:+.2f}")),
+    ("final correct, median, s", lambda of: _interval(of["final_correct_s"], "{:+.2f}")),
+    ("early tokens", lambda of: f"{of['early_tokens']:.1f}"),
+    ("  steps of thoughts spared", lambda of: f"{of['steps_spared']:.1f}"),
+)
+
+
+def show_listening(console: Console, rows: Mapping[str, Mapping[str, Any]], first: str) -> None:
+    """Print what other ways to listen change against the first one, question by question."""
+    if not rows:
+        return
+    table = Table(f"less {first}", *rows, box=None)
+    for label, told in _LISTENING:
+        table.add_row(label, *(told(of) for of in rows.values()))
+    console.print(table)
+
+
 _SCENARIO: Final[Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]]] = (
     ("items", lambda of: str(of["items"])),
     ("cut a reply short", lambda of: f"{of['interrupted']:.0%}"),
