@@ -75,7 +75,8 @@ async def voice_evals(url: str, repeat: int, at_once: int) -> list[Scenario]:
                     judge, "probe", str(file), "--transport", address,
                     "--protocol-map", str(SCENARIOS / "protocol.json"),
                     "--caller", "fixture", "--fixture-manifest", str(callers),
-                    "--connect-timeout-ms", "60000", "--output-dir", str(out), "--output", str(out.with_suffix(".json")),
+                    "--connect-timeout-ms", "60000", "--output-dir", str(out),
+                    "--output", str(out.with_suffix(".json")),
                 )  # fmt: skip
                 if await process.wait() > 1:
                     raise SystemExit(f"{file.name}: the judge could not run it")
