@@ -213,10 +213,16 @@ _PROMPTS: Final = PromptWording(
     force_answer="\nAnswer:",
     yes=("Yes", "yes", " Yes", " yes"),
     no=("No", "no", " No", " no"),
+    # What is not so gives up to 1.5, what is so 1.7 and more, but for two of eleven.
+    yes_bias=1.6,
     act_request="Now do what I asked for.",
     acted_request=(
         "You are beginning to do this now, none of it is done yet:\n{calls}\n"
         "Tell me in one short spoken sentence what you are doing. Begin with: I am"
+    ),
+    owed_request=(
+        "\n(You are still waiting for a function, and do not know what it will tell. "
+        "Answer at once, in one short sentence.)"
     ),
     note_request="\n(Tell me this news in one short sentence.)",
     meant="(So: {})",

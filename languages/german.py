@@ -257,10 +257,15 @@ _PROMPTS: Final = PromptWording(
     force_answer="\nAntwort:",
     yes=("Yes", "yes", " Yes", " yes"),
     no=("No", "no", " No", " no"),
+    yes_bias=0.0,
     act_request="Jetzt tu, worum ich gebeten habe.",
     acted_request=(
         "Das beginnst du jetzt, noch nichts davon ist fertig:\n{calls}\n"
         "Sag mir auf Deutsch in einem kurzen Satz, was du tust. Beginne mit: Ich"
+    ),
+    owed_request=(
+        "\n(Du wartest noch auf eine Funktion und weißt nicht, was sie melden wird. "
+        "Antworte sofort, in einem kurzen Satz.)"
     ),
     note_request="\n(Sag mir diese Neuigkeit auf Deutsch, in einem kurzen Satz.)",
     meant="(Also: {})",

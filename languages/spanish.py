@@ -233,10 +233,14 @@ _PROMPTS: Final = PromptWording(
     # "Sí" begins with a token of its own in many vocabularies.
     yes=("Sí", "sí", "S", "s", "Si", "si"),
     no=("No", "no"),
+    yes_bias=0.0,
     act_request="Ahora haz lo que te he pedido.",
     acted_request=(
         "Estás empezando esto ahora, nada está hecho todavía:\n{calls}\n"
         "Dime en español, con una sola frase corta, qué estás haciendo. Empieza con: Estoy"
+    ),
+    owed_request=(
+        "\n(Todavía esperas a una función y no sabes lo que dirá. Responde enseguida, en una sola frase corta.)"
     ),
     note_request="\n(Cuéntame esta novedad en español, con una sola frase corta.)",
     meant="(Entonces: {})",

@@ -543,7 +543,7 @@ class News(Model):
     """Tells a note."""
 
     def write(self, before: str, name: str) -> str:
-        if last_request(before).endswith(FAMILY.note_request):
+        if last_request(before).endswith(FAMILY.prompts.note_request):
             return f"I have arrived.{END}"
         return super().write(before, name)
 

@@ -59,18 +59,18 @@ class Slow(Model):
     acted: str = f"I am on my way.{END}"
 
     def score_choices(self, before: str) -> float:
-        if before.rstrip().endswith("assistant") and FAMILY.kind_question in before[-300:]:
+        if before.rstrip().endswith("assistant") and FAMILY.prompts.kind_question in before[-300:]:
             return self.kind
-        if FAMILY.need_question in before[-300:]:
+        if FAMILY.prompts.need_question in before[-300:]:
             return super().score_choices(before)
         return 3.0 if self.acts else -3.0
 
     def write(self, before: str, name: str) -> str:
         asked = last_request(before)
-        known = (FAMILY.result_request, FAMILY.step_request)
-        if name.startswith("thoughts") or asked in known or asked.endswith(FAMILY.answer_request):
+        known = (FAMILY.prompts.result_request, FAMILY.prompts.step_request)
+        if name.startswith("thoughts") or asked in known or asked.endswith(FAMILY.prompts.answer_request):
             return super().write(before, name)
-        if asked.endswith(FAMILY.note_request):
+        if asked.endswith(FAMILY.prompts.note_request):
             return self.news
         return self.acted if "beginning to do this" in asked else self.calls + END
 
