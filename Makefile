@@ -102,7 +102,7 @@ test-sound: models
 
 # An hour, or SOAK_MINUTES, of four callers on the real models: nothing may grow.
 soak: models
-	SOAK_MINUTES=$(SOAK_MINUTES) $(VENV)/bin/python -m pytest -m soak -s $(PYTEST_ARGS)
+	SOAK_MINUTES=$(SOAK_MINUTES) $(VENV)/bin/python -m pytest -m soak -s tests/agent/realtime/attack $(PYTEST_ARGS)
 
 # Over a hundred attempts, spoken and typed, to make the real model tell thoughts, instructions or another user's words.
 test-leaks: models
