@@ -1,9 +1,10 @@
 """An hour of four callers on the real models, who interrupt, cancel, call tools, send nonsense and come back.
 
-`make soak` (`SOAK_MINUTES`: 60). Server and callers are one process. What must not grow is fitted by a line
-over the time after the first sixth: resident memory by 3 %, open files and tasks by 2, threads by 1, or what three
-standard errors of the fit allow. Every reply ends once, complete or cut as was asked; the first content of the last
-sixth comes within 1.1 times that of the first (95th percentiles), where half an hour or more can tell.
+`make soak` (`SOAK_MINUTES`: 60). Server and callers are one process. Every reply ends once, complete or cut as was
+asked. A run of half an hour or more can tell the rest; a shorter one, in which caches still fill, prints it. What must
+not grow is fitted by a line over the time after the first sixth: resident memory by 3 %, open files and tasks by 2,
+threads by 1, or what three standard errors of the fit allow; and the first content of the last sixth comes within 1.1
+times that of the first (95th percentiles).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ TOOL: Final = {
     "description": "Get the weather of a city now.",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
-NONSENSE: Final = (
+NONSENSE: Final[tuple[dict[str, object], ...]] = (
     {"type": "response.create", "response": {"instructions": 7}},
     {"type": "conversation.item.truncate", "item_id": "none", "content_index": 0, "audio_end_ms": -1},
     {"type": "input_audio_buffer.append", "audio": "not base64!"},
@@ -158,7 +159,7 @@ class Soak:
 
     async def send_nonsense(self, client: Client, chance: random.Random) -> None:
         event = chance.choice(NONSENSE)
-        await client.send(**{"kind": event["type"], **{key: value for key, value in event.items() if key != "type"}})
+        await client.send(str(event["type"]), **{key: value for key, value in event.items() if key != "type"})
         await client.until("error")
 
 
@@ -193,7 +194,7 @@ async def test_an_hour_leaves_nothing_behind() -> None:
     for column, (name, bound) in enumerate(zip(("MB", "open files", "tasks", "threads"), bounds, strict=True), 1):
         grown, error = growth(looks, column)
         print(f"{name}: {looks[:, column].mean():.1f}, grew by {grown:.1f} ± {error:.1f}, bound {bound:.1f}")
-        assert grown <= max(bound, 3 * error), name
+        assert MINUTES < LONG_ENOUGH or grown <= max(bound, 3 * error), name
     sixth = 10 * MINUTES
     first = [took for at, took in soak.first_content if at < sixth]
     last = [took for at, took in soak.first_content if at >= 60 * MINUTES - sixth]
