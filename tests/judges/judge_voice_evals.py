@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SCENARIOS: Final = HERE / "voice_evals"
+_QUIET_MS: Final = "1500"
+"""What the judge takes for the end of a reply, which it interrupts amid one: silences inside one are shorter."""
 _STOP_MS: Final = 1000.0
 """What voicebench allows, too."""
 
@@ -75,7 +77,7 @@ async def voice_evals(url: str, repeat: int, at_once: int) -> list[Scenario]:
                     judge, "probe", str(file), "--transport", address,
                     "--protocol-map", str(SCENARIOS / "protocol.json"),
                     "--caller", "fixture", "--fixture-manifest", str(callers),
-                    "--connect-timeout-ms", "60000", "--output-dir", str(out),
+                    "--connect-timeout-ms", "60000", "--agent-quiet-ms", _QUIET_MS, "--output-dir", str(out),
                     "--output", str(out.with_suffix(".json")),
                 )  # fmt: skip
                 if await process.wait() > 1:
