@@ -12,28 +12,31 @@
 #                    (apt-get install pulseaudio pulseaudio-utils libportaudio2)
 # make check-gpu   ten minutes on a machine with an NVIDIA card, by its own Python and torch; prints JSON (docs/gpu.md)
 # make llama-cpp   llama-cpp-python in an environment of its own, built for this processor, for `descant bench engine`
+# make soak        an hour of four callers on the real models: nothing may grow (SOAK_MINUTES)
 # make test-leaks   attempts to make the real model tell what is private
 # make test-attack  hostile clients beside a well-behaved one, on a real server
 # make test-browser   the web page in a headless Chromium (apt-get install chromium)
 # make vllm   vLLM for this machine's processor in an environment of its own (3.4 GB), and models as it wants them (1.5 GB)
 # make test-vllm   the engine for vLLM against that server
 # make check-compose   compose.yaml through the real `docker compose config`, which needs no Docker engine
-# make judge-voicebench   what an outside judge of voice agents says of it (docs/judges.md)
+# make judge-voicebench   what an outside judge of voice agents says of it (docs/judges.md); so does make judge-voice-evals
 # make conformance   the realtime clients, each in an environment of its own, against the server
 #
 # PYTHON=python3.12   the interpreter to build the environment with (3.11 or newer)
 # TORCH_INDEX=URL     an additional package index to take torch from
+# SOAK_MINUTES=5      how long `make soak` lasts
 # DEMO_QUESTION=FILE  another recording for the demo
 
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
+SOAK_MINUTES ?= 60
 DEMO_QUESTION ?= tests/e2e/recordings/tickets.wav
 DEMO_ANSWER ?= answer.wav
 TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en whisper-base piper-en-us-joe kokoro-82m smart-turn-v3.2
 PYTEST_ARGS ?=
 # What needs no more than this machine and some minutes.
-EVERYWHERE := not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel and not attack
+EVERYWHERE := not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel and not attack and not soak
 GPU_ARGS ?=
 
 VLLM_VENV := .venv-vllm
@@ -47,7 +50,7 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test test-units test-e2e check-gpu test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks test-attack test-browser conformance lint types models install llama-cpp clean
+.PHONY: demo test test-units test-e2e check-gpu test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks soak test-attack test-browser conformance lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -92,6 +95,10 @@ check-gpu:
 # The live conversation over a virtual sound card, in real time.
 test-sound: models
 	$(VENV)/bin/python -m pytest -m sound $(PYTEST_ARGS)
+
+# An hour, or SOAK_MINUTES, of four callers on the real models: nothing may grow.
+soak: models
+	SOAK_MINUTES=$(SOAK_MINUTES) $(VENV)/bin/python -m pytest -m soak -s tests/agent/realtime/attack $(PYTEST_ARGS)
 
 # Over a hundred attempts, spoken and typed, to make the real model tell thoughts, instructions or another user's words.
 test-leaks: models

@@ -35,6 +35,7 @@ from agent.conversation.turn_taking import (
 )
 from audio import messages as heard
 from audio.clock import RATE
+from audio.errors import AudioError
 from audio.hearing.turn_end import wait_ms
 from languages.english import ENGLISH
 
@@ -118,7 +119,7 @@ class ConversationDriver:
         self._voice, self._learned = voice, {languages[0].code}
         """Languages whose fillers are spoken, or are being."""
         self._wanted: set[str] = set()
-        """Phrases for waits that are being spoken in advance."""
+        """Phrases for waits that are being spoken in advance, or that this voice could not speak."""
         self._learning: set[asyncio.Task[None]] = set()
         self.language: Language = ENGLISH
         """What is spoken."""
@@ -244,6 +245,7 @@ class ConversationDriver:
 
     def fill_with(self, fillers: Sequence[Clip]) -> None:
         """Take other clips for the fillers, spoken by another voice; none: each is spoken when it is wanted."""
+        self._wanted.clear()
         self._playback.fill_with(fillers)
 
     # --- what is decided, and what is done at once ---
@@ -291,17 +293,22 @@ class ConversationDriver:
             self._learn(self._speak_phrase(text, self.language), "phrase")
 
     async def _speak_phrase(self, text: str, language: Language) -> None:
-        try:
-            clip = await self._voice.synthesize(text, language)
-            # By the text that was asked for: a voice may give another spelling of it.
-            self._playback.learn([replace(clip, text=text)])
-        finally:
-            self._wanted.discard(text)
+        clip = await self._voice.synthesize(text, language)
+        # By the text that was asked for: a voice may give another spelling of it.
+        self._playback.learn([replace(clip, text=text)])
+        self._wanted.discard(text)
 
     def _learn(self, work: Coroutine[None, None, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
+        task = asyncio.create_task(self._learnt(work), name=name)
         self._learning.add(task)
         task.add_done_callback(self._learning.discard)
+
+    async def _learnt(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except AudioError as error:
+            # No reason to end a conversation: a reply that cannot be spoken does, and says so itself.
+            self._emit(timeline.Failed(f"a phrase that fills waits cannot be spoken ({error}); those waits are silent"))
 
     def _decide(self, actions: Iterable[Action]) -> None:
         """Do what must be quick; leave the rest to the queue."""

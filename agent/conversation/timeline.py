@@ -184,7 +184,7 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The run failed."""
+    """The run failed, or a part of it that it goes on without."""
 
     EVENT: ClassVar[str] = "error"
     message: str

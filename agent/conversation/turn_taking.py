@@ -16,7 +16,7 @@ Sans-I/O: events and seconds come in, actions go out; it reads no clock and know
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from agent.conversation.options import TurnOptions
 from audio.clock import samples_of
@@ -128,8 +128,6 @@ Action = (
 InterruptedBy = Literal["words", "voice", "nothing"]
 """What over a reply interrupts it: words that want the turn; these, and any voice that lasts longer than a sign of
 listening; or nothing but a stop phrase."""
-_GLIMPSES: Final = 2
-"""So many short decodes in a row must hear that somebody wants the turn."""
 
 
 class TurnTaking:
@@ -158,8 +156,8 @@ class TurnTaking:
         """Whether a turn of the user has begun and not ended."""
         self._turn = self._lasting = 0
         """The turn that began last, and the last that lasted longer than a sign of listening; 0 before the first."""
-        self._glimpses = 0
-        """Short decodes of it in a row that heard somebody who wants the turn."""
+        self._glimpse = frozenset[str]()
+        """What the newest short decode heard of it that wants the turn."""
         self._heard = False
         """Whether words of this turn were taken into the input."""
         self._ignored = False
@@ -279,7 +277,7 @@ class TurnTaking:
     def _began(self, event: SpeechStarted, now_s: float) -> list[Action]:
         self._soft = self._heard = self._ignored = False
         self._speaking, self._stops, self._commands = True, 0, 0
-        self._turn, self._glimpses = event.turn, 0
+        self._turn, self._glimpse = event.turn, frozenset()
         self._pauses.turn_began()
         if self.state == "idle":
             self.state = "listening"
@@ -293,13 +291,13 @@ class TurnTaking:
         return self._interrupted(resumed=self._same_turn) if wanted and self._speaking else []
 
     def _glimpsed(self, heard: Glimpsed) -> list[Action]:
-        wants = heard.turn == self._turn and self._backchannels.glimpsed(heard.text, heard.confidence)
-        self._glimpses = self._glimpses + 1 if wants else 0
+        """Let words interrupt that two short decodes in a row are sure of."""
+        before, self._glimpse = self._glimpse, frozenset()
+        if heard.turn == self._turn:
+            self._glimpse = self._backchannels.glimpsed(heard.text, heard.confidence)
         # A reply that is paused can wait for the transcript, which knows better.
         early = self.state == "answering" and self.interrupted_by != "nothing" and not self._can_pause
-        if self._glimpses < _GLIMPSES or not early:
-            return []
-        return self._interrupted(resumed=self._same_turn)
+        return self._interrupted(resumed=self._same_turn) if early and before & self._glimpse else []
 
     def _worded(self, words: Words) -> list[Action]:
         actions = self._taken(words)

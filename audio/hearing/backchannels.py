@@ -58,21 +58,23 @@ class Backchannels:
     def misheard(self, text: str, confidence: Sequence[float]) -> bool:
         """Say whether a text is no words, as far as the recogniser tells: a hum, a laugh, a cough."""
         said = _keys(text)
-        if not said or self._asking.intersection(said):
+        asked = [sure_of for word, sure_of in zip(said, confidence, strict=False) if word in self._asking]
+        if not said or (asked and not self._made_of(said[:1])):
             return False
+        if asked:
+            # The end of a sign of listening sounds like a word of its own: "Yeah, who?" is heard of "yeah".
+            return len(said) <= _FEW and max(asked) < _SURE
         if all(map(_SOUND.fullmatch, said)) or (len(said) >= _FEW and len(set(said)) == 1):
             return not self._chosen
         sure = self._words(said, confidence)
         return len(said) <= _FEW and bool(sure) and not any(sure_of >= _least(word) for word, sure_of in sure)
 
-    def glimpsed(self, text: str, confidence: Sequence[float]) -> bool:
-        """Say whether the beginning of what is being said, as a short decode heard it, wants the turn beyond doubt."""
+    def glimpsed(self, text: str, confidence: Sequence[float]) -> frozenset[str]:
+        """Give the words that want the turn beyond doubt, of the beginning of what a short decode heard being said."""
         if self.heard(text) or self.begun(text) or self.misheard(text, confidence):
-            return False
-        asked = [sure_of for word, sure_of in self._words(_keys(text), confidence) if word in self._asking]
-        return max(asked, default=0.0) >= _SURE or any(
-            sure_of >= _SURE_OF_A_HUM for _, sure_of in self._words(_keys(text), confidence)
-        )
+            return frozenset()
+        words = self._words(_keys(text), confidence)
+        return frozenset(word for word, sure in words if sure >= (_SURE if word in self._asking else _SURE_OF_A_HUM))
 
     def _words(self, said: Sequence[str], confidence: Sequence[float]) -> list[tuple[str, float]]:
         """Give the words that are no sign of listening by themselves, with their confidences."""

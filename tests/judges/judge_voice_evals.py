@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SCENARIOS: Final = HERE / "voice_evals"
+_WORD_ERRORS: Final = 0.2
+"""Numbers are said as words and written as figures, and each of them counts as an error."""
+_QUIET_MS: Final = "1500"
+"""What the judge takes for the end of a reply, which it interrupts amid one: silences inside one are shorter."""
 _STOP_MS: Final = 1000.0
 """What voicebench allows, too."""
 
@@ -54,7 +58,9 @@ def read(name: str, scenario: Mapping[str, Any], report: Mapping[str, Any]) -> S
         notes += [f"said: {phrase}" for phrase in scored["hallucinations"]]
     latency = probe["turn_latency"]
     responses = [latency[key] for key in ("e2e_p50_ms", "e2e_p95_ms") if latency.get(key) is not None]
-    errors = {f"word errors {scored['wer']:.2f}": scored["wer"] <= 0.1} if scored is not None else {"scored": False}
+    errors = {"scored": False}
+    if scored is not None:
+        errors = {f"word errors {scored['wer']:.2f}": scored["wer"] <= _WORD_ERRORS}
     return Scenario(name, facts + 2 + cuts, passed, responses, stops, [], errors, notes)
 
 
@@ -75,7 +81,8 @@ async def voice_evals(url: str, repeat: int, at_once: int) -> list[Scenario]:
                     judge, "probe", str(file), "--transport", address,
                     "--protocol-map", str(SCENARIOS / "protocol.json"),
                     "--caller", "fixture", "--fixture-manifest", str(callers),
-                    "--connect-timeout-ms", "60000", "--output-dir", str(out), "--output", str(out.with_suffix(".json")),
+                    "--connect-timeout-ms", "60000", "--agent-quiet-ms", _QUIET_MS, "--output-dir", str(out),
+                    "--output", str(out.with_suffix(".json")),
                 )  # fmt: skip
                 if await process.wait() > 1:
                     raise SystemExit(f"{file.name}: the judge could not run it")

@@ -25,7 +25,8 @@ from agent.conversation.timeline import (
     turn_latencies,
 )
 from audio import messages as heard
-from audio.clock import FRAME, RATE, Sound
+from audio.clock import FRAME, RATE, Pcm, Sound
+from audio.errors import VoiceUnavailable
 from audio.hearing.agreement import Word
 from audio.hearing.ears import Ears
 from audio.hearing.stop_phrases import StopPhrases
@@ -327,6 +328,31 @@ async def test_a_cough_in_a_wait_is_neither_spoken_over_nor_answered_by_a_filler
         one.engine.step_s = 0.02
         await one.reply()
         assert len(one.of(TurnEnded)) == 1
+        assert last_number(" ".join(one.heard)) == 24.0
+
+
+async def test_a_phrase_that_cannot_be_spoken_is_told_once_and_the_reply_comes_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with world(Model(steps=lambda _: 4)) as one:
+        speak, tried = one.voice.speak, list[str]()
+
+        def fails(text: str) -> Pcm:
+            if text not in ENGLISH.replies.statuses:
+                return speak(text)
+            tried.append(text)
+            raise VoiceUnavailable("the voice is gone")
+
+        monkeypatch.setattr(one.voice, "speak", fails)
+        await one.say(ASK)
+        await one.wait(lambda: bool(one.of(TurnEnded)))
+        one.engine.step_s = 1000.0
+        await one.hear(0.0, 8.0)
+        assert tried == [ENGLISH.replies.statuses[0]]
+        (failed,) = one.of(timeline.Failed)
+        assert "the voice is gone" in failed.message
+        one.engine.step_s = 0.02
+        await one.reply()
         assert last_number(" ".join(one.heard)) == 24.0
 
 

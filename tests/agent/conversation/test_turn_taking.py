@@ -109,6 +109,8 @@ def test_words_interrupt_what_cannot_be_paused_as_soon_as_two_short_decodes_hear
     conversation = TurnTaking(can_pause=False)
     told(conversation, STARTED, SOFT, words("what?"), words("what?", final=True), HARD, LATER)
     assert told(conversation, glimpse("and then"), glimpse("mhm"), glimpse("and then"), glimpse("old", turn=1)) == []
+    # Half words are heard otherwise each time.
+    assert told(conversation, glimpse("those are"), glimpse("that is")) == []
     assert told(conversation, glimpse("and then")) == []
     assert told(conversation, glimpse("and then what")) == [Interrupt()]
     assert told(conversation, glimpse("and then what")) == []

@@ -15,7 +15,11 @@ from audio.clock import RATE, samples_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
     from audio.clock import Sound
+
+    Samples = npt.NDArray[np.float64]
 
 _CLOSED: Final = ((270, 60), (1100, 200), (2100, 250))
 """Resonances of a hum: middle and width, Hz."""
@@ -30,15 +34,15 @@ def sound_of(kind: str, pitch_hz: float) -> Sound:
     """Make one of `SOUNDS`, as loud as speech is."""
     chance = np.random.default_rng(round(pitch_hz))
 
-    def voiced(start: float, end: float, ms: int, mouth: Sequence[tuple[int, int]]) -> Sound:
+    def voiced(start: float, end: float, ms: int, mouth: Sequence[tuple[int, int]]) -> Samples:
         pitch = np.linspace(start, end, samples_of(ms)) * pitch_hz
         pulses = np.diff(np.floor(np.cumsum(pitch / RATE)), prepend=0.0)
         return _shaped(_through(_softened(pulses), mouth), 40)
 
-    def breath(ms: int, mouth: Sequence[tuple[int, int]]) -> Sound:
+    def breath(ms: int, mouth: Sequence[tuple[int, int]]) -> Samples:
         return 0.12 * _shaped(_through(chance.standard_normal(samples_of(ms)), mouth), ms // 2)
 
-    def burst() -> Sound:
+    def burst() -> Samples:
         dying = np.exp(-np.arange(samples_of(90)) / samples_of(25))
         return _shaped(_through(chance.standard_normal(samples_of(90)) * dying, _THROAT), 2)
 
@@ -63,24 +67,24 @@ def sound_of(kind: str, pitch_hz: float) -> Sound:
     return np.asarray(sound * _LEVEL / np.sqrt(np.mean(np.square(sound[sound != 0]))), np.float32)
 
 
-def _filtered(sound: Sound, poles: Sequence[complex]) -> Sound:
+def _filtered(sound: Samples, poles: Sequence[complex]) -> Samples:
     size = 4 * len(sound) + 4096
     turn = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)
     answer = np.prod([1 - pole * turn for pole in poles], axis=0)
-    return np.fft.irfft(np.fft.rfft(sound, size) / answer, size)[: len(sound)]
+    return np.asarray(np.fft.irfft(np.fft.rfft(sound, size) / answer, size)[: len(sound)], np.float64)
 
 
-def _softened(pulses: Sound) -> Sound:
+def _softened(pulses: Samples) -> Samples:
     return _filtered(pulses, [0.97])
 
 
-def _through(sound: Sound, mouth: Sequence[tuple[int, int]]) -> Sound:
+def _through(sound: Samples, mouth: Sequence[tuple[int, int]]) -> Samples:
     poles = [np.exp((-width + sign * 2j * middle) * np.pi / RATE) for middle, width in mouth for sign in (1, -1)]
     return _filtered(sound, poles)
 
 
-def _shaped(sound: Sound, edge_ms: int) -> Sound:
+def _shaped(sound: Samples, edge_ms: int) -> Samples:
     edge = max(1, min(samples_of(edge_ms), len(sound) // 2))
     rise = np.ones(len(sound))
     rise[:edge], rise[-edge:] = np.linspace(0, 1, edge), np.linspace(1, 0, edge)
-    return np.asarray(sound / np.abs(sound).max() * rise, np.float32)
+    return np.asarray(sound / np.abs(sound).max() * rise, np.float64)
