@@ -108,8 +108,14 @@ _STOPS: Final = StopWords(
 _LISTENER: Final = ListenerWords(
     backchannels=(
         *("mm", "mhm", "mm-hm", "mm-hmm", "hm", "hmm", "uh-huh", "aha", "ah", "oh", "uh", "um", "huh", "yeah", "yep"),
-        *("ok", "okay", "right", "sure", "i see", "got it", "go on"),
+        *("ok", "okay", "right", "yes", "sure", "i see", "got it", "go on"),
     ),
+    asking=frozenset((
+        *("what", "why", "who", "whom", "whose", "when", "where", "which", "how", "whats", "wheres", "hows"),
+        *("stop", "wait", "hold", "hang", "no", "nope", "not", "dont", "cant", "but", "enough", "cancel", "never"),
+        *("sorry", "pardon", "excuse", "hello", "help", "again", "repeat", "louder", "slower", "quiet", "please"),
+        *("actually", "listen", "next", "back"),
+    )),
     phantoms=frozenset((
         "you", "thank you", "thanks", "thanks for watching", "thank you for watching", "bye", "bye bye", "so", "okay",
         "oh",

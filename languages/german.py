@@ -148,6 +148,12 @@ _LISTENER: Final = ListenerWords(
         *("mm", "mhm", "hm", "hmm", "aha", "ah", "oh", "äh", "ähm", "ja", "jo", "ok", "okay", "genau", "klar"),
         *("stimmt", "verstehe", "ach so", "alles klar", "gut", "schön", "na gut"),
     ),
+    asking=frozenset((
+        *("was", "warum", "wieso", "weshalb", "wer", "wen", "wem", "wessen", "wann", "wo", "wohin", "woher", "wie"),
+        *("welche", "welcher", "welches", "wieviel", "stopp", "stop", "halt", "warte", "warten", "moment", "sekunde"),
+        *("nein", "nee", "nicht", "kein", "keine", "aber", "genug", "abbrechen", "entschuldigung", "bitte", "hallo"),
+        *("hilfe", "nochmal", "noch", "wiederhole", "lauter", "leiser", "langsamer", "ruhe", "zurück"),
+    )),
     phantoms=frozenset((
         "vielen dank", "danke", "tschüss", "bis zum nächsten mal", "untertitel der amaraorgcommunity",
         "untertitelung des zdf 2020",

@@ -106,6 +106,8 @@ class ListenerWords:
 
     backchannels: tuple[str, ...]
     """Said without wanting the turn."""
+    asking: frozenset[str]
+    """Single words that ask for the turn, said over somebody: however badly they are heard, they are no hum."""
     phantoms: frozenset[str]
     """What Whisper likes to hear in noise. People say these too."""
 

@@ -129,6 +129,12 @@ _LISTENER: Final = ListenerWords(
         *("mm", "mhm", "hm", "ajá", "aja", "ah", "oh", "eh", "sí", "si", "ok", "okay", "vale", "claro", "ya", "ya veo"),
         *("entiendo", "bueno", "bien", "exacto", "de acuerdo", "muy bien"),
     ),
+    asking=frozenset((
+        *("qué", "que", "por", "quién", "quien", "cuándo", "cuando", "dónde", "donde", "cuál", "cual", "cómo", "como"),
+        *("cuánto", "cuántos", "cuánta", "cuántas", "cuanto", "cuantos", "para", "espera", "espere", "no", "pero"),
+        *("nunca", "basta", "cancela", "cancelar", "perdón", "perdona", "perdone", "disculpa", "hola", "ayuda", "oye"),
+        *("momento", "otra", "repite", "repita", "silencio", "alto", "atrás"),
+    )),
     phantoms=frozenset((
         "gracias", "muchas gracias", "gracias por ver el video", "gracias por ver el vídeo", "adiós", "chao",
         "subtítulos realizados por la comunidad de amaraorg", "subtítulos por la comunidad de amaraorg", "suscríbete",

@@ -110,8 +110,9 @@ class LoopOptions:
     """Seconds after the end of the user's turn until the reply must conclude."""
     filler_after_s: Annotated[float, Range(0.0, 3600.0, "no time is negative; an hour is never")] = 1.1
     """Seconds after the last word until a filler is said, when there is nothing to say yet."""
-    filler_again_s: Annotated[float, Range(0.0, 3600.0, "no time is negative; an hour is never")] = 1.6
-    """Seconds of silence inside a reply until another filler is said, and before a reply without thoughts."""
+    filler_again_s: Annotated[float, Range(0.0, 3600.0, "no time is negative; an hour is never")] = 1.0
+    """Seconds of silence inside a reply until another filler is said. With what a tick and the soft edges of a voice's
+    sounds take, a listener hears up to 1.2 s."""
     fillers: Annotated[int, Range(0, 2, "a third would say nothing that the second has not said")] = 2
     """Fillers that may come one after the other with nothing between, 0 to 2; then it is told how things stand. With 0
     waits are silent."""

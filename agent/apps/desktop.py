@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from reasoning.engine.contract import Engine
     from reasoning.prompting.script import Script
     from reasoning.tools.calls import Tool
-    from robots.session import RobotSession
+    from robots.port import RobotPort
 
 _NO_ECHO_DB: Final = 60.0
 """Echo that is weaker than this is none."""
@@ -225,7 +225,7 @@ class LiveTalk:
         live: DeskOptions | None = None,
         log: timeline.Timeline | None = None,
         saved: Transcript | None = None,
-        robot: RobotSession | None = None,
+        robot: RobotPort | None = None,
         voice: OwnVoice | None = None,
     ) -> None:
         """`voice` is what the ears know the agent's own words by."""

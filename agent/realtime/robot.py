@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from languages.language import Language
     from reasoning.events import ToolCall
     from reasoning.tools.calls import Tool
-    from robots.session import RobotSession
+    from robots.port import RobotPort
 
 _WAITING: Final = 32
 """News that may wait for its turn; of more, the newest."""
@@ -38,7 +38,7 @@ class NoteTaker(Protocol):
 class SharedRobot:
     """The robot of a server, which one client at a time commands. `run` it in a task."""
 
-    def __init__(self, robot: RobotSession) -> None:
+    def __init__(self, robot: RobotPort) -> None:
         self._robot = robot
         self._controller: RobotController | None = None
         """Of the client that has the robot; None while nobody has it."""
@@ -51,7 +51,7 @@ class SharedRobot:
 
     def refused(self) -> Mapping[str, int]:
         """Return how many messages of the robot could not be used, by the code of the reason."""
-        return self._robot.robot.world.refused.counts
+        return self._robot.world.refused.counts
 
     def take(self, lease: RobotLease, show: Callable[[str, str], None]) -> RobotController | None:
         """Give the robot away; None: somebody has it."""

@@ -23,11 +23,11 @@ from languages.english import ENGLISH
 from languages.known import known_languages
 from reasoning.tools.calls import Tool
 from reasoning.tools.guards import CallGuard
+from robots.core.capabilities import SkillScope
+from robots.core.robot import QUEUE
 from robots.events import Happening
-from robots.robot import QUEUE
 from robots.safety.gate import ANSWER_WITHIN_S, Admitted, Question, Refused, Resumed, Source
 from robots.skills import STOP, SkillCall, offered, parts, senseless
-from robots.vda5050.messages import ActionScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from reasoning import events as loop_events
     from reasoning.tools.written import WrittenCall
     from robots.events import Event
-    from robots.session import RobotSession
+    from robots.port import RobotPort
     from robots.site import Site
     from robots.skills import Skill
 
@@ -79,12 +79,12 @@ class RobotConversation(Protocol):
 class RobotController:
     """One robot under command of one conversation."""
 
-    def __init__(self, robot: RobotSession, conversation: RobotConversation, show: Callable[[str, str], None]) -> None:
+    def __init__(self, robot: RobotPort, conversation: RobotConversation, show: Callable[[str, str], None]) -> None:
         """`show` is told who (`robot`, `calls`, `gate`, `ears`, `stop`) and what, for the screen and the timeline."""
         self._robot, self._conversation, self._show = robot, conversation, show
         self.language: Language = ENGLISH
         """What is spoken with the user."""
-        self._epoch = robot.robot.gate.epoch
+        self._epoch = robot.epoch
         self._question: Question | None = None
         self._doubt: Doubt | None = None
         self._doubted_at = 0.0
@@ -102,12 +102,12 @@ class RobotController:
     @property
     def tools(self) -> list[Tool]:
         """What the model may call now."""
-        return tools_of(self._robot.robot.skills, self._robot.robot.gate.site)
+        return tools_of(self._robot.skills, self._robot.site)
 
     @property
     def words(self) -> str:
         """Sentences with the names that a user may say to this robot."""
-        return sentences(self._robot.robot.skills, self._robot.robot.gate.site, self.language)
+        return sentences(self._robot.skills, self._robot.site, self.language)
 
     @property
     def question(self) -> Question | None:
@@ -117,7 +117,7 @@ class RobotController:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way, nothing is being stopped, and no question waits."""
-        return self._robot.robot.idle and self._robot.robot.stopping is None and not self.asks
+        return self._robot.idle and not self.asks
 
     @property
     def doubt(self) -> Doubt | None:
@@ -145,7 +145,7 @@ class RobotController:
         for after any stop that came before. A place that was perhaps misheard is asked for, and what is answered
         then is the request with the place that was meant.
         """
-        self._epoch, self._previous = self._robot.robot.gate.epoch, None
+        self._epoch, self._previous = self._robot.epoch, None
         words = _bare(text)
         if self._question is not None and words in _YES | _NO:
             question, self._question = self._question, None
@@ -154,9 +154,9 @@ class RobotController:
         # Other words: the user is past the question, and what waited behind it with him.
         self._question = None
         self._held.clear()
-        if words in _RESUME and self._robot.robot.gate.latch is not None:
+        if words in _RESUME and self._robot.latch is not None:
             self._doubt = None
-            self._ask(self._robot.ask_to_resume())
+            self._ask(self._robot.resume())
             return None
         asked, self._doubt = self._doubt, None
         if time.monotonic() > self._doubted_at + ANSWER_WITHIN_S:
@@ -172,9 +172,9 @@ class RobotController:
     def _understood(self, text: str, confidence: Sequence[float] = (), other: str = "") -> str | None:
         """Give a request in which no place is doubtful; None: the user is asked for the place."""
         places = self._places
-        skills = self._robot.robot.skills
+        skills = self._robot.skills
         words = set(_bare(text).split())
-        anywhere = any(skill.scope is ActionScope.INSTANT and skill.name in words for skill in skills.values())
+        anywhere = any(skill.scope is SkillScope.AT_ONCE and skill.name in words for skill in skills.values())
         self._doubt = doubt(
             text,
             places,
@@ -195,7 +195,7 @@ class RobotController:
 
     @property
     def _places(self) -> frozenset[str]:
-        return frozenset(self._robot.robot.gate.site.places)
+        return frozenset(self._robot.site.places)
 
     def _answer(self, question: Question, *, yes: bool) -> None:
         verdict = self._robot.answer(question.question_id, yes=yes, by=Source.USER)
@@ -215,7 +215,7 @@ class RobotController:
         match verdict:
             case Question():
                 self._question = verdict
-                name = self._robot.robot.name
+                name = self._robot.name
                 self._show("gate", f"asks: {told_question(verdict, name, ENGLISH)}")
                 self._conversation.announce(told_question(verdict, name, self.language))
             case Refused(reason):
@@ -233,7 +233,7 @@ class RobotController:
         # The model counts its calls by conversation; the gate remembers them for good.
         asked = SkillCall(self._robot.new_id(), call.name, dict(call.arguments), self._epoch)
         previous, self._previous = self._previous, asked
-        for part in parts(asked, self._robot.robot.skills, self._robot.new_id, previous):
+        for part in parts(asked, self._robot.skills, self._robot.new_id, previous):
             if self._question is not None and len(self._held) < QUEUE:
                 self._held.append(part)
             elif not self._carry_out(part):
@@ -241,7 +241,7 @@ class RobotController:
 
     def _carry_out(self, call: SkillCall) -> bool:
         """Put a call to the gate; False where it is refused."""
-        verdict = self._robot.call(call)
+        verdict = self._robot.execute(call)
         match verdict:
             case Question():
                 self._ask(verdict)
@@ -264,10 +264,10 @@ class RobotController:
 
     def happened(self, event: Event) -> None:
         """Tell one event."""
-        name = self._robot.robot.name
+        name = self._robot.name
         self._show("robot", told_event(event, name, ENGLISH))
         self.undone += event.happening in _UNDONE
-        stopping = self._robot.robot.gate.latch is not None
+        stopping = self._robot.latch is not None
         text = told_event(event, name, self.language)
         if event.happening in SAID:
             self._conversation.announce(text)
@@ -281,7 +281,7 @@ class RobotAdapter:
     `heard`, `called` and `stop` are its `on_turn`, `on_call` and `on_stop`. What is told before `serve` waits.
     """
 
-    def __init__(self, robot: RobotSession, show: Callable[[str, str], None]) -> None:
+    def __init__(self, robot: RobotPort, show: Callable[[str, str], None]) -> None:
         self._controller = RobotController(robot, self, show)
         self._notes: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
         self._conversation: ConversationDriver | None = None

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from reasoning.engine.contract import Engine
     from reasoning.loop.loop import Loop
     from reasoning.prompting.script import Script
-    from robots.session import RobotSession
+    from robots.port import RobotPort
 
 _LOOKS_S: Final = 0.05
 _PAUSE_S: Final = 0.5
@@ -116,7 +116,7 @@ class Lines:
 class TypedConversation:
     """Typed turns, notes of the robot, and the replies to both; one reply at a time."""
 
-    def __init__(self, robot: RobotSession, screen: TypedScreen, typed: TypedOptions, turns: TurnOptions) -> None:
+    def __init__(self, robot: RobotPort, screen: TypedScreen, typed: TypedOptions, turns: TurnOptions) -> None:
         self._robot, self._screen, self._typed = robot, screen, typed
         self._controller = RobotController(robot, self, screen.show)
         self._stops = StopPhrases(turns.stop_phrases)

@@ -13,6 +13,8 @@ So 2 s of sound are heard in a window of 3 s, 8 tokens at most. Half a word may 
 which hear more of it, know better: so two in a row must hear a command, and behind other words ("the rain stop|ped")
 all for 300 ms, unless speech pauses behind the first. Confidences say nothing here: real stops have 0.1 to 0.6 as well.
 
+What else they hear is told, too: words that want the turn are known half a second before their transcript.
+
 Whoever makes the listener says what is a command; it knows no phrases, and not what becomes of a stop.
 """
 
@@ -26,14 +28,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from audio.clock import RATE, samples_of
-from audio.messages import StopHeard
+from audio.messages import Glimpsed, StopHeard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from audio.clock import Sound
     from audio.hearing.whisper import Hypothesis
-    from audio.messages import Command
+    from audio.messages import Command, ToldAhead
     from audio.options import EarsOptions
 
 _SPAN: Final = 2 * RATE
@@ -78,8 +80,8 @@ class StopListener:
         self._decode, self._command, self._options = decode, command, options
         self.wanted = False
         """Whether there is anything to stop; otherwise nothing is decoded."""
-        self.tell: Callable[[StopHeard], None] = lambda _: None
-        """Called at the moment when a stop is heard, before any event that waits."""
+        self.tell: Callable[[ToldAhead], None] = lambda _: None
+        """Called at the moment when something is heard, and when that is a stop, before any event that waits."""
         self._give_way = give_way
         self._turn = 0
         self._onset: int | None = None
@@ -150,6 +152,7 @@ class StopListener:
         command = self._command(told)
         if turn != self._turn or self._heard:
             return
+        self.tell(Glimpsed(turn, text, tuple(word.confidence for word in heard.words), now))
         if command is None or min(word.confidence for word in heard.words) < self._options.stop_confidence:
             self._suspect = None
             return

@@ -6,12 +6,12 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from bench.robot.stage import until
+from robots.protocols.vda5050.messages import State
 from robots.skills import GO_TO_POSE, SkillCall
-from robots.vda5050.messages import State
 
 if TYPE_CHECKING:
     from bench.robot.stage import RobotStage
-    from robots.vda5050.messages import Message
+    from robots.protocols.vda5050.messages import Message
 
 _PATIENCE_S: Final = 15.0
 _PAUSE_S: Final = 5.0
@@ -27,7 +27,7 @@ async def reactions(stage: RobotStage, count: int) -> list[float | None]:
     for number in range(count):
         began = time.monotonic()
         x = _LEFT_M + _STEP_M * (1 + number % 2)
-        robot.call(SkillCall(robot.new_id(), GO_TO_POSE, {"x": x, "y": 1.0}, robot.robot.gate.epoch))
+        robot.execute(SkillCall(robot.new_id(), GO_TO_POSE, {"x": x, "y": 1.0}, robot.epoch))
         going = await stage.rig.wire.until(_on_the_way, after=began, within_s=_PAUSE_S)
         arrived = going and await stage.rig.wire.until(_arrived, after=going.at, within_s=_PATIENCE_S)
         if not arrived:

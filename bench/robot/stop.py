@@ -17,17 +17,17 @@ import numpy as np
 from audio.clock import RATE
 from bench.robot.stage import until
 from bench.voices import PIPER, installed, spoken
+from robots.protocols.vda5050.messages import InstantActions, State
 from robots.safety.gate import Question, Source
 from robots.skills import GO_TO, SkillCall
-from robots.vda5050.messages import InstantActions, State
 
 if TYPE_CHECKING:
     from audio.clock import Sound
     from audio.speaking.synthesizer import Synthesizer
     from bench.robot.rig import Rig
     from bench.robot.stage import RobotStage
-    from robots.session import RobotSession
-    from robots.vda5050.messages import Message
+    from robots.port import RobotPort
+    from robots.protocols.vda5050.messages import Message
 
 PHRASES: Final = ("Stop.", "Stop it!", "Stop now!", "Please stop.")
 BEFORE: Final = "Take the box over to the kitchen."
@@ -117,23 +117,22 @@ async def _drive(rig: Rig) -> None:
     """Have the robot drive to the place that is farthest, so that it comes up to speed, and wait until it does."""
     begun = time.monotonic()
     robot = rig.robot
-    here, places = robot.robot.world.position or (0.0, 0.0), robot.robot.gate.site.places
+    here, places = robot.world.position or (0.0, 0.0), robot.site.places
     place = max(places, key=lambda name: math.dist(here, places[name].point))
-    robot.call(SkillCall(robot.new_id(), GO_TO, {"place": place}, robot.robot.gate.epoch))
+    robot.execute(SkillCall(robot.new_id(), GO_TO, {"place": place}, robot.epoch))
     moving = await rig.wire.until(_drives, after=begun, within_s=10)
     if moving is None:
         raise RuntimeError("the simulated robot does not drive")
 
 
-async def _let_go(robot: RobotSession) -> None:
+async def _let_go(robot: RobotPort) -> None:
     """Wait until the stop is settled, resume with a confirmation, and wait until the robot may move."""
-    core = robot.robot
-    await until(lambda: core.stopping is None)
-    question = robot.ask_to_resume()
+    await until(lambda: robot.idle)
+    question = robot.resume()
     await asyncio.sleep(_LOOKS_S)
     if isinstance(question, Question):
         robot.answer(question.question_id, yes=True, by=Source.USER)
-    await until(lambda: core.gate.latch is None and core.world.state is not None and not core.world.state.paused)
+    await until(lambda: robot.latch is None and robot.world.report is not None and not robot.world.report.paused)
 
 
 def _is_pause(message: Message) -> bool:

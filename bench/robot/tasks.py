@@ -17,18 +17,18 @@ from agent.robot.misheard import Doubt
 from bench.robot.rig import rig
 from bench.robot.stage import until, with_stage
 from bench.voices import PIPER, spoken
+from robots.protocols.vda5050.messages import ActionStatus, InstantActions, Order, State
 from robots.simulator.run import EXAMPLE_MAP
 from robots.site import Site
 from robots.skills import is_control
-from robots.vda5050.messages import ActionStatus, InstantActions, Order, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from audio.speaking.synthesizer import Synthesizer
     from bench.robot.stage import Models, RobotStage
+    from robots.protocols.vda5050.messages import Action, Message
     from robots.safety.gate import Question
-    from robots.vda5050.messages import Action, Message
 
 Split = Literal["test", "develop"]
 Outcome = Literal["done", "refused", "wrong"]

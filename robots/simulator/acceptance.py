@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from robots.protocols.vda5050.messages import ActionScope
 from robots.simulator.factsheet import ABILITIES
-from robots.vda5050.messages import ActionScope
 
 if TYPE_CHECKING:
-    from robots.vda5050.messages import Order
+    from robots.protocols.vda5050.messages import Order
 
 
 class Refusal(Exception):

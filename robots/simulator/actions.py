@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from robots.protocols.vda5050.messages import Action, ActionState, ActionStatus, BlockingType
 from robots.simulator.factsheet import ABILITIES
-from robots.vda5050.messages import Action, ActionState, ActionStatus, BlockingType
 
 INITIALIZE_S: Final = 0.2
 """How long an action prepares, s."""

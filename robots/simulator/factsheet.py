@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from robots.vda5050.messages import (
+from robots.protocols.vda5050.messages import (
     ActionScope,
     AgvAction,
     BlockingType,

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from robots.errors import BadSetting
 from robots.facts.simulation import RunDrawn
+from robots.protocols.vda5050.codec import DIALECTS, Address
 from robots.simulator.drawing import check_drawing, draw_run
 from robots.simulator.faults import read_faults
 from robots.simulator.process import SimulatedRobot
 from robots.site import Site
 from robots.transport.connection import broker_of
-from robots.vda5050.codec import DIALECTS, Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+from robots.protocols.vda5050.codec import Address, HeaderCounter, Topic, topic_of
+from robots.protocols.vda5050.messages import Connection, EStop, Message, OperatingMode
 from robots.simulator.faults import Channel, Mishap, Network
-from robots.vda5050.codec import Address, HeaderCounter, Topic, topic_of
-from robots.vda5050.messages import Connection, EStop, Message, OperatingMode
 
 if TYPE_CHECKING:
     from robots.geometry import Point

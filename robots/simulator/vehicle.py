@@ -14,12 +14,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from robots.errors import InvalidMessage
-from robots.simulator.acceptance import Refusal, check_route
-from robots.simulator.actions import ActionRun, SimulatedActions
-from robots.simulator.body import VehicleBody
-from robots.simulator.factsheet import ABILITIES, factsheet_of
-from robots.vda5050.codec import Address, Codec, Header, Received, Topic, Vda5050, overtaken, sent_at
-from robots.vda5050.messages import (
+from robots.protocols.vda5050.codec import Address, Codec, Header, Received, Topic, Vda5050, overtaken, sent_at
+from robots.protocols.vda5050.messages import (
     Action,
     ActionScope,
     ActionStatus,
@@ -45,6 +41,10 @@ from robots.vda5050.messages import (
     Velocity,
     Visualization,
 )
+from robots.simulator.acceptance import Refusal, check_route
+from robots.simulator.actions import ActionRun, SimulatedActions
+from robots.simulator.body import VehicleBody
+from robots.simulator.factsheet import ABILITIES, factsheet_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

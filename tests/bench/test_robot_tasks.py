@@ -4,10 +4,7 @@ import pytest
 
 from agent.robot import misheard
 from bench.robot.tasks import _without_questions, happenings, items, judge, reply_to
-from robots.safety.gate import Question
-from robots.simulator.run import EXAMPLE_MAP
-from robots.site import Site
-from robots.vda5050.messages import (
+from robots.protocols.vda5050.messages import (
     Action,
     ActionParameter,
     ActionState,
@@ -17,6 +14,9 @@ from robots.vda5050.messages import (
     Message,
     State,
 )
+from robots.safety.gate import Question
+from robots.simulator.run import EXAMPLE_MAP
+from robots.site import Site
 from tests.robots.test_gate import STATE
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from robots.errors import LinkLost
 from robots.facts.link import CertificateRefused, TlsWanted
+from robots.protocols.vda5050.codec import MAX_PAYLOAD_BYTES
 from robots.transport.mqtt import Broker, connect
-from robots.vda5050.codec import MAX_PAYLOAD_BYTES
 from tests.robots.stage.mosquitto import PROGRAM, free_port, until_open
 
 if TYPE_CHECKING:

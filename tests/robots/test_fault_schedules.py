@@ -22,11 +22,11 @@ import pytest
 from robots.events import Happening
 from robots.facts.tasks import ClientGone
 from robots.geometry import inside
+from robots.protocols.vda5050.messages import ActionStatus
 from robots.safety.gate import Admitted, Question, Refused, Source
 from robots.simulator.actions import ActionRun
 from robots.simulator.faults import MISHAPS, Mishap, Network
 from robots.skills import SkillCall
-from robots.vda5050.messages import ActionStatus
 from tests.robots.stage.rig import HOUSE, Rig
 
 SCHEDULES = 100

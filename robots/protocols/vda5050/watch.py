@@ -12,16 +12,17 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from robots.ending import end
 from robots.errors import InvalidMessage, LinkLost
-from robots.transport.mqtt import connect, end
-from robots.vda5050.codec import Topic
+from robots.protocols.vda5050.codec import Topic
+from robots.transport.mqtt import connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from robots.protocols.vda5050.codec import Address, Codec
+    from robots.protocols.vda5050.messages import Message
     from robots.transport.mqtt import Broker
-    from robots.vda5050.codec import Address, Codec
-    from robots.vda5050.messages import Message
 
 KEPT: Final = 4096
 """Messages that are remembered; the oldest go first."""

@@ -14,9 +14,8 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from robots.errors import BadSetting, InvalidMessage
-from robots.simulator.body import VehicleBody
-from robots.simulator.factsheet import factsheet_of
-from robots.vda5050.codec import (
+from robots.geometry import wrap_angle
+from robots.protocols.vda5050.codec import (
     DIALECTS,
     MAX_PAYLOAD_BYTES,
     Address,
@@ -27,7 +26,7 @@ from robots.vda5050.codec import (
     overtaken,
     topic_of,
 )
-from robots.vda5050.messages import (
+from robots.protocols.vda5050.messages import (
     Action,
     ActionParameter,
     ActionState,
@@ -56,10 +55,11 @@ from robots.vda5050.messages import (
     State,
     Velocity,
     Visualization,
-    wrap_angle,
 )
-from robots.vda5050.official import SHA256, schema, schema_text
-from robots.vda5050.reading import UINT32
+from robots.protocols.vda5050.official import SHA256, schema, schema_text
+from robots.protocols.vda5050.reading import UINT32
+from robots.simulator.body import VehicleBody
+from robots.simulator.factsheet import factsheet_of
 
 if TYPE_CHECKING:
     from random import Random

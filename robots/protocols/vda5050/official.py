@@ -28,7 +28,7 @@ SHA256: Final = {
 
 def schema_text(topic: str) -> bytes:
     """Return a schema as it is published."""
-    return files("robots.vda5050").joinpath("schemas", f"{topic}.schema").read_bytes()
+    return files("robots.protocols.vda5050").joinpath("schemas", f"{topic}.schema").read_bytes()
 
 
 def schema(topic: str) -> dict[str, Any]:

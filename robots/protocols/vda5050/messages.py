@@ -1,10 +1,10 @@
 """The messages of VDA 5050 2.1.0, typed; a message that exists is valid.
 
 Field names are the specification's in snake case; section numbers are those of its document, `VDA5050_EN.md`.
-This module knows neither topics nor headers nor how older versions are written: see `robots.vda5050.codec`.
+This module knows neither topics nor headers nor how older versions are written: see `codec` beside it.
 
-What a robot says of itself is read as far as it can be (`robots.vda5050.reading`); what is commanded, by us or by
-others, is held to the specification.
+What a robot says of itself is read as far as it can be (`reading`, beside it); what is commanded, by us or by others,
+is held to the specification.
 
 Where an official schema and the document differ, the document wins (its own rule, section 6). It does so twice here:
 `state.schema` forgets the action status `PAUSED` (6.11), and `factsheet.schema` compares the array `blockingTypes` as a
@@ -13,19 +13,24 @@ whole with its single values (6.15).
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from robots.vda5050.reading import Angle, Count, Identifier, Json, Listed, Name, Text, Uint32, Words, carefully
-
-
-def wrap_angle(radians: float) -> float:
-    """Bring an angle into the range that the specification allows, [-pi, pi]."""
-    return math.remainder(radians, math.tau)
+from robots.protocols.vda5050.reading import (
+    Angle,
+    Count,
+    Identifier,
+    Json,
+    Listed,
+    Name,
+    Text,
+    Uint32,
+    Words,
+    carefully,
+)
 
 
 class Part(BaseModel):

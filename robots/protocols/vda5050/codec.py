@@ -18,8 +18,7 @@ from pydantic import ValidationError
 
 from robots.errors import BadSetting, InvalidMessage
 from robots.facts.messages import FieldMissing, FieldWrong, MessageNotJson, MessageTooLarge, ValueRead
-from robots.untrusted import plain
-from robots.vda5050.messages import (
+from robots.protocols.vda5050.messages import (
     Connection,
     Factsheet,
     InstantActions,
@@ -29,7 +28,8 @@ from robots.vda5050.messages import (
     State,
     Visualization,
 )
-from robots.vda5050.reading import UINT32, Count, Name
+from robots.protocols.vda5050.reading import UINT32, Count, Name
+from robots.untrusted import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
