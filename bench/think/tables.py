@@ -70,8 +70,8 @@ def show(console: Console, rows: Mapping[str, Sequence[Sample]], compared: Mappi
     if worse := spoiled(rows):
         console.print(f"async is worse than both of its baselines: {', '.join(worse)}", highlight=False)
     for sample in false_noes(rows):
-        told = f"not thought about: {sample.task} {sample.number}: {sample.question} -> {sample.spoken}"
-        console.print(told, highlight=False, soft_wrap=True)
+        missed = f"not thought about: {sample.task} {sample.number}: {sample.question} -> {sample.spoken}"
+        console.print(missed, highlight=False, soft_wrap=True)
     for name, figure in sorted(compared.items()):
         if isinstance(figure, dict):
             text = f"{figure['value']:.2f} ({figure['low']:.2f}–{figure['high']:.2f}, {figure['items']} items)"
