@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchExtraMissing
-from bench.statistics import percentile
+from bench.statistics import paired, percentile, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,8 +54,11 @@ def word_errors(heard: Sequence[HeardClip]) -> dict[str, Any]:
     normal = EnglishTextNormalizer()
 
     def evened(text: str) -> str:
-        # "1849" and "1 8 4 9" are the same words.
-        return " ".join(re.sub(r"(\d)", r" \1 ", normal(text)).split())
+        # "1849", "1, 8, 4, 9" and "one eight four nine" are the same words. The normaliser takes a zero in front away,
+        # and writes a one that stands alone as a word.
+        kept = re.sub(r"\b0\d+", lambda number: " ".join(number[0]), text)
+        apart = re.sub(r"(\d)", r" \1 ", normal(kept))
+        return " ".join("1" if word == "one" else word for word in apart.split())
 
     found = jiwer.process_words([evened(clip.said) for clip in heard], [evened(clip.heard) for clip in heard])
     words = found.hits + found.substitutions + found.deletions
@@ -66,3 +69,9 @@ def word_errors(heard: Sequence[HeardClip]) -> dict[str, Any]:
     )
     errors = found.substitutions + found.deletions + found.insertions
     return {"words": words, "errors": errors, "wer": errors / words, "lost_at_end": lost, "unsaid": found.insertions}
+
+
+def over_plain(ears: Sequence[HeardClip], plain: Sequence[HeardClip]) -> dict[str, Any]:
+    """Give the word errors of the ears over those of the same model alone, clip by clip, with the interval of it."""
+    pairs = [(one, other) for one, other in zip(ears, plain, strict=True) if one.said]
+    return paired([[word_errors([clip])["errors"] for clip in heard] for heard in zip(*pairs, strict=True)], ratio)

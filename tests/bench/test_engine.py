@@ -313,7 +313,7 @@ def told_early(process: subprocess.Popen[str], tmp_path: Path) -> dict[str, Any]
     return results
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_run_that_is_ended_tells_what_it_has_and_leaves_nothing_behind(
     number: signal.Signals, tmp_path: Path
 ) -> None:

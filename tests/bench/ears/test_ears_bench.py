@@ -11,7 +11,7 @@ from audio.hearing.whisper import Hypothesis
 from audio.options import EarsOptions
 from bench.ears.listening import HeardClip, stream
 from bench.ears.recordings import SpeechClip, clips
-from bench.ears.scoring import summarise
+from bench.ears.scoring import over_plain, summarise
 from bench.errors import ReportError
 from tests.e2e.stage.make_recordings import RECORDINGS
 
@@ -37,6 +37,22 @@ def test_words_are_counted_and_numbers_spelled_alike() -> None:
     assert (figures["words"], figures["errors"]) == (18, 3)
     assert (figures["lost_at_end"], figures["unsaid"]) == (2, 1)
     assert figures["kinds"]["orders"]["wer"] == pytest.approx(3 / 18)
+
+
+@scored
+@pytest.mark.parametrize("written", ["01180", "0 1 1 8 0", "0-1-1-8-0", "zero, one, one, eight, zero"])
+def test_digits_are_the_same_words_however_they_are_written(written: str) -> None:
+    figures = summarise([replace(CLIP, said="the code is oh one one eight zero", heard=f"The code is {written}.")])
+    assert (figures["words"], figures["errors"]) == (8, 0)
+
+
+@scored
+def test_ears_are_compared_with_the_model_alone_clip_by_clip() -> None:
+    right, wrong = heard("twenty ounce coffee with milk", "twenty pounds coffee with milk")
+    without = replace(CLIP, said="", heard="what")
+    found = over_plain([wrong, wrong, right, without], [wrong, right, right, without])
+    assert (found["items"], found["value"]) == (3, 2.0)
+    assert found["low"] <= 2.0 <= found["high"]
 
 
 @scored

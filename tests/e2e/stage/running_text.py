@@ -1,8 +1,28 @@
-"""Running text of several kinds, on which the engine is compared with float32: at least 1,000 tokens in all."""
+"""Running text of several kinds, and what float32 would say next at each of its tokens.
+
+`python -m tests.e2e.stage.running_text` writes `running_text.npz` anew: for each model the likeliest tokens at 1,000
+positions and the logarithms of their probabilities. It takes some minutes and 4 GB of memory.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from reasoning.prompting.tokenizer import Tokenizer
+from tests.reasoning.model_files import model_file
+from tests.reasoning.reference import Reference, ReferenceBlock
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FILE: Final = Path(__file__).with_suffix(".npz")
+MODELS: Final = ("smollm2-135m", "qwen2.5-coder-1.5b")
+POSITIONS: Final = 1000
+_BEST: Final = 8
 
 TEXTS: Final = (
     """
@@ -58,3 +78,39 @@ would count the days of that month twice, and one has to subtract instead. Leap 
 as `month_length` knows about them; a year is a leap year when it can be divided by four, unless it ends a century.
 """,
 )
+
+
+def tokens(name: str, positions: int) -> list[list[int]]:
+    """Give the beginnings of the texts, equally long, as a model's tokens: `positions` in all."""
+    tokenizer = Tokenizer.from_gguf(model_file(name))
+    texts = [tokenizer.encode(text)[: positions // len(TEXTS)] for text in TEXTS]
+    assert sum(map(len, texts)) == positions
+    return texts
+
+
+def recorded(name: str) -> list[tuple[Tensor, Tensor]]:
+    """Read for each text the likeliest tokens [positions, best], likeliest first, and their logarithms [the same]."""
+    with np.load(FILE) as file:
+        ids, logarithms = (torch.from_numpy(file[f"{name}.{part}"]) for part in ("ids", "logarithms"))
+    return list(zip(ids.long().chunk(len(TEXTS)), logarithms.chunk(len(TEXTS)), strict=True))
+
+
+def logarithms(name: str) -> list[Tensor]:
+    """Give for each text what float32 thinks of every token at each position [positions, vocabulary]."""
+    # All weights of the larger model would be 6 GB.
+    reference = Reference(model_file(name), kept=False)
+    read = reference.step([(ids, [ReferenceBlock()]) for ids in tokens(name, POSITIONS)])
+    return [logits.log_softmax(-1) for logits in read]
+
+
+def main() -> None:
+    """Read everything in float32 and write the file."""
+    arrays = {}
+    for name in MODELS:
+        best = torch.cat(logarithms(name)).topk(_BEST)
+        arrays |= {f"{name}.ids": best.indices.int().numpy(), f"{name}.logarithms": best.values.numpy()}
+    np.savez_compressed(FILE, **arrays)
+
+
+if __name__ == "__main__":
+    main()

@@ -581,7 +581,7 @@ async def test_an_empty_reply_is_filled_honestly() -> None:
 def after(point: int) -> int:
     """Give the next point: near at first, then further off. Over a server all takes more turns of the event loop."""
     pace = 1 if _over == "live" else 23
-    return point + pace * (1 if point < 60 * pace else 7)
+    return point + pace * (1 if point < 30 * pace else 7)
 
 
 async def cancelled_after(turns: int, task: asyncio.Task[None]) -> bool:
