@@ -59,6 +59,7 @@ class Ears:
         own: Callable[[Words, float], bool] = lambda *_: False,
         give_way: Callable[[float], None] = lambda _: None,
         slowdown: Callable[[], float] = lambda: 1.0,
+        stop_word: Callable[[Sound], float] | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -67,12 +68,14 @@ class Ears:
             told as if none had been heard.
         give_way: called with the seconds for which the ears need the processor.
         slowdown: how many times as long as usual a reply takes, for the machine is busy: partials come as much rarer.
+        stop_word: a second ear for stops, which takes each frame while there is something to stop, and gives how sure
+            (0..1) it is that "stop" has just been said.
         """
         self._activity = activity
         self._slowdown = slowdown
         self._transcriber = transcriber
         self.options: Final = options
-        self._stops = StopListener(transcriber.spot, command, options, give_way)
+        self._stops = StopListener(transcriber.spot, command, options, give_way, stop_word)
         self._own = own
         self._outbox: asyncio.Queue[EarsEvent | _Coming | None] = asyncio.Queue(_OUTBOX)
         self._work: asyncio.Task[Words | None] | None = None
