@@ -1,4 +1,4 @@
-"""Model files from their publisher over HTTP, resumed where they broke off: the hub, or a release or commit of the source.
+"""Model files from their publisher over HTTP, resumed where they broke off: of the hub, or of the source.
 
 It grows a part file and knows neither checksums nor the cache. The address on the hub is made by huggingface_hub, so
 the user's HF_ENDPOINT holds.

@@ -43,7 +43,7 @@ from robots.facts.refusals import (
 from robots.geometry import path_length
 from robots.protocols.vda5050.messages import Action, BlockingType, Edge, InstantActions, Node, Order
 from robots.safety.publisher import Publisher
-from robots.skills import STOP, TOLD, BadCall, Skill, SkillCall, check_arguments
+from robots.skills import PLACE, STOP, TOLD, BadCall, Skill, SkillCall, check_arguments
 from robots.untrusted import plain
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Gate:
             return self._refuse("call", problem, now, call=call.call_id, skill=call.skill)
         self._seen.append(call.call_id)
         self._recent.append(now)
-        if call.skill in self.site.limits.confirm:
+        if self.site.limits.asks(call.skill, call.arguments.get(PLACE)):
             self._question = Question(f"q{self.epoch}-{call.call_id}", now, call)
             facts = {"skill": call.skill, "arguments": dict(call.arguments)}
             refused = self._record("ask", now, question=self._question.question_id, **facts)
