@@ -5,6 +5,7 @@ voice's rate on the listener's time axis. Order within a turn, whatever the timi
 
     SpeechStarted (Words* | SoftEnd [SpeechResumed])* Words(final) HardEnd
 
+`SpeechLasts`, `Glimpsed` and `StopHeard` stand outside it: they are told at once, ahead of what waits.
 Exactly one `Words` with `final` set and one `HardEnd` belong to each turn; the final one may be empty (a cough).
 """
 
@@ -29,6 +30,16 @@ class SpeechStarted:
 
     start: int
     """First sample of speech, dated back to its onset."""
+
+    at: int
+    """Sample at which it was noticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechLasts:
+    """Speech has gone on, without a pause, for longer than a sign of listening takes. Told ahead of any transcript."""
+
+    turn: int
 
     at: int
     """Sample at which it was noticed."""
@@ -125,8 +136,24 @@ class StopHeard:
     """Sample up to which sound was heard."""
 
 
+@dataclass(frozen=True, slots=True)
+class Glimpsed:
+    """The newest words of what is being said over something, as a short decode heard them: ahead of any transcript."""
+
+    turn: int
+
+    text: str
+
+    confidence: tuple[float, ...]
+    """Probability (0..1) of each word."""
+
+    at: int
+    """Sample up to which sound was heard."""
+
+
 Activity = SpeechStarted | SoftEnd | SpeechResumed | HardEnd
 EarsEvent = Activity | Words
+ToldAhead = StopHeard | SpeechLasts | Glimpsed
 
 
 @dataclass(frozen=True, slots=True)

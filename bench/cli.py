@@ -231,6 +231,14 @@ def think(
     costs: Annotated[
         Path | None, typer.Option("--costs", metavar="FILE", help="Take step costs and pace from an earlier report.")
     ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep",
+            metavar="FILE",
+            help="Keep each conversation there as it is finished; a run with the same file has them already.",
+        ),
+    ] = None,
     json_file: JsonFile = None,
     plot: PlotFile = None,
     quick: Quick = False,
@@ -252,6 +260,7 @@ def think(
         real=real,
         speech=speech,
         costs=costs,
+        keep=keep,
         json_file=json_file,
         plot=plot,
     )

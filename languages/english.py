@@ -109,8 +109,14 @@ _STOPS: Final = StopWords(
 _LISTENER: Final = ListenerWords(
     backchannels=(
         *("mm", "mhm", "mm-hm", "mm-hmm", "hm", "hmm", "uh-huh", "aha", "ah", "oh", "uh", "um", "huh", "yeah", "yep"),
-        *("ok", "okay", "right", "sure", "i see", "got it", "go on"),
+        *("ok", "okay", "right", "yes", "sure", "i see", "got it", "go on"),
     ),
+    asking=frozenset((
+        *("what", "why", "who", "whom", "whose", "when", "where", "which", "how", "whats", "wheres", "hows"),
+        *("stop", "wait", "hold", "hang", "no", "nope", "not", "dont", "cant", "but", "enough", "cancel", "never"),
+        *("sorry", "pardon", "excuse", "hello", "help", "again", "repeat", "louder", "slower", "quiet", "please"),
+        *("actually", "listen", "next", "back"),
+    )),
     phantoms=frozenset((
         "you", "thank you", "thanks", "thanks for watching", "thank you for watching", "bye", "bye bye", "so", "okay",
         "oh",
@@ -208,10 +214,16 @@ _PROMPTS: Final = PromptWording(
     force_answer="\nAnswer:",
     yes=("Yes", "yes", " Yes", " yes"),
     no=("No", "no", " No", " no"),
+    # What is not so gives up to 1.5, what is so 1.7 and more, but for two of eleven.
+    yes_bias=1.6,
     act_request="Now do what I asked for.",
     acted_request=(
         "You are beginning to do this now, none of it is done yet:\n{calls}\n"
         "Tell me in one short spoken sentence what you are doing. Begin with: I am"
+    ),
+    owed_request=(
+        "\n(You are still waiting for a function, and do not know what it will tell. "
+        "Answer at once, in one short sentence.)"
     ),
     note_request="\n(Tell me this news in one short sentence.)",
     meant="(So: {})",

@@ -148,6 +148,12 @@ _LISTENER: Final = ListenerWords(
         *("mm", "mhm", "hm", "hmm", "aha", "ah", "oh", "äh", "ähm", "ja", "jo", "ok", "okay", "genau", "klar"),
         *("stimmt", "verstehe", "ach so", "alles klar", "gut", "schön", "na gut"),
     ),
+    asking=frozenset((
+        *("was", "warum", "wieso", "weshalb", "wer", "wen", "wem", "wessen", "wann", "wo", "wohin", "woher", "wie"),
+        *("welche", "welcher", "welches", "wieviel", "stopp", "stop", "halt", "warte", "warten", "moment", "sekunde"),
+        *("nein", "nee", "nicht", "kein", "keine", "aber", "genug", "abbrechen", "entschuldigung", "bitte", "hallo"),
+        *("hilfe", "nochmal", "noch", "wiederhole", "lauter", "leiser", "langsamer", "ruhe", "zurück"),
+    )),
     phantoms=frozenset((
         "vielen dank", "danke", "tschüss", "bis zum nächsten mal", "untertitel der amaraorgcommunity",
         "untertitelung des zdf 2020",
@@ -251,10 +257,15 @@ _PROMPTS: Final = PromptWording(
     force_answer="\nAntwort:",
     yes=("Yes", "yes", " Yes", " yes"),
     no=("No", "no", " No", " no"),
+    yes_bias=0.0,
     act_request="Jetzt tu, worum ich gebeten habe.",
     acted_request=(
         "Das beginnst du jetzt, noch nichts davon ist fertig:\n{calls}\n"
         "Sag mir auf Deutsch in einem kurzen Satz, was du tust. Beginne mit: Ich"
+    ),
+    owed_request=(
+        "\n(Du wartest noch auf eine Funktion und weißt nicht, was sie melden wird. "
+        "Antworte sofort, in einem kurzen Satz.)"
     ),
     note_request="\n(Sag mir diese Neuigkeit auf Deutsch, in einem kurzen Satz.)",
     meant="(Also: {})",

@@ -107,6 +107,8 @@ class ListenerWords:
 
     backchannels: tuple[str, ...]
     """Said without wanting the turn."""
+    asking: frozenset[str]
+    """Single words that ask for the turn, said over somebody: however badly they are heard, they are no hum."""
     phantoms: frozenset[str]
     """What Whisper likes to hear in noise. People say these too."""
 
@@ -190,41 +192,69 @@ class ReplySayings:
 
 @dataclass(frozen=True, slots=True)
 class PromptWording:
-    """What the loop says to the model. See `reasoning.prompting.script.Family` for where each stands."""
+    """What the loop says to the model. Biases and borders were measured with the default model."""
 
     system: str
+    """How the assistant speaks; heads every conversation."""
     identity: str
+    """Who it is: its name, what it is and can do, its language. Read where a reply comes at once."""
     limits: str
+    """What it cannot know; read there, too."""
     think_request: str
+    """Follows the user's words, inside their turn, where thoughts come next."""
     work_open: str
+    """Opens the thoughts, behind the opening of the model's message."""
     resume_open: str
+    """Follows thoughts that were interrupted by new words."""
     notes_request: str
+    """As `think_request`, where there is nothing to compute: asks for notes in sentences."""
     notes_open: str
+    """Opens them."""
     notes_resume_open: str
+    """Follows notes that were interrupted by new words."""
     answer_request: str
+    """Follows the user's words where the reply comes at once."""
     step_request: str
+    """Asks for one sentence about the last finished step."""
     result_request: str
+    """Asks for the result, after the thoughts have ended."""
     need_question: str
+    """Follows the user's words and asks whether they call for thinking at all."""
     need_bias: float
-    """Log-odds of yes at which the need question divides small talk from problems, with the default model."""
+    """Log-odds of yes at which the need question divides small talk from problems."""
     need_of_numbers: float
+    """Log-odds that words with two numbers or more have ahead: small talk has few."""
     need_bias_with_tools: float
+    """As `need_bias`, with tools in the prompt and words that ask for none of them."""
     need_clear: tuple[float, float]
     """Log-odds of yes, above its border, outside of which the answer is clear and the kind is not asked for."""
     kind_question: str
-    """Empty where nothing was measured of it: then what is no sum is answered at once."""
+    """Follows the user's words and asks what kind of question they are, in one word. Empty where nothing was measured
+    of it: then what is no sum is answered at once."""
     kind_bias: float
-    """Log-odds at which the question of the kind divides what takes reasoning from the rest, with that model."""
+    """Log-odds of `reasoned` to `told` at which it divides what takes reasoning from what is answered at once."""
     sums_bias: float
     """The same, with the calibrated log-odds of the need question added, for what is thought about as a sum."""
     reasoned: tuple[str, ...]
+    """Answers that name a kind which takes reasoning: the first tokens of these count."""
     told: tuple[str, ...]
+    """Answers that name one which does not."""
     force_answer: str
+    """Goes on with thoughts that do not come to an end: they name the best answer they have."""
     yes: tuple[str, ...]
+    """Answers that mean yes; those of one token count."""
     no: tuple[str, ...]
+    """Answers that mean no."""
+    yes_bias: float
+    """Log-odds of yes to no that a reply at once has to have to begin with a yes, which is said too easily; 0: any."""
     act_request: str
+    """Asks for calls, after thoughts."""
     acted_request: str
+    """Asks what to say after calls; `{calls}` is a line for each."""
+    owed_request: str
+    """As `answer_request`, where a call was to tell something, and nothing has come of it."""
     note_request: str
+    """Follows notes that came without the user's words."""
     meant: str
     """What the user means by a correction; `{}` is the question with it."""
     found_request: str

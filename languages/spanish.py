@@ -129,6 +129,12 @@ _LISTENER: Final = ListenerWords(
         *("mm", "mhm", "hm", "ajá", "aja", "ah", "oh", "eh", "sí", "si", "ok", "okay", "vale", "claro", "ya", "ya veo"),
         *("entiendo", "bueno", "bien", "exacto", "de acuerdo", "muy bien"),
     ),
+    asking=frozenset((
+        *("qué", "que", "por", "quién", "quien", "cuándo", "cuando", "dónde", "donde", "cuál", "cual", "cómo", "como"),
+        *("cuánto", "cuántos", "cuánta", "cuántas", "cuanto", "cuantos", "para", "espera", "espere", "no", "pero"),
+        *("nunca", "basta", "cancela", "cancelar", "perdón", "perdona", "perdone", "disculpa", "hola", "ayuda", "oye"),
+        *("momento", "otra", "repite", "repita", "silencio", "alto", "atrás"),
+    )),
     phantoms=frozenset((
         "gracias", "muchas gracias", "gracias por ver el video", "gracias por ver el vídeo", "adiós", "chao",
         "subtítulos realizados por la comunidad de amaraorg", "subtítulos por la comunidad de amaraorg", "suscríbete",
@@ -227,10 +233,14 @@ _PROMPTS: Final = PromptWording(
     # "Sí" begins with a token of its own in many vocabularies.
     yes=("Sí", "sí", "S", "s", "Si", "si"),
     no=("No", "no"),
+    yes_bias=0.0,
     act_request="Ahora haz lo que te he pedido.",
     acted_request=(
         "Estás empezando esto ahora, nada está hecho todavía:\n{calls}\n"
         "Dime en español, con una sola frase corta, qué estás haciendo. Empieza con: Estoy"
+    ),
+    owed_request=(
+        "\n(Todavía esperas a una función y no sabes lo que dirá. Responde enseguida, en una sola frase corta.)"
     ),
     note_request="\n(Cuéntame esta novedad en español, con una sola frase corta.)",
     meant="(Entonces: {})",

@@ -15,6 +15,8 @@ Reason = Literal["complete", "budget", "time", "context", "circling"]
 NEED: Final = "need to think"
 KIND: Final = "takes reasoning"
 ACT: Final = "act"
+READY: Final = "ready to tell"
+YES: Final = "surely yes"
 """Names of the probes."""
 
 

@@ -17,7 +17,7 @@ BESIDE_TOKENS: Final = 256
 """Tokens of a view that are for nobody to spend: what is written around thoughts and replies."""
 _MOST_TOKENS: Final = 1 << 17
 _OF_TOKENS: Final = "nothing is said in none, and no context that is at hand holds more"
-PolicyName = Literal["auto", "sums", "plain"]
+PolicyName = Literal["auto", "sums", "plain", "published"]
 """How to think of a question, and what of it is said: see docs/policies.md."""
 
 
@@ -87,7 +87,8 @@ class LoopOptions:
     """`async` thinks and speaks at the same time; `think-first` and `no-think` are there to compare with."""
     policy: PolicyName = "auto"
     """How to think: `sums` in lines of calculation that are read out, where there is something to compute; `plain` in
-    notes that are never read out, about everything; `auto` asks the model which of them a question takes, if any."""
+    notes that are never read out, about everything; `auto` asks the model which of them a question takes, if any.
+    `published` is there to compare with."""
     persona: str = ""
     """Who the assistant is and how it speaks, in your words: stands behind the instructions that every conversation
     begins with; at most 2000 characters."""
@@ -109,8 +110,9 @@ class LoopOptions:
     """Seconds after the end of the user's turn until the reply must conclude."""
     filler_after_s: Annotated[float, Range(0.0, 3600.0, "no time is negative; an hour is never")] = 1.1
     """Seconds after the last word until a filler is said, when there is nothing to say yet."""
-    filler_again_s: Annotated[float, Range(0.0, 3600.0, "no time is negative; an hour is never")] = 1.6
-    """Seconds of silence inside a reply until another filler is said, and before a reply without thoughts."""
+    filler_again_s: Annotated[float, Range(0.0, 3600.0, "no time is negative; an hour is never")] = 1.0
+    """Seconds of silence inside a reply until another filler is said. With what a tick and the soft edges of a voice's
+    sounds take, a listener hears up to 1.2 s."""
     fillers: Annotated[int, Range(0, 2, "a third would say nothing that the second has not said")] = 2
     """Fillers that may come one after the other with nothing between, 0 to 2; then it is told how things stand. With 0
     waits are silent."""
@@ -118,7 +120,8 @@ class LoopOptions:
         float,
         Range(0.0, 60.0, "no time is negative, and what is written a minute ahead is late for every correction"),
     ] = 1.2
-    """Write the next sentence when less than this is left to play: late thoughts still change what is said."""
+    """Have the next sentence when less than this is left to play: late thoughts still change what is said. One that
+    has to be written is begun sooner, by what the last one took."""
     temperature: Annotated[
         float | None,
         Range(0.0, 5.0, "beyond, all tokens are as likely, and nothing makes sense"),

@@ -3,6 +3,7 @@
     RobotError
     ├── FactError                 known by a fact, for which a language has the words
     │   ├── InvalidMessage        a payload is not what its topic promises
+    │   ├── UnlikeCommand         what would be sent does not say what was judged
     │   ├── LinkLost              the broker is gone or refuses the connection
     │   │   └── PublishDenied     its access list forbids a command
     │   └── AuditFailed           the audit log cannot be written
@@ -38,6 +39,10 @@ class FactError(RobotError):
 
 class InvalidMessage(FactError):
     """A payload is not a valid message of its topic; the fact names the field."""
+
+
+class UnlikeCommand(FactError):
+    """A message of ours, read back, does not say the command that it was made of; it is not sent."""
 
 
 class LinkLost(FactError):

@@ -30,6 +30,8 @@ class Happening(StrEnum):
     """Another program commands the robot."""
     MISREAD = "misread"
     """The robot uses a word that is unknown here."""
+    LIMITED = "limited"
+    """The robot can be asked for less than it might, for this reason."""
     REFUSED = "refused"
     """A message of the robot was refused, for this reason for the first time."""
 

@@ -58,6 +58,11 @@ def clearance(a: Point, b: Point, polygon: Sequence[Point]) -> float:
     return min(segment_distance(a, b, c, d) for c, d in sides(polygon))
 
 
+def wrap_angle(radians: float) -> float:
+    """Bring an angle into the range [-pi, pi]."""
+    return math.remainder(radians, math.tau)
+
+
 def path_length(points: Sequence[Point]) -> float:
     """Return the length of a polyline."""
     return sum(math.dist(a, b) for a, b in pairwise(points))

@@ -1,26 +1,26 @@
 """A robot under command for as long as a block lasts: link, clock and `robots.core.robot.Robot` in one task group.
 
-The shell around the sans-I/O core. It renews the lease for as long as its event loop turns; a hung or dead program
-extends no base, and the broker pauses the robot by the link's last will.
+The shell around the sans-I/O core. It renews the leases for as long as its event loop turns: a hung or dead program
+extends no base, its warden pauses the robot (`robots.lease`), and so does the broker by the link's last will.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from robots.core.robot import Robot
+from robots.ending import end
 from robots.events import Happening
 from robots.facts.link import NoAnswerYet
-from robots.facts.tasks import CommanderLeaves
-from robots.protocols.vda5050.codec import Vda5050
-from robots.protocols.vda5050.link import Denied, Link, LinkDown, LinkUp, Unreadable
+from robots.facts.tasks import CommanderFroze, CommanderLeaves, WardenGone
+from robots.lease import LAPSE_S
 from robots.safety.gate import Gate
 from robots.site import NOWHERE
-from robots.transport.mqtt import end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from robots.core.world import World
     from robots.events import Event
     from robots.facts.fact import Fact
-    from robots.protocols.vda5050.codec import Address, Codec
+    from robots.lease import Lease
+    from robots.protocols.contract import ProtocolAdapter, RobotLink
     from robots.safety.gate import Admitted, Latch, Question, Refused, Resumed, Source
     from robots.site import Site
     from robots.skills import Skill, SkillCall
-    from robots.transport.mqtt import Broker
 
 T = TypeVar("T")
 
@@ -44,9 +44,12 @@ FAREWELL_S: Final = 3.0
 class RobotSession:
     """A `RobotPort` with a clock and a connection; made by `command_robot`."""
 
-    def __init__(self, robot: Robot, link: Link) -> None:
+    def __init__(self, robot: Robot, link: RobotLink, lease: Lease | None = None) -> None:
         self.robot = robot
-        self._link = link
+        self._link, self._lease = link, lease
+        self._wardens_lost = 0
+        self._lived_at = math.inf
+        """When this program was known to live last, monotonic s."""
         self._events: asyncio.Queue[Event] = asyncio.Queue(maxsize=256)
         self._standing = asyncio.Event()
 
@@ -128,23 +131,17 @@ class RobotSession:
         async with aclosing(self._link.events()) as happenings:
             async for event in happenings:
                 now = time.monotonic()
-                match event:
-                    case LinkUp():
-                        self.robot.linked(up=True, why=None, now=now)
-                    case LinkDown(why):
-                        self.robot.linked(up=False, why=why, now=now)
-                    case Denied(why):
-                        self.robot.denied(why, now)
-                    case Unreadable(why):
-                        self.robot.refused(why, now)
-                    case received:
-                        self.robot.receive(received, now)
+                self._look_at_lease(now)
+                self.robot.receive(event, now)
                 self._pass_on()
 
     async def keep_time(self) -> None:
         """Renew the lease and let the core do what is due, for ever."""
         while True:
             now = time.monotonic()
+            self._look_at_lease(now)
+            if self._lease is not None:
+                self._lease.renew(busy=not self.idle)
             self.robot.renew(now)
             self.robot.tick(now)
             self._pass_on()
@@ -164,6 +161,16 @@ class RobotSession:
                 await self._standing.wait()
         self._link.part_in_peace = self.robot.stopping is None
 
+    def _look_at_lease(self, now: float) -> None:
+        """Hold the robot where this program was frozen, or lost its warden; what is due comes after that."""
+        if self._lease is None:
+            return
+        froze = now > self._lived_at + LAPSE_S
+        lost = self._lease.lost > self._wardens_lost
+        self._lived_at, self._wardens_lost = now, self._lease.lost
+        if (froze or lost) and not self.robot.idle:
+            self.robot.hold(CommanderFroze() if froze else WardenGone(), now)
+
     def _now(self, deed: Callable[[float], T]) -> T:
         result = deed(time.monotonic())
         self._pass_on()
@@ -176,16 +183,20 @@ class RobotSession:
             self._events.put_nowait(self.robot.events.popleft())
 
 
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
 @asynccontextmanager
 async def command_robot(
+    adapter: ProtocolAdapter,
     *,
-    broker: Broker,
-    address: Address,
     site: Site,
     audit: Callable[[Mapping[str, object]], None],
-    codec: Codec | None = None,
+    lease: Lease | None = None,
+    new_id: Callable[[], str] = _new_id,
 ) -> AsyncIterator[RobotSession]:
-    """Command a robot while the block lasts.
+    """Command a robot while the block lasts; `lease`: what is renewed for as long as this program lives.
 
     Leaving pauses the robot if it has something to do, and otherwise leaves it as it is.
 
@@ -193,11 +204,10 @@ async def command_robot(
         BadSetting: a password or certificate file cannot be used; the group of exceptions of the block holds it.
 
     """
-    gate = Gate(address.serial_number, site, audit)
-    robot = Robot(address.serial_number, gate, _new_id)
-    robot.world.unlinked = NoAnswerYet(str(broker))
-    link = Link(broker, address, codec or Vda5050(), gate.publisher, time.monotonic, _new_id)
-    session = RobotSession(robot, link)
+    gate = Gate(adapter.name, site, audit)
+    robot = Robot(adapter.name, gate, new_id)
+    robot.world.unlinked = NoAnswerYet(adapter.reached_at)
+    session = RobotSession(robot, adapter.link(gate.publisher, time.monotonic, new_id), lease)
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(session.follow_link(), name="robot link"),
@@ -210,25 +220,19 @@ async def command_robot(
             await end(*tasks)
 
 
-async def stop_robot(broker: Broker, address: Address, codec: Codec | None = None) -> Event:
+async def stop_robot(adapter: ProtocolAdapter) -> Event:
     """Stop a robot, whoever commands it, and return what became of it: STOPPED, UNCONFIRMED or DENIED.
 
-    The stop goes out as soon as the broker is reached, whether or not the robot can be seen; a commander that is
-    connected takes it for its own. Nothing here can make the robot move again.
+    The stop goes out as soon as the robot's network is reached, whether or not the robot can be seen; a commander that
+    is connected takes it for its own. Nothing here can make the robot move again.
 
     Raises:
         BadSetting: a password or certificate file cannot be used; a group of exceptions holds it.
 
     """
-    async with command_robot(
-        broker=broker, address=address, site=NOWHERE, audit=lambda _: None, codec=codec
-    ) as session:
+    async with command_robot(adapter, site=NOWHERE, audit=lambda _: None) as session:
         session.stop("from outside")
         async for event in session.events():
             if event.happening in {Happening.STOPPED, Happening.UNCONFIRMED, Happening.DENIED}:
                 return event
     raise AssertionError("events end only with their session")
-
-
-def _new_id() -> str:
-    return uuid.uuid4().hex

@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from robots.errors import BadMap
 from robots.geometry import Point, clearance, inside
-from robots.protocols.vda5050.reading import Angle
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
     from pathlib import Path
 
+Angle = Annotated[float, Field(ge=-3.14159265359, le=3.14159265359)]
 Metres = Annotated[float, Field(allow_inf_nan=False)]
 Polygon = Annotated[tuple[tuple[Metres, Metres], ...], Field(min_length=3, max_length=256)]
 HERE: Final = "here"

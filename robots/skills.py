@@ -1,4 +1,4 @@
-"""What the language model may ask of a robot: skills made from the factsheet and the site map, as plain data.
+"""What the language model may ask of a robot: skills made from what it can do and the site map, as plain data.
 
 A `Skill` carries a JSON schema for its arguments; `call_schema` is the schema of one call, made for constrained
 decoding. `offered` gives the skills as a model is shown them: with little left to choose, and with `carry`, which
@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from robots.core.capabilities import SkillScope
 from robots.errors import FactError
+from robots.facts.fitness import ActionsTooMany, NoActions
 from robots.facts.refusals import (
     ArgumentMissing,
     ArgumentNotAmong,
@@ -27,18 +29,18 @@ from robots.facts.refusals import (
     CallUnreadable,
     SkillUnknown,
 )
-from robots.protocols.vda5050.messages import ActionScope, AgvAction, Factsheet, ParameterDefinition, ValueType
 from robots.site import HERE
 from robots.untrusted import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from robots.core.capabilities import Capabilities, OfferedAction, OfferedArgument
+    from robots.core.commands import Argument
     from robots.facts.fact import Fact
     from robots.site import Site
 
 Schema = dict[str, Any]
-Argument = str | float | int | bool
 
 CONTROL_ACTIONS: Final = frozenset(
     {
@@ -53,13 +55,13 @@ CONTROL_ACTIONS: Final = frozenset(
         *("resumerobot", "clearestop", "resetestop", "releaseestop", "acknowledgeestop", "cancelstop"),
     }
 )
-"""Actions of the protocol itself, and such as would end a stop: never skills, whatever a factsheet says."""
+"""Actions of the protocol itself, and such as would end a stop: never skills, whatever a robot says."""
 
 STOP: Final = "stop"
 GO_TO: Final = "go_to"
 GO_TO_POSE: Final = "go_to_pose"
 OWN_SKILLS: Final = frozenset({STOP, GO_TO, GO_TO_POSE})
-"""Skills that every driving robot has; a factsheet cannot redefine them."""
+"""Skills that every driving robot has; a robot cannot redefine them."""
 
 PLACE: Final = "place"
 """The argument that says where a node action happens; `HERE`, or left out: where the robot stands."""
@@ -73,27 +75,14 @@ _DROP: Final = "drop"
 _CARRY_TOLD: Final = "Take or bring a load somewhere: pick it up at one place, drive, and put it down at the other one."
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-_TYPES: Final = {
-    ValueType.BOOL: "boolean",
-    ValueType.NUMBER: "number",
-    ValueType.FLOAT: "number",
-    ValueType.INTEGER: "integer",
-    ValueType.STRING: "string",
-}
 _DEFAULT_RANGE: Final = (-1000.0, 1000.0)
-"""Bounds of a number for which the site map states none: a factsheet cannot state any."""
+"""Bounds of a number for which the site map states none: a robot states none."""
+MOST_ACTIONS: Final = 64
+"""Of more actions a small model cannot choose, nor can it read them in time."""
 _TEXT_LIMIT: Final = 64
 """Longest text argument, characters."""
 TOLD: Final = 60
 """Most characters of a foreign text in a fact."""
-
-
-class SkillScope(StrEnum):
-    """When something is done that is no driving."""
-
-    AT_PLACE = "at_place"
-    """Behind a way, where the robot stands then."""
-    AT_ONCE = "at_once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +115,8 @@ class BadCall(FactError):
     """A call does not fit the schema; the fact lets the model mend it."""
 
 
-def skills_of(factsheet: Factsheet | None, site: Site) -> dict[str, Skill]:
-    """Return all skills by name: drive, stop, and each action of the factsheet that a model can call."""
+def skills_of(capabilities: Capabilities | None, site: Site) -> dict[str, Skill]:
+    """Return all skills by name: drive, stop, and each action of the robot that a model can call."""
     xs, ys = zip(*site.fence, strict=True)
     pose = {
         "x": {"type": "number", "minimum": min(xs), "maximum": max(xs), "description": "metres"},
@@ -141,11 +130,18 @@ def skills_of(factsheet: Factsheet | None, site: Site) -> dict[str, Skill]:
         ),
         STOP: Skill(STOP, "Stop at once and stay stopped.", _object({}, [])),
     }
-    for action in factsheet.protocol_features.agv_actions if factsheet else ():
-        skill = _from_action(action, site)
-        if skill is not None and skill.name not in found:
-            found[skill.name] = skill
+    for skill in _actions(capabilities, site):
+        found.setdefault(skill.name, skill)
     return found
+
+
+def shortfall(capabilities: Capabilities, site: Site) -> Fact | None:
+    """Return why a robot can be asked for less than it might; None: all that it can do is asked for."""
+    if not any(_from_action(action, site) is not None for action in capabilities.actions):
+        return NoActions()
+    if len(capabilities.actions) > MOST_ACTIONS and not _actions(capabilities, site):
+        return ActionsTooMany(len(capabilities.actions), MOST_ACTIONS)
+    return None
 
 
 def offered(skills: Mapping[str, Skill], site: Site) -> dict[str, Skill]:
@@ -305,44 +301,47 @@ def _bare(name: str) -> str:
 _OWN: Final = frozenset(map(_bare, OWN_SKILLS))
 
 
-def is_control(action_type: str) -> bool:
+def _actions(capabilities: Capabilities | None, site: Site) -> list[Skill]:
+    """Return the skills of a robot's actions: of too many none, or those that the site allows by name."""
+    actions, allowed = capabilities.actions if capabilities else (), site.limits.allow
+    if len(actions) > MOST_ACTIONS:
+        actions = tuple(action for action in actions if allowed is not None and action.name in allowed)[:MOST_ACTIONS]
+    return [skill for action in actions if (skill := _from_action(action, site)) is not None]
+
+
+def is_control(name: str) -> bool:
     """Whether an action of this name is the protocol's or this room's own, and so never a skill of the robot."""
-    return _bare(action_type) in CONTROL_ACTIONS | _OWN
+    return _bare(name) in CONTROL_ACTIONS | _OWN
 
 
-def _from_action(action: AgvAction, site: Site) -> Skill | None:
-    """Return the skill of a factsheet's action, or None where a model cannot or must not call it."""
-    if not _NAME.fullmatch(action.action_type) or is_control(action.action_type):
-        return None
-    scopes = {ActionScope.NODE: SkillScope.AT_PLACE, ActionScope.INSTANT: SkillScope.AT_ONCE}
-    scope = next((mine for theirs, mine in scopes.items() if theirs in action.action_scopes), None)
-    if scope is None:
+def _from_action(action: OfferedAction, site: Site) -> Skill | None:
+    """Return the skill of a robot's action, or None where a model cannot or must not call it."""
+    if action.scope is None or not _NAME.fullmatch(action.name) or is_control(action.name):
         return None
     properties: dict[str, Schema] = {}
     required: list[str] = []
-    for parameter in action.action_parameters or ():
-        if parameter.value_data_type not in _TYPES or not _NAME.fullmatch(parameter.key):
-            if not parameter.is_optional:
+    for argument in action.arguments:
+        if argument.kind is None or not _NAME.fullmatch(argument.name):
+            if not argument.optional:
                 return None
             continue
-        properties[parameter.key] = _parameter(action.action_type, parameter, site)
-        if not parameter.is_optional:
-            required.append(parameter.key)
-    if scope is SkillScope.AT_PLACE:
+        properties[argument.name] = _parameter(action.name, argument, site)
+        if not argument.optional:
+            required.append(argument.name)
+    if action.scope is SkillScope.AT_PLACE:
         properties[PLACE] = _place(site, here=True)
-    name = action.action_type
-    return Skill(name, plain(action.action_description) or name, _object(properties, required), scope)
+    return Skill(action.name, plain(action.told) or action.name, _object(properties, required), action.scope)
 
 
-def _parameter(action: str, parameter: ParameterDefinition, site: Site) -> Schema:
-    schema: Schema = {"type": _TYPES[parameter.value_data_type]}
-    if schema["type"] == "string":
+def _parameter(action: str, argument: OfferedArgument, site: Site) -> Schema:
+    schema: Schema = {"type": argument.kind}
+    if argument.kind == "string":
         schema["maxLength"] = _TEXT_LIMIT
-    if schema["type"] in {"number", "integer"}:
-        bounds = site.limits.ranges.get(f"{action}.{parameter.key}", _DEFAULT_RANGE)
+    if argument.kind in {"number", "integer"}:
+        bounds = site.limits.ranges.get(f"{action}.{argument.name}", _DEFAULT_RANGE)
         schema["minimum"], schema["maximum"] = bounds
-    if parameter.description:
-        schema["description"] = plain(parameter.description)
+    if argument.told:
+        schema["description"] = plain(argument.told)
     return schema
 
 

@@ -105,6 +105,34 @@ def test_arrows_run_one_way(of: tuple[str, ...], never: tuple[str, ...]) -> None
     assert {(name, other) for name, other in taken if other.split(".")[0] in never and other not in allowed} == set()
 
 
+def test_no_module_of_robots_but_an_adapter_and_the_simulator_knows_a_wire_format() -> None:
+    known = modules(*PRODUCT)
+    arrows = {name: imports(name, tree, known) for name, tree in known.items()}
+    takers: dict[str, set[str]] = defaultdict(set)
+    for name, others in arrows.items():
+        for other in others:
+            if other.startswith("robots.protocols.") and not name.startswith(
+                ("robots.protocols.", "robots.simulator.")
+            ):
+                takers[other].add(name.split(".")[0])
+    # What an adapter is, and which one the settings name: neither says a word of any protocol.
+    assert set(takers) <= {"robots.protocols.contract", "robots.protocols.reach"}
+    assert takers["robots.protocols.reach"] == {"agent"}
+    # Not by a way around, either: what the core and the agent's side of it reach by imports holds no wire format.
+    for start in ("robots.session", "robots.port", "robots.core.robot", "robots.safety.gate", "robots.skills"):
+        assert {name for name in reached(start, arrows) if ".vda5050" in name or ".transport" in name} == set(), start
+
+
+def reached(start: str, arrows: dict[str, set[str]]) -> set[str]:
+    """Every module that a module imports, or that one of those imports."""
+    found, waiting = set[str](), [start]
+    while waiting:
+        new = arrows[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
+
+
 def test_nothing_imports_the_command_line() -> None:
     known = modules(*PRODUCT, "bench")
     takers = {

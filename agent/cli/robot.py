@@ -65,13 +65,12 @@ def stop(context: typer.Context, broker: Broker = None, robot: RobotAddress = No
     from agent.robot.telling import told_event  # noqa: PLC0415 - quick to stop, but `--help` is quicker
     from languages.english import ENGLISH  # noqa: PLC0415 - the same
     from robots.events import Happening  # noqa: PLC0415 - the same
-    from robots.protocols.vda5050.codec import DIALECTS, Address  # noqa: PLC0415 - the same
+    from robots.protocols.reach import adapter_of  # noqa: PLC0415 - the same
     from robots.session import stop_robot  # noqa: PLC0415 - the same
-    from robots.transport.connection import broker_of  # noqa: PLC0415 - the same
 
-    address = Address.parse(options.address)
-    event = asyncio.run(stop_robot(broker_of(options), address, DIALECTS[options.dialect]))
-    typer.echo(told_event(event, address.serial_number, ENGLISH))
+    adapter = adapter_of(options)
+    event = asyncio.run(stop_robot(adapter))
+    typer.echo(told_event(event, adapter.name, ENGLISH))
     if event.happening is not Happening.STOPPED:
         raise typer.Exit(1)
 

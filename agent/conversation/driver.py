@@ -255,8 +255,8 @@ class ConversationDriver:
             await self._replies.room()
         self._replies.end()
 
-    def _receive(self, event: heard.EarsEvent | heard.StopHeard) -> None:
-        """Take an event of the ears; a stop comes here ahead of transcripts that are still being made."""
+    def _receive(self, event: heard.EarsEvent | heard.ToldAhead) -> None:
+        """Take an event of the ears; some come here ahead of transcripts that are still being made."""
         if isinstance(event, heard.Words):
             self._follow(event)
         actions = self._turns.receive(event, max(self._playback.now_s, self._heard_s))

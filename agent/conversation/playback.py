@@ -104,7 +104,10 @@ class Playback:
         clock = reply.fillers
         if clock is None or not reply.awaited or reply.made or reply.cancelled:
             return
-        if self._speaker.sounding or self._turns.paused:
+        if self._turns.voiced:
+            # Whoever coughs in a silence is not spoken over, nor answered: the silence begins anew behind it.
+            clock.sounding_until(self.now_s)
+        if self._speaker.sounding or self._turns.paused or self._turns.voiced:
             return
         soon = reply.direct or self._speaker.lead_s > 0
         filler = clock.due(self.now_s, begun=reply.begun, soon=soon, slowdown=self._slowdown())

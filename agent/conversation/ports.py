@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agent.conversation.reply import Piece, Reply, ReplyRequest
     from agent.conversation.turn_taking import Action
     from audio.clock import Pcm, Sound
-    from audio.messages import Clip, EarsEvent, PlayoutEvent, StopHeard
+    from audio.messages import Clip, EarsEvent, PlayoutEvent, ToldAhead
     from audio.options import EarsOptions
     from languages.language import Language
     from reasoning.events import LoopEvent, ToolCall
@@ -49,8 +49,8 @@ class Recognition(Protocol):
         """Let this pause end the turn after that much silence, now that its words are known."""
         ...
 
-    def listen_for_stops(self, wanted: bool, tell: Callable[[StopHeard], None]) -> None:  # noqa: FBT001 - the state itself
-        """Say whether there is anything to stop; `tell` is called at once when a stop is heard, ahead of any event."""
+    def listen_for_stops(self, wanted: bool, tell: Callable[[ToldAhead], None]) -> None:  # noqa: FBT001 - the state itself
+        """Say whether there is anything to stop; `tell` is called at once with what is told ahead of any event."""
         ...
 
 
@@ -163,7 +163,7 @@ class Sink(Protocol):
 class RemoteClient(Protocol):
     """A client that owns the conversation: its history, and which replies are made. All calls return at once."""
 
-    def heard(self, event: EarsEvent | StopHeard, actions: Sequence[Action]) -> None:
+    def heard(self, event: EarsEvent | ToldAhead, actions: Sequence[Action]) -> None:
         """Learn what was heard, and what was decided and done at once because of it."""
         ...
 

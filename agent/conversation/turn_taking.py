@@ -5,9 +5,10 @@
                 ^_______________________|  (words over the reply: interrupt)
 
 Work starts at the soft end of speech, on a preemptive reply: nothing is heard of it before the hard end, and it is
-retracted when the user goes on. A voice over the reply pauses it at once; words interrupt it; after a cough or a
-listener's "mm-hm" it goes on where it was. A stop phrase, however tentative, cuts everything in every state; where it
-is the last word of speech that goes on, it may be half of another ("the rain stop|ped") and must be there once more.
+retracted when the user goes on. A voice over the reply pauses it at once, where it can be paused; words interrupt it;
+after a cough or a listener's "mm-hm" it goes on where it was. A stop phrase, however tentative, cuts everything in
+every state; where it is the last word of speech that goes on, it may be half of another ("the rain stop|ped") and must
+be there once more.
 
 Sans-I/O: events and seconds come in, actions go out; it reads no clock and knows neither sound nor models.
 """
@@ -19,18 +20,26 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from agent.conversation.options import TurnOptions
 from audio.clock import samples_of
-from audio.hearing.agreement import key
+from audio.hearing.backchannels import Backchannels
 from audio.hearing.doubt import marked
 from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.turn_end import Ending, TurnPauses, TurnSoFar, ending
-from audio.messages import EarsEvent, HardEnd, SoftEnd, SpeechResumed, SpeechStarted, StopHeard, Words
+from audio.messages import (
+    EarsEvent,
+    Glimpsed,
+    HardEnd,
+    SoftEnd,
+    SpeechLasts,
+    SpeechResumed,
+    SpeechStarted,
+    StopHeard,
+    ToldAhead,
+    Words,
+)
 from languages.english import ENGLISH
 
 if TYPE_CHECKING:
     from languages.language import Language
-
-_MUMBLED: Final = 2
-"""Words, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +126,10 @@ Action = (
 
 
 InterruptedBy = Literal["words", "voice", "nothing"]
-"""What over a reply interrupts it: words that want the turn, any voice, or nothing but a stop phrase."""
+"""What over a reply interrupts it: words that want the turn; these, and any voice that lasts longer than a sign of
+listening; or nothing but a stop phrase."""
+_GLIMPSES: Final = 2
+"""So many short decodes in a row must hear that somebody wants the turn."""
 
 
 class TurnTaking:
@@ -144,6 +156,10 @@ class TurnTaking:
         """Whether speech has paused."""
         self._speaking = False
         """Whether a turn of the user has begun and not ended."""
+        self._turn = self._lasting = 0
+        """The turn that began last, and the last that lasted longer than a sign of listening; 0 before the first."""
+        self._glimpses = 0
+        """Short decodes of it in a row that heard somebody who wants the turn."""
         self._heard = False
         """Whether words of this turn were taken into the input."""
         self._ignored = False
@@ -166,13 +182,23 @@ class TurnTaking:
         """Whether the reply is paused."""
         return self._paused_s is not None
 
-    def receive(self, event: EarsEvent | StopHeard, now_s: float) -> list[Action]:
+    @property
+    def voiced(self) -> bool:
+        """Whether a voice is heard at this moment, be it a cough."""
+        return self._speaking and not self._soft
+
+    def receive(self, event: EarsEvent | ToldAhead, now_s: float) -> list[Action]:
         """Take one event of the ears, at second `now_s`, and say what is to be done."""
         self._quiet_since_s = now_s
         actions: list[Action] = []
         match event:
             case SpeechStarted():
                 actions = self._began(event, now_s)
+            case SpeechLasts(turn=turn):
+                self._lasting = turn
+                actions = self._lasts()
+            case Glimpsed():
+                actions = self._glimpsed(event)
             case SoftEnd(last_sample=last):
                 self._soft = True
                 self._pauses.paused(last)
@@ -203,8 +229,7 @@ class TurnTaking:
     def speak(self, language: Language) -> None:
         """Go on in a language: its signs of listening count, and its words that promise more."""
         self._pauses.language = language
-        phrases = language.listener.backchannels if self.options.backchannels is None else self.options.backchannels
-        self._backchannels = frozenset(tuple(map(key, phrase.split())) for phrase in phrases)
+        self._backchannels = Backchannels(language, self.options.backchannels)
 
     def prompted(self) -> bool:
         """Begin a reply that nobody asked for, if nobody has the turn; say whether it may begin."""
@@ -254,14 +279,27 @@ class TurnTaking:
     def _began(self, event: SpeechStarted, now_s: float) -> list[Action]:
         self._soft = self._heard = self._ignored = False
         self._speaking, self._stops, self._commands = True, 0, 0
+        self._turn, self._glimpses = event.turn, 0
         self._pauses.turn_began()
         if self.state == "idle":
             self.state = "listening"
         grace = samples_of(self.options.grace_ms)
         self._same_turn = self.state == "answering" and self._ended_at >= 0 and event.start - self._ended_at <= grace
-        if self.state == "answering" and self.interrupted_by == "voice":
-            return self._interrupted(resumed=self._same_turn)
-        return self._pause(now_s)
+        return self._lasts() or self._pause(now_s)
+
+    def _lasts(self) -> list[Action]:
+        """Let a voice interrupt that lasts; that it does may be known before its beginning is told."""
+        wanted = self.state == "answering" and self.interrupted_by == "voice" and self._lasting == self._turn
+        return self._interrupted(resumed=self._same_turn) if wanted and self._speaking else []
+
+    def _glimpsed(self, heard: Glimpsed) -> list[Action]:
+        wants = heard.turn == self._turn and self._backchannels.glimpsed(heard.text, heard.confidence)
+        self._glimpses = self._glimpses + 1 if wants else 0
+        # A reply that is paused can wait for the transcript, which knows better.
+        early = self.state == "answering" and self.interrupted_by != "nothing" and not self._can_pause
+        if self._glimpses < _GLIMPSES or not early:
+            return []
+        return self._interrupted(resumed=self._same_turn)
 
     def _worded(self, words: Words) -> list[Action]:
         actions = self._taken(words)
@@ -355,28 +393,10 @@ class TurnTaking:
 
     def _harmless(self, words: Words, text: str) -> list[Action] | None:
         """Give what becomes of the reply where words do not interrupt it; None: they do."""
-        if self.interrupted_by != "words":
+        if self.interrupted_by == "nothing":
             return []
-        if not text or self._is_backchannel(text) or self._is_mumbled(words):
+        listens = self._backchannels.heard(text)
+        if not text or (not self.asking if listens else self._backchannels.misheard(text, words.confidence)):
             return self._resume() if self._soft or words.final else []
-        return [] if not words.final and self._begins_backchannel(text) else None
-
-    def _is_backchannel(self, text: str) -> bool:
-        words = [key(word) for word in text.split()]
-        return not self.asking and _made_of(words, self._backchannels)
-
-    def _begins_backchannel(self, text: str) -> bool:
-        """Say whether words are the beginning of a longer sign of listening: "I" of "I see"."""
-        words = tuple(map(key, text.split()))
-        return not self.asking and any(words == phrase[: len(words)] for phrase in self._backchannels)
-
-    def _is_mumbled(self, words: Words) -> bool:
-        """Say whether it is a word or two that the ears could not make out: as a rule a sign of listening."""
-        sure = words.confidence[: len(words.committed.split())]
-        return 0 < len(sure) <= _MUMBLED and max(sure) < self.options.doubtful_below
-
-
-def _made_of(words: list[str], phrases: frozenset[tuple[str, ...]]) -> bool:
-    """Say whether words are phrases, one after the other."""
-    heads = [length for length in range(1, min(len(words), 3) + 1) if tuple(words[:length]) in phrases]
-    return not words or any(_made_of(words[length:], phrases) for length in heads)
+        begun = not words.final and not self.asking and self._backchannels.begun(text)
+        return [] if begun else None

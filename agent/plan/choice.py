@@ -51,12 +51,6 @@ _FILLER_SOUND_S: Final = 0.5
 """Length of each of the first two."""
 _AFTER_S: Final = (1.1, 1.7)
 """Between these the first filler comes: sooner it is a habit, later the listener wonders."""
-_AGAIN_S: Final = 1.6
-"""The least between the first and the second."""
-_SILENT_S: Final = 2.0
-"""The longest silence that a listener is to hear."""
-_LATE_S: Final = 0.75
-"""By so much replies are often later than is to be expected."""
 _SOON_S: Final = 0.3
 """A filler that begins so shortly before the reply would hold it up."""
 
@@ -98,7 +92,6 @@ class MachinePlan:
     partial_every_ms: int
     partial_window_s: int
     filler_after_s: float
-    filler_again_s: float
     fillers: int
     content_s: float
     """Seconds from the user's last word until the reply tells something, as is to be expected."""
@@ -119,7 +112,6 @@ class MachinePlan:
             "ears.partial_every_ms": self.partial_every_ms,
             "ears.partial_window_s": self.partial_window_s,
             "loop.filler_after_s": self.filler_after_s,
-            "loop.filler_again_s": self.filler_again_s,
             "loop.fillers": self.fillers,
             **({"models.asr": self.asr} if self.asr else {}),
         }
@@ -145,14 +137,12 @@ def _chosen(measured: MachineMeasures, machine: Machine) -> MachinePlan:
     rest_s = _SILENCE_S + measured.decode_s + READ * measured.token_s + measured.clause_s
     content_s = rest_s + STEPS * measured.joint_s
     bound_s = max(0.0, (PROMISED_S - rest_s) / STEPS)
-    after_s, again_s = _filler_times(content_s, measured.clause_s)
     return MachinePlan(
         threads=min(measured.threads, machine.cores),
         prefill_rows=_reading_rows(measured),
         partial_every_ms=round(_between(_PARTIAL_MS, _PARTIAL_SHARE * 1000 * measured.decode_s)),
         partial_window_s=_WINDOW_S if measured.decode_s < _SHORT_WINDOW_FROM_S else _SHORT_WINDOW_S,
-        filler_after_s=round(after_s, 2),
-        filler_again_s=round(again_s, 2),
+        filler_after_s=round(_filler_after(content_s), 2),
         fillers=_FILLERS,
         content_s=round(content_s, 2),
         joint_bound_s=round(bound_s, 4),
@@ -187,20 +177,12 @@ def _reading_rows(measured: MachineMeasures) -> int:
     return round(_between((_FEWEST_READING, _MOST_READING), room_s / row_s if row_s > 0 else _MOST_READING))
 
 
-def _filler_times(content_s: float, clause_s: float) -> tuple[float, float]:
-    """Give when the first filler comes, and how long after its end the second.
-
-    The first divides a long wait in equal parts. The second would delay a reply that comes while it sounds, so it waits
-    for one that is late, as long as silence may last.
-    """
+def _filler_after(content_s: float) -> float:
+    """Give when the first filler comes: it divides a long wait in equal parts."""
     pause_s = (content_s - _FILLERS * _FILLER_SOUND_S) / (_FILLERS + 1)
     low, high = _AFTER_S
     soon_s = content_s + _SOON_S
-    after_s = soon_s if low < soon_s <= high else _between(_AFTER_S, pause_s)
-    late_s = content_s + _LATE_S - after_s - _FILLER_SOUND_S
-    # A clause that was written in the last moment is still to be spoken.
-    longest_s = max(_AGAIN_S, _SILENT_S - clause_s)
-    return after_s, _between((_AGAIN_S, longest_s), late_s)
+    return soon_s if low < soon_s <= high else _between(_AFTER_S, pause_s)
 
 
 def _between(bounds: tuple[float, float], value: float) -> float:

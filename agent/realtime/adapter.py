@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from agent.realtime.protocol.messages import Command, ResponseSpec
     from agent.realtime.protocol.protocol import Protocol
     from audio.clock import Sound
-    from audio.messages import Clip, EarsEvent, StopHeard
+    from audio.messages import Clip, EarsEvent, ToldAhead
     from audio.options import EarsOptions, VoiceOptions
     from audio.speaking.synthesizer import Synthesizer
     from reasoning.events import ToolCall
@@ -215,7 +215,7 @@ class RealtimeAdapter:
         detection = self._protocol.detection
         if detection is None or not detection.interrupt_response:
             return "nothing"
-        # By the protocol any voice is a turn with server_vad; with semantic_vad words decide, as at the desk.
+        # With server_vad any voice that lasts has the turn; with semantic_vad words alone decide, as at the desk.
         return "voice" if isinstance(detection, ServerVad) else "words"
 
     def _happened(self, happening: messages.Happening) -> None:
@@ -274,13 +274,14 @@ class RealtimeAdapter:
 
     # --- what the driver asks and tells ---
 
-    def heard(self, event: EarsEvent | StopHeard, actions: Sequence[Action]) -> None:
+    def heard(self, event: EarsEvent | ToldAhead, actions: Sequence[Action]) -> None:
         """Tell the protocol what was heard."""
         if isinstance(event, SpeechStarted):
             self._words = ""
-            over_reply = self._driver.answering and not isinstance(self._protocol.detection, ServerVad)
             self._untold = event
-            if not over_reply:
+            # Whom nothing interrupts, a client of `server_vad` is told of all the same, as the protocol has it.
+            always = self._interrupted_by == "nothing" and isinstance(self._protocol.detection, ServerVad)
+            if always or not self._driver.answering:
                 self._tell_speech()
         if isinstance(event, Words):
             self._words = event.committed.strip()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from agent.realtime.protocol.fields import SessionFields
     from audio.hearing.transcriber import Judge, Recogniser
     from audio.hearing.whisper import Hypothesis
-    from audio.messages import Command, EarsEvent, StopHeard
+    from audio.messages import Command, EarsEvent, ToldAhead
     from audio.options import EarsOptions
 
 _PIECE_S: Final = 0.25
@@ -169,8 +169,8 @@ class ClientEars:
         while True:
             yield await self._events.get()
 
-    def listen_for_stops(self, wanted: bool, tell: Callable[[StopHeard], None]) -> None:  # noqa: FBT001 - the state itself
-        """Say whether there is anything to stop; `tell` is called at once when a stop is heard, ahead of any event."""
+    def listen_for_stops(self, wanted: bool, tell: Callable[[ToldAhead], None]) -> None:  # noqa: FBT001 - the state itself
+        """Say whether there is anything to stop; `tell` is called at once with what is told ahead of any event."""
         if self._ears is not None:
             self._ears.listen_for_stops(wanted, tell)
 

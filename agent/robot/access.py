@@ -13,17 +13,18 @@ from agent.robot.misheard import alike
 from agent.robot.telling import told, told_event, told_question
 from languages.english import ENGLISH
 from robots.events import Happening
-from robots.protocols.vda5050.codec import DIALECTS, Address
+from robots.lease import leased
+from robots.protocols.reach import adapter_of
 from robots.safety.audit import audit_file
 from robots.safety.gate import Question, Refused, Source
 from robots.session import command_robot
 from robots.site import NOWHERE, Site
-from robots.transport.connection import broker_of, site_of
+from robots.skills import shortfall
+from robots.transport.connection import site_of
 from robots.untrusted import plain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from robots.core.world import RefusedMessages
     from robots.facts.fact import Fact
@@ -43,21 +44,10 @@ _CONFIRM_S: Final = 15.0
 async def commanded(options: RobotOptions) -> AsyncIterator[RobotPort]:
     """Command the robot that the settings name, while the block lasts, and keep the audit log."""
     site = site_of(options)
+    adapter = adapter_of(options)
     with audit_file(options.audit_file) as audit:
-        async with _reached(options, site, audit) as robot:
+        async with leased(options) as lease, command_robot(adapter, site=site, audit=audit, lease=lease) as robot:
             yield robot
-
-
-def _reached(
-    options: RobotOptions, site: Site, audit: Callable[[Mapping[str, object]], None]
-) -> AbstractAsyncContextManager[RobotPort]:
-    return command_robot(
-        broker=broker_of(options),
-        address=Address.parse(options.address),
-        site=site,
-        audit=audit,
-        codec=DIALECTS[options.dialect],
-    )
 
 
 async def until_ready(robot: RobotPort) -> None:
@@ -70,7 +60,7 @@ async def until_ready(robot: RobotPort) -> None:
     begun = time.monotonic()
     while time.monotonic() < begun + READY_S:
         unfit = robot.unfit()
-        known = robot.world.factsheet is not None or time.monotonic() > begun + _FACTS_S
+        known = robot.world.capabilities is not None or time.monotonic() > begun + _FACTS_S
         if unfit is None and known:
             return
         await asyncio.sleep(_LOOKS_S)
@@ -95,7 +85,7 @@ class RobotLook:
 async def look(options: RobotOptions) -> RobotLook:
     """Look what the robot reports, and whether it can be commanded."""
     site = Site.load(options.map) if options.map else NOWHERE
-    async with _reached(options, site, lambda _: None) as robot:
+    async with command_robot(adapter_of(options), site=site, audit=lambda _: None) as robot:
         await _until_known(robot)
         world = robot.world
         return RobotLook(
@@ -110,10 +100,10 @@ async def resume(options: RobotOptions, confirm: Callable[[str], bool]) -> tuple
     """End the robot's pause if `confirm` says yes; return what became of it, and whether the robot may move."""
     async with commanded(options) as robot:
         await _until_known(robot)
-        state = robot.world.state
-        if state is None:
+        report = robot.world.report
+        if report is None:
             return f"{robot.name} cannot be commanded: {_said(robot.unfit())}.", False
-        if not state.paused:
+        if not report.paused:
             return f"{robot.name} is not paused.", True
         question = robot.resume()
         if isinstance(question, Refused):
@@ -138,7 +128,8 @@ async def _confirmed(robot: RobotPort, question: Question, confirm: Callable[[st
 async def _until_known(robot: RobotPort) -> None:
     world, begun = robot.world, time.monotonic()
     while time.monotonic() < begun + READY_S:
-        if world.state is not None and (world.factsheet is not None or time.monotonic() > world.state_at + _FACTS_S):
+        known = world.capabilities is not None or time.monotonic() > world.report_at + _FACTS_S
+        if world.report is not None and known:
             return
         await asyncio.sleep(_LOOKS_S)
 
@@ -148,22 +139,25 @@ def _described(robot: RobotPort, options: RobotOptions) -> list[tuple[str, str]]
     lines = [
         ("robot", options.address),
         ("broker", options.broker if world.linked else f"not reached: {told(world.unlinked, ENGLISH)}"),
-        ("presence", world.named("connectionState", world.presence or "never seen")),
+        ("presence", world.presence_word or "never seen"),
         *(("refused", one) for one in _refused(world.refused)),
         *(("unknown", told(one, ENGLISH)) for read in world.misread.values() for one in read),
     ]
-    state = world.state
-    if state is not None:
+    report = world.report
+    if report is not None:
         where = "unknown" if world.position is None else "x {:.2f} m, y {:.2f} m".format(*world.position)
         lines += [
             ("position", where),
-            ("moves", "drives" if state.driving else "paused" if state.paused else "stands"),
-            ("mode", world.named("operatingMode", state.operating_mode)),
-            ("battery", f"{state.battery_state.battery_charge:.0f} %"),
-            ("order", plain(state.order_id) or "none"),
-            *(("error", plain(f"{error.error_type}: {error.error_description or ''}")) for error in state.errors),
+            ("moves", "drives" if report.drives else "paused" if report.paused else "stands"),
+            ("mode", report.mode),
+            ("battery", f"{report.battery_percent:.0f} %"),
+            ("task", plain(report.task) or "none"),
+            *(("error", plain(f"{fault.kind}: {fault.words}")) for fault in report.faults),
             ("skills", ", ".join(robot.skills)),
         ]
+    short = None if world.capabilities is None else shortfall(world.capabilities, robot.site)
+    if short is not None:
+        lines.append(("actions", told(short, ENGLISH)))
     lines += [("alike", f"the places {one!r} and {other!r} may be misheard") for one, other in alike(robot.site.places)]
     return [*lines, ("command", _said(robot.unfit()) or "it can be commanded")]
 

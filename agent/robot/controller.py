@@ -24,10 +24,11 @@ from languages.english import ENGLISH
 from languages.known import known_languages
 from reasoning.tools.calls import Tool
 from reasoning.tools.guards import CallGuard
+from robots.core.capabilities import SkillScope
 from robots.core.robot import QUEUE
 from robots.events import Happening
 from robots.safety.gate import ANSWER_WITHIN_S, Admitted, Question, Refused, Resumed, Source
-from robots.skills import STOP, SkillCall, SkillScope, offered, parts, senseless
+from robots.skills import STOP, SkillCall, offered, parts, senseless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

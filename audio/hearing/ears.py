@@ -20,11 +20,13 @@ from audio.messages import (
     Activity,
     Command,
     EarsEvent,
+    Glimpsed,
     HardEnd,
     SoftEnd,
+    SpeechLasts,
     SpeechResumed,
     SpeechStarted,
-    StopHeard,
+    ToldAhead,
     Words,
 )
 from audio.options import EarsOptions
@@ -77,11 +79,16 @@ class Ears:
         self.options: Final = options
         self._stops = StopListener(transcriber.spot, command, options, give_way, stop_word)
         self._own = own
+        self._tell: Callable[[ToldAhead], None] = lambda _: None
+        self._stops.tell = self._tell_ahead
         self._outbox: asyncio.Queue[EarsEvent | _Coming | None] = asyncio.Queue(_OUTBOX)
         self._work: asyncio.Task[Words | None] | None = None
         self._closing: asyncio.Task[Words | None] | None = None
         self._tasks: set[asyncio.Task[Words | None]] = set()
         self._in_turn = False
+        self._turn = 0
+        self._lasts = False
+        """Whether it was told that speech lasts."""
         self._last = 0
         self._next_partial = 0
 
@@ -106,9 +113,9 @@ class Ears:
         """Samples of the input clock that were taken."""
         return self._activity.now
 
-    def listen_for_stops(self, wanted: bool, tell: Callable[[StopHeard], None]) -> None:  # noqa: FBT001 - the state itself
-        """Say whether there is anything to stop; `tell` is called at once when a stop is heard, ahead of any event."""
-        self._stops.wanted, self._stops.tell = wanted, tell
+    def listen_for_stops(self, wanted: bool, tell: Callable[[ToldAhead], None]) -> None:  # noqa: FBT001 - the state itself
+        """Say whether there is anything to stop; `tell` is called at once with what is told ahead of any event."""
+        self._stops.wanted, self._tell = wanted, tell
 
     def end_turn_after(self, milliseconds: float) -> None:
         """Let this pause end the turn after that much silence, now that its words are known.
@@ -125,6 +132,7 @@ class Ears:
             self._transcriber.feed(frame)
         for event in happened:
             await self._handle(event)
+        self._notice_length()
         self._stops.hear(frame, self._activity.now)
         start = self._stops.due(self._activity.now)
         if start is not None:
@@ -164,6 +172,7 @@ class Ears:
         match event:
             case SpeechStarted():
                 origin = max(self._last, event.start - samples_of(self.options.preroll_ms))
+                self._turn = event.turn
                 self._transcriber.start_turn(event.turn, origin, self._activity.since(origin))
                 self._in_turn = True
                 self._stops.began(event.turn, event.start, event.at)
@@ -188,6 +197,19 @@ class Ears:
                 if self._closing:
                     await self._outbox.put(_Coming(self._closing, "turn"))
                 await self._outbox.put(event)
+
+    def _notice_length(self) -> None:
+        lasts = self._activity.lasted >= samples_of(self.options.sign_ms)
+        if lasts and not self._lasts:
+            self._tell(SpeechLasts(self._turn, self._activity.now))
+        self._lasts = lasts
+
+    def _tell_ahead(self, event: ToldAhead) -> None:
+        if isinstance(event, Glimpsed):
+            words = Words(event.turn, 0, event.text, "", event.confidence, final=False)
+            if self._own(words, event.at / RATE):
+                return
+        self._tell(event)
 
     def _start(self, work: Coroutine[None, None, Words | None], name: str) -> asyncio.Task[Words | None]:
         task = asyncio.create_task(work, name=name)

@@ -17,6 +17,8 @@ A second ear, where there is one, hears the sound of the word itself (`audio.hea
 somebody else talks. It knows no sentences, and takes a lone "two", "top" or "start" for the word, as sure as of a stop:
 so it is a hint, upon which a decode is made at once, and one decode that hears a command is enough.
 
+What else they hear is told, too: words that want the turn are known half a second before their transcript.
+
 Whoever makes the listener says what is a command; it knows no phrases, and not what becomes of a stop.
 """
 
@@ -31,14 +33,14 @@ import numpy as np
 
 from audio.clock import RATE, samples_of
 from audio.hearing.stop_word import WORD
-from audio.messages import StopHeard
+from audio.messages import Glimpsed, StopHeard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from audio.clock import Sound
     from audio.hearing.whisper import Hypothesis
-    from audio.messages import Command
+    from audio.messages import Command, ToldAhead
     from audio.options import EarsOptions
 
 _SPAN: Final = 2 * RATE
@@ -89,8 +91,8 @@ class StopListener:
         self._decode, self._command, self._options = decode, command, options
         self.wanted = False
         """Whether there is anything to stop; otherwise nothing is decoded."""
-        self.tell: Callable[[StopHeard], None] = lambda _: None
-        """Called at the moment when a stop is heard, before any event that waits."""
+        self.tell: Callable[[ToldAhead], None] = lambda _: None
+        """Called at the moment when something is heard, and when that is a stop, before any event that waits."""
         self._give_way = give_way
         # Whoever has other words for a stop does not mean this one.
         self._word = word if command(WORD) else None
@@ -167,6 +169,7 @@ class StopListener:
         command = self._command(told)
         if turn != self._turn or self._heard:
             return
+        self.tell(Glimpsed(turn, text, tuple(word.confidence for word in heard.words), now))
         if command is None or min(word.confidence for word in heard.words) < self._options.stop_confidence:
             self._suspect = None
             return

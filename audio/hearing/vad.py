@@ -88,6 +88,8 @@ class VoiceActivity:
         self._start = 0
         self._last = 0
         self._voiced = 0
+        self._since = 0
+        """Where speech began, or went on after its last pause."""
         self._run = 0
         self._run_start = 0
         self._longest = samples_of(options.end_ms("unfinished"))
@@ -113,6 +115,11 @@ class VoiceActivity:
     def voiced(self) -> bool:
         """Whether somebody is speaking at this very moment, with no pause however short."""
         return self._state is _State.SPEAKING and self._voiced == self._judged
+
+    @property
+    def lasted(self) -> int:
+        """Samples that speech has lasted for certain, since it began or went on after a pause; 0 in silence."""
+        return self._sure - self._since if self._state is _State.SPEAKING else 0
 
     def end_turn_after(self, milliseconds: float) -> None:
         """Let this pause end the turn after that much silence; until it is called, the longest wait does."""
@@ -154,6 +161,7 @@ class VoiceActivity:
         self._peak = max(self._levels_since(self._run_start), default=0.0)
         self._start = max(self._last, self._onset())
         self._voiced = self._last = self._sure = self._judged
+        self._since = self._start
         return [SpeechStarted(self._turn, self._start, self._now)]
 
     def _judge_speaking(self, probability: float) -> list[Activity]:
@@ -178,6 +186,7 @@ class VoiceActivity:
         if self._grew(probability, RESUME):
             self._state = _State.SPEAKING
             self._voiced = self._last = self._sure = self._judged
+            self._since = self._judged - RESUME
             return [SpeechResumed(self._turn, self._now)]
         if self._run or self._judged - self._last < self._hard:
             return []

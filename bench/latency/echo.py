@@ -26,7 +26,7 @@ from agent.models.assembly import load_speech, open_speech
 from agent.models.registry import Files, fetch_recogniser, fetch_voice
 from audio.clock import RATE
 from audio.io.echo import CleanMicrophone, OwnVoice
-from audio.messages import SpeechStarted, StopHeard, Words
+from audio.messages import SpeechStarted, Words
 from bench.latency.room import Room
 from bench.report import Report, Target
 from languages.english import ENGLISH
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from agent.config.settings import Settings
     from audio.clock import Sound
     from audio.hearing.ears import Ears
-    from audio.messages import EarsEvent
+    from audio.messages import EarsEvent, ToldAhead
     from audio.speaking.synthesizer import Synthesizer
 
 _BLOCK: Final = RATE // 100
@@ -223,7 +223,7 @@ class _EchoListener:
         async for event in self._ears.events():
             self._receive(event)
 
-    def _receive(self, event: EarsEvent | StopHeard) -> None:
+    def _receive(self, event: EarsEvent | ToldAhead) -> None:
         found = self.found
         found.onsets += isinstance(event, SpeechStarted)
         for action in self._turns.receive(event, self._now_s):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from agent.conversation.options import TurnOptions
     from agent.models.registry import Files
     from audio.clock import Sound
-    from audio.messages import EarsEvent
+    from audio.messages import EarsEvent, ToldAhead
 
 _PAUSE_S: Final = 1.2
 """Between two sentences: each is a turn of its own, s."""
@@ -167,7 +167,7 @@ async def _listen(
     now = OrdinaryUtterance("", "")
     turn_taking = TurnTaking(turns)
 
-    def hear(event: EarsEvent | StopHeard) -> None:
+    def hear(event: EarsEvent | ToldAhead) -> None:
         for action in turn_taking.receive(event, 0.0):
             if isinstance(action, HardStop):
                 by = "listener" if isinstance(event, StopHeard) else "transcript"

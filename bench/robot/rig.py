@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Final
 from agent.robot.access import commanded, until_ready
 from bench.errors import BenchExtraMissing
 from robots.options import RobotOptions
-from robots.protocols.vda5050.codec import DIALECTS, Address
+from robots.protocols.reach import adapter_of
 from robots.protocols.vda5050.watch import watching
 from robots.simulator.run import EXAMPLE_MAP
-from robots.transport.connection import broker_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -57,13 +56,14 @@ async def rig(*, speed: float = 1.0, start: str = "home") -> AsyncIterator[Rig]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         options = RobotOptions(broker=f"127.0.0.1:{_free_port()}", map=EXAMPLE_MAP, audit_file=folder / "audit.jsonl")
-        broker, address, codec = broker_of(options), Address.parse(options.address), DIALECTS[options.dialect]
+        adapter = adapter_of(options)
+        broker = adapter.broker
         await stack.enter_async_context(_process(program, "-p", str(broker.port)))
         await _until_open(broker.port)
         entry = "from agent.cli.main import main; main()"
         simulate = ("robot", "simulate", "--broker", options.broker, "--speed", str(speed), "--start", start)
         await stack.enter_async_context(_process(sys.executable, "-c", entry, *simulate))
-        wire = await stack.enter_async_context(watching(broker, address, codec))
+        wire = await stack.enter_async_context(watching(broker, adapter.address, adapter.codec))
         robot = await stack.enter_async_context(commanded(options))
         await until_ready(robot)
         yield Rig(options, robot, wire)

@@ -132,7 +132,7 @@ async def _let_go(robot: RobotPort) -> None:
     await asyncio.sleep(_LOOKS_S)
     if isinstance(question, Question):
         robot.answer(question.question_id, yes=True, by=Source.USER)
-    await until(lambda: robot.latch is None and robot.world.state is not None and not robot.world.state.paused)
+    await until(lambda: robot.latch is None and robot.world.report is not None and not robot.world.report.paused)
 
 
 def _is_pause(message: Message) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from rich.console import Console
@@ -21,6 +21,7 @@ from bench.think.counting import counted
 from bench.think.items import sets
 from bench.think.items.corrections import CORRECTABLE
 from bench.think.items.generated import SEEDS, TASKS
+from bench.think.kept import KeptSamples, kept_lines
 from bench.think.scenarios import BENCH_SCENARIOS, ScenarioPlan, pairs, plain
 from bench.think.think import LOOP_MODES, MODES, BenchMode, Row, ThinkStage, open_model, settings_document, simulate
 from bench.think.unhurried import checked, spoken
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from reasoning.store.store import Store
 _POLICIES: Final = "policies."
 """Begins the keys of a row's policies; the others are settings."""
+_FREE: Final = frozenset({"tasks", "split", "items_per_task", "scenarios", "batch"})
+"""What runs that go on with one another may differ in."""
 _STOPPED: Final = 130
 """Exit code of a run that was told to end, as shells have it."""
 
@@ -72,6 +75,8 @@ class ThinkBenchOptions:
     """Items that are spoken and listened to as well."""
     costs: Path | None
     """A report whose step costs and pace are taken."""
+    keep: Path | None
+    """Takes each conversation as it is finished, and has those of earlier runs."""
     json_file: Path | None
     plot: Path | None
 
@@ -109,10 +114,10 @@ def run(invocation: Invocation, overrides: Mapping[str, object], wanted: ThinkBe
     with shown() as progress:
         files = find(settings, store, progress, speech=wanted.speech > 0)
     model = open_model(files.llm, settings.engine)
-    costs, pace = _clock(wanted.costs, model, settings, store)
+    costs, pace = _clock(wanted, model, settings, store)
     stage, jobs = ThinkStage(model, settings, pace), asked.jobs()
-    with counted(len(jobs), "conversations") as count:
-        done = simulate(stage, jobs, costs, batch=wanted.batch, done=count)
+    described = _described(asked, settings, wanted, costs, pace)
+    done = _held(stage, jobs, costs, described, wanted)
     complete = len(done.samples) == len(jobs)
     live: dict[str, Any] = {"clock": [], "spoken": []}
     if complete:
@@ -120,7 +125,15 @@ def run(invocation: Invocation, overrides: Mapping[str, object], wanted: ThinkBe
         live["clock"], complete = checked(stage, rows, few[: wanted.real], done.samples)
     if complete:
         live["spoken"], complete = spoken(stage, asked.loops, few[: wanted.speech], done.samples, files)
-    described = {
+    _tell(asked, done, live, described, wanted, complete=complete)
+    if not complete:
+        sys.exit(_STOPPED)
+
+
+def _described(
+    asked: _Asked, settings: Settings, wanted: ThinkBenchOptions, costs: StepCosts, pace: Pace
+) -> dict[str, Any]:
+    return {
         **settings_document(settings),
         "tasks": list(dict.fromkeys(item.task for item in asked.items)),
         "split": wanted.split,
@@ -130,12 +143,34 @@ def run(invocation: Invocation, overrides: Mapping[str, object], wanted: ThinkBe
         "pace": asdict(pace),
         "step_costs_s": {str(logits): points for logits, points in costs.seconds.items()},
         "rows": {
-            row.name: {"mode": row.mode, "loop": asdict(row.options), "policies": asdict(row.policies)} for row in rows
+            row.name: {"mode": row.mode, "loop": asdict(row.options), "policies": asdict(row.policies)}
+            for row in asked.rows
         },
     }
-    _tell(asked, done, live, described, wanted, complete=complete)
-    if not complete:
-        sys.exit(_STOPPED)
+
+
+def _held(
+    stage: ThinkStage,
+    jobs: Sequence[tuple[Row, ScenarioPlan]],
+    costs: StepCosts,
+    described: Mapping[str, Any],
+    wanted: ThinkBenchOptions,
+) -> Simulated:
+    """Hold the conversations but for those that an earlier run has kept."""
+    # What is asked, and how many share a step, changes none of them.
+    alike = {name: of for name, of in described.items() if name not in _FREE}
+    kept = KeptSamples(wanted.keep, alike) if wanted.keep else None
+    old = kept.found(jobs) if kept else {}
+    left = [(row, plan) for row, plan in jobs if (row.name, plan) not in old]
+    with counted(len(left), "conversations") as count:
+
+        def finished(sample: Sample) -> None:
+            if kept:
+                kept.keep(sample)
+            count(sample)
+
+        done = simulate(stage, left, costs, batch=wanted.batch, done=finished)
+    return replace(done, samples={**old, **done.samples})
 
 
 def _tell(
@@ -162,6 +197,8 @@ def _tell(
         "conversations": {"measured": len(done.samples), "of": total},
         "rows": {name: summary.summarise(of) | {"tasks": summary.by_task(of)} for name, of in by_row.items()},
         "compared": compared,
+        "spoiled": summary.spoiled(by_row),
+        "false_noes": [[sample.task, sample.number] for sample in summary.false_noes(by_row)],
         "ablation": ablation,
         "scenarios": scenarios,
         **live,
@@ -303,11 +340,12 @@ def _read(path: Path | str) -> dict[str, Any]:
     return found
 
 
-def _clock(earlier: Path | None, model: Model, settings: Settings, store: Store) -> tuple[StepCosts, Pace]:
-    """Measure what steps and speech cost, or take it from an earlier report."""
-    if earlier is None:
+def _clock(wanted: ThinkBenchOptions, model: Model, settings: Settings, store: Store) -> tuple[StepCosts, Pace]:
+    """Measure what steps and speech cost, or take it from an earlier report, or a run that goes on."""
+    kept = kept_lines(wanted.keep) if wanted.keep else []
+    if wanted.costs is None and not kept:
         return measure_costs(model.decoder), asyncio.run(measure_pace(settings, store))
-    settled = _read(earlier)["settings"]
+    settled = (_read(wanted.costs) if wanted.costs else kept[0])["settings"]
     seconds = {
         int(logits): [(int(rows), float(taken)) for rows, taken in points]
         for logits, points in settled["step_costs_s"].items()

@@ -61,6 +61,8 @@ class Sample:
     """Until the clause has been heard from which on the stated result is right to the end."""
     longest_silence_s: float = 0.0
     """Between two sounds of the reply, fillers being sounds."""
+    waited_s: float | None = None
+    """All that the listener waited: until the reply itself began to sound, and where it paused; fillers end no wait."""
     reply_end_s: float | None = None
     delay_to_first_s: float | None = None
     total_delay_s: float | None = None
@@ -168,6 +170,9 @@ def _content(sample: Sample, item: TaskQuestion, pieces: Sequence[timeline.Audio
     sample.words = len(sample.spoken.split())
     sample.stated = stated(sample.spoken, item)
     sample.right = right(sample.spoken, item)
+    sounds = [(zero_ms, zero_ms), *((out.start_ms, out.end_ms) for out in pieces)]
+    if pieces:
+        sample.waited_s = sum(max(0.0, later[0] - sooner[1]) for sooner, later in pairwise(sounds)) / 1000
     for out in pieces:
         if _tells(out.text, item):
             sample.first_content_s = (out.start_ms - zero_ms) / 1000

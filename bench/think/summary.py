@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 _GAIN: Final = 0.2
 """A task belongs to those where thinking pays when it gains at least this share of right answers."""
+_SPOILED: Final = 0.03
+"""Share of right answers that may be missing where thinking, or not thinking, would have had them."""
 _WAITS_S: Final = 4.0
 """Items whose first word think-first makes wait this long are those where promptness is compared."""
 _MEANS: Final = (
-    "delay_to_first_s", "total_delay_s", "adjusted_delay_s", "steps_to_first", "delay_steps", "delay_minus10_steps",
-    "words", "words_until_answer", "fillers", "unsaid_words", "revised_words",
+    "delay_to_first_s", "total_delay_s", "waited_s", "adjusted_delay_s", "steps_to_first", "delay_steps",
+    "delay_minus10_steps", "words", "words_until_answer", "fillers", "unsaid_words", "revised_words",
 )  # fmt: skip
 _SPREADS: Final = ("first_sound_s", "first_content_s", "final_correct_s", "longest_silence_s", "reply_end_s")
 _AWAITED: Final = ("first_sound_s", "first_content_s")
@@ -69,11 +71,46 @@ def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def by_task(samples: Sequence[Sample]) -> dict[str, dict[str, Any]]:
-    """Give right answers of one row, task by task."""
+    """Give what one row is worth, task by task: right answers, medians of seconds, tokens of a reply."""
     tasks: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         tasks[sample.task].append(sample)
-    return {task: {"items": len(of), "right": sum(sample.right for sample in of)} for task, of in tasks.items()}
+    return {
+        task: {
+            "items": len(of),
+            "right": sum(sample.right for sample in of),
+            "first_content_s": _median(of, "first_content_s"),
+            "longest_silence_s": _median(of, "longest_silence_s"),
+            "tokens": fmean(sum(sample.tokens.values()) for sample in of),
+        }
+        for task, of in tasks.items()
+    }
+
+
+def _median(samples: Sequence[Sample], name: str) -> float | None:
+    """Give the median; a reply that has none counts as one that never came."""
+    values = [value for sample in samples if (value := getattr(sample, name)) is not None]
+    return percentile(values, 50, len(samples) - len(values))
+
+
+def spoiled(rows: Mapping[str, Sequence[Sample]]) -> list[str]:
+    """Name the tasks where `async` is worse than both of its baselines by more than 3 points."""
+    if not {"async", "think-first", "no-think"} <= rows.keys():
+        return []
+    mine, first, none = (by_task(rows[name]) for name in ("async", "think-first", "no-think"))
+    return [
+        task
+        for task, of in mine.items()
+        if min(first[task]["right"], none[task]["right"]) - of["right"] > _SPOILED * of["items"]
+    ]
+
+
+def false_noes(rows: Mapping[str, Sequence[Sample]]) -> list[Sample]:
+    """Give what `async` answered wrongly at once, for the need probe said no, and thinking first answered rightly."""
+    if not {"async", "think-first"} <= rows.keys():
+        return []
+    pairs = zip(rows["async"], rows["think-first"], strict=True)
+    return [mine for mine, first in pairs if first.right and not mine.right and not mine.thoughts]
 
 
 def gaining(rows: Mapping[str, Sequence[Sample]]) -> list[str]:
@@ -93,6 +130,7 @@ def compare(rows: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
             found[f"gain_kept: {name}"] = paired(columns, kept)
     for name in rows.keys() - {"think-first", "no-think", "aloud"}:
         found[f"total_delay: {name} / think-first"] = _ratio(rows, name, "think-first", "total_delay_s", _waits)
+        found[f"waited: {name} / think-first"] = _ratio(rows, name, "think-first", "waited_s", _waits)
         found[f"final_correct: {name} / think-first"] = _ratio(rows, name, "think-first", "final_correct_s")
         found[f"words_until_answer: {name} / aloud"] = _ratio(rows, name, "aloud", "words_until_answer")
     return {name: figure for name, figure in found.items() if figure is not None}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.table import Table
 
 from bench.statistics import percentile
-from bench.think.summary import by_task, summarise
+from bench.think.summary import by_task, false_noes, spoiled, summarise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +36,7 @@ _LINES: Final[Sequence[tuple[str, Callable[[dict[str, Any]], str]]]] = (
     ("longest silence, p95, s", _shown("longest_silence_s", share="p95")),
     ("delay to first, mean, s", _shown("delay_to_first_s")),
     ("total delay, mean, s", _shown("total_delay_s")),
+    ("listener waits, mean, s", _shown("waited_s")),
     ("delay steps, mean", _shown("delay_steps", "{:.0f}")),
     ("words", _shown("words", "{:.1f}")),
     ("words until the answer", _shown("words_until_answer", "{:.1f}")),
@@ -57,11 +58,19 @@ def show(console: Console, rows: Mapping[str, Sequence[Sample]], compared: Mappi
     for label, told in _LINES:
         table.add_row(label, *(told(of) for of in figures))
     console.print(table)
-    tasks = Table("task", *rows, box=None)
+    tasks = Table("task", "", "right", "first content, s", "silence, s", "tokens", box=None)
     counts = {name: by_task(samples) for name, samples in rows.items()}
     for task in next(iter(counts.values()), {}):
-        tasks.add_row(task, *(f"{of[task]['right']}/{of[task]['items']}" for of in counts.values()))
+        for place, (name, of) in enumerate(counts.items()):
+            one, seconds = of[task], [of[task][which] for which in ("first_content_s", "longest_silence_s")]
+            shown = ("never" if value is None else f"{value:.1f}" for value in seconds)
+            tasks.add_row("" if place else task, name, f"{one['right']}/{one['items']}", *shown, f"{one['tokens']:.0f}")
     console.print(tasks)
+    if worse := spoiled(rows):
+        console.print(f"async is worse than both of its baselines: {', '.join(worse)}", highlight=False)
+    for sample in false_noes(rows):
+        told = f"not thought about: {sample.task} {sample.number}: {sample.question} -> {sample.spoken}"
+        console.print(told, highlight=False, soft_wrap=True)
     for name, figure in sorted(compared.items()):
         if isinstance(figure, dict):
             text = f"{figure['value']:.2f} ({figure['low']:.2f}–{figure['high']:.2f}, {figure['items']} items)"

@@ -18,7 +18,7 @@ import torch
 
 from agent.models.registry import load_decoder, row_costs
 from bench.stopping import stoppable
-from bench.think.baselines import Aloud, Published
+from bench.think.baselines import Aloud
 from bench.think.metrics import Sample, measure
 from bench.virtual.simulation import converse
 from bench.virtual.stepped import Batch, Lane, VirtualLoop, run_virtual
@@ -51,6 +51,8 @@ BenchMode = Literal["async", "think-first", "no-think", "aloud", "published"]
 MODES: Final = get_args(BenchMode)
 LOOP_MODES: Final = get_args(Mode)
 """Modes of the loop itself, which takes more than one turn; the others are baselines."""
+_FAR_S: Final = 60.0
+"""More than any reply takes to play."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,10 @@ class Row:
             if self.mode == "aloud":
                 return Aloud(session, script, self.options, emit, clock)
             if self.mode == "published":
-                return Published(session, script, self.options, emit, clock)
-            options = replace(self.options, mode=self.mode)
+                # Its question alone holds it back, not what is left to play.
+                options = replace(self.options, mode="async", policy="published", lead_s=_FAR_S)
+            else:
+                options = replace(self.options, mode=self.mode)
             choice = choice_of(options.policy, self.policies, tagged=script.thinks_in_tags)
             return Loop(session, script, options, emit, clock, context=context, choice=choice, now=lambda: _ASKED)
 

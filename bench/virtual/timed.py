@@ -140,7 +140,7 @@ class TimedEars:
         del frame
         self.now = self._sample()
 
-    def listen_for_stops(self, wanted: bool, tell: Callable[[heard.StopHeard], None]) -> None:
+    def listen_for_stops(self, wanted: bool, tell: Callable[[heard.ToldAhead], None]) -> None:
         """Nothing: a question on paper holds no stop phrase."""
 
     def end_turn_after(self, milliseconds: float) -> None:

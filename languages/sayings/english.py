@@ -34,6 +34,7 @@ _MESSAGES: Final = {
     "field_wrong": "in a message on {topic} the field {field} is wrong ({problem})",
     "other_robot_named": "a message on {topic} names another robot, {named}",
     "message_overtaken": "a message on {topic} is older than one that is known",
+    "message_unlike": "what would be sent on {topic} is not what was judged",
     "value_read": "{field} '{value}' is unknown here and taken for {read_as}",
 }
 _FITNESS: Final = {
@@ -41,6 +42,9 @@ _FITNESS: Final = {
     "commands_denied": "the broker does not allow commands to the robot",
     "never_seen": "the robot was never seen",
     "not_online": "the robot is not online ({presence})",
+    "no_actions": "it declares no action that can be asked for, and only drives and stops",
+    "actions_too_many": "it declares {count} actions, more than the {most} that can be offered, and only drives "
+    "and stops: name those that are wanted in limits.allow of the site map",
     "no_state": "the robot has not reported its state yet",
     "state_refused": "the robot's states cannot be used, {times} so far: {reason}",
     "state_old": "the robot's last state is {age_s} s old",
@@ -80,9 +84,8 @@ _REFUSALS: Final = {
     "way_leaves_fence": "the way from ({from_x}, {from_y}) to ({to_x}, {to_y}) leaves the fence",
     "base_too_long": "{metres} m released at once; at most {most} m",
     "robot_unheard": "the robot has not been heard for {age_s} s",
-    "node_off_map": "node {node} has no position on map {map}",
-    "edge_too_fast": "edge {edge} allows more than {most} m/s",
-    "edge_acts": "edge {edge} has actions, and none are used on edges here",
+    "off_map": "the way is on map {map}, not on {wanted}",
+    "too_fast": "the way allows more than {most} m/s",
     "commands_wait": "too many commands wait for the broker",
     "audit_unwritable": "the audit log {file} cannot be written ({cause}), and nothing moves without it",
 }
@@ -90,6 +93,8 @@ _TASKS: Final = {
     "order_unconfirmed": "the robot does not confirm the order",
     "other_order_followed": "the robot follows another order",
     "order_forgotten": "the robot has forgotten its order",
+    "order_changed": "the robot reports another way than the one it was sent",
+    "commands_unanswered": "{robot} reports, but answers nothing that is sent to it",
     "order_never_arrived": "the order never reached the robot",
     "order_extended": "another program extends this order",
     "order_refused": "the robot refuses the order: '{error}'",
@@ -111,6 +116,8 @@ _TASKS: Final = {
     "paused_there": "it was not paused from here",
     "resume_unconfirmed": "it does not confirm that it may move",
     "commander_leaves": "the program that commands it ends",
+    "commander_froze": "the program that commands it stood still",
+    "warden_gone": "nobody watched any more that its commander lives",
     "client_gone": "the client that had it is gone",
 }
 _SIMULATION: Final = {
@@ -136,9 +143,11 @@ SAYINGS: Final = RobotSayings(
         "denied": "{robot} cannot be commanded.",
         "other": "Another program commands {robot}; this one holds back.",
         "misread": "{robot} says something that is unknown here.",
+        "limited": "{robot} can be asked for less than it might.",
         "refused": "{robot} says something that cannot be used.",
     },
     because={
+        "limited": "{robot}: {reason}.",
         "offline": "{reason}.",
         "failed": "{robot}: {what}: {reason}.",
         "unknown": "{robot}: {what}: {reason}. What became of it is unknown.",

@@ -34,6 +34,7 @@ _MESSAGES: Final = {
     "field_wrong": "in einer Nachricht auf {topic} ist das Feld {field} falsch ({problem})",
     "other_robot_named": "eine Nachricht auf {topic} nennt einen anderen Roboter, {named}",
     "message_overtaken": "eine Nachricht auf {topic} ist älter als eine schon bekannte",
+    "message_unlike": "was auf {topic} gesendet würde, ist nicht, was geprüft wurde",
     "value_read": "{field} '{value}' ist hier unbekannt und gilt als {read_as}",
 }
 _FITNESS: Final = {
@@ -41,6 +42,9 @@ _FITNESS: Final = {
     "commands_denied": "der Broker erlaubt keine Befehle an den Roboter",
     "never_seen": "der Roboter wurde noch nie gesehen",
     "not_online": "der Roboter ist nicht verbunden ({presence})",
+    "no_actions": "er gibt keine Aktion an, um die man bitten kann, und fährt und hält nur",
+    "actions_too_many": "er gibt {count} Aktionen an, mehr als die {most}, die angeboten werden können, und fährt "
+    "und hält nur: die gewünschten sind in limits.allow der Karte zu nennen",
     "no_state": "der Roboter hat seinen Zustand noch nicht gemeldet",
     "state_refused": "die Meldungen des Roboters sind unbrauchbar, bisher {times}: {reason}",
     "state_old": "die letzte Meldung des Roboters ist {age_s} Sekunden alt",
@@ -80,9 +84,8 @@ _REFUSALS: Final = {
     "way_leaves_fence": "der Weg von ({from_x}; {from_y}) nach ({to_x}; {to_y}) verlässt das erlaubte Gebiet",
     "base_too_long": "{metres} m auf einmal freigegeben, höchstens {most} m sind erlaubt",
     "robot_unheard": "vom Roboter kam seit {age_s} Sekunden nichts",
-    "node_off_map": "der Knoten {node} liegt nicht auf der Karte {map}",
-    "edge_too_fast": "auf der Kante {edge} wären mehr als {most} m/s erlaubt",
-    "edge_acts": "die Kante {edge} hat Aktionen, und hier gibt es auf Kanten keine",
+    "off_map": "der Weg liegt auf der Karte {map}, nicht auf {wanted}",
+    "too_fast": "auf dem Weg wären mehr als {most} m/s erlaubt",
     "commands_wait": "zu viele Befehle warten auf den Broker",
     "audit_unwritable": "das Protokoll {file} lässt sich nicht schreiben ({cause}), und ohne es bewegt sich nichts",
 }
@@ -90,6 +93,8 @@ _TASKS: Final = {
     "order_unconfirmed": "der Roboter bestätigt den Auftrag nicht",
     "other_order_followed": "der Roboter folgt einem anderen Auftrag",
     "order_forgotten": "der Roboter hat seinen Auftrag vergessen",
+    "order_changed": "der Roboter meldet einen anderen Weg als den, der ihm geschickt wurde",
+    "commands_unanswered": "{robot} meldet sich, antwortet aber auf nichts, was ihm geschickt wird",
     "order_never_arrived": "der Auftrag hat den Roboter nie erreicht",
     "order_extended": "ein anderes Programm verlängert diesen Auftrag",
     "order_refused": "der Roboter lehnt den Auftrag ab: '{error}'",
@@ -111,6 +116,8 @@ _TASKS: Final = {
     "paused_there": "die Pause kam nicht von hier",
     "resume_unconfirmed": "er bestätigt nicht, dass er fahren darf",
     "commander_leaves": "das steuernde Programm endet",
+    "commander_froze": "das Programm, das ihn steuert, stand still",
+    "warden_gone": "niemand wachte mehr darüber, dass sein Programm lebt",
     "client_gone": "wer ihn steuerte, ist gegangen",
 }
 _SIMULATION: Final = {
@@ -136,9 +143,11 @@ SAYINGS: Final = RobotSayings(
         "denied": "{robot} nimmt von hier keine Befehle an.",
         "other": "Ein anderes Programm steuert {robot}; von hier kommt vorerst nichts.",
         "misread": "{robot} meldet etwas, das hier unbekannt ist.",
+        "limited": "{robot} kann um weniger gebeten werden, als möglich wäre.",
         "refused": "{robot} meldet etwas Unbrauchbares.",
     },
     because={
+        "limited": "{robot}: {reason}.",
         "offline": "{reason}.",
         "failed": "{robot}: {what}: {reason}.",
         "unknown": "{robot}: {what}: {reason}. Was daraus wurde, ist unbekannt.",

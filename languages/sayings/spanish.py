@@ -34,6 +34,7 @@ _MESSAGES: Final = {
     "field_wrong": "en un mensaje en {topic} el campo {field} no es válido ({problem})",
     "other_robot_named": "un mensaje en {topic} nombra a otro robot, {named}",
     "message_overtaken": "un mensaje en {topic} es más antiguo que otro ya conocido",
+    "message_unlike": "lo que se enviaría por {topic} no es lo que se comprobó",
     "value_read": "{field} '{value}' no se conoce aquí y se toma por {read_as}",
 }
 _FITNESS: Final = {
@@ -41,6 +42,9 @@ _FITNESS: Final = {
     "commands_denied": "el broker no permite mandar al robot",
     "never_seen": "nunca se ha visto al robot",
     "not_online": "el robot no está conectado ({presence})",
+    "no_actions": "no declara ninguna acción que se pueda pedir, y solo se desplaza y se detiene",
+    "actions_too_many": "declara {count} acciones, más de las {most} que se pueden ofrecer, y solo se desplaza "
+    "y se detiene: nombre las deseadas en limits.allow del mapa",
     "no_state": "el robot aún no ha comunicado su estado",
     "state_refused": "los estados del robot no sirven, {times} hasta ahora: {reason}",
     "state_old": "el último estado del robot tiene {age_s} segundos",
@@ -80,9 +84,8 @@ _REFUSALS: Final = {
     "way_leaves_fence": "el camino de ({from_x}; {from_y}) a ({to_x}; {to_y}) sale de la zona permitida",
     "base_too_long": "{metres} m liberados de una vez; como máximo {most} m",
     "robot_unheard": "no se sabe nada del robot desde hace {age_s} segundos",
-    "node_off_map": "el nodo {node} no tiene posición en el mapa {map}",
-    "edge_too_fast": "el tramo {edge} permite más de {most} m/s",
-    "edge_acts": "el tramo {edge} lleva acciones, y aquí no las hay en los tramos",
+    "off_map": "el recorrido está en el mapa {map}, no en {wanted}",
+    "too_fast": "el recorrido permite más de {most} m/s",
     "commands_wait": "demasiadas órdenes esperan al broker",
     "audit_unwritable": "no se puede escribir el registro {file} ({cause}), y sin él no se mueve nada",
 }
@@ -90,6 +93,8 @@ _TASKS: Final = {
     "order_unconfirmed": "el robot no confirma la orden",
     "other_order_followed": "el robot sigue otra orden",
     "order_forgotten": "el robot ha olvidado su orden",
+    "order_changed": "el robot comunica otro recorrido que el que se le envió",
+    "commands_unanswered": "{robot} comunica, pero no responde a nada de lo que se le envía",
     "order_never_arrived": "la orden nunca llegó al robot",
     "order_extended": "otro programa alarga esta orden",
     "order_refused": "el robot rechaza la orden: '{error}'",
@@ -111,6 +116,8 @@ _TASKS: Final = {
     "paused_there": "la pausa no vino de aquí",
     "resume_unconfirmed": "no confirma que puede moverse",
     "commander_leaves": "termina el programa que lo dirige",
+    "commander_froze": "el programa que lo dirige se quedó parado",
+    "warden_gone": "nadie vigilaba ya que su programa siga vivo",
     "client_gone": "quien lo dirigía se ha ido",
 }
 _SIMULATION: Final = {
@@ -136,9 +143,11 @@ SAYINGS: Final = RobotSayings(
         "denied": "{robot} no acepta órdenes desde aquí.",
         "other": "Otro programa dirige a {robot}; desde aquí no se hace nada por ahora.",
         "misread": "{robot} comunica algo que aquí no se conoce.",
+        "limited": "a {robot} se le puede pedir menos de lo posible.",
         "refused": "{robot} comunica algo que no sirve.",
     },
     because={
+        "limited": "{robot}: {reason}.",
         "offline": "{reason}.",
         "failed": "{robot}: {what}: {reason}.",
         "unknown": "{robot}: {what}: {reason}. No se sabe qué ha sido de ello.",

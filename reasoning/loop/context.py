@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from reasoning.errors import BadTool
 from reasoning.loop.turn import Phase, Turn
@@ -82,6 +82,8 @@ class LoopContext:
         self._turns = 0
         self._writing = asyncio.Lock()
         self._waiting: list[str] = []
+        self.owed = False
+        """Whether the last turn called for something, or was cut off before it could, and nothing has come since."""
         self.turn = self._new_turn()
 
     async def open(self) -> None:
@@ -209,10 +211,18 @@ class LoopContext:
         drafts.append(draft)
         return draft
 
-    async def head_draft(self, turn: Turn, request: Sequence[int]) -> None:
-        """Head the next sentence with a request, replacing a head that nobody answered."""
+    async def head_draft(self, turn: Turn, request: Literal["step", "result"] | Sequence[int]) -> None:
+        """Head the next sentence with a request, replacing a head that nobody answered.
+
+        request: tokens, or what is to be told of the thoughts, by the wording of the turn's policy.
+        """
         attempt = turn.attempt
         drafts = attempt.replies
+        if isinstance(request, str):
+            telling = turn.policy.telling(self.script)
+            if telling.one_message and drafts:
+                return
+            request = telling.step if request == "step" else telling.result
         draft = drafts[-1] if drafts and attempt.head == len(drafts[-1]) else self.new_draft(turn)
         await self.session.crop(draft, 0)
         first = len(drafts) == 1
@@ -242,7 +252,7 @@ class LoopContext:
         if not text:
             return True
         async with self._writing:
-            turn = self.turn
+            turn, self.owed = self.turn, False
             if turn.sealed:
                 self._waiting = [*self._waiting, text][-_NOTES:]
                 return False
@@ -255,6 +265,7 @@ class LoopContext:
         """Make the turn history, by what was heard of its reply, and begin the next one."""
         async with self._writing:
             old, script = self.turn, self.script
+            self.owed = (old.attempt.wanted or bool(old.attempt.calls)) and not self._waiting
             text = await self._encoded(f"{heard} —" if interrupted and heard else heard)
             if old.input_text:
                 calls = script.calls_made(old.attempt.calls, after_text=bool(text))

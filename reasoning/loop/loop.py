@@ -30,6 +30,7 @@ from reasoning.events import HistoryDropped, LoopEvent, Probe, State, StateChang
 from reasoning.loop.actions import Actions
 from reasoning.loop.ahead import Ahead
 from reasoning.loop.context import LoopContext
+from reasoning.loop.replying import Replying
 from reasoning.loop.streams import Streams
 from reasoning.loop.thinker import Thinker
 from reasoning.loop.turn import Phase
@@ -44,15 +45,16 @@ if TYPE_CHECKING:
     from languages.language import Language
     from reasoning.engine.contract import EngineSession
     from reasoning.loop.turn import Attempt, Turn
-    from reasoning.loop.writer import Unjudged
     from reasoning.options import LoopOptions
-    from reasoning.policies.policy import Kind, Policy, PolicyChoice
+    from reasoning.policies.policy import Policy, PolicyChoice
     from reasoning.prompting.script import Script
     from reasoning.tools.calls import Tool
     from reasoning.tools.written import WrittenCall
 
 _CARRIED: Final = 3
 """Thinking budgets that the thoughts of interrupted turns may fill together, before they are dropped."""
+_MOST_WRITING_S: Final = 3.0
+"""Of writing a sentence, by how much sooner the next one is begun: who takes longer is held up, not slow."""
 _SHOWN: Final[dict[Phase, State]] = {
     Phase.LISTENING: "listening",
     Phase.PROBING: "thinking",
@@ -97,8 +99,10 @@ class Loop:
         """Set when there may be something to tell: a finding, the end of the thoughts, room to speak."""
         self._thinker = Thinker(self._context, streams, emit, self._enter, clock=clock, changed=self._changed)
         self._writer = Writer(self._context, streams, emit, self._enter)
-        self._actions = Actions(self._context, streams, emit)
+        self._replying = Replying(self._context, self._writer, Actions(self._context, streams, emit), self._enter)
         self._ahead = Ahead(self._context, self._choice, emit)
+        self._takes_s = 0.0
+        """Seconds that the newest telling of a step took: none, where it was read out."""
         self._room = True
         """Whether so little is left to play that the next sentence is wanted."""
         self._state: State | None = None
@@ -147,7 +151,7 @@ class Loop:
 
     def playing(self, lead_s: float) -> None:
         """Learn how much reply is left to play, in seconds; below zero it is how long the listener has waited."""
-        room = lead_s <= self._options.lead_s
+        room = lead_s <= self._options.lead_s + self._takes_s
         if room and not self._room:
             self._changed.set()
         self._room = room
@@ -162,11 +166,9 @@ class Loop:
         try:
             if not self._thinks or (turn.input_text and not text):
                 await self._ahead.forget(turn)
-                await self._act_or_reply(turn)
+                await self._replying.act_or_reply(turn)
             elif self._options.mode == "think-first":
-                await self._thinker.open(turn)
-                await self._thinker.think(turn)
-                await self._act_or_conclude(turn)
+                await self._answer_thought(turn)
             else:
                 await self._answer_thinking(turn)
         except ContextFull:
@@ -221,19 +223,30 @@ class Loop:
         needed, wanted = await self._think_and_speak(turn)
         if needed:
             if wanted:
-                await self._act_or_conclude(turn)
+                # What a tool is to tell, thoughts do not settle.
+                await self._replying.act(turn)
             return
         # First the account, then the block: a crop that was begun takes place even if this is cancelled.
         turn.attempt.drop_thoughts()
         await self._context.crop_thoughts(turn, 0)
         if wanted:
-            await self._act(turn)
+            await self._replying.act(turn)
             return
-        await self._reply_at_once(turn, "direct")
+        await self._replying.at_once(turn, "direct")
         if turn.attempt.rethink:
             await self._drop_replies(turn)
             self._enter(turn.attempt, Phase.THINKING)
             await self._think_and_speak(turn, surely=True)
+
+    async def _answer_thought(self, turn: Turn) -> None:
+        """Think, and then speak, or call; while something is owed by a call, do not think about it."""
+        wanted = await self._replying.wants_calls(turn)
+        if self._context.owed:
+            await (self._replying.act(turn) if wanted else self._replying.at_once(turn, "unthought"))
+            return
+        await self._thinker.open(turn)
+        await self._thinker.think(turn)
+        await (self._replying.act(turn) if wanted else self._replying.act_or_conclude(turn))
 
     async def _think_and_speak(self, turn: Turn, *, surely: bool = False) -> tuple[bool, bool]:
         """Think, and say what was found meanwhile; give whether thoughts were needed, and whether calls are wanted.
@@ -246,7 +259,7 @@ class Loop:
         try:
             async with asyncio.TaskGroup() as group:
                 thinker = group.create_task(self._thinker.think(turn), name="thinker")
-                asked = group.create_task(self._wants_calls(turn), name="act probe") if tools else None
+                asked = group.create_task(self._replying.wants_calls(turn), name="act probe") if tools else None
                 policy = turn.policy if surely else await self._policy_for(turn, asked)
                 needed = policy is not None
                 if policy is not None and await self._think_otherwise(turn, policy, thinker):
@@ -260,6 +273,7 @@ class Loop:
                     await thinker
                 else:
                     await self._speak(turn)
+                    thinker.cancel()
         except* ContextFull as errors:
             raise ContextFull(str(errors.exceptions[0])) from errors
         return needed, wanted
@@ -267,12 +281,13 @@ class Loop:
     async def _speak(self, turn: Turn) -> None:
         """While thoughts go on: say finished steps when there is room. When they have ended: say the result."""
         attempt, told = turn.attempt, 0
-        await self._context.head_draft(turn, self._script.step_open)
-        while attempt.phase < Phase.CONCLUDING:
+        await self._context.head_draft(turn, "step")
+        while attempt.phase < Phase.CONCLUDING and not self._writer.over(turn):
             if len(attempt.findings) > told and self._may_tell(turn):
-                told = len(attempt.findings)
+                told, begun = len(attempt.findings), self._clock()
                 if await self._writer.tell_step(turn):
-                    await self._context.head_draft(turn, self._script.step_open)
+                    await self._context.head_draft(turn, "step")
+                self._takes_s = min(self._clock() - begun, _MOST_WRITING_S)
             else:
                 self._changed.clear()
                 await self._changed.wait()
@@ -287,6 +302,8 @@ class Loop:
 
     async def _policy_for(self, turn: Turn, wants_calls: asyncio.Task[bool] | None) -> Policy | None:
         """Ask how the words are to be thought about; None: not at all. The thinker goes on meanwhile."""
+        if self._context.owed:
+            return None
         if not self._options.direct_replies or turn.carried is not None:
             # Few words that correct a problem look like small talk without it, and its thoughts are there.
             return turn.policy
@@ -331,51 +348,6 @@ class Loop:
         self._enter(turn.attempt, Phase.PROBING)
         await self._thinker.open(turn)
         return True
-
-    # --- replying and calling ---
-
-    async def _reply_at_once(self, turn: Turn, kind: Kind | Unjudged, head: Sequence[int] | None = None) -> None:
-        """Reply without thoughts; a "direct" reply that has to be thought about is left to the caller."""
-        attempt = turn.attempt
-        self._enter(attempt, Phase.REPLYING)
-        draft = self._context.new_draft(turn)
-        await self._session.append(self._context.view(turn, draft), head or self._script.answer_open)
-        attempt.head = len(draft)
-        await self._writer.say_all(turn, kind)
-        if not attempt.said and not attempt.rethink:
-            self._writer.release(turn, self._script.family.no_answer)
-
-    async def _act_or_reply(self, turn: Turn) -> None:
-        """Reply without thoughts, by calls or by words."""
-        if await self._wants_calls(turn):
-            await self._act(turn)
-        else:
-            await self._reply_at_once(turn, "unthought", None if turn.text else self._script.note_open)
-
-    async def _act_or_conclude(self, turn: Turn) -> None:
-        """Reply when the thoughts have ended, by calls or by their result."""
-        view, head = self._context.view(turn), [*self._script.think_close, *self._script.close, *self._script.act_open]
-        if await self._actions.wanted(turn, view, head):
-            await self._act(turn)
-        else:
-            await self._writer.conclude(turn)
-
-    async def _act(self, turn: Turn) -> None:
-        """Call, and say so; where no tool does all that is asked, say that."""
-        attempt, script = turn.attempt, self._script
-        self._enter(attempt, Phase.ACTING)
-        await self._context.head_draft(turn, script.act_open if turn.thought else script.reply_open)
-        if not await self._actions.write(turn, attempt.replies[-1]):
-            # Our own words: a small model that has just tried to call says anything here.
-            self._writer.release(turn, script.family.declined)
-            return
-        await self._context.head_draft(turn, script.acted_open(attempt.calls))
-        await self._writer.say_all(turn, "acted")
-        if not attempt.said:
-            self._writer.release(turn, script.family.acted)
-
-    async def _wants_calls(self, turn: Turn) -> bool:
-        return await self._actions.wanted(turn, [*self._context.past, turn.input], self._script.reply_open)
 
     # --- state ---
 

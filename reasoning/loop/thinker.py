@@ -95,7 +95,7 @@ class Thinker:
     async def _work(self, turn: Turn) -> bool:
         """Write steps, stretch by stretch; say whether the model ended them itself."""
         while (ended := await self._stretch(turn)) is None:
-            if reason := self._given_up(turn):
+            if reason := self._given_up(turn, grown=True):
                 turn.attempt.reason = reason
                 return False
         return ended
@@ -123,7 +123,7 @@ class Thinker:
                     # The token that ends a sentence may begin the next one.
                     begins = at - bool(attempt.steps.rest.strip())
                 self._note_findings(turn, new)
-                if reason := self._given_up(turn):
+                if reason := self._given_up(turn, grown=bool(new)):
                     attempt.reason = reason
                     break
                 if long := self._long_enough(turn, ended=ended, between=bool(new)):
@@ -136,9 +136,12 @@ class Thinker:
             return ended
         return None
 
-    def _given_up(self, turn: Turn) -> Reason | None:
-        """Give why the thoughts are to be ended, by their policy or by the time; None where they go on."""
-        if turn.policy.circling(turn.attempt.steps.finished):
+    def _given_up(self, turn: Turn, *, grown: bool) -> Reason | None:
+        """Give why the thoughts are to be ended, by their policy or by the time; None where they go on.
+
+        grown: by a finished step, so that the policy has something new to look at.
+        """
+        if grown and turn.policy.circling(turn.attempt.steps.finished):
             return "circling"
         return "time" if self._clock() > turn.attempt.deadline else None
 
@@ -159,7 +162,7 @@ class Thinker:
 
     async def _force_answer(self, attempt: Attempt, view: Sequence[Block]) -> bool:
         """Have thoughts that were cut off name the best answer they have; say whether that ended them."""
-        opening, limit = self._script.family.force_answer, self._script.profile.budgets.answer_tokens
+        opening, limit = self._script.family.prompts.force_answer, self._script.profile.budgets.answer_tokens
         await self._session.append(view, self._script.tokenizer.encode(opening))
         attempt.steps.rest = opening.lstrip()
         self._emit(Thought(opening))

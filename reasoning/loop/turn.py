@@ -74,6 +74,8 @@ class Attempt:
     """Whether a reply without thoughts was taken back because it reckons; false with thoughts."""
     doubtful: bool = False
     """Whether something was said at once of which the model was not sure."""
+    wanted: bool = False
+    """Whether the words want calls that have been neither made nor declined yet."""
     calls: list[WrittenCall] = field(default_factory=list)
     """Calls that were reported; empty until all of the request's are written."""
     tokens: Counter[str] = field(default_factory=Counter)
@@ -181,9 +183,12 @@ class Turn:
         self.attempt = Attempt(Steps(self.kept_steps))
 
     def left(self) -> Carried | None:
-        """Give what this turn leaves when it is interrupted; None if it had not begun to work anything out."""
+        """Give what this turn leaves when it is interrupted; None if it had not begun to work anything out.
+
+        What was thought of a thing that a tool was to tell is a guess.
+        """
         steps = self.attempt.steps.finished
-        if not self.text or (self.carried is None and not steps):
+        if self.attempt.wanted or not self.text or (self.carried is None and not steps):
             return None
         told = self.meant or (self.input_text if self.carried is None else f"{self.carried.told}\n{self.input_text}")
         return Carried(tuple(steps), told, self.policy)

@@ -6,10 +6,12 @@ that it answers. A private line is released as it stands only where the turn's p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from math import exp, log1p
+from typing import TYPE_CHECKING, Final, Literal
 
-from reasoning.events import ReplyText, Retracted, Unsaid
+from reasoning.events import YES, Probe, ReplyText, Retracted, Unsaid
 from reasoning.loop.steps import sentence_end, spoken_part
+from reasoning.loop.streams import TextPiece
 from reasoning.loop.turn import Phase
 from reasoning.policies.admission import echoes
 from reasoning.policies.doubt import UNSURE, least_sure
@@ -19,13 +21,15 @@ if TYPE_CHECKING:
 
     from reasoning.events import LoopEvent
     from reasoning.loop.context import LoopContext
-    from reasoning.loop.streams import Streams, TextPiece
+    from reasoning.loop.streams import Streams
     from reasoning.loop.turn import Attempt, Turn
     from reasoning.policies.policy import Kind
     from reasoning.prompting.script import Script
 
 Unjudged = Literal["unthought", "acted"]
 """Sentences that no policy judges: of a reply that may not be thought about, and what is said of calls."""
+_AT_ONCE: Final = frozenset({"direct", "unthought"})
+"""Sentences that rest on no thoughts."""
 _RESULT_SENTENCES = 3
 """Sentences in which the result may be told."""
 
@@ -51,14 +55,28 @@ class Writer:
     # --- what is told of thoughts ---
 
     async def tell_step(self, turn: Turn) -> bool:
-        """Tell the newest finding; False where nothing could be said of it."""
-        text = turn.policy.verbatim(turn.attempt.findings[-1], turn.language, at_last=False)
+        """Tell the newest finding; False where nothing could be said of it, or it is too soon."""
+        if not await self._ready(turn):
+            return False
+        text = turn.policy.verbatim(turn.attempt.findings[-1], turn.language)
         if text is None or self._objection(turn, text, "step"):
             return await self.say(turn, "step")
         # As it stands: that costs no token and invents nothing.
         self.release(turn, text)
         await self._write_out(turn, text)
         return True
+
+    async def _ready(self, turn: Turn) -> bool:
+        """Ask whether what was found is to be told now, where the policy has a question about it."""
+        question, attempt = turn.policy.telling(self._script).ready, turn.attempt
+        if question is None:
+            return True
+        draft = attempt.replies[-1] if len(attempt.replies[-1]) > attempt.head else None
+        tokens = [*(self._script.think_close if draft is None else []), *question.tokens]
+        scores = await self._session.score_choices(self._context.view(turn, draft), tokens, question.choices)
+        attempt.tokens["probe"] += len(tokens)
+        self._emit(Probe(question.name, scores.log_odds, 0.0, decision=scores.log_odds > 0))
+        return scores.log_odds > 0
 
     async def mend(self, turn: Turn) -> None:
         """Take back what was released and the thoughts contradict now, and say what they say instead."""
@@ -72,25 +90,25 @@ class Writer:
             if wrong.instead is not None and wrong.instead not in attempt.said:
                 self.release(turn, wrong.instead)
                 await self._write_out(turn, wrong.instead)
-                await self._context.head_draft(turn, self._script.step_open)
+                await self._context.head_draft(turn, "step")
 
     async def conclude(self, turn: Turn) -> None:
         """End the reply with the result of the thoughts."""
         attempt = turn.attempt
-        if attempt.said and turn.policy.tells_result(attempt.said[-1], turn.evidence):
+        if self.over(turn) or (attempt.said and turn.policy.tells_result(attempt.said[-1], turn.evidence)):
             return
         if attempt.steps.finished:
-            last = turn.policy.verbatim(attempt.steps.finished[-1], turn.language, at_last=False)
+            last = turn.policy.verbatim(attempt.steps.finished[-1], turn.language)
             if last is not None and not self._objection(turn, last, "result"):
                 self.release(turn, last)
                 return
-        await self._context.head_draft(turn, self._script.result_open)
-        told = 0
-        while told < _RESULT_SENTENCES and await self.say(turn, "result"):
+        await self._context.head_draft(turn, "result")
+        told, whole = 0, turn.policy.telling(self._script).one_message
+        while (whole or told < _RESULT_SENTENCES) and await self.say(turn, "result"):
             told += 1
             if self._ended(attempt):
                 break
-        if not told:
+        if not told and not (whole and attempt.said):
             self.fall_back(turn)
 
     def fall_back(self, turn: Turn) -> None:
@@ -102,18 +120,18 @@ class Writer:
         if attempt.said and turn.policy.tells_result(attempt.said[-1], turn.evidence):
             return
         for step in reversed(attempt.steps.finished):
-            text = turn.policy.verbatim(step, turn.language, at_last=True)
+            text = turn.policy.verbatim(step, turn.language)
             if text is not None and not self._objection(turn, text, "result"):
                 self.release(turn, text)
                 return
-        self.release(turn, self._script.family.no_answer)
+        self.release(turn, self._script.family.language.replies.no_answer)
 
     def break_off(self, turn: Turn) -> None:
         """End a reply for which the context has no more room."""
         attempt = turn.attempt
         if attempt.calls:
             if not attempt.said:
-                self.release(turn, self._script.family.acted)
+                self.release(turn, self._script.family.language.replies.acted)
         elif attempt.phase is not Phase.REPLYING or not attempt.said:
             self.fall_back(turn)
 
@@ -134,6 +152,8 @@ class Writer:
         if attempt.phase is Phase.THINKING:
             self._enter(attempt, Phase.TELLING)
         pieces, ended = await self._sentence(turn)
+        if kind in _AT_ONCE and not attempt.said and await self._hasty(turn, pieces, start):
+            pieces, ended = await self._say_no(turn, start)
         written = [piece.text for piece in pieces]
         if attempt.phase is Phase.TELLING:
             self._enter(attempt, Phase.THINKING)
@@ -150,8 +170,33 @@ class Writer:
             self._emit(Retracted(text, reason))
             return False
         self.release(turn, text)
-        attempt.doubtful |= kind in {"direct", "unthought"} and self._unsure(turn, pieces[:kept])
+        attempt.doubtful |= kind in _AT_ONCE and self._unsure(turn, pieces[:kept])
         return True
+
+    async def _hasty(self, turn: Turn, pieces: Sequence[TextPiece], start: int) -> bool:
+        """Say whether a reply begins with a yes that is no likelier than the model likes to say yes, where measured."""
+        script, bias = self._script, self._script.family.prompts.yes_bias
+        if not (script.measured and bias and pieces and pieces[0].token in script.yes_no[0]):
+            return False
+        if pieces[0].log_prob > -log1p(exp(-bias)):
+            # All else together is too unlikely.
+            return False
+        draft = turn.attempt.replies[-1]
+        *before, _ = self._context.view(turn, draft)
+        head = draft.tokens[:start]
+        scores = await self._session.score_choices(before, head, script.yes_no)
+        turn.attempt.tokens["probe"] += len(head)
+        self._emit(Probe(YES, scores.log_odds - bias, 0.0, decision=scores.log_odds > bias))
+        return scores.log_odds <= bias
+
+    async def _say_no(self, turn: Turn, start: int) -> tuple[list[TextPiece], bool]:
+        """Write the sentence anew, with a no at its beginning."""
+        draft, no = turn.attempt.replies[-1], self._script.family.prompts.no[0]
+        await self._session.crop(draft, start)
+        (token,) = self._script.tokenizer.encode(no)
+        await self._session.append(self._context.view(turn, draft), [token])
+        pieces, ended = await self._sentence(turn)
+        return [TextPiece(no, token, 0.0), *pieces], ended
 
     def _unsure(self, turn: Turn, pieces: Sequence[TextPiece]) -> bool:
         """Say whether the model was not sure of a number or name that nobody has told, where that was measured."""
@@ -169,6 +214,11 @@ class Writer:
     def spent(self, attempt: Attempt) -> bool:
         """Whether the reply's budget of tokens is used up."""
         return attempt.tokens["writer"] >= self._options.reply_tokens
+
+    def over(self, turn: Turn) -> bool:
+        """Whether the reply has ended itself, however much is thought still: one that is a single message does."""
+        attempt = turn.attempt
+        return turn.policy.telling(self._script).one_message and bool(attempt.said) and self._ended(attempt)
 
     def _ended(self, attempt: Attempt) -> bool:
         return attempt.replies[-1].tokens[-1] in self._script.ends or self.spent(attempt)
@@ -200,7 +250,7 @@ class Writer:
         if self._script.tokenizer.writes_special(text):
             return "writes a control token as words"
         if kind == "acted":
-            return "says its request back" if echoes(text, self._script.family.acted_request) else ""
+            return "says its request back" if echoes(text, self._script.family.prompts.acted_request) else ""
         if kind == "unthought":
             return ""
         return turn.policy.objection(text, kind, turn.evidence)

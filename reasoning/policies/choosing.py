@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from reasoning.events import KIND, NEED
 from reasoning.policies.plain import Plain
 from reasoning.policies.policy import Chosen, ProbeQuestion
+from reasoning.policies.published import Published
 from reasoning.policies.sums.findings import several_numbers
 from reasoning.policies.sums.prose import Prose
 from reasoning.policies.sums.sums import Sums
@@ -65,17 +66,17 @@ class ByProbes:
         need -= measured.need_bias_with_tools if tools else measured.need_bias
         if several_numbers(asked, script.language):
             need += measured.need_of_numbers
-        below, above = family.need_clear
+        below, above = family.prompts.need_clear
         if self.other is None or not script.knows_kinds or not below <= need <= above:
             return Chosen(self.first if need > 0 else None, (need,))
         if not kinds:
             return ProbeQuestion(KIND, script.kind, script.kinds)
         (kind,) = kinds
-        if need > 0 and need + kind > family.sums_bias:
+        if need > 0 and need + kind > family.prompts.sums_bias:
             policy: Policy | None = self.first
         else:
-            policy = self.other if kind > family.kind_bias else None
-        return Chosen(policy, (need, kind - family.kind_bias))
+            policy = self.other if kind > family.prompts.kind_bias else None
+        return Chosen(policy, (need, kind - family.prompts.kind_bias))
 
 
 def choice_of(name: PolicyName, switches: PolicySwitches = ALL_POLICIES, *, tagged: bool = False) -> PolicyChoice:
@@ -88,6 +89,8 @@ def choice_of(name: PolicyName, switches: PolicySwitches = ALL_POLICIES, *, tagg
             return ByProbes(sums)
         case "plain":
             return Always(Plain())
+        case "published":
+            return Always(Published())
         case _:
             assert_never(name)
 

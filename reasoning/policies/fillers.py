@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 MOST_IN_A_ROW: Final = 2
 """Fillers with nothing between."""
 _LONGEST_STRETCH: Final = 1.5
-"""A busy machine delays fillers by so much at most: the listener still has to know that somebody is there."""
+"""A busy machine delays the first filler by so much at most: the listener has to know that somebody is there."""
 _STRETCHED_S: Final = 1.8
 """And to no more than this: with what a phrase and a tick of the clock take, a wait stays under two seconds."""
+_SOON_S: Final = 1.6
+"""A reply that begins soon is waited for so long: a filler right before it would hold it up."""
 _ROUNDED_S: Final = 5
 """To whole times of this the length of a wait is told."""
 _LONGEST_TOLD_S: Final = 60
@@ -79,14 +81,18 @@ class FillerClock:
         """Give the phrase to say now, if any; whoever says it calls `said`.
 
         begun: the reply has begun to sound.
-        soon: it will go on soon: it is being said without thinking, or its next words are being synthesised.
-        slowdown: how many times as long as usual the reply takes, for the machine is busy: the wait is divided alike.
+        soon: it will begin soon: it is being said without thinking, or its first words are being synthesised.
+        slowdown: how many times as long as usual the reply takes, for the machine is busy: the first phrase is as much
+            later. Inside a reply no silence is to be longer for that.
         """
         if not self.options.fillers:
             return None
-        allowed = self.options.filler_again_s if begun or self._said or soon else self.options.filler_after_s
-        stretched = min(allowed * min(_LONGEST_STRETCH, slowdown), max(allowed, _STRETCHED_S))
-        return None if now - self.waiting_since < stretched else self.next
+        if begun or self._said:
+            allowed = self.options.filler_again_s
+        else:
+            allowed = max(self.options.filler_after_s, _SOON_S if soon else 0.0)
+            allowed = min(allowed * min(_LONGEST_STRETCH, slowdown), max(allowed, _STRETCHED_S))
+        return None if now - self.waiting_since < allowed else self.next
 
     def said(self, now: float) -> None:
         """Note that `next` is being said, and choose what may be said after it."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reasoning.policies.admission import circles_in_prose, judge
+from reasoning.policies.policy import Telling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,10 @@ class Plain:
         """Ask for more of them."""
         return script.notes_resume_open
 
+    def telling(self, script: Script) -> Telling:
+        """Ask for what they conclude."""
+        return Telling(script.step_open, script.result_open)
+
     def found(self, step: str, before: Sequence[str], asked: str, language: Language) -> bool:
         """Find nothing: what a note has found is known when the notes have come to their end."""
         del step, before, asked, language
@@ -51,9 +56,9 @@ class Plain:
         """Say whether they repeat themselves."""
         return circles_in_prose(steps)
 
-    def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
+    def verbatim(self, step: str, language: Language) -> str | None:
         """Read nothing out: notes are private."""
-        del step, language, at_last
+        del step, language
         return None
 
     def objection(self, sentence: str, kind: Kind, evidence: Evidence) -> str:

@@ -59,6 +59,31 @@ class Contradicted:
     """What they say now, fit to be spoken; None where the writer must tell it."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeQuestion:
+    """What the model is asked beside its thoughts."""
+
+    name: str
+    tokens: Sequence[int]
+    """Stand behind what the question is about, and open the answer."""
+    choices: tuple[frozenset[int], frozenset[int]]
+    """Tokens of the answer that mean yes, and no."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How the writer is asked for sentences about the thoughts, in tokens."""
+
+    step: Sequence[int]
+    """Heads a sentence while the thoughts go on."""
+    result: Sequence[int]
+    """Heads what is said when they have ended."""
+    one_message: bool = False
+    """Whether only the first sentence is headed: the others go on in its message, and its end is that of the reply."""
+    ready: ProbeQuestion | None = None
+    """Asked when something was found: without a yes it is not told yet. None: nothing is asked."""
+
+
 class Policy(Protocol):
     """One way to think and to speak of it."""
 
@@ -73,6 +98,10 @@ class Policy(Protocol):
 
     def going_on(self, script: Script) -> Sequence[int]:
         """Open interrupted thoughts again, behind new words."""
+        ...
+
+    def telling(self, script: Script) -> Telling:
+        """Ask for sentences about the thoughts."""
         ...
 
     def found(self, step: str, before: Sequence[str], asked: str, language: Language) -> bool:
@@ -90,11 +119,8 @@ class Policy(Protocol):
         """Say whether the thoughts lead nowhere any more, by their finished steps; then they are ended."""
         ...
 
-    def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
-        """Give a step as a sentence to speak as it stands; None: the writer words it.
-
-        at_last: the writer has failed, and nothing else is left to say.
-        """
+    def verbatim(self, step: str, language: Language) -> str | None:
+        """Give a step as a sentence to speak as it stands; None: the writer words it."""
         ...
 
     def objection(self, sentence: str, kind: Kind, evidence: Evidence) -> str:
@@ -119,17 +145,6 @@ class Policy(Protocol):
     def restated(self, told: str, words: str, language: Language) -> str:
         """Give what was told as `words` correct it; nothing where they correct nothing for certain."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeQuestion:
-    """What the model is asked about the user's words, beside its thoughts."""
-
-    name: str
-    tokens: Sequence[int]
-    """Stand behind the user's words, and open the answer."""
-    choices: tuple[frozenset[int], frozenset[int]]
-    """Tokens of the answer that mean yes, and no."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from languages.language import Language
+    from languages.language import Language, PromptWording
     from reasoning.engine.contract import Grammar
     from reasoning.prompting.chat_template import ChatTemplate
     from reasoning.prompting.profiles.profile import Calibration, ModelProfile
@@ -64,69 +64,8 @@ class Family:
     """Wording for models that think in one way, in one language: `in_language` gives it in another."""
 
     language: Language
-    system: str
-    """How the assistant speaks; heads every conversation."""
-    identity: str
-    """Who it is: its name, what it is and can do, its language. Read where a reply comes at once."""
-    limits: str
-    """What it cannot know; read there, too."""
-    think_request: str
-    """Follows the user's words, inside their turn, where thoughts come next."""
-    work_open: str
-    """Opens the thoughts, behind the opening of the model's message."""
-    resume_open: str
-    """Follows thoughts that were interrupted by new words."""
-    notes_request: str
-    """As `think_request`, where there is nothing to compute: asks for notes in sentences."""
-    notes_open: str
-    """Opens them."""
-    notes_resume_open: str
-    """Follows notes that were interrupted by new words."""
-    answer_request: str
-    """Follows the user's words where the reply comes at once."""
-    step_request: str
-    """Asks for one sentence about the last finished step."""
-    result_request: str
-    """Asks for the result, after the thoughts have ended."""
-    need_question: str
-    """Follows the user's words and asks whether they call for thinking at all."""
-    need_bias: float
-    """Log-odds of yes at which the need question divides small talk from problems, measured on questions of both
-    kinds."""
-    need_of_numbers: float
-    """Log-odds that words with two numbers or more have ahead: small talk has few."""
-    need_bias_with_tools: float
-    """As `need_bias`, with tools in the prompt and words that ask for none of them."""
-    need_clear: tuple[float, float]
-    """Log-odds of yes, above the border, outside of which there surely is nothing to compute, and something."""
-    kind_question: str
-    """Follows the user's words and asks what kind of question they are, in one word; empty: not to be asked."""
-    kind_bias: float
-    """Log-odds of `reasoned` to `told` at which it divides what takes reasoning from what is answered at once."""
-    sums_bias: float
-    """The same, with the calibrated log-odds of the need question added, for what is thought about as a sum."""
-    reasoned: tuple[str, ...]
-    """Answers that name a kind which takes reasoning: the first tokens of these count."""
-    told: tuple[str, ...]
-    """Answers that name one which does not."""
-    force_answer: str
-    """Goes on with thoughts that do not come to an end: they name the best answer they have."""
-    yes: tuple[str, ...]
-    """Answers that mean yes; those of one token count."""
-    no: tuple[str, ...]
-    """Answers that mean no."""
-    act_request: str
-    """Asks for calls, after thoughts."""
-    acted_request: str
-    """Asks what to say after calls; `{calls}` is a line for each."""
-    note_request: str
-    """Follows notes that came without the user's words."""
-    no_answer: str
-    """Said when neither the writer nor the thoughts have an answer."""
-    acted: str
-    """Said where the writer has no answer to what it is doing."""
-    declined: str
-    """Said where nothing can be called."""
+    prompts: PromptWording
+    """What is said to the model: the language's, but for what the model's way to think changes."""
     think_end: str = ""
     """Ends the thoughts of a model that was trained to think; empty where the end of the message does."""
     no_thought: str = ""
@@ -148,82 +87,42 @@ class Family:
         """Give the wording of the same family in another language."""
         if language is self.language:
             return self
-        other = _instruct(language)
         if not self.think_end:
-            return other
-        return replace(
-            _unprompted(other),
-            work_open=self.work_open,
-            resume_open=self.resume_open,
-            notes_open=self.notes_open,
-            notes_resume_open=self.notes_resume_open,
-            force_answer=self.force_answer,
-            think_end=self.think_end,
-            no_thought=self.no_thought,
+            return replace(self, language=language, prompts=language.prompts)
+        mine = self.prompts
+        other = replace(
+            _unprompted(language),
+            work_open=mine.work_open,
+            resume_open=mine.resume_open,
+            notes_open=mine.notes_open,
+            notes_resume_open=mine.notes_resume_open,
+            force_answer=mine.force_answer,
         )
+        return replace(self, language=language, prompts=other)
 
 
-def _instruct(language: Language) -> Family:
-    """Word a family of models that follow instructions: they think in short lines where they are asked to."""
-    wording, replies = language.prompts, language.replies
-    return Family(
-        language,
-        system=wording.system,
-        identity=wording.identity,
-        limits=wording.limits,
-        think_request=wording.think_request,
-        work_open=wording.work_open,
-        resume_open=wording.resume_open,
-        notes_request=wording.notes_request,
-        notes_open=wording.notes_open,
-        notes_resume_open=wording.notes_resume_open,
-        answer_request=wording.answer_request,
-        step_request=wording.step_request,
-        result_request=wording.result_request,
-        need_question=wording.need_question,
-        need_bias=wording.need_bias,
-        need_of_numbers=wording.need_of_numbers,
-        need_bias_with_tools=wording.need_bias_with_tools,
-        need_clear=wording.need_clear,
-        kind_question=wording.kind_question,
-        kind_bias=wording.kind_bias,
-        sums_bias=wording.sums_bias,
-        reasoned=wording.reasoned,
-        told=wording.told,
-        force_answer=wording.force_answer,
-        yes=wording.yes,
-        no=wording.no,
-        act_request=wording.act_request,
-        acted_request=wording.acted_request,
-        note_request=wording.note_request,
-        no_answer=replies.no_answer,
-        acted=replies.acted,
-        declined=replies.declined,
-    )
-
-
-def _unprompted(family: Family) -> Family:
+def _unprompted(language: Language) -> PromptWording:
     """Word what thoughts between tags need: no request to think, and steps that are told, not read aloud."""
-    found = family.language.prompts.found_request
-    return replace(family, think_request="", notes_request="", step_request=found)
+    wording = language.prompts
+    return replace(wording, think_request="", notes_request="", step_request=wording.found_request)
 
 
-def _tagged(family: Family, cut: ThinkingCut | None, profile: ModelProfile) -> Family:
+def _tagged(cut: ThinkingCut | None, profile: ModelProfile) -> Family:
     """Word a model that was trained to think between tags; `cut` as its template has them, None where it has not."""
     begin, end = profile.tags
-    return replace(
-        _unprompted(family),
-        work_open=(opening := f"{begin}\n" if cut is None else cut.opening),
+    opening = f"{begin}\n" if cut is None else cut.opening
+    prompts = replace(
+        _unprompted(ENGLISH),
+        work_open=opening,
         notes_open=opening,
         notes_resume_open=profile.told_more,
         resume_open=profile.told_more,
         force_answer=profile.enough,
-        think_end=end,
-        no_thought=f"{begin}\n\n{end}\n\n" if cut is None else cut.empty,
     )
+    return Family(ENGLISH, prompts, end, f"{begin}\n\n{end}\n\n" if cut is None else cut.empty)
 
 
-FAMILIES: Final = (_instruct(ENGLISH),)
+FAMILIES: Final = (Family(ENGLISH, ENGLISH.prompts),)
 """Wording that fits every instruct model: of one that was trained to think, its template and profile change it."""
 
 
@@ -235,7 +134,7 @@ def family_of(model: str, template: ChatTemplate | None = None, profile: ModelPr
     known = profile_of(model, shipped_profiles()) if profile is None else profile
     cut = None if template is None else template.thinking(*known.tags)
     style = known.thinking or (cut.style if cut else "prompted")
-    return _tagged(FAMILIES[0], cut, known) if style in {"tagged", "always"} else FAMILIES[0]
+    return _tagged(cut, known) if style in {"tagged", "always"} else FAMILIES[0]
 
 
 def script_of(tokenizer: Tokenizer, model: str, profiles: Sequence[ModelProfile]) -> Script:
@@ -263,31 +162,31 @@ class Script:
         self.profile = profile_of(_DEFAULT_MODEL, shipped_profiles()) if profile is None else profile
         self._others: dict[str, Script] = {}
         """The same in other languages, by their codes."""
-        pieces = self._pieces = tokenizer.pieces(family.system if system is None else system)
+        pieces = self._pieces = tokenizer.pieces(family.prompts.system if system is None else system)
         words, tags = tokenizer.encode, tokenizer.encode_template
         answer = [*pieces.user_close, *pieces.assistant_open]
         self.reply_open = reply = [*answer, *tags(family.no_thought)]
         """Closes the user's turn and opens a reply without thoughts."""
         self.prompt: list[int] = [*pieces.prompt, *pieces.first_user_open]
         """Heads the conversation and opens the user's turn."""
-        self.think_open = [*words(family.think_request), *answer, *tags(family.work_open)]
+        self.think_open = [*words(family.prompts.think_request), *answer, *tags(family.prompts.work_open)]
         """Opens the thoughts when the turn has ended."""
-        self.resume_open = words(f"\n\n{family.resume_open}")
+        self.resume_open = words(f"\n\n{family.prompts.resume_open}")
         """Goes on with thoughts that were interrupted by new words."""
-        self.notes_open = [*words(family.notes_request), *answer, *tags(family.notes_open)]
+        self.notes_open = [*words(family.prompts.notes_request), *answer, *tags(family.prompts.notes_open)]
         """Opens notes in sentences."""
-        self.notes_resume_open = words(f"\n\n{family.notes_resume_open}")
+        self.notes_resume_open = words(f"\n\n{family.prompts.notes_resume_open}")
         """Goes on with them behind new words."""
-        self.answer_open = [*words(family.answer_request), *reply]
+        self.answer_open = [*words(family.prompts.answer_request), *reply]
         """Opens a reply without thoughts."""
-        self.note_open = [*words(family.note_request), *reply]
+        self.note_open = [*words(family.prompts.note_request), *reply]
         """Opens a reply to notes that came without the user's words."""
-        self.act_open = self._request(family.act_request)
+        self.act_open = self.request(family.prompts.act_request)
         """Asks for calls, after thoughts."""
-        self.step_open = self._request(family.step_request)
-        self.result_open = self._request(family.result_request)
-        self.need = [*words(family.need_question), *reply]
-        self.kind = [*words(family.kind_question), *reply]
+        self.step_open = self.request(family.prompts.step_request)
+        self.result_open = self.request(family.prompts.result_request)
+        self.need = [*words(family.prompts.need_question), *reply]
+        self.kind = [*words(family.prompts.kind_question), *reply]
         self.ends = tokenizer.eos_ids
         self.close = list(pieces.assistant_close)
         """Closes a message of the model that did not close itself."""
@@ -307,8 +206,8 @@ class Script:
         """The one of them that ends nothing else."""
         self.bans = frozenset(tokenizer.special.values()) - self.think_ends
         """Control tokens that no stream may write."""
-        self.yes_no = (self._single(family.yes), self._single(family.no))
-        self.kinds = (self._begin(family.reasoned), self._begin(family.told))
+        self.yes_no = (self._single(family.prompts.yes), self._single(family.prompts.no))
+        self.kinds = (self._begin(family.prompts.reasoned), self._begin(family.prompts.told))
 
     @property
     def language(self) -> Language:
@@ -329,14 +228,16 @@ class Script:
 
         Instructions have its name in front of them (`instructed`): it does not gainsay another one that they give.
         """
-        identity = self.family.identity if self._system is None else ""
+        identity = self.family.prompts.identity if self._system is None else ""
         told = "" if now is None else self.language.calendar.told(now)
-        return self.tokenizer.encode(f"({' '.join(part for part in (identity, self.family.limits, told) if part)})\n")
+        return self.tokenizer.encode(
+            f"({' '.join(part for part in (identity, self.family.prompts.limits, told) if part)})\n"
+        )
 
     def instructed(self, instructions: str) -> Script:
         """Give the same with instructions behind those that stand there."""
         family = self.family
-        system = f"{family.system} {family.identity}" if self._system is None else self._system
+        system = f"{family.prompts.system} {family.prompts.identity}" if self._system is None else self._system
         return Script(self.tokenizer, self.family, f"{system}\n\n{instructions}", self.profile)
 
     @property
@@ -358,9 +259,9 @@ class Script:
         return replace(
             measured,
             language=self.language.code,
-            need_bias=family.need_bias,
-            need_of_numbers=family.need_of_numbers,
-            need_bias_with_tools=family.need_bias_with_tools,
+            need_bias=family.prompts.need_bias,
+            need_of_numbers=family.prompts.need_of_numbers,
+            need_bias_with_tools=family.prompts.need_bias_with_tools,
         )
 
     @property
@@ -372,7 +273,7 @@ class Script:
     @property
     def knows_kinds(self) -> bool:
         """Whether the borders of the question of the kind hold: for the model that its wording was measured on."""
-        return self.measured and bool(self.family.kind_question)
+        return self.measured and bool(self.family.prompts.kind_question)
 
     def prompt_with(self, tools: Sequence[Tool]) -> list[int]:
         """Give the head of the conversation with these tools in its system message, as the model's template has it."""
@@ -398,7 +299,7 @@ class Script:
     def acted_open(self, calls: Sequence[WrittenCall]) -> list[int]:
         """Ask what to say after these calls."""
         lines = "\n".join(call.text() for call in calls)
-        return self._request(self.family.acted_request.replace("{calls}", lines))
+        return self.request(self.family.prompts.acted_request.replace("{calls}", lines))
 
     def calls_made(self, calls: Sequence[WrittenCall], *, after_text: bool) -> list[int]:
         """Give calls as they stand in the history, behind what was heard."""
@@ -415,6 +316,11 @@ class Script:
         ]
 
     @cached_property
+    def owed_open(self) -> list[int]:
+        """Open a reply without thoughts while something is owed by a call."""
+        return [*self.tokenizer.encode(self.family.prompts.owed_request), *self.reply_open]
+
+    @cached_property
     def call_starts(self) -> frozenset[int]:
         """Tokens that begin a call, when the model is free to write what it likes."""
         return frozenset(self.tokenizer.encode_template(text)[0] for text in self.family.call_starts)
@@ -424,7 +330,8 @@ class Script:
         """The tokens that begin a call, and all others."""
         return self.call_starts, frozenset(range(self.tokenizer.vocab_size)) - self.call_starts
 
-    def _request(self, request: str) -> list[int]:
+    def request(self, request: str) -> list[int]:
+        """Ask for something, and open the reply to it, behind a message that is closed."""
         return [*self._pieces.user_open, *self.tokenizer.encode(request), *self.reply_open]
 
     def _begin(self, answers: Sequence[str]) -> frozenset[int]:

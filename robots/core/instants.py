@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from robots.core.report import DeedStatus
 from robots.events import Happening
 from robots.facts.tasks import ActionFailed, NeverListed, NotSent
-from robots.protocols.vda5050.messages import ActionStatus
 
 if TYPE_CHECKING:
+    from robots.core.report import RobotReport
     from robots.facts.fact import Fact
-    from robots.protocols.vda5050.messages import State
     from robots.safety.gate import Admitted
 
 ACTION_TIMEOUT_S: Final = 10.0
@@ -53,9 +53,9 @@ class InstantActionsUnderWay:
         """Take one that was asked for."""
         self.actions[admitted.ticket] = InstantAction(admitted, now)
 
-    def ready(self, state_at: float) -> list[Admitted]:
-        """Return those that may be sent: the robot was heard, at `state_at`, after they were asked for."""
-        return [one.admitted for one in self.actions.values() if not one.sent and state_at > one.since]
+    def ready(self, report_at: float) -> list[Admitted]:
+        """Return those that may be sent: the robot was heard, at `report_at`, after they were asked for."""
+        return [one.admitted for one in self.actions.values() if not one.sent and report_at > one.since]
 
     def sent(self, admitted: Admitted, now: float) -> None:
         """Note that one has passed the gate."""
@@ -82,14 +82,14 @@ class InstantActionsUnderWay:
             for ticket, one in late
         ]
 
-    def follow(self, state: State) -> list[InstantEnd]:
+    def follow(self, report: RobotReport) -> list[InstantEnd]:
         """End those that the robot says have ended."""
         ends = []
         for ticket in list(self.actions):
-            status = state.action(ticket)
-            if status is ActionStatus.FINISHED:
+            status = report.deed(ticket)
+            if status is DeedStatus.DONE:
                 ends.append(self._end(ticket, Happening.DONE))
-            elif status is ActionStatus.FAILED:
+            elif status is DeedStatus.FAILED:
                 ends.append(self._end(ticket, Happening.FAILED, ActionFailed()))
         return ends
 

@@ -1,14 +1,16 @@
-"""From an admitted call to what is sent: the plan of an order, or an action. Pure; the gate judges the result."""
+"""From an admitted call to what is to be done: the plan of a task, or a deed. Pure; the gate judges the result."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from robots.core.tasks import OrderPlan
-from robots.protocols.vda5050.messages import Action, ActionParameter, BlockingType, Factsheet
+from robots.core.capabilities import SkillScope
+from robots.core.commands import Deed
+from robots.core.tasks import TaskPlan
+from robots.geometry import wrap_angle
 from robots.site import HERE
-from robots.skills import GO_TO_POSE, PLACE, Skill, SkillCall, SkillScope
+from robots.skills import GO_TO_POSE, PLACE, Skill, SkillCall
 
 if TYPE_CHECKING:
     from robots.core.world import World
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
     from robots.site import Site
 
 
-def plan_of(admitted: Admitted, skill: Skill, site: Site, world: World) -> OrderPlan | None:
-    """Return the plan of a driving or node skill; None where no way leads there inside the fence."""
+def plan_of(admitted: Admitted, skill: Skill, site: Site, world: World) -> TaskPlan | None:
+    """Return the plan of a driving skill or of one at a place; None where no way leads there inside the fence."""
     start = world.position
     if start is None:
         return None
@@ -26,33 +28,24 @@ def plan_of(admitted: Admitted, skill: Skill, site: Site, world: World) -> Order
     points = site.route(start, goal)
     if points is None:
         return None
-    limits, facts = site.limits, world.factsheet
+    limits, robot = site.limits, world.capabilities
     speed = limits.max_speed_m_s
-    return OrderPlan(
-        order_id=admitted.ticket,
-        map_id=site.map,
+    return TaskPlan(
+        ticket=admitted.ticket,
+        map=site.map,
         points=points if math.dist(start, goal) > 0 else (start,),
-        theta=theta,
-        actions=(action_of(admitted, facts),) if skill.scope is SkillScope.AT_PLACE else (),
-        max_speed_m_s=min(speed, facts.physical_parameters.speed_max) if facts else speed,
+        theta=None if theta is None else wrap_angle(theta),
+        deed=deed_of(admitted) if skill.scope is SkillScope.AT_PLACE else None,
+        max_speed_m_s=min(speed, robot.speed_max_m_s) if robot else speed,
         base_m=limits.base_m,
-        min_interval_s=facts.protocol_limits.timing.min_order_interval if facts else 0.0,
+        min_interval_s=robot.min_interval_s if robot else 0.0,
     )
 
 
-def action_of(admitted: Admitted, factsheet: Factsheet | None) -> Action:
-    """Return the action of a call; HARD, that is alone and standing, unless the factsheet forbids it."""
+def deed_of(admitted: Admitted) -> Deed:
+    """Return what a call asks for besides driving."""
     call = admitted.call
-    known = factsheet.protocol_features.agv_actions if factsheet else ()
-    blocking = next((a.blocking_types for a in known if a.action_type == call.skill and a.blocking_types), None)
-    return Action(
-        action_type=call.skill,
-        action_id=admitted.ticket,
-        blocking_type=BlockingType.HARD if blocking is None or BlockingType.HARD in blocking else blocking[0],
-        action_parameters=tuple(
-            ActionParameter(key=key, value=value) for key, value in call.arguments.items() if key != PLACE
-        ),
-    )
+    return Deed(admitted.ticket, call.skill, {key: value for key, value in call.arguments.items() if key != PLACE})
 
 
 def _goal(call: SkillCall, start: Point, site: Site) -> tuple[Point, float | None]:

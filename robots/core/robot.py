@@ -1,8 +1,8 @@
-"""One robot under command: calls become orders, states become events, stop wins. Sans-I/O.
+"""One robot under command: calls become tasks, reports become events, stop wins. Sans-I/O.
 
-`Robot` wires the gate, the task, the stop sequence and the world picture. It owns no socket and no clock: messages and
-monotonic seconds come in, commands leave through the gate's publisher, and `events` tells what happened as codes and
-facts.
+`Robot` wires the gate, the task, the stop sequence and the world picture. It owns no socket and no clock, and knows no
+protocol: an adapter's news and monotonic seconds come in, commands leave through the gate's publisher, and `events`
+tells what happened as codes and facts.
 """
 
 from __future__ import annotations
@@ -12,15 +12,33 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from robots.core.asking import Asking
+from robots.core.capabilities import SkillScope
+from robots.core.heard import (
+    About,
+    Denied,
+    Described,
+    Intent,
+    LinkDown,
+    LinkUp,
+    Overheard,
+    Presented,
+    Reported,
+    Unreadable,
+)
 from robots.core.instants import InstantActionsUnderWay
-from robots.core.planning import action_of, plan_of
-from robots.core.tasks import OrderPhase, OrderTask
+from robots.core.motion import MotionWatch
+from robots.core.planning import deed_of, plan_of
+from robots.core.report import Presence
+from robots.core.tasks import TaskPhase, TaskRun
+from robots.core.unpausing import Unpausing
 from robots.core.world import World
 from robots.events import Event, Happening
 from robots.facts.fitness import CommandsDenied, EmergencyStop
 from robots.facts.messages import MessageOvertaken
 from robots.facts.refusals import ForeignOrder, StopUnconfirmed, TasksTooMany
 from robots.facts.tasks import (
+    CommandsUnanswered,
     LinkLostTo,
     NoLinkTo,
     NoWay,
@@ -31,48 +49,27 @@ from robots.facts.tasks import (
     RobotSilent,
     ToldToStop,
 )
-from robots.protocols.vda5050.codec import COMMAND_TOPICS
-from robots.protocols.vda5050.messages import (
-    ActionStatus,
-    Connection,
-    ConnectionState,
-    EStop,
-    InstantActions,
-    Order,
-    State,
-)
-from robots.safety.gate import HARMLESS, Admitted, Gate, Latch, Question, Refused, Resumed, Source
-from robots.safety.packet import WILL
-from robots.safety.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, StopSequence, StopStep, refuses
+from robots.safety.gate import Admitted, Gate, Latch, Question, Refused, Resumed, Source
+from robots.safety.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, StopSequence
 from robots.site import NOWHERE
-from robots.skills import STOP, Skill, SkillCall, SkillScope, skills_of
+from robots.skills import STOP, Skill, SkillCall, shortfall, skills_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from robots.core.capabilities import Capabilities
+    from robots.core.heard import RobotNews
     from robots.core.instants import InstantEnd
+    from robots.core.report import RobotReport
     from robots.facts.fact import Fact
     from robots.facts.messages import ValueRead
-    from robots.protocols.vda5050.codec import Received
 
 QUEUE: Final = 8
 """Tasks that may wait for the one being carried out."""
 LEASE_S: Final = 1.5
 """The base is extended only if `renew` was called this recently, s."""
-ASK_STATE_S: Final = 1.5
-"""A driving robot that is silent this long is asked for its state, s."""
-SILENT_S: Final = 5.0
-"""A robot with a task that is silent this long, although asked, is lost, s."""
-BLOCKED_S: Final = 5.0
-"""A robot with a free base that stands this long is reported as blocked, s."""
-REPEAT_S: Final = 0.5
-"""Time between two transmissions of `stopPause` or a request, s."""
-RELEASE_TRIES: Final = 6
-"""Transmissions of `stopPause` before the user is told that the robot stays paused."""
-SETTLE_S: Final = 4.0
-"""A pause is not ended sooner after an order was sent, s: what is still on its way must arrive at a standing robot."""
-FACTSHEET_TRIES: Final = 3
-"""Some robots have no factsheet; they are asked this often."""
+RETRY_S: Final = 0.5
+"""A release that the gate refused is not made again sooner, s."""
 MISREAD_KEPT: Final = 64
 """Unknown words of a robot that are told; further ones are read as carefully and told no more."""
 
@@ -88,24 +85,23 @@ class Robot:
     world: World = field(default_factory=World)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=256))
     """Taken from the left by whoever listens."""
-    task: OrderTask | None = None
+    task: TaskRun | None = None
     stopping: StopSequence | None = None
     _call: Admitted | None = None
     _queue: deque[Admitted] = field(default_factory=deque)
     _instants: InstantActionsUnderWay = field(default_factory=InstantActionsUnderWay)
+    _asking: Asking = field(default_factory=Asking)
     _lease: float = -math.inf
-    _asked_at: float = -math.inf
-    _release: tuple[str, float, int] | None = None
-    """`stopPause` under way: action id, last sent at, times sent."""
-    _moved_at: float = -math.inf
-    _blocked: bool = False
+    _unpausing: Unpausing | None = None
+    _motion: MotionWatch = field(default_factory=MotionWatch)
     _refused_at: float = -math.inf
-    _ordered_at: float = -math.inf
-    _asked_facts: int = 0
+    _released_at: float = -math.inf
     _last_why: Fact | None = None
     """Why the link could not be made; told once."""
     _held_by: Fact | None = None
     """Why the robot is being paused."""
+    _described: Capabilities | None = None
+    """What the robot said last that it can do."""
     _misread: set[tuple[str, str]] = field(default_factory=set)
     """Unknown words that were told."""
 
@@ -117,7 +113,7 @@ class Robot:
     @property
     def skills(self) -> dict[str, Skill]:
         """What can be asked of the robot now."""
-        return skills_of(self.world.factsheet, self.gate.site)
+        return skills_of(self.world.capabilities, self.gate.site)
 
     @property
     def idle(self) -> bool:
@@ -127,56 +123,72 @@ class Robot:
     # What comes in --------------------------------------------------------------------------------------------------
 
     def linked(self, *, up: bool, why: Fact | None, now: float) -> None:
-        """Take in that the broker was reached or lost. After an outage nothing moves before a confirmed resume."""
+        """Take in that the link was made or lost. After an outage nothing moves before a confirmed resume."""
         before = self.world.linked
         if before and up:
             return
         self.world.linked, self.world.denied = up, False
         self.world.unlinked = self.world.unlinked if why is None else why
         if up:
-            self._last_why, self._asked_at = None, -math.inf
+            self._last_why = None
+            self._asking.anew()
         elif before:
             self.world.presence = None
-            self.world.forget_state()
+            self.world.forget_report()
             self._outage(LinkLostTo(self.name, why) if why is not None else RobotSilent(self.name), now)
         elif why is not None and why != self._last_why:
             self._last_why = why
             self._tell(Happening.OFFLINE, NoLinkTo(self.name, why))
 
     def denied(self, why: Fact, now: float) -> None:
-        """Take in that the broker does not let us command this robot: said once, and nothing is under way."""
+        """Take in that commands to this robot are not let through: said once, and nothing is under way."""
         if self.world.denied:
             return
         self.world.denied = True
         self._tell(Happening.DENIED, why, self._call)
         self._outage(CommandsDenied(), now)
 
-    def refused(self, why: Fact, now: float) -> None:
+    def refused(self, message: Unreadable, now: float) -> None:
         """Take in that a message of the robot cannot be used: counted by reason, told once, logged ever more seldom."""
-        times = self.world.refused.add(why)
+        why, times = message.why, self.world.refuse(message)
         if times == 1 and not isinstance(why, MessageOvertaken):
             self._tell(Happening.REFUSED, why)
         if times & (times - 1) == 0:
             self.gate.keep("unusable", why, now, times=times)
         # The robot may understand what another program sends, though nobody does here.
-        if dict(why.items()).get("topic") in COMMAND_TOPICS and self.gate.latch is not Latch.STOPPED:
+        if message.about is About.COMMAND and self.gate.latch is not Latch.STOPPED:
             self._hold_back(now)
 
-    def receive(self, received: Received, now: float) -> None:
-        """Take in what the robot published."""
+    def receive(self, news: RobotNews, now: float) -> None:
+        """Take in what an adapter tells."""
+        match news:
+            case LinkUp():
+                self.linked(up=True, why=None, now=now)
+            case LinkDown(why):
+                self.linked(up=False, why=why, now=now)
+            case Denied(why):
+                self.denied(why, now)
+            case Unreadable():
+                self.refused(news, now)
+            case Overheard(intent):
+                self._overhear(intent, now)
+            case Reported() | Presented() | Described():
+                self._said(news, now)
+
+    def _said(self, news: Reported | Presented | Described, now: float) -> None:
         before = self.world.presence
-        if isinstance(received.message, Order | InstantActions):
-            self._overhear(received.message, now)
-            return
-        if not self.world.receive(received, now):
-            self.refused(MessageOvertaken(received.topic), now)
-            return
-        self._tell_misread(received.misread, now)
-        match received.message:
-            case Connection(connection_state=presence) if presence is not before:
-                self._presence(presence, now)
-            case State() as state:
-                self._state(state, now)
+        self.world.take(news, now)
+        self._tell_misread(news.misread, now)
+        match news:
+            case Reported(report):
+                self._reported(report, now)
+            case Presented(presence) if presence is not before:
+                self._presented(presence, now)
+            case Described(capabilities) if capabilities != self._described:
+                self._described = capabilities
+                short = shortfall(capabilities, self.gate.site)
+                if short is not None:
+                    self._tell(Happening.LIMITED, short)
             case _:
                 pass
 
@@ -203,7 +215,7 @@ class Robot:
         if isinstance(verdict, Admitted):
             return self._begin(verdict, now)
         if isinstance(verdict, Resumed):
-            self._release = (self.new_id(), -math.inf, 0)
+            self._unpausing = Unpausing(self.new_id())
             if self.task is not None:
                 self.task.resend_allowed()
         return verdict
@@ -214,7 +226,7 @@ class Robot:
         if self._call is not None or self._queue:
             waiting = len(self._queue) - (self._call is None)
             self._tell(Happening.FAILED, ToldToStop(), self._call or self._queue[0], dropped=waiting)
-        self.task, self._call, self._release = None, None, None
+        self.task, self._call, self._unpausing = None, None, None
         self._queue.clear()
         self._instants.actions.clear()
         self.stopping = StopSequence(STOP_STEPS, now, self.new_id)
@@ -225,7 +237,7 @@ class Robot:
         if self.gate.latch is Latch.STOPPED:
             return
         self.gate.close(Latch.HELD, why.code, now)
-        self._release, self._held_by = None, why
+        self._unpausing, self._held_by = None, why
         self.stopping = StopSequence(HOLD_STEPS, now, self.new_id)
         self._send_stops(now)
 
@@ -242,27 +254,25 @@ class Robot:
             return
         self._send_requests(now)
         if self.gate.latch is None:
-            self._send_release(now)
+            self._send_unpause(now)
         self._act(now)
         self._advance(now)
         self._watch(now)
 
-    def _overhear(self, command: Order | InstantActions, now: float) -> None:
+    def _overhear(self, intent: Intent, now: float) -> None:
         """Another program commands the robot: a stop is everybody's right; who moves it is in charge."""
-        kinds = {"order"} if isinstance(command, Order) else {action.action_type for action in command.actions}
-        wills = isinstance(command, InstantActions) and all(a.action_id.startswith(WILL) for a in command.actions)
-        if kinds <= HARMLESS or wills or self.gate.latch is Latch.STOPPED:
+        if intent is Intent.HARMLESS or self.gate.latch is Latch.STOPPED:
             return
-        if kinds <= set(StopStep):
+        if intent is Intent.STOP:
             self.stop("another program", now)
-            return
-        self._hold_back(now)
+        else:
+            self._hold_back(now)
 
     def _hold_back(self, now: float) -> None:
         """Leave the robot to the other program that moves it, until a person lets this one go on."""
         first = self.gate.latch is None
         self.gate.close(Latch.HELD, OthersCommand().code, now)
-        self._release = None
+        self._unpausing = None
         if self.task is not None:
             self.task.lost(OthersCommand())
         if first:
@@ -270,12 +280,12 @@ class Robot:
 
     # How it goes on -------------------------------------------------------------------------------------------------
 
-    def _presence(self, presence: ConnectionState, now: float) -> None:
-        if presence is ConnectionState.ONLINE:
-            self._asked_at = -math.inf
+    def _presented(self, presence: Presence, now: float) -> None:
+        if presence is Presence.ONLINE:
+            self._asking.anew()
             self._tell(Happening.ONLINE)
             return
-        self.world.forget_state()
+        self.world.forget_report()
         self._outage(RobotOffline(self.name), now)
 
     def _outage(self, why: Fact, now: float) -> None:
@@ -289,44 +299,38 @@ class Robot:
         if self.task is not None or self.stopping is not None or self._queue:
             self.hold(why, now)
 
-    def _state(self, state: State, now: float) -> None:
-        if state.driving:
-            self._moved_at, self._blocked = now, False
+    def _reported(self, report: RobotReport, now: float) -> None:
+        if report.drives:
+            self._motion.begins(now)
         if self.stopping is not None:
-            self._follow_stop(self.stopping, state)
-        if self._release is not None and self._released(self._release[0], state):
-            self._release = None
+            self._follow_stop(self.stopping, report)
+        if self._unpausing is not None and self._unpausing.ended(report):
+            self._unpausing = None
             self._tell(Happening.RESUMED)
-        elif state.paused and self.gate.latch is None and self._release is None and self.stopping is None:
+        elif report.paused and self.gate.latch is None and self._unpausing is None and self.stopping is None:
             # By a last will, a button, or another program: it takes a person to end it.
             self.gate.close(Latch.HELD, PausedThere().code, now)
             self._tell(Happening.HELD, PausedThere())
-        self._tell_ended(self._instants.follow(state))
+        self._tell_ended(self._instants.follow(report))
         self._act(now)
         if self.task is not None:
-            if state.safety_state.e_stop is not EStop.NONE and self.gate.latch is None:
+            if report.emergency_stop and self.gate.latch is None:
                 # Some robots drive on by themselves once it is released.
                 self.hold(EmergencyStop(), now)
-            self.task.receive(state, now)
+            self.task.receive(report, now)
             self._judge(self.task, now)
-        elif self._foreign() and self.stopping is None and (self.gate.latch is Latch.STOPPED or self._release):
-            # An order that was on its way when the stop was confirmed.
+        elif self._foreign() and self.stopping is None and (self.gate.latch is Latch.STOPPED or self._unpausing):
+            # A task that was on its way when the stop was confirmed.
             self.stopping = StopSequence(STOP_STEPS, now, self.new_id)
 
-    @staticmethod
-    def _released(action_id: str, state: State) -> bool:
-        """Whether the pause has ended, or there was none to end."""
-        ended = state.action(action_id) is ActionStatus.FINISHED
-        return ended or (refuses(state, [action_id]) and not state.paused)
-
     def _foreign(self) -> bool:
-        """Whether the robot has an order that is not the present task's."""
-        state = self.world.state
-        ours = self.task.plan.order_id if self.task else None
-        return state is not None and bool(state.node_states) and state.order_id != ours
+        """Whether the robot has a task that is not the present one."""
+        report = self.world.report
+        ours = self.task.plan.ticket if self.task else None
+        return report is not None and bool(report.ahead) and report.task != ours
 
-    def _follow_stop(self, stopping: StopSequence, state: State) -> None:
-        stopping.receive(state)
+    def _follow_stop(self, stopping: StopSequence, report: RobotReport) -> None:
+        stopping.receive(report)
         if stopping.outcome is not Outcome.STOPPED:
             return
         self.stopping = None
@@ -335,18 +339,20 @@ class Robot:
         elif self.gate.latch is Latch.HELD:
             self._tell(Happening.HELD, self._held_by)
 
-    def _judge(self, task: OrderTask, now: float) -> None:
+    def _judge(self, task: TaskRun, now: float) -> None:
         call = self._call
         if not task.phase.ended or call is None:
             return
         self.task, self._call = None, None
-        if task.phase is OrderPhase.DONE:
+        if task.phase is TaskPhase.DONE:
             self._tell(Happening.DONE, about=call)
             return
         dropped = len(self._queue)
         self._queue.clear()
         self._tell(Happening.FAILED, task.reason, call, dropped=dropped)
-        if task.needs_cancel and self.stopping is None:
+        if task.needs_stop and self.gate.latch is None:
+            self.stop("" if task.reason is None else task.reason.code, now)
+        elif task.needs_cancel and self.stopping is None:
             self.stopping = StopSequence(CANCEL_STEPS, now, self.new_id)
 
     def _begin(self, admitted: Admitted, now: float) -> Admitted | Refused:
@@ -362,9 +368,9 @@ class Robot:
         return admitted
 
     def _act(self, now: float) -> None:
-        """Send the instant actions that were asked for before the newest state."""
-        for admitted in self._instants.ready(self.world.state_at):
-            refused = self.gate.act(action_of(admitted, self.world.factsheet), self.world, now)
+        """Send the instant actions that were asked for before the newest report."""
+        for admitted in self._instants.ready(self.world.report_at):
+            refused = self.gate.act(deed_of(admitted), self.world, now)
             if refused is None:
                 self._instants.sent(admitted, now)
             else:
@@ -372,24 +378,26 @@ class Robot:
 
     def _advance(self, now: float) -> None:
         """Begin the next task, or send what the present one has due; not while a stop or a resume is under way."""
-        if self.gate.latch is not None or self._release is not None or self.stopping is not None:
+        if self.gate.latch is not None or self._unpausing is not None or self.stopping is not None:
             return
-        if self.task is None and self._queue and self.world.state is not None and not self.world.state.node_states:
+        if self.task is None and self._queue and self.world.report is not None and not self.world.report.ahead:
             self._call = self._queue.popleft()
             self._start(self._call, now)
         task = self.task
-        if task is None or now < self._refused_at + REPEAT_S or self.world.unfit(now, self.gate.site.limits):
+        if task is None or now < self._refused_at + RETRY_S or self.world.unfit(now, self.gate.site.limits):
             return
-        order = task.due(self.world.position, now, extend=now < self._lease)
-        if task.phase is OrderPhase.UNKNOWN:
-            self._outage(RobotSilent(self.name), now)
-        if order is None:
+        release = task.due(self.world.position, now, extend=now < self._lease)
+        if task.phase is TaskPhase.UNKNOWN:
+            # It is fit, so that it reports: what is sent to it does not arrive, or is not answered.
+            self._outage(CommandsUnanswered(self.name), now)
+        if release is None:
             return
-        refused = self.gate.order(order, self.world, now)
+        refused = self.gate.release(release, self.world, now)
         if refused is None:
-            task.sent(order, self.world.state, now)
-            self._moved_at = self._ordered_at = now
-        elif order.order_update_id == 0:
+            task.sent(release, self.world.report, now)
+            self._released_at = now
+            self._motion.released(now)
+        elif release.number == 0:
             task.fail(refused.reason, cancel=task.begun)
             self._judge(task, now)
         else:
@@ -403,8 +411,8 @@ class Robot:
             self._queue.clear()
             self._tell(Happening.FAILED, NoWay(), admitted)
             return
-        self.task = OrderTask(plan)
-        self._moved_at, self._blocked = now, False
+        self.task = TaskRun(plan)
+        self._motion.begins(now)
         self._tell(Happening.STARTED, about=admitted)
 
     # What is sent ---------------------------------------------------------------------------------------------------
@@ -414,55 +422,36 @@ class Robot:
             return
         before = self.stopping.outcome
         for send in self.stopping.due(now):
-            self.gate.stop(send.step, send.action_id, now)
+            self.gate.stop(send, now)
         if self.stopping.outcome is Outcome.UNCONFIRMED and before is Outcome.PENDING:
             self._tell(Happening.UNCONFIRMED, self.world.unheard(now, self.gate.site.limits))
 
     def _send_requests(self, now: float) -> None:
-        state = self.world.state
-        busy = self.task is not None or self.stopping is not None or (state is not None and state.driving)
-        silent = now > self.world.state_at + ASK_STATE_S
-        waited = self.world.doubtful or self._instants.waiting
-        # The first request also proves that the broker lets us command this robot.
-        first = state is None or self._asked_at == -math.inf
-        wanted = "stateRequest" if first or waited or (busy and silent) else None
-        if wanted is None and self.world.factsheet is None and self._asked_facts < FACTSHEET_TRIES:
-            wanted = "factsheetRequest"
-        if wanted is not None and now >= self._asked_at + (ASK_STATE_S if state and not waited else REPEAT_S):
-            self._asked_at = now
-            self._asked_facts += wanted == "factsheetRequest"
-            self.gate.request(wanted, self.new_id(), now)
+        busy = self.task is not None or self.stopping is not None
+        wanted = self._asking.due(self.world, now, busy=busy, waited=self._instants.waiting)
+        if wanted is not None:
+            self.gate.inquire(wanted, self.new_id(), now)
 
-    def _send_release(self, now: float) -> None:
-        if self._release is None or self.stopping is not None or now < self._ordered_at + SETTLE_S:
+    def _send_unpause(self, now: float) -> None:
+        unpausing = self._unpausing
+        if unpausing is None or self.stopping is not None or not unpausing.due(now, self._released_at):
             return
-        action_id, sent_at, times = self._release
-        if now < sent_at + REPEAT_S:
-            return
-        if times >= RELEASE_TRIES:
-            self._release = None
+        if unpausing.given_up:
+            self._unpausing = None
             self.hold(ResumeUnconfirmed(), now)
             self._tell(Happening.HELD, ResumeUnconfirmed())
             return
-        self.gate.unpause(action_id, now)
-        self._release = (action_id, now, times + 1)
+        self.gate.unpause(unpausing.command_id, now)
+        unpausing.sent(now)
 
     def _watch(self, now: float) -> None:
-        """Notice a robot that stands although it may drive, and instant actions that are never listed."""
+        """Notice instant actions that are never listed, a robot that is silent, and one that stands in its way."""
         self._tell_ended(self._instants.overdue(now))
-        if (
-            self.task is not None
-            and self.gate.latch is None
-            and now > max(self.world.state_at, self._moved_at) + SILENT_S
-        ):
-            self._outage(RobotSilent(self.name), now)
-        state = self.world.state
-        waits = state is not None and not state.driving and any(node.released for node in state.node_states)
-        acts = state is not None and any(not a.action_status.ended for a in state.action_states)
-        if self.task is None or self.gate.latch is not None or not waits or acts or self._blocked:
+        if self.task is None or self.gate.latch is not None:
             return
-        if now > self._moved_at + BLOCKED_S:
-            self._blocked = True
+        if self._motion.silent(self.world.report_at, now):
+            self._outage(RobotSilent(self.name), now)
+        elif self._motion.blocked(self.world.report, now):
             self._tell(Happening.BLOCKED, about=self._call)
 
     def _tell_ended(self, ends: Sequence[InstantEnd]) -> None:

@@ -1,11 +1,12 @@
-"""One task of a robot as VDA 5050 orders, seen from the master: released bases, stitching, acknowledgement, the end.
+"""One task of a robot, seen from its commander: what is released when, acknowledgement, the end.
 
-Sans-I/O: states come in, at most one message at a time comes out. Only the robot's state counts as acknowledgement
-(6.6); an order that it does not echo is sent again, identical. The first message releases only the node on which the
-robot stands; the way, and what is to be done at its end, follow once the robot has echoed that: an order that the
-network held back moves nothing when it arrives. Then a short base is extended while the robot drives, so that the
-released length is the dead-man distance: a robot without its commander stops at the end of the base. After an outage
-the task is *unknown*, never failed, until the robot says what became of it.
+Sans-I/O: reports come in, at most one release at a time comes out. Only the robot's report counts as acknowledgement;
+a release that it does not echo is sent again, identical. The first release frees only the point on which the robot
+stands; the way, and what is to be done at its end, follow once the robot has echoed that: what the network held back
+moves nothing when it arrives. Then a short base is extended while the robot drives, so that the free length is the
+dead-man distance: a robot without its commander stops at the end of the base. After an outage the task is *unknown*,
+never failed, until the robot says what became of it. A robot that reports another task, or other points, than it was
+sent is to stand.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from robots.core.commands import Release
+from robots.core.report import DeedStatus
 from robots.facts.tasks import (
     ActionFailed,
     ActionFailedAs,
     ArrivedElsewhere,
     FaultReported,
     ModeSwitched,
+    OrderChanged,
     OrderEndedEarly,
     OrderExtended,
     OrderForgotten,
@@ -31,43 +35,28 @@ from robots.facts.tasks import (
     OtherOrderFollowed,
 )
 from robots.geometry import Point, divide
-from robots.protocols.vda5050.messages import (
-    Action,
-    ActionStatus,
-    Edge,
-    Error,
-    ErrorLevel,
-    Node,
-    NodePosition,
-    OperatingMode,
-    Order,
-    State,
-    wrap_angle,
-)
 from robots.untrusted import plain
 
 if TYPE_CHECKING:
+    from robots.core.commands import Deed
+    from robots.core.report import Fault, RobotReport
     from robots.facts.fact import Fact
 
 ACK_S: Final = 1.5
-"""Time in which the robot should echo an order, s; a sooner repetition would be noise."""
+"""Time in which the robot should echo a release, s; a sooner repetition would be noise."""
 TRIES: Final = 5
-"""Transmissions of one order before it is given up as unknown."""
+"""Transmissions of one release before it is given up as unknown."""
 IN_FLIGHT_S: Final = 6.0
-"""After this time an order cannot arrive any more: its message has expired, s."""
+"""After this time a release cannot arrive any more: its message has expired, s."""
 WORDS: Final = 60
 """Most characters of the robot's own words in a reason."""
-HORIZON_NODES: Final = 4
-"""Unreleased nodes shown to the robot after its base."""
-START_DEVIATION_M: Final = 0.5
-"""The first node stands where the robot is; this makes it trivially reachable (6.6.1), m."""
-PASS_DEVIATION_M: Final = 0.2
-"""How near an intermediate node must be passed, m."""
+HORIZON: Final = 4
+"""Points shown to the robot behind those that are free."""
 ARRIVAL_M: Final = 0.5
 """A robot that says it has arrived must be this near, m."""
 
 
-class OrderPhase(StrEnum):
+class TaskPhase(StrEnum):
     """Where a task stands."""
 
     SENT = "sent"
@@ -79,59 +68,65 @@ class OrderPhase(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether the task will not change any more."""
-        return self in {OrderPhase.DONE, OrderPhase.FAILED}
+        return self in {TaskPhase.DONE, TaskPhase.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
-class OrderPlan:
+class TaskPlan:
     """What a task is to do: drive along points, then act."""
 
-    order_id: str
-    map_id: str
+    ticket: str
+    """Of the call that it carries out."""
+    map: str
     points: tuple[Point, ...]
     """From where the robot stands to the goal; one point: it stays."""
     theta: float | None
     """Heading at the goal, rad; None: any."""
-    actions: tuple[Action, ...]
+    deed: Deed | None
     """At the goal."""
     max_speed_m_s: float
     base_m: float
-    """Longest released base, m."""
+    """Longest way that is free at once, m."""
     min_interval_s: float = 0.0
-    """Shortest time between two orders that the robot's factsheet allows, s."""
+    """Shortest time between two releases that the robot takes, s."""
 
 
 @dataclass(slots=True)
-class OrderTask:
+class TaskRun:
     """The life of one plan on one robot."""
 
-    plan: OrderPlan
-    phase: OrderPhase = OrderPhase.SENT
+    plan: TaskPlan
+    phase: TaskPhase = TaskPhase.SENT
     reason: Fact | None = None
     """Why it failed or is unknown."""
     needs_cancel: bool = False
-    """The robot may still hold an order that shall not go on."""
+    """The robot may still hold a task that shall not go on."""
+    needs_stop: bool = False
+    """The robot carries out something that was not sent from here: it is to stand."""
     passed: int = 0
-    """Index of the last node that the robot has traversed."""
-    _nodes: list[Point] = field(init=False)
-    _released: int = field(init=False, default=0)
-    _update: int = field(init=False, default=0)
+    """Index of the last point that the robot has passed."""
+    _points: list[Point] = field(init=False)
+    _free: int = field(init=False, default=0)
+    """Index of the last point that was released."""
+    _number: int = field(init=False, default=0)
     _accepted: int = field(init=False, default=-1)
-    """Last update that the robot echoed; -1: none."""
-    _sent: Order | None = field(init=False, default=None)
+    """Last release that the robot echoed; -1: none."""
+    _sent: Release | None = field(init=False, default=None)
     _sent_at: float = field(init=False, default=-math.inf)
     _tries: int = field(init=False, default=0)
-    _known_errors: frozenset[Error] = field(init=False, default=frozenset())
+    _known_faults: tuple[Fault, ...] = field(init=False, default=())
+    _before: str = field(init=False, default="")
+    """The task that the robot named before this one was sent."""
 
     def __post_init__(self) -> None:
-        """Place a node at least every half base, so that the base can grow before the robot reaches its end.
+        """Place a point at least every half base, so that the base can grow before the robot reaches its end.
 
         There are always two, if need be in one place: what is done at the first would begin with the first message.
         """
         start, *way = self.plan.points
-        self._nodes = [start]
+        self._points = [start]
         for a, b in pairwise([start, *(way or [start])]):
-            self._nodes += divide(a, b, self.plan.base_m / 2)
+            self._points += divide(a, b, self.plan.base_m / 2)
 
     @property
     def begun(self) -> bool:
@@ -141,14 +136,14 @@ class OrderTask:
     @property
     def acknowledged(self) -> bool:
         """Whether the robot has echoed all that was sent."""
-        return self._sent is not None and self._accepted == self._update
+        return self._sent is not None and self._accepted == self._number
 
-    def due(self, position: Point | None, now: float, *, extend: bool) -> Order | None:
-        """Return the order to be sent now: the first, the same again, or an extended base; `extend` is the lease.
+    def due(self, position: Point | None, now: float, *, extend: bool) -> Release | None:
+        """Return what is to be sent now: the first, the same again, or an extended base; `extend` is the lease.
 
         Nothing is taken as sent before `sent` says so.
         """
-        if self.phase.ended or self.phase is OrderPhase.UNKNOWN:
+        if self.phase.ended or self.phase is TaskPhase.UNKNOWN:
             return None
         if self._sent is None:
             return self._make(0, 0, 0)
@@ -161,148 +156,135 @@ class OrderTask:
             return None
         return self._sent
 
-    def sent(self, order: Order, state: State | None, now: float) -> None:
-        """Note that an order from `due` has passed the gate."""
-        self._tries = self._tries + 1 if order is self._sent else 1
-        if order is not self._sent:
-            self._known_errors = frozenset(state.errors) if state else frozenset()
-        self._released = max(node.sequence_id for node in order.nodes if node.released) // 2
-        self._update = order.order_update_id
-        self._sent, self._sent_at = order, now
+    def sent(self, release: Release, report: RobotReport | None, now: float) -> None:
+        """Note that what `due` gave has passed the gate."""
+        self._tries = self._tries + 1 if release is self._sent else 1
+        if release is not self._sent:
+            self._known_faults = report.faults if report else ()
+        if self._sent is None and report is not None:
+            self._before = report.task
+        self._free, self._number = release.reach, release.number
+        self._sent, self._sent_at = release, now
 
-    def receive(self, state: State, now: float) -> None:
-        """Follow the robot's state."""
+    def receive(self, report: RobotReport, now: float) -> None:
+        """Follow the robot's report."""
         if self.phase.ended or self._sent is None:
             return
-        if state.order_id == self.plan.order_id:
-            self._follow(state)
+        if report.task == self.plan.ticket:
+            self._follow(report)
+        elif report.task not in {"", self._before} and (self._accepted >= 0 or report.ahead):
+            self.fail(OtherOrderFollowed(), stop=True)
         elif self._accepted >= 0:
-            self.fail(OtherOrderFollowed() if state.order_id else OrderForgotten())
-        elif self.phase is OrderPhase.UNKNOWN and now > self._sent_at + IN_FLIGHT_S:
+            self.fail(OtherOrderFollowed() if report.task else OrderForgotten())
+        elif self.phase is TaskPhase.UNKNOWN and now > self._sent_at + IN_FLIGHT_S:
             self.fail(OrderNeverArrived())
         if not self.phase.ended:
-            self._look_for_refusal(state)
+            self._look_for_refusal(report)
 
     def lost(self, reason: Fact) -> None:
         """Trust nothing until the robot is heard again: an outage is not a failure."""
         if not self.phase.ended:
-            self.phase, self.reason = OrderPhase.UNKNOWN, reason
+            self.phase, self.reason = TaskPhase.UNKNOWN, reason
 
     def resend_allowed(self) -> None:
         """After a confirmed resume: what was sent before an outage and never echoed may be sent again, identical."""
         self._tries = 0
 
-    def fail(self, reason: Fact, *, cancel: bool = False) -> None:
+    def fail(self, reason: Fact, *, cancel: bool = False, stop: bool = False) -> None:
         """End the task without success."""
         if not self.phase.ended:
-            self.phase, self.reason, self.needs_cancel = OrderPhase.FAILED, reason, cancel
+            self.phase, self.reason = TaskPhase.FAILED, reason
+            self.needs_cancel, self.needs_stop = cancel, stop
 
-    def _follow(self, state: State) -> None:
-        if state.order_update_id > self._update:
+    def _follow(self, report: RobotReport) -> None:
+        if report.release > self._number:
             self.fail(OrderExtended(), cancel=True)
             return
-        self._accepted = max(self._accepted, state.order_update_id)
-        if self.phase is not OrderPhase.RUNNING and state.order_update_id >= self._accepted:
-            self.phase, self.reason = OrderPhase.RUNNING, None
-        self.passed = max(self.passed, state.last_node_sequence_id // 2)
-        if state.operating_mode is not OperatingMode.AUTOMATIC:
-            self.fail(ModeSwitched(str(state.operating_mode)), cancel=True)
+        if not self._knows(report):
+            self.fail(OrderChanged(), stop=True)
             return
-        fatal = next((e for e in state.errors if e.error_level is ErrorLevel.FATAL), None)
-        if fatal is not None:
-            self.fail(FaultReported(plain(fatal.error_type, WORDS)), cancel=True)
+        self._accepted = max(self._accepted, report.release)
+        if self.phase is not TaskPhase.RUNNING and report.release >= self._accepted:
+            self.phase, self.reason = TaskPhase.RUNNING, None
+        self.passed = max(self.passed, report.passed)
+        if not report.automatic:
+            self.fail(ModeSwitched(report.mode), cancel=True)
             return
-        if state.node_states or state.edge_states or state.driving:
+        grave = next((fault for fault in report.faults if fault.grave), None)
+        if grave is not None:
+            self.fail(FaultReported(plain(grave.kind, WORDS)), cancel=True)
             return
-        if not self.acknowledged:
+        if report.unfinished or report.drives or not self.acknowledged:
             return
-        # While there is a horizon its nodes are listed, too: nothing left means that somebody has ended the order.
-        if self._released < len(self._nodes) - 1 or state.last_node_sequence_id < 2 * self._released:
+        # While there is a horizon its points are listed, too: nothing left means that somebody has ended the task.
+        if self._free < len(self._points) - 1 or report.passed < self._free:
             self.fail(OrderEndedEarly())
         else:
-            self._finish(state)
+            self._finish(report)
 
-    def _finish(self, state: State) -> None:
-        """Judge the end: all nodes are traversed, so the actions decide, and the place must be right."""
-        statuses = [state.action(action.action_id) for action in self.plan.actions]
-        if any(status is ActionStatus.FAILED for status in statuses):
-            results = [a.result_description for a in state.action_states if a.action_status is ActionStatus.FAILED]
-            said = plain(results[-1], WORDS) if results else ""
+    def _knows(self, report: RobotReport) -> bool:
+        """Whether all points that the robot has before it were sent, and none is free that is not."""
+        return all(
+            point.index is not None
+            and point.index < len(self._points)
+            and (point.index <= self._free or not point.free)
+            for point in report.ahead
+        )
+
+    def _finish(self, report: RobotReport) -> None:
+        """Judge the end: all points are passed, so the deed decides, and the place must be right."""
+        deed = None if self.plan.deed is None else report.deeds.get(self.plan.deed.ticket)
+        if deed is not None and deed.status is DeedStatus.FAILED:
+            said = plain(deed.result, WORDS)
             self.fail(ActionFailedAs(said) if said else ActionFailed())
             return
-        if any(status is not ActionStatus.FINISHED for status in statuses):
+        if self.plan.deed is not None and (deed is None or deed.status is not DeedStatus.DONE):
             return
-        pose = state.agv_position
-        if pose and math.dist((pose.x, pose.y), self._nodes[-1]) > ARRIVAL_M:
+        pose = report.pose
+        if pose and math.dist((pose.x, pose.y), self._points[-1]) > ARRIVAL_M:
             self.fail(ArrivedElsewhere())
             return
-        self.phase, self.reason = OrderPhase.DONE, None
+        self.phase, self.reason = TaskPhase.DONE, None
 
-    def _look_for_refusal(self, state: State) -> None:
-        """Find the error with which the robot refuses what was sent last (6.6.4)."""
+    def _look_for_refusal(self, report: RobotReport) -> None:
+        """Find the fault with which the robot refuses what was sent last."""
         if self.acknowledged or self._sent is None:
             return
-        for error in state.errors:
-            about = {r.reference_key: r.reference_value for r in error.error_references or ()}
-            ours = about.get("orderId") == self.plan.order_id and about.get("orderUpdateId", str(self._update)) == str(
-                self._update
-            )
-            # A malformed order may be refused without any reference.
-            nameless = "orderId" not in about and error.error_type in {"validationError", "orderError"}
-            if ours or (nameless and error not in self._known_errors):
-                self.fail(OrderRefused(plain(error.error_type, WORDS)), cancel=self._accepted >= 0)
+        for fault in report.faults:
+            ours = fault.task == self.plan.ticket and fault.release in {None, self._number}
+            # A malformed message may be refused without a word which.
+            if ours or (fault.nameless_refusal and fault not in self._known_faults):
+                self.fail(OrderRefused(plain(fault.kind, WORDS)), cancel=self._accepted >= 0)
                 return
 
-    def _extension(self, position: Point | None, now: float) -> Order | None:
+    def _extension(self, position: Point | None, now: float) -> Release | None:
         if position is None or now < self._sent_at + self.plan.min_interval_s:
             return None
-        reach = self._reach(self._released, position)
-        return self._make(self._released, reach, self._update + 1) if reach > self._released else None
+        reach = self._reach(self._free, position)
+        return self._make(self._free, reach, self._number + 1) if reach > self._free else None
 
     def _reach(self, index: int, position: Point) -> int:
-        """Return the last node that may be released: the way to it is no longer than the base."""
-        way = math.dist(position, self._nodes[index])
-        while index + 1 < len(self._nodes):
-            way += math.dist(self._nodes[index], self._nodes[index + 1])
+        """Return the last point that may be free: the way to it is no longer than the base."""
+        way = math.dist(position, self._points[index])
+        while index + 1 < len(self._points):
+            way += math.dist(self._points[index], self._points[index + 1])
             if way > self.plan.base_m:
                 break
             index += 1
         return index
 
-    def _make(self, first: int, released: int, update: int) -> Order:
-        """Write an order from the stitching node on: base up to `released`, then some horizon."""
-        last = min(len(self._nodes), released + HORIZON_NODES + 1)
-        return Order(
-            order_id=self.plan.order_id,
-            order_update_id=update,
-            nodes=tuple(self._node(index, released) for index in range(first, last)),
-            edges=tuple(self._edge(index, released) for index in range(first + 1, last)),
-        )
-
-    def _node(self, index: int, released: int) -> Node:
-        x, y = self._nodes[index]
-        final = index == len(self._nodes) - 1
-        theta = self.plan.theta if final else None
-        return Node(
-            node_id=f"n{index}",
-            sequence_id=2 * index,
-            released=index <= released,
-            node_position=NodePosition(
-                x=x,
-                y=y,
-                map_id=self.plan.map_id,
-                theta=None if theta is None else wrap_angle(theta),
-                allowed_deviation_xy=START_DEVIATION_M if index == 0 else PASS_DEVIATION_M,
-            ),
-            actions=self.plan.actions if final else (),
-        )
-
-    def _edge(self, index: int, released: int) -> Edge:
-        return Edge(
-            edge_id=f"e{index}",
-            sequence_id=2 * index - 1,
-            released=index <= released,
-            start_node_id=f"n{index - 1}",
-            end_node_id=f"n{index}",
-            max_speed=self.plan.max_speed_m_s,
+    def _make(self, first: int, reach: int, number: int) -> Release:
+        """Release the points from the end of what was free up to `reach`, and show some behind them."""
+        points = self._points[first : reach + HORIZON + 1]
+        whole = first + len(points) == len(self._points)
+        return Release(
+            ticket=self.plan.ticket,
+            number=number,
+            map=self.plan.map,
+            first=first,
+            points=tuple(points),
+            free=reach - first + 1,
+            max_speed_m_s=self.plan.max_speed_m_s,
+            theta=self.plan.theta if whole else None,
+            deed=self.plan.deed if whole else None,
         )

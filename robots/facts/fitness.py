@@ -32,6 +32,19 @@ class NotOnline(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class NoActions(Fact):
+    """The robot declares nothing that it can do besides driving, or nothing that can be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionsTooMany(Fact):
+    """The robot declares more actions than a model is shown, and the site does not say which are wanted."""
+
+    count: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoState(Fact):
     """The robot has not reported its state."""
 

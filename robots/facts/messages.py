@@ -56,6 +56,13 @@ class MessageOvertaken(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class MessageUnlike(Fact):
+    """A message that was about to be sent does not say what the gate judged."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
 class ValueRead(Fact):
     """A value is unknown here and was read as the most careful one that is known."""
 

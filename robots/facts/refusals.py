@@ -179,7 +179,7 @@ class UserDeclined(Fact):
 
 @dataclass(frozen=True, slots=True)
 class OrderNotAdmitted(Fact):
-    """No call was admitted that this order carries out."""
+    """No call was admitted that this task carries out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,26 +215,18 @@ class RobotUnheard(Fact):
 
 
 @dataclass(frozen=True, slots=True)
-class NodeOffMap(Fact):
-    """A node has no position on the site's map."""
+class OffMap(Fact):
+    """A way is on another map than the site's, or a point of it nowhere."""
 
-    node: str
     map: str
+    wanted: str
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeTooFast(Fact):
-    """An edge states no speed, or more than the site allows, m/s."""
+class TooFast(Fact):
+    """More speed would be allowed than the site allows, m/s."""
 
-    edge: str
     most: float
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeActs(Fact):
-    """An edge has actions, which are not used here."""
-
-    edge: str
 
 
 @dataclass(frozen=True, slots=True)

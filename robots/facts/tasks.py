@@ -33,6 +33,18 @@ class OrderExtended(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class OrderChanged(Fact):
+    """The robot reports other points, or further ones as free, than it was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandsUnanswered(Fact):
+    """The robot reports, but answers nothing that is sent to it, and nobody refuses to pass it on."""
+
+    robot: str
+
+
+@dataclass(frozen=True, slots=True)
 class OrderRefused(Fact):
     """The robot refuses the order; `error` is the robot's word."""
 
@@ -143,6 +155,16 @@ class ResumeUnconfirmed(Fact):
 @dataclass(frozen=True, slots=True)
 class CommanderLeaves(Fact):
     """The program that commands the robot ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommanderFroze(Fact):
+    """The program that commands the robot stood still for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class WardenGone(Fact):
+    """The process that pauses the robot when its commander is frozen has ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from robots.errors import AuditFailed
 from robots.facts.refusals import AuditUnwritable
-from robots.protocols.vda5050.codec import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +32,8 @@ def audit_file(path: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
         raise AuditFailed(AuditUnwritable(str(path), error.strerror or str(error))) from None
 
     def append(record: Mapping[str, object]) -> None:
-        line = json.dumps({"at": timestamp(datetime.now(UTC)), **record}, ensure_ascii=False).encode() + b"\n"
+        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = json.dumps({"at": at, **record}, ensure_ascii=False).encode() + b"\n"
         try:
             written = os.write(descriptor, line)
         except OSError as error:

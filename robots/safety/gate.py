@@ -1,9 +1,10 @@
 """The safety gate: every command to a robot passes here, and nothing else can send one.
 
 Pure and synchronous: no language model, no sockets, no clock (time comes in as monotonic seconds). The gate judges
-twice: a *call* when the model makes it (allow-list, arguments, rate, confirmation), and each *message* when it is
-about to be sent (fence, speed, length of the base, fitness of the robot, latch). What it decides goes to the audit
-log first; when the log cannot be written no motion passes. Stops always pass.
+twice: a *call* when the model makes it (allow-list, arguments, rate, confirmation), and each *release* of the task that
+carries it out when it is about to be sent (fence, speed, length of the base, fitness of the robot, latch). It knows no
+protocol: an adapter writes what was judged, and reads back what it wrote before it sends it. What the gate decides goes
+to the audit log first; when the log cannot be written no motion passes. Stops always pass.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from robots.core.commands import Inquiry, StopCommand, Unpause
 from robots.errors import AuditFailed
 from robots.facts.fitness import PositionUnknown
 from robots.facts.refusals import (
@@ -26,10 +28,8 @@ from robots.facts.refusals import (
     CallStale,
     CallsTooMany,
     CommandsWait,
-    EdgeActs,
-    EdgeTooFast,
-    NodeOffMap,
     NothingToResume,
+    OffMap,
     OnlyUserConfirms,
     OrderNotAdmitted,
     QuestionNotOpen,
@@ -37,11 +37,11 @@ from robots.facts.refusals import (
     SkillForbidden,
     StillHeld,
     StillStopped,
+    TooFast,
     UserDeclined,
     WayLeavesFence,
 )
 from robots.geometry import path_length
-from robots.protocols.vda5050.messages import Action, BlockingType, Edge, InstantActions, Node, Order
 from robots.safety.publisher import Publisher
 from robots.skills import PLACE, STOP, TOLD, BadCall, Skill, SkillCall, check_arguments
 from robots.untrusted import plain
@@ -49,6 +49,7 @@ from robots.untrusted import plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from robots.core.commands import Deed, Release, RobotCommand, Wanted
     from robots.core.world import World
     from robots.facts.fact import Fact
     from robots.geometry import Point
@@ -58,9 +59,6 @@ ANSWER_WITHIN_S: Final = 60.0
 """A yes later than this answers nothing."""
 REMEMBERED_CALLS: Final = 1024
 """Call ids kept to refuse a second execution."""
-HARMLESS: Final = frozenset({"stateRequest", "factsheetRequest"})
-"""Requests that move nothing."""
-
 _MINUTE_S: Final = 60.0
 _ROUNDING_M: Final = 1e-6
 
@@ -90,7 +88,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A call that may become orders; its ticket is their order id or action id."""
+    """A call that may become a task or a deed; its ticket is the name under which the robot gets it."""
 
     call: SkillCall
     ticket: str
@@ -131,7 +129,7 @@ class Gate:
     _recent: deque[float] = field(default_factory=deque)
     _question: Question | None = None
     _stopped_with: str = ""
-    """Action id of the stop recorded last: repetitions are not recorded."""
+    """Id of the stop recorded last: repetitions are not recorded."""
 
     def admit(
         self, call: SkillCall, skills: Mapping[str, Skill], world: World, now: float
@@ -166,46 +164,40 @@ class Gate:
         self._question = None
         return self._open(now) if question.call is None else self._admit(question.call, now)
 
-    def order(self, order: Order, world: World, now: float) -> Refused | None:
-        """Send an order or its update, if it keeps all limits."""
-        problem = next(self._order_problems(order, world, now), None)
-        facts = {"order": order.order_id, "update": order.order_update_id, "nodes": len(order.nodes)}
+    def release(self, release: Release, world: World, now: float) -> Refused | None:
+        """Send how far a task may be carried out, if it keeps all limits."""
+        problem = next(self._release_problems(release, world, now), None)
+        facts = {"ticket": release.ticket, "number": release.number, "points": len(release.points)}
         if problem is not None:
-            return self._refuse("order", problem, now, **facts)
-        return self._record("order", now, **facts) or self._put(order, now)
+            return self._refuse("release", problem, now, **facts)
+        return self._record("release", now, **facts) or self._put(release, now)
 
-    def act(self, action: Action, world: World, now: float) -> Refused | None:
-        """Send an instant action that was admitted as a call."""
-        call = self._tickets.get(action.action_id)
-        facts = {"action": action.action_type, "id": action.action_id}
+    def act(self, deed: Deed, world: World, now: float) -> Refused | None:
+        """Send a deed that was admitted as a call."""
+        facts = {"skill": deed.skill, "ticket": deed.ticket}
         if self.latch is not None:
             return self._refuse("act", self._latched(), now, **facts)
-        if call is None or call.skill != action.action_type:
-            return self._refuse("act", ActionNotAdmitted(plain(action.action_type, TOLD)), now, **facts)
-        problem = world.unfit(now, self.site.limits)
+        problem = self._deed_problem(deed, self._tickets.get(deed.ticket)) or world.unfit(now, self.site.limits)
         if problem is not None:
             return self._refuse("act", problem, now, **facts)
-        return self._record("act", now, **facts) or self._put(InstantActions(actions=(action,)), now)
+        return self._record("act", now, **facts) or self._put(deed, now)
 
-    def request(self, action_type: str, action_id: str, now: float) -> None:
-        """Ask the robot for its state or its factsheet."""
-        if action_type in HARMLESS:
-            self._put(InstantActions(actions=(_instant(action_type, action_id, BlockingType.NONE),)), now)
+    def inquire(self, wanted: Wanted, command_id: str, now: float) -> None:
+        """Ask the robot for its report or for what it can do."""
+        self._put(Inquiry(wanted, command_id), now)
 
-    def unpause(self, action_id: str, now: float) -> Refused | None:
+    def unpause(self, command_id: str, now: float) -> Refused | None:
         """End the robot's pause; only while no latch is set."""
         if self.latch is not None:
-            return self._refuse("unpause", self._latched(), now, id=action_id)
-        actions = InstantActions(actions=(_instant("stopPause", action_id, BlockingType.HARD),))
-        return self._record("unpause", now, id=action_id) or self._put(actions, now)
+            return self._refuse("unpause", self._latched(), now, id=command_id)
+        return self._record("unpause", now, id=command_id) or self._put(Unpause(command_id), now)
 
-    def stop(self, action_type: str, action_id: str, now: float) -> None:
-        """Send `startPause` or `cancelOrder`; nothing can refuse them."""
-        action = _instant(action_type, action_id, BlockingType.HARD)
-        self.publisher.put_stop(action, InstantActions(actions=(action,)))
-        if action_id != self._stopped_with:
-            self._stopped_with = action_id
-            self._record("stop", now, action=action_type, id=action_id)
+    def stop(self, command: StopCommand, now: float) -> None:
+        """Send a step of a stop; nothing can refuse it."""
+        self.publisher.put_stop(command)
+        if command.command_id != self._stopped_with:
+            self._stopped_with = command.command_id
+            self._record("stop", now, step=command.step, id=command.command_id)
 
     def keep(self, event: str, fact: Fact, now: float, **facts: object) -> None:
         """Write into the audit log what the robot's messages were taken for; nothing depends on it."""
@@ -264,18 +256,18 @@ class Gate:
         unfit = world.unfit(now, limits)
         if unfit is not None:
             yield unfit
-        elif world.state and world.state.battery_state.battery_charge < limits.min_battery_percent:
-            yield BatteryLow(round(world.state.battery_state.battery_charge))
+        elif world.report and world.report.battery_percent < limits.min_battery_percent:
+            yield BatteryLow(round(world.report.battery_percent))
         while self._recent and self._recent[0] <= now - _MINUTE_S:
             self._recent.popleft()
         if len(self._recent) >= limits.calls_per_minute:
             yield CallsTooMany(limits.calls_per_minute)
 
-    def _order_problems(self, order: Order, world: World, now: float) -> Iterator[Fact]:
+    def _release_problems(self, release: Release, world: World, now: float) -> Iterator[Fact]:
         limits = self.site.limits
         if self.latch is not None:
             yield self._latched()
-        call = self._tickets.get(order.order_id)
+        call = self._tickets.get(release.ticket)
         if call is None:
             yield OrderNotAdmitted()
             return
@@ -283,18 +275,24 @@ class Gate:
         if unfit is not None or world.position is None:
             yield unfit or PositionUnknown()
             return
-        points = []
-        for node in order.nodes:
-            yield from self._node_problems(node, call)
-            if node.node_position is not None:
-                points.append((node.node_position.x, node.node_position.y))
-        for a, b in pairwise([world.position, *points] if order.order_update_id == 0 else points):
+        points = release.points
+        if release.map != self.site.map or not all(math.isfinite(x + y) for x, y in points):
+            yield OffMap(plain(release.map, TOLD), self.site.map)
+        problem = None if release.deed is None else self._deed_problem(release.deed, call)
+        if problem is not None:
+            yield problem
+        for a, b in pairwise([world.position, *points] if release.number == 0 else points):
             if not self.site.clear(a, b):
                 yield WayLeavesFence(*(round(value, 1) for value in (*a, *b)))
-        for edge in order.edges:
-            yield from self._edge_problems(edge)
-        base = [world.position, *(p for p, node in zip(points, order.nodes, strict=False) if node.released)]
-        yield from self._base_problems(base, now - world.state_at)
+        if not release.max_speed_m_s <= limits.max_speed_m_s:
+            yield TooFast(limits.max_speed_m_s)
+        yield from self._base_problems([world.position, *points[: release.free]], now - world.report_at)
+
+    def _deed_problem(self, deed: Deed, call: SkillCall | None) -> Fact | None:
+        """Return what is wrong with a deed: it is the call that was admitted, to the letter."""
+        wanted = {} if call is None else {key: value for key, value in call.arguments.items() if key != PLACE}
+        same = call is not None and self._tickets.get(deed.ticket) is call and deed.skill == call.skill
+        return None if same and deed.arguments == wanted else ActionNotAdmitted(plain(deed.skill, TOLD))
 
     def _base_problems(self, base: Sequence[Point], silence_s: float) -> Iterator[Fact]:
         """Judge the released way from where the robot stands, and whether it may be released now."""
@@ -302,25 +300,9 @@ class Gate:
         if path_length(base) > limits.base_m + _ROUNDING_M:
             yield BaseTooLong(round(path_length(base), 2), round(limits.base_m, 2))
         # A robot that stands reports seldom; but on a connection that is stuck, what is sent now would arrive late.
-        # The first two points are where it stands and the first node, where the way begins.
+        # The first two points are where it stands and the first one of the way.
         if len(base) > 2 and silence_s > limits.state_age_s:
             yield RobotUnheard(round(silence_s))
-
-    def _node_problems(self, node: Node, call: SkillCall) -> Iterator[Fact]:
-        position = node.node_position
-        on_map = position is not None and position.map_id == self.site.map
-        if position is None or not on_map or not math.isfinite(position.x + position.y):
-            yield NodeOffMap(node.node_id, self.site.map)
-        for action in node.actions:
-            if action.action_type != call.skill:
-                yield ActionNotAdmitted(plain(action.action_type, TOLD))
-
-    def _edge_problems(self, edge: Edge) -> Iterator[Fact]:
-        cap = self.site.limits.max_speed_m_s
-        if edge.max_speed is None or edge.max_speed > cap:
-            yield EdgeTooFast(edge.edge_id, cap)
-        if edge.actions:
-            yield EdgeActs(edge.edge_id)
 
     def _admit(self, call: SkillCall, now: float) -> Admitted | Refused:
         ticket = f"e{self.epoch}-{call.call_id}"
@@ -333,8 +315,8 @@ class Gate:
     def _latched(self) -> Fact:
         return StillStopped(self.robot) if self.latch is Latch.STOPPED else StillHeld(self.robot)
 
-    def _put(self, message: Order | InstantActions, now: float) -> Refused | None:
-        if self.publisher.put(message, now):
+    def _put(self, command: RobotCommand, now: float) -> Refused | None:
+        if self.publisher.put(command, now):
             return None
         return Refused(CommandsWait())
 
@@ -349,8 +331,3 @@ class Gate:
         except AuditFailed as error:
             return Refused(error.fact)
         return None
-
-
-def _instant(action_type: str, action_id: str, blocking: BlockingType) -> Action:
-    # vda-5050-lib refuses actions without a parameter array, which the specification makes optional.
-    return Action(action_type=action_type, action_id=action_id, blocking_type=blocking, action_parameters=())

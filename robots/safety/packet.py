@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from robots.protocols.vda5050.messages import InstantActions, Order
-
+    from robots.core.commands import RobotCommand
 
 WILL: Final = "will-"
-"""Begins the action ids of last wills: such a pause is for a commander that is gone."""
+"""Begins the ids of last wills: such a pause is for a commander that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
     """A command that the gate let pass. It is sent with QoS 1 and never retained: there is no way to ask for more."""
 
-    message: Order | InstantActions
+    command: RobotCommand
     expiry_s: int | None
     """After that many seconds the broker drops it; None, for stops: never."""
     expires_at: float

@@ -1,4 +1,4 @@
-"""The only way to a robot's command topics: a short queue between the gate and the link.
+"""The only way to a robot: a short queue between the gate and the link.
 
 Only `robots.safety.gate` may import this module; a test reads all imports of the tree. Stops overtake everything, are
 never dropped for lack of room and never expire.
@@ -16,7 +16,7 @@ from robots.safety.packet import Packet
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from robots.protocols.vda5050.messages import Action, InstantActions, Order
+    from robots.core.commands import RobotCommand, StopCommand, StopStep
 
 CAPACITY: Final = 16
 """Most commands that wait; a healthy link holds none for longer than a round trip."""
@@ -28,8 +28,8 @@ EXPIRY_S: Final = 3
 class Publisher:
     """Commands that wait to be sent; a `robots.safety.packet.Feed`."""
 
-    stops: dict[str, Packet] = field(default_factory=dict)
-    """By action type: a repeated stop replaces the one that waits."""
+    stops: dict[StopStep, Packet] = field(default_factory=dict)
+    """By step: a repeated stop replaces the one that waits."""
     motions: deque[Packet] = field(default_factory=deque)
     _notify: Callable[[], None] = field(default=lambda: None)
 
@@ -37,17 +37,17 @@ class Publisher:
         """Have `notify` called whenever there is something to take."""
         self._notify = notify
 
-    def put(self, message: Order | InstantActions, now: float) -> bool:
+    def put(self, command: RobotCommand, now: float) -> bool:
         """Queue a motion command; False where the queue is full."""
         if len(self.motions) >= CAPACITY:
             return False
-        self.motions.append(Packet(message, EXPIRY_S, now + EXPIRY_S))
+        self.motions.append(Packet(command, EXPIRY_S, now + EXPIRY_S))
         self._notify()
         return True
 
-    def put_stop(self, action: Action, message: InstantActions) -> None:
+    def put_stop(self, command: StopCommand) -> None:
         """Queue a stop."""
-        self.stops[action.action_type] = Packet(message, None, math.inf)
+        self.stops[command.step] = Packet(command, None, math.inf)
         self._notify()
 
     def drop_motions(self) -> int:

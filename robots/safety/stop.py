@@ -1,8 +1,8 @@
 """Making a robot stand still, and knowing that it does.
 
-Sans-I/O. A sequence repeats its instant actions until the robot's own state confirms them: it lists the action's id
-(so the state was written after the stop was heard) and does not drive. Nothing else counts, neither a delivery
-receipt nor an old state that happens to say "not driving".
+Sans-I/O. A sequence repeats its commands until the robot's own report confirms them: it lists the command's id
+(so the report was written after the stop was heard) and does not drive. Nothing else counts, neither a delivery
+receipt nor an old report that happens to say "not driving".
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from robots.protocols.vda5050.messages import ActionStatus
+from robots.core.commands import StopCommand, StopStep
+from robots.core.report import DeedStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from robots.protocols.vda5050.messages import State
+    from robots.core.report import RobotReport
 
 REPEAT_S: Final = 0.3
 """Time between two transmissions of a stop, s."""
 FRESH_ID_S: Final = 3.0
-"""A robot may stop listing an action that ended (6.10); a new id after this time makes it answer again, s."""
+"""A robot may stop listing a command that ended; a new id after this time makes it answer again, s."""
 GIVE_WORD_S: Final = 5.0
 """After this time the user is told that the stop is not confirmed, s. The repetition goes on."""
 IMPATIENT_S: Final = 1.0
@@ -37,24 +38,9 @@ class Outcome(StrEnum):
     UNCONFIRMED = "unconfirmed"
 
 
-class StopStep(StrEnum):
-    """The instant actions that end motion (6.8.1)."""
-
-    START_PAUSE = "startPause"
-    CANCEL_ORDER = "cancelOrder"
-
-
-STOP_STEPS: Final = (StopStep.START_PAUSE, StopStep.CANCEL_ORDER)
-HOLD_STEPS: Final = (StopStep.START_PAUSE,)
-CANCEL_STEPS: Final = (StopStep.CANCEL_ORDER,)
-
-
-@dataclass(frozen=True, slots=True)
-class SendCommand:
-    """An instant action to be sent now."""
-
-    step: StopStep
-    action_id: str
+STOP_STEPS: Final = (StopStep.PAUSE, StopStep.CANCEL)
+HOLD_STEPS: Final = (StopStep.PAUSE,)
+CANCEL_STEPS: Final = (StopStep.CANCEL,)
 
 
 @dataclass(slots=True)
@@ -90,7 +76,7 @@ class StopSequence:
         """Whether something is still to be confirmed."""
         return self.outcome is not Outcome.STOPPED
 
-    def due(self, now: float) -> list[SendCommand]:
+    def due(self, now: float) -> list[StopCommand]:
         """Return what is to be sent now; an unconfirmed stop is repeated for ever."""
         sends = []
         for attempt in self._attempts:
@@ -102,37 +88,25 @@ class StopSequence:
                     attempt.ids = [*attempt.ids[-2:], self.new_id()]
                     attempt.renewed_at = now
                 attempt.sent_at = now
-                sends.append(SendCommand(attempt.step, attempt.ids[-1]))
+                sends.append(StopCommand(attempt.step, attempt.ids[-1]))
             if now < attempt.started_at + IMPATIENT_S:
                 break
         if self.outcome is Outcome.PENDING and now >= self.started_at + GIVE_WORD_S:
             self.outcome = Outcome.UNCONFIRMED
         return sends
 
-    def receive(self, state: State) -> None:
+    def receive(self, report: RobotReport) -> None:
         """Look for the confirmation."""
         for attempt in self._attempts:
-            attempt.confirmed |= not state.driving and self._heard(attempt, state)
-        if all(attempt.confirmed for attempt in self._attempts) and not state.driving:
+            attempt.confirmed |= not report.drives and self._heard(attempt, report)
+        if all(attempt.confirmed for attempt in self._attempts) and not report.drives:
             self.outcome = Outcome.STOPPED
 
-    def _heard(self, attempt: _Attempt, state: State) -> bool:
-        """Whether the state answers one of the attempt's ids in a way that lets the robot stand."""
-        statuses = {state.action(action_id) for action_id in attempt.ids}
-        failed = ActionStatus.FAILED in statuses or refuses(state, attempt.ids)
-        if attempt.step is StopStep.START_PAUSE:
+    def _heard(self, attempt: _Attempt, report: RobotReport) -> bool:
+        """Whether the report answers one of the attempt's ids in a way that lets the robot stand."""
+        statuses = {report.deed(command_id) for command_id in attempt.ids}
+        failed = DeedStatus.FAILED in statuses or report.refuses(attempt.ids)
+        if attempt.step is StopStep.PAUSE:
             # A robot that cannot pause but stands still: the cancellation must do.
-            return ActionStatus.FINISHED in statuses or (failed and (bool(state.paused) or len(self.steps) > 1))
-        return (ActionStatus.FINISHED in statuses or failed) and not state.node_states
-
-
-def refuses(state: State, action_ids: Sequence[str]) -> bool:
-    """Whether the robot reports an error about an instant action.
-
-    Some do so instead of listing it as failed: for a pause while paused, or a cancellation without an order.
-    """
-    return any(
-        reference.reference_key == "actionId" and reference.reference_value in action_ids
-        for error in state.errors
-        for reference in error.error_references or ()
-    )
+            return DeedStatus.DONE in statuses or (failed and (report.paused or len(self.steps) > 1))
+        return (DeedStatus.DONE in statuses or failed) and not report.ahead

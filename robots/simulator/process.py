@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+from robots.ending import end
 from robots.errors import BadSetting, LinkLost
 from robots.facts.simulation import BrokerAwaited, RobotServes
 from robots.protocols.vda5050.codec import COMMAND_TOPICS, Address, Codec, Topic, Vda5050
@@ -20,7 +21,7 @@ from robots.simulator.body import VehicleBody
 from robots.simulator.faults import Mishap, Network
 from robots.simulator.simulation import Simulation
 from robots.simulator.vehicle import Vehicle
-from robots.transport.mqtt import Broker, LastWill, MqttConnection, connect, end
+from robots.transport.mqtt import Broker, LastWill, MqttConnection, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable

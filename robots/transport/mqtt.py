@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 ANSWER_S: Final = 5.0
 """How long the broker may take to acknowledge, s."""
 _FIRST_FAILURE: Final = 0x80
-_AGAIN_S: Final = 0.5
 _NEVER_RETAINED: Final = 2
 """MQTT 5 retain handling: send no retained messages at subscription."""
 
@@ -298,17 +297,3 @@ async def _reason(error: MqttError, broker: Broker) -> Fact:
         if known is not None:
             return known
     return await of_peer(broker.host, broker.port, broker.tls(), str(broker), broker.username)
-
-
-async def end(*tasks: asyncio.Task[None]) -> None:
-    """Cancel tasks that use a connection, and wait until they have ended.
-
-    Once is not enough: `asyncio.wait_for` of Python 3.11, on which aiomqtt relies, loses a cancellation that
-    comes together with the answer.
-    """
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=_AGAIN_S)
-    await asyncio.gather(*tasks, return_exceptions=True)

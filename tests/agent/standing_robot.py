@@ -6,11 +6,12 @@ import itertools
 import time
 from datetime import UTC, datetime
 
+from robots.core.commands import Release
+from robots.core.report import Presence
 from robots.core.robot import Robot
 from robots.core.world import World
-from robots.protocols.vda5050.codec import Vda5050
-from robots.protocols.vda5050.link import Link
-from robots.protocols.vda5050.messages import ConnectionState, Order
+from robots.protocols.vda5050.adapter import Vda5050Adapter
+from robots.protocols.vda5050.reports import capabilities_of, report_of
 from robots.safety.gate import Gate
 from robots.session import RobotSession
 from robots.simulator.body import VehicleBody
@@ -31,19 +32,19 @@ def standing_robot() -> RobotSession:
     body = VehicleBody(1.0, 1.0)
     robot.world = World(
         linked=True,
-        presence=ConnectionState.ONLINE,
-        state=Vehicle("ground", lambda: datetime(2026, 1, 1, tzinfo=UTC), body).state(),
-        state_at=time.monotonic(),
-        factsheet=factsheet_of(body),
+        presence=Presence.ONLINE,
+        report=report_of(Vehicle("ground", lambda: datetime(2026, 1, 1, tzinfo=UTC), body).state()),
+        report_at=time.monotonic(),
+        capabilities=capabilities_of(factsheet_of(body)),
     )
     robot.renew(time.monotonic())
-    return RobotSession(robot, Link(Broker(), ADDRESS, Vda5050(), gate.publisher, time.monotonic, new_id))
+    return RobotSession(robot, Vda5050Adapter(Broker(), ADDRESS).link(gate.publisher, time.monotonic, new_id))
 
 
-def orders(session: RobotSession) -> list[Order]:
+def releases(session: RobotSession) -> list[Release]:
     """What waits to be sent to the robot, taken out."""
     found = []
     while (packet := session.robot.gate.publisher.take(time.monotonic())) is not None:
-        if isinstance(packet.message, Order):
-            found.append(packet.message)
+        if isinstance(packet.command, Release):
+            found.append(packet.command)
     return found

@@ -38,7 +38,7 @@ class Model:
 
     def score_choices(self, before: str) -> float:
         asked = request(before)
-        if asked.endswith((FAMILY.need_question, FAMILY.kind_question)):
+        if asked.endswith((FAMILY.prompts.need_question, FAMILY.prompts.kind_question)):
             return -20.0
         calls = "weather" in asked and (self.again or "[result" not in asked)
         return 3.0 if calls else -3.0
@@ -85,7 +85,7 @@ async def test_a_question_is_answered() -> None:
 async def test_a_persona_stands_behind_the_instructions() -> None:
     class Named(Model):
         def write(self, before: str, name: str) -> str:
-            persona = f"{FAMILY.identity}\n\nYou are Mia.{END}"
+            persona = f"{FAMILY.prompts.identity}\n\nYou are Mia.{END}"
             return f"I am Mia.{END}" if persona in before else super().write(before, name)
 
     async with opened(Named(), persona=" You are Mia.\n") as agent:
@@ -141,7 +141,7 @@ async def test_a_conversation_remembers_and_takes_notes() -> None:
         assert await talk.ask("Good morning.") == "Hello to you."
         await talk.ask("And again.")
     # In front of them stands who the assistant is.
-    first, second = (heard.removesuffix(FAMILY.answer_request).rpartition(")\n")[2] for heard in model.heard)
+    first, second = (heard.removesuffix(FAMILY.prompts.answer_request).rpartition(")\n")[2] for heard in model.heard)
     assert (first, second) == ("[door] it is open\nGood morning.", "And again.")
 
 

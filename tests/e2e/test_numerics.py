@@ -104,7 +104,7 @@ def test_probes_decide_as_in_float32(every: int) -> None:
     decoder, script = Decoder(file), probe_states.script_of(file)
     views = [asyncio.run(probe_states.states(script, turns)) for turns in probe_states.conversations()[::every]]
     weighed = probe_states.score_choices(decoder, script, views)
-    bias = script.family.need_bias
+    bias = script.family.prompts.need_bias
     pairs = [
         (of - bias, to - bias)
         for exact, found in zip(probe_states.recorded()[::every], weighed, strict=True)

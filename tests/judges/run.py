@@ -15,7 +15,7 @@ import statistics
 import sys
 import tomllib
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,15 +27,14 @@ from agent.config.settings import load
 from agent.models.voices import VoiceShelf
 from agent.plan.machine import this_machine
 from audio.io.sound_files import WavWriter
+from tests.judges.judge_voice_evals import voice_evals
+from tests.judges.scenario import BUILD, HERE, ROOT, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-HERE: Final = Path(__file__).parent
-ROOT: Final = HERE.parents[1]
-BUILD: Final = ROOT / "build" / "judges"
 RATE: Final = 24_000
-START_S: Final = 120.0
+START_S: Final = 400.0
 CLIENT: Final = "client_voicebench:Realtime"
 
 
@@ -81,22 +80,6 @@ def speak_callers() -> None:
             writer.write(np.concatenate(sound[1:-1]))
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """What a judge says of one scenario."""
-
-    name: str
-    turns: int
-    passed: int
-    responses_ms: list[float]
-    """From the end of the caller's speech to the agent's first sound, of each turn that wants a response."""
-    stops_ms: list[float]
-    gaps_s: list[float]
-    """Silences of the agent between two of its sounds in one reply, by the judge's own voice activity."""
-    asserted: dict[str, bool]
-    notes: list[str]
-
-
 def gaps(agent: Sequence[Sequence[float]], user: Sequence[Sequence[float]]) -> list[float]:
     """Give the agent's silences into which nobody spoke, in seconds."""
     silences = [(end, start) for (_, end), (start, _) in pairwise(agent)]
@@ -123,39 +106,45 @@ def read_voicebench(name: str, report: dict[str, Any]) -> Scenario:
     )
 
 
-async def voicebench(url: str, repeat: int) -> list[Scenario]:
-    """Play every scenario of voicebench."""
+async def voicebench(url: str, repeat: int, at_once: int) -> list[Scenario]:
+    """Play every scenario of voicebench, so many callers of each at once."""
     python = BUILD / "voicebench" / "venv" / "bin" / "python"
     if not python.exists():
         raise SystemExit(f"{python} is not there: make judge-voicebench")
     told = []
     for file in sorted((HERE / "voicebench").glob("*.yaml")):
-        out = BUILD / "voicebench" / file.stem
-        play = ["-m", "voicebench", "run", str(file), "--adapter", CLIENT, "--option", f"url={url}"]
-        process = await asyncio.create_subprocess_exec(
-            python, *play, "--repeat", str(repeat), "--out", out, "--format", "json", "--quiet", cwd=HERE
-        )
-        if await process.wait() > 1:
-            raise SystemExit(f"{file.name}: the judge could not run it")
-        report = json.loads(next(out.glob("*.json")).read_text(encoding="utf-8"))
-        told.append(read_voicebench(report["scenario"]["name"], report))
-        print(*told[-1].notes, sep="\n", flush=True)
+        told += await asyncio.gather(*(_played(python, file, url, repeat, caller) for caller in range(at_once)))
+        print(*(note for one in told[-at_once:] for note in one.notes), sep="\n", flush=True)
     return told
 
 
-JUDGES: Final = {"voicebench": voicebench}
+async def _played(python: Path, file: Path, url: str, repeat: int, caller: int) -> Scenario:
+    """Play a scenario in a process of its own."""
+    out = BUILD / "voicebench" / f"{file.stem}-{caller}"
+    play = ["-m", "voicebench", "run", str(file), "--adapter", CLIENT, "--option", f"url={url}"]
+    process = await asyncio.create_subprocess_exec(
+        python, *play, "--repeat", str(repeat), "--out", out, "--format", "json", "--quiet", cwd=HERE
+    )
+    if await process.wait() > 1:
+        raise SystemExit(f"{file.name}: the judge could not run it")
+    report = json.loads(next(out.glob("*.json")).read_text(encoding="utf-8"))
+    return read_voicebench(report["scenario"]["name"], report)
 
 
-async def run(judge: str, repeat: int) -> dict[str, Any]:
+JUDGES: Final = {"voicebench": voicebench, "voice-evals": voice_evals}
+
+
+async def run(judge: str, repeat: int, at_once: int) -> dict[str, Any]:
     """Have a judge talk to the server; give its results, ready to be kept."""
     settings = load().settings
     speak_callers()
     async with serving() as url:
-        scenarios = await JUDGES[judge](url, repeat)
+        scenarios = await JUDGES[judge](url, repeat, at_once)
     return {
         "judge": judge,
         "machine": this_machine(settings).processor,
         "repeat": repeat,
+        "at_once": at_once,
         "scenarios": [asdict(one) for one in scenarios],
     }
 
@@ -164,13 +153,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("judge", choices=JUDGES)
     parser.add_argument("--repeat", type=int, default=3, help="sessions of each scenario")
+    parser.add_argument("--at-once", type=int, default=1, help="callers of each scenario at the same time")
     given = parser.parse_args()
-    results = asyncio.run(run(given.judge, given.repeat))
-    file = BUILD / f"{given.judge}.json"
+    results = asyncio.run(run(given.judge, given.repeat, given.at_once))
+    # The page's score is that of one caller at a time.
+    folder = BUILD if given.at_once == 1 else BUILD / f"{given.at_once} at once"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{given.judge}.json"
     file.write_text(json.dumps(results, indent=1), encoding="utf-8")
     for one in results["scenarios"]:
         middle = statistics.median(one["responses_ms"]) if one["responses_ms"] else float("nan")
         print(f"{one['name']:28} {one['passed']} of {one['turns']}, responses {middle:.0f} ms, gaps {one['gaps_s']}")
+    found = sorted(gap for one in results["scenarios"] for gap in one["gaps_s"])
+    if found:
+        print(
+            f"{len(found)} gaps inside replies: 95th percentile {np.percentile(found, 95):.2f} s, longest {found[-1]} s"
+        )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ a higher one is the new floor once the page is committed.
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 import sys
@@ -20,6 +21,8 @@ ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "judges.md"
 README: Final = ROOT / "README.md"
 RESULTS: Final = ROOT / "build" / "judges"
+UNITS: Final = {"voice-evals": "checks"}
+"""What judges count that do not judge turns."""
 _NOTHING: Final = "–"
 
 
@@ -42,7 +45,7 @@ def table(results: dict[str, Any]) -> str:
     rows = [
         [
             "scenario",
-            "turns passed",
+            f"{UNITS.get(results['judge'], 'turns')} passed",
             "assertions held",
             "response, median",
             "slowest",
@@ -57,7 +60,9 @@ def table(results: dict[str, Any]) -> str:
         row = [one["name"], f"{one['passed']} of {one['turns']}", held, _middle(responses)]
         rows.append([*row, _worst(responses, "ms"), _worst(stops, "ms"), _worst(one["gaps_s"], "s")])
     passed, turns = score(results)
-    rows.append(["all", f"**{passed} of {turns}**", *[""] * 5])
+    found = sorted(gap for one in results["scenarios"] for gap in one["gaps_s"])
+    most = f"{found[math.ceil(0.95 * len(found)) - 1]:g} s in 95 %, n = {len(found)}" if found else _NOTHING
+    rows.append(["all", f"**{passed} of {turns}**", *[""] * 4, most])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -82,13 +87,11 @@ def main() -> None:
         judge, page = results["judge"], PAGE.read_text(encoding="utf-8")
         passed, turns = score(results)
         if passed / turns < (least := floor(page, judge)):
-            sys.exit(
-                f"{judge}: {passed} of {turns} turns passed, where {least:.0%} did before; the pages stay as they are"
-            )
+            sys.exit(f"{judge}: {passed} of {turns} passed, where {least:.0%} did before; the pages stay as they are")
         sessions = "one session" if results["repeat"] == 1 else f"{results['repeat']} sessions"
         told = f"{results['machine']}, {sessions} of each scenario\n\n{table(results)}"
         PAGE.write_text(placed(page, judge, told), encoding="utf-8")
-        line = f"{judge}: {passed} of {turns} turns passed ({results['machine']})"
+        line = f"{judge}: {passed} of {turns} {UNITS.get(judge, 'turns')} passed ({results['machine']})"
         README.write_text(placed(README.read_text(encoding="utf-8"), judge, line), encoding="utf-8")
 
 

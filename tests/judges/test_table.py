@@ -79,10 +79,11 @@ def test_the_floor_only_rises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         page = (tmp_path / "PAGE").read_text()
         assert f"**{passed} of 4**" in page
         assert f"{passed} of 4 | 0 of 1 |" in page
+        assert "| 1.4 s in 95 %, n = 1 |" in page
         assert "M, one session of each scenario" in page
         assert page.endswith("the end\n")
         assert f"{passed} of 4 turns passed (M)" in (tmp_path / "README").read_text()
     (tmp_path / "voicebench.json").write_text(json.dumps(results(2)))
-    with pytest.raises(SystemExit, match="2 of 4 turns passed, where 75% did before"):
+    with pytest.raises(SystemExit, match="2 of 4 passed, where 75% did before"):
         table.main()
     assert (tmp_path / "PAGE").read_text() == page

@@ -288,7 +288,6 @@ def test_a_place_is_asked_for(language: Language) -> None:
 def test_every_family_of_models_is_worded_in_it(family: Family, language: Language) -> None:
     worded = family.in_language(language)
     assert worded.language is language
-    assert worded.system == language.prompts.system
-    assert worded.no_answer == language.replies.no_answer
+    assert worded.prompts.system == language.prompts.system
     assert worded.think_end == family.think_end
-    assert worded.in_language(ENGLISH).system == family.system
+    assert worded.in_language(ENGLISH).prompts.system == family.prompts.system

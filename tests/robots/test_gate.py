@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,24 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robots.core.commands import Deed, Release, StopCommand, StopStep, Wanted
+from robots.core.report import Presence
 from robots.core.world import World
 from robots.errors import AuditFailed
 from robots.events import Happening
 from robots.facts.refusals import AuditUnwritable
 from robots.geometry import inside
-from robots.protocols.vda5050.messages import (
-    Action,
-    BlockingType,
-    ConnectionState,
-    Edge,
-    EStop,
-    InstantActions,
-    Node,
-    NodePosition,
-    OperatingMode,
-    Order,
-    State,
-)
+from robots.protocols.vda5050.messages import EStop, OperatingMode, State
+from robots.protocols.vda5050.reports import capabilities_of, report_of
 from robots.safety.audit import audit_file
 from robots.safety.gate import Admitted, Gate, Latch, Question, Refused, Resumed, Source
 from robots.simulator.body import VehicleBody
@@ -42,13 +34,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROBOTS = Path(__file__).parents[2] / "robots"
-SKILLS = skills_of(factsheet_of(VehicleBody()), HOUSE)
+SKILLS = skills_of(capabilities_of(factsheet_of(VehicleBody())), HOUSE)
 STATE = Vehicle("ground", lambda: datetime(2026, 1, 1, tzinfo=UTC), VehicleBody(1.0, 1.0)).state()
 
 
 def world(state: State = STATE) -> World:
     return World(
-        linked=True, presence=ConnectionState.ONLINE, state=state, state_at=0.0, factsheet=factsheet_of(VehicleBody())
+        linked=True,
+        presence=Presence.ONLINE,
+        report=report_of(state),
+        report_at=0.0,
+        capabilities=capabilities_of(factsheet_of(VehicleBody())),
     )
 
 
@@ -67,31 +63,8 @@ def admitted(g: Gate, skill: str = "go_to") -> str:
     return verdict.ticket
 
 
-def order(ticket: str, *points: tuple[float, float], speed: float | None = 0.5, released: int = 99) -> Order:
-    return Order(
-        order_id=ticket,
-        order_update_id=0,
-        nodes=tuple(
-            Node(
-                node_id=f"n{k}",
-                sequence_id=2 * k,
-                released=k <= released,
-                node_position=NodePosition(x=x, y=y, map_id="ground"),
-            )
-            for k, (x, y) in enumerate(points)
-        ),
-        edges=tuple(
-            Edge(
-                edge_id=f"e{k}",
-                sequence_id=2 * k - 1,
-                released=k <= released,
-                start_node_id=f"n{k - 1}",
-                end_node_id=f"n{k}",
-                max_speed=speed,
-            )
-            for k in range(1, len(points))
-        ),
-    )
+def release(ticket: str, *points: tuple[float, float], speed: float = 0.5, free: int = 99) -> Release:
+    return Release(ticket, 0, "ground", 0, points, min(free, len(points)), speed)
 
 
 def reason(verdict: object) -> str:
@@ -148,8 +121,8 @@ def test_link_presence_and_age_count() -> None:
     for change, words in (
         ({"linked": False}, "no connection"),
         ({"denied": True}, "does not allow"),
-        ({"presence": ConnectionState.CONNECTIONBROKEN}, "not online"),
-        ({"state": None}, "not reported"),
+        ({"presence": Presence.BROKEN, "presence_word": "CONNECTIONBROKEN"}, "not online"),
+        ({"report": None}, "not reported"),
     ):
         assert words in reason(gate().admit(call(), SKILLS, replace(world(), **change), 1.0))
     assert "old" in reason(gate().admit(call(), SKILLS, world(), 40.0))
@@ -169,7 +142,7 @@ def test_the_rate_is_limited_and_recovers() -> None:
     for k in range(3):
         assert isinstance(g.admit(call(call_id=f"a{k}"), SKILLS, world(), 1.0), Admitted)
     assert "a minute" in reason(g.admit(call(call_id="b"), SKILLS, world(), 2.0))
-    late = replace(world(), state_at=62.0)
+    late = replace(world(), report_at=62.0)
     assert isinstance(g.admit(call(call_id="c"), SKILLS, late, 62.0), Admitted)
 
 
@@ -218,13 +191,13 @@ def test_a_stop_closes_the_open_question() -> None:
 def test_the_latch_drops_what_waits_and_refuses_everything_but_stops() -> None:
     g = gate()
     ticket = admitted(g)
-    assert g.order(order(ticket, (1, 1), (1.4, 1)), world(), 1.0) is None
+    assert g.release(release(ticket, (1, 1), (1.4, 1)), world(), 1.0) is None
     g.close(Latch.STOPPED, "test", 1.1)
     assert g.publisher.take(1.2) is None
     assert "stopped" in reason(g.admit(call(call_id="x", epoch=g.epoch), SKILLS, world(), 1.2))
-    assert "stopped" in reason(g.order(order(ticket, (1, 1), (1.4, 1)), world(), 1.2))
+    assert "stopped" in reason(g.release(release(ticket, (1, 1), (1.4, 1)), world(), 1.2))
     assert "stopped" in reason(g.unpause("u", 1.2))
-    g.stop("startPause", "s1", 1.2)
+    g.stop(StopCommand(StopStep.PAUSE, "s1"), 1.2)
     packet = g.publisher.take(1.2)
     assert packet is not None
     assert packet.expiry_s is None
@@ -239,7 +212,7 @@ def test_after_a_resume_the_old_epoch_stays_dead() -> None:
     assert "only the user" in reason(g.answer(question.question_id, yes=True, by=Source.MODEL, now=1.3))
     assert g.answer(question.question_id, yes=True, by=Source.USER, now=1.3) == Resumed(Latch.STOPPED)
     assert "before the last stop" in reason(g.admit(call(call_id="y", epoch=1), SKILLS, world(), 1.4))
-    assert "no such order" in reason(g.order(order(ticket, (1, 1), (1.4, 1)), world(), 1.4))
+    assert "no such order" in reason(g.release(release(ticket, (1, 1), (1.4, 1)), world(), 1.4))
     assert isinstance(g.admit(call(call_id="z", epoch=g.epoch), SKILLS, world(), 1.4), Admitted)
 
 
@@ -250,12 +223,12 @@ def test_a_hold_never_softens_a_stop() -> None:
     assert g.latch is Latch.STOPPED
 
 
-# Orders -------------------------------------------------------------------------------------------------------------
+# Releases -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_order_that_keeps_the_limits_passes() -> None:
+def test_a_release_that_keeps_the_limits_passes() -> None:
     g = gate()
-    assert g.order(order(admitted(g), (1, 1), (1.5, 1), (2, 1), (9, 1), released=2), world(), 1.0) is None
+    assert g.release(release(admitted(g), (1, 1), (1.5, 1), (2, 1), (9, 1), free=3), world(), 1.0) is None
     packet = g.publisher.take(1.0)
     assert packet is not None
     assert packet.expiry_s == 3
@@ -265,55 +238,57 @@ def test_an_order_that_keeps_the_limits_passes() -> None:
     ("points", "speed", "words"),
     [
         (((1, 1), (1.5, 1)), 0.6, "more than 0.5 m/s"),
-        (((1, 1), (1.5, 1)), None, "more than 0.5 m/s"),
+        (((1, 1), (1.5, 1)), math.nan, "more than 0.5 m/s"),
         (((1, 1), (2.5, 1)), 0.5, "released at once"),
         (((1, 1), (1, 0.1)), 0.5, "leaves the fence"),
         (((1, 1), (-3, 1)), 0.5, "leaves the fence"),
     ],
 )
-def test_an_order_beyond_the_limits_is_refused(
-    points: tuple[tuple[float, float], ...], speed: float | None, words: str
+def test_a_release_beyond_the_limits_is_refused(
+    points: tuple[tuple[float, float], ...], speed: float, words: str
 ) -> None:
     g = gate()
-    assert words in reason(g.order(order(admitted(g), *points, speed=speed), world(), 1.0))
+    assert words in reason(g.release(release(admitted(g), *points, speed=speed), world(), 1.0))
     assert g.publisher.take(1.0) is None
 
 
-def test_orders_nobody_admitted_and_actions_nobody_asked_for_are_refused() -> None:
+def test_what_nobody_admitted_and_what_nobody_asked_for_is_refused() -> None:
     g = gate()
-    assert "no such order" in reason(g.order(order("e1-x", (1, 1), (1.4, 1)), world(), 1.0))
+    assert "no such order" in reason(g.release(release("e1-x", (1, 1), (1.4, 1)), world(), 1.0))
     ticket = admitted(g)
-    picked = Action(action_type="pick", action_id="p", blocking_type=BlockingType.HARD)
-    sneaky = order(ticket, (1, 1), (1.4, 1))
-    last = sneaky.nodes[1].model_copy(update={"actions": (picked,)})
-    assert "no such action was admitted: pick" in reason(
-        g.order(sneaky.model_copy(update={"nodes": (sneaky.nodes[0], last)}), world(), 1.0)
-    )
-    wrong_map = sneaky.nodes[1].model_copy(update={"node_position": NodePosition(x=1.4, y=1, map_id="other")})
-    assert "no position on map" in reason(
-        g.order(sneaky.model_copy(update={"nodes": (sneaky.nodes[0], wrong_map)}), world(), 1.0)
-    )
-    edge = sneaky.edges[0].model_copy(update={"actions": (picked,)})
-    assert "edges" in reason(g.order(sneaky.model_copy(update={"edges": (edge,)}), world(), 1.0))
-    assert "no such action" in reason(g.act(picked, world(), 1.0))
+    honest = release(ticket, (1, 1), (1.4, 1))
+    for sneaky in (Deed(ticket, "pick"), Deed("other", "go_to"), Deed(ticket, "go_to", {"speed": 9.0})):
+        assert "no such action was admitted" in reason(g.release(replace(honest, deed=sneaky), world(), 1.0))
+        assert "no such action was admitted" in reason(g.act(sneaky, world(), 1.0))
+    assert "not on ground" in reason(g.release(replace(honest, map="other"), world(), 1.0))
+    assert "not on ground" in reason(g.release(replace(honest, points=((1, 1), (math.inf, 1))), world(), 1.0))
+    assert g.publisher.take(1.0) is None
+
+
+def test_a_deed_passes_with_the_arguments_that_were_admitted_and_no_others() -> None:
+    for given_, passes in (({"seconds": 3.0}, True), ({"seconds": 4.0}, False), ({}, False)):
+        g = gate()
+        verdict = g.admit(call("wait", place="hall", seconds=3.0), SKILLS, world(), 1.0)
+        assert isinstance(verdict, Admitted)
+        asked = replace(release(verdict.ticket, (1, 1), (1.4, 1)), deed=Deed(verdict.ticket, "wait", given_))
+        assert (g.release(asked, world(), 1.0) is None) is passes
 
 
 def test_a_way_is_released_only_to_a_robot_that_was_heard_just_now() -> None:
     g = gate()
-    first = order(admitted(g), (1.0, 1.0), (1.5, 1.0))
-    update = first.model_copy(update={"order_update_id": 1})
+    first = release(admitted(g), (1.0, 1.0), (1.5, 1.0))
     late = HOUSE.limits.state_age_s + 1
-    assert g.order(first.model_copy(update={"nodes": first.nodes[:1], "edges": ()}), world(), late) is None
-    assert "not been heard" in reason(g.order(update, world(), late))
-    assert g.order(update, world(), 1.0) is None
+    assert g.release(replace(first, free=1), world(), late) is None
+    assert "not been heard" in reason(g.release(replace(first, number=1), world(), late))
+    assert g.release(replace(first, number=1), world(), 1.0) is None
 
 
 @given(st.lists(st.tuples(st.floats(-2, 14), st.floats(-2, 10)), min_size=1, max_size=4), st.floats(0, 2))
 def test_whatever_passes_lies_inside_the_fence_and_the_speed(points: list[tuple[float, float]], speed: float) -> None:
     g = gate()
-    if g.order(order(admitted(g), *points, speed=speed), world(), 1.0) is None:
+    if g.release(release(admitted(g), *points, speed=speed), world(), 1.0) is None:
         assert all(inside(p, HOUSE.fence) and not inside(p, HOUSE.keep_out[0]) for p in points)
-        assert speed <= HOUSE.limits.max_speed_m_s or len(points) == 1
+        assert speed <= HOUSE.limits.max_speed_m_s
 
 
 # Audit and publisher ------------------------------------------------------------------------------------------------
@@ -325,7 +300,7 @@ def test_without_an_audit_log_nothing_moves_and_stops_still_pass() -> None:
 
     g = Gate("R1", HOUSE, full)
     assert "disk full" in reason(g.admit(call(), SKILLS, world(), 1.0))
-    g.stop("startPause", "s", 1.0)
+    g.stop(StopCommand(StopStep.PAUSE, "s"), 1.0)
     assert g.publisher.take(1.0) is not None
 
 
@@ -353,7 +328,7 @@ def test_every_decision_is_recorded() -> None:
     rig.run(6)
     events = [record["event"] for record in rig.records]
     assert [e for k, e in enumerate(events) if k == 0 or events[k - 1] != e] == [
-        *("refuse", "admit", "order", "latch", "stop", "ask", "resume", "unpause")
+        *("refuse", "admit", "release", "latch", "stop", "ask", "resume", "unpause")
     ]
     assert rig.heard(Happening.RESUMED)
 
@@ -361,17 +336,14 @@ def test_every_decision_is_recorded() -> None:
 def test_waiting_motions_expire_and_a_full_queue_refuses() -> None:
     g = gate()
     for k in range(16):
-        g.request("stateRequest", f"r{k}", 0.0)
-    assert "too many" in reason(g.order(order(admitted(g), (1, 1), (1.4, 1)), world(), 0.5))
-    assert g.publisher.take(10.0) is None
-    g.request("cancelOrder", "sneaked", 10.0)
+        g.inquire(Wanted.REPORT, f"r{k}", 0.0)
+    assert "too many" in reason(g.release(release(admitted(g), (1, 1), (1.4, 1)), world(), 0.5))
     assert g.publisher.take(10.0) is None
     for k in range(3):
-        g.stop("startPause", f"s{k}", 10.0)
+        g.stop(StopCommand(StopStep.PAUSE, f"s{k}"), 10.0)
     packet = g.publisher.take(99.0)
     assert packet is not None
-    assert isinstance(packet.message, InstantActions)
-    assert packet.message.actions[0].action_id == "s2"
+    assert packet.command == StopCommand(StopStep.PAUSE, "s2")
     assert g.publisher.take(99.0) is None
 
 
@@ -397,7 +369,7 @@ def test_only_the_gate_can_publish_a_command() -> None:
     assert modules_that_import("robots.transport.mqtt") <= {
         *(
             "robots/protocols/vda5050/link.py",
-            "robots/session.py",
+            "robots/protocols/vda5050/adapter.py",
             "robots/simulator/process.py",
             "robots/transport/connection.py",
             "robots/protocols/vda5050/watch.py",

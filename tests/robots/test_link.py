@@ -12,6 +12,7 @@ import pytest
 
 from robots.errors import BadSetting
 from robots.events import Happening
+from robots.protocols.vda5050.adapter import Vda5050Adapter
 from robots.safety.gate import Admitted, Refused
 from robots.session import stop_robot
 from tests.robots.stage.live import ADDRESS, commanding, simulator, watching
@@ -150,9 +151,9 @@ async def test_anybody_can_stop_the_robot_and_its_commander_obeys(mosquitto: Mos
             await commander.ready()
             commander.call("go_to", place="kitchen")
             await watcher.until(lambda m: m.kind == "state" and m.body["driving"])
-            event = await stop_robot(broker, ADDRESS)
+            event = await stop_robot(Vda5050Adapter(broker, ADDRESS))
             assert event.happening is Happening.STOPPED
             await commander.until(Happening.STOPPED)
             assert isinstance(commander.call("go_to", place="home"), Refused)
-    gone = await stop_robot(broker, ADDRESS)
+    gone = await stop_robot(Vda5050Adapter(broker, ADDRESS))
     assert gone.happening is Happening.UNCONFIRMED

@@ -15,6 +15,7 @@ import pytest
 
 from robots.events import Happening
 from robots.facts.tasks import ClientGone
+from robots.protocols.vda5050.adapter import Vda5050Adapter
 from robots.protocols.vda5050.codec import DIALECTS
 from robots.safety.gate import Admitted
 from robots.session import command_robot
@@ -55,18 +56,13 @@ async def node(script: str, mosquitto: Mosquitto, user: str) -> AsyncIterator[as
 
 @asynccontextmanager
 async def commanding_the_peer(mosquitto: Mosquitto) -> AsyncIterator[Commander]:
-    async with command_robot(
-        broker=mosquitto.as_user("agent"),
-        address=ADDRESS,
-        site=HOUSE,
-        audit=lambda _: None,
-        codec=DIALECTS[DIALECT],
-    ) as session:
+    adapter = Vda5050Adapter(mosquitto.as_user("agent"), ADDRESS, DIALECTS[DIALECT])
+    async with command_robot(adapter, site=HOUSE, audit=lambda _: None) as session:
         yield Commander(session)
 
 
 async def fit(commander: Commander) -> None:
-    await until(lambda: commander.session.robot.world.unfit(time.monotonic(), HOUSE.limits) is None)
+    await until(lambda: commander.session.unfit() is None)
 
 
 def moving(message: Message) -> bool:

@@ -31,6 +31,7 @@ from robots.facts.link import (
     TlsWanted,
 )
 from robots.options import RobotOptions
+from robots.protocols.vda5050.adapter import Vda5050Adapter
 from robots.protocols.vda5050.codec import Address
 from robots.session import stop_robot
 from robots.transport import reasons
@@ -179,7 +180,7 @@ async def test_a_look_and_a_stop_say_why_there_is_no_connection(monkeypatch: pyt
     async with peer(HTTP) as port:
         address = f"127.0.0.1:{port}"
         seen = await look(RobotOptions(broker=address))
-        event = await stop_robot(Broker("127.0.0.1", port), Address("acme", "R1"))
+        event = await stop_robot(Vda5050Adapter(Broker("127.0.0.1", port), Address("acme", "R1")))
     assert f"{address} is no MQTT broker" in seen.broker
     assert f"{address} is no MQTT broker" in seen.command
     assert event.happening is Happening.UNCONFIRMED

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import pytest
 
+from robots.core.commands import StopStep
 from robots.core.robot import LEASE_S
 from robots.events import Happening
 from robots.protocols.vda5050.messages import (
@@ -15,8 +17,8 @@ from robots.protocols.vda5050.messages import (
     NodeState,
     Order,
     Reference,
-    State,
 )
+from robots.protocols.vda5050.reports import report_of
 from robots.safety.gate import Admitted, Latch, Refused
 from robots.safety.stop import (
     CANCEL_STEPS,
@@ -28,13 +30,15 @@ from robots.safety.stop import (
     STOP_STEPS,
     Outcome,
     StopSequence,
-    StopStep,
 )
 from robots.simulator.faults import Mishap, Network
 from robots.skills import SkillCall
 from tests.robots.stage.rig import Rig
 from tests.robots.stage.words import reported
 from tests.robots.test_gate import STATE
+
+if TYPE_CHECKING:
+    from robots.core.report import RobotReport
 
 NODES = (NodeState(node_id="n", sequence_id=2, released=True),)
 
@@ -48,27 +52,27 @@ def outcome(stop: StopSequence) -> Outcome:
     return stop.outcome
 
 
-def told(action_id: str, status: ActionStatus = ActionStatus.FINISHED, **changes: object) -> State:
+def told(action_id: str, status: ActionStatus = ActionStatus.FINISHED, **changes: object) -> RobotReport:
     states = (ActionState(action_id=action_id, action_status=status),)
-    return STATE.model_copy(update={"action_states": states, **changes})
+    return report_of(STATE.model_copy(update={"action_states": states, **changes}))
 
 
-def refused(action_id: str, **changes: object) -> State:
+def refused(action_id: str, **changes: object) -> RobotReport:
     about = (Reference(reference_key="actionId", reference_value=action_id),)
     error = Error(error_type="orderError", error_level=ErrorLevel.WARNING, error_references=about)
-    return STATE.model_copy(update={"errors": (error,), **changes})
+    return report_of(STATE.model_copy(update={"errors": (error,), **changes}))
 
 
 def test_the_pause_goes_first_at_once_and_is_repeated_with_the_same_id() -> None:
     stop = sequence()
     sent = [send for k in range(8) for send in stop.due(k * REPEAT_S / 2)]
-    assert [(s.step, s.action_id) for s in sent][:3] == [(StopStep.START_PAUSE, "s0")] * 3
+    assert [(s.step, s.command_id) for s in sent][:3] == [(StopStep.PAUSE, "s0")] * 3
 
 
 def test_an_old_state_that_says_standing_confirms_nothing() -> None:
     stop = sequence()
     stop.due(0.0)
-    stop.receive(STATE)
+    stop.receive(report_of(STATE))
     stop.receive(told("other"))
     assert outcome(stop) is Outcome.PENDING
 
@@ -88,10 +92,10 @@ def test_then_the_order_is_cancelled_and_only_its_end_is_a_stop() -> None:
     stop.due(0.0)
     stop.receive(told("s0", node_states=NODES))
     (cancel,) = stop.due(0.1)
-    assert cancel.step is StopStep.CANCEL_ORDER
-    stop.receive(told(cancel.action_id, node_states=NODES))
+    assert cancel.step is StopStep.CANCEL
+    stop.receive(told(cancel.command_id, node_states=NODES))
     assert outcome(stop) is Outcome.PENDING
-    stop.receive(told(cancel.action_id))
+    stop.receive(told(cancel.command_id))
     assert outcome(stop) is Outcome.STOPPED
     assert stop.due(9.0) == []
 
@@ -100,7 +104,7 @@ def test_a_pause_that_is_not_confirmed_does_not_hold_up_the_cancellation() -> No
     stop = sequence()
     stop.due(0.0)
     stop.due(IMPATIENT_S)
-    assert {send.step for send in stop.due(IMPATIENT_S + REPEAT_S)} == {StopStep.START_PAUSE, StopStep.CANCEL_ORDER}
+    assert {send.step for send in stop.due(IMPATIENT_S + REPEAT_S)} == {StopStep.PAUSE, StopStep.CANCEL}
 
 
 def test_a_robot_without_an_order_or_paused_already_confirms_by_refusing() -> None:
@@ -108,7 +112,7 @@ def test_a_robot_without_an_order_or_paused_already_confirms_by_refusing() -> No
     stop.due(0.0)
     stop.receive(refused("s0", paused=True))
     (cancel,) = stop.due(0.1)
-    stop.receive(told(cancel.action_id, ActionStatus.FAILED))
+    stop.receive(told(cancel.command_id, ActionStatus.FAILED))
     assert outcome(stop) is Outcome.STOPPED
     hold = sequence(HOLD_STEPS)
     hold.due(0.0)
@@ -118,7 +122,7 @@ def test_a_robot_without_an_order_or_paused_already_confirms_by_refusing() -> No
 
 def test_without_confirmation_the_user_is_told_and_the_repetition_goes_on_with_fresh_ids() -> None:
     stop = sequence(CANCEL_STEPS)
-    ids = {send.action_id for k in range(40) for send in stop.due(k * REPEAT_S)}
+    ids = {send.command_id for k in range(40) for send in stop.due(k * REPEAT_S)}
     assert outcome(stop) is Outcome.UNCONFIRMED
     assert len(ids) == int(39 * REPEAT_S / FRESH_ID_S) + 1
     assert stop.due(GIVE_WORD_S + 100)
@@ -206,7 +210,7 @@ def test_a_stop_during_an_outage_is_given_when_the_link_is_back() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_no_stop_is_lost_on_a_bad_network(seed: int) -> None:
     rig = Rig(network=Network(drop=0.5, delay=0.5, duplicate=0.3, reorder=0.3), seed=seed)
-    rig.until(lambda: bool(rig.robot.world.factsheet) and bool(rig.robot.world.state))
+    rig.until(lambda: bool(rig.robot.world.capabilities) and bool(rig.robot.world.report))
     rig.call("go_to", place="kitchen")
     rig.run(4)
     rig.robot.stop("test", rig.now)

@@ -23,13 +23,21 @@ from robots.protocols.vda5050.messages import (
     Order,
     State,
 )
+from robots.protocols.vda5050.orders import message_of
 from robots.simulator.body import VehicleBody
 from robots.simulator.drawing import _TEXT, draw_run
 from robots.simulator.faults import Channel, Mishap, Network, read_faults
 from robots.simulator.simulation import TrailPoint
 from robots.simulator.vehicle import MAX_AGE_S, Vehicle
 from tests.robots.stage.rig import BEGUN, HOUSE
-from tests.robots.test_gate import order as route
+from tests.robots.test_gate import release
+
+
+def route(ticket: str, *points: tuple[float, float], free: int = 99) -> Order:
+    order = message_of(release(ticket, *points, free=free))
+    assert isinstance(order, Order)
+    return order
+
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +93,7 @@ def with_actions(message: Order, *actions: Action) -> Order:
 
 def test_it_drives_the_base_waits_and_drives_the_stitched_rest() -> None:
     bench = Bench()
-    bench.send(route("o", (1, 1), (2, 1), (3, 1), released=1))
+    bench.send(route("o", (1, 1), (2, 1), (3, 1), free=2))
     bench.run(8)
     assert bench.vehicle.body.x == pytest.approx(2, abs=0.03)
     assert [n.node_id for n in bench.state.node_states] == ["n2"]

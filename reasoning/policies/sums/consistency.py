@@ -7,7 +7,8 @@ Nothing else is taken back: a repair of what was right is worse than none. Sans-
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from languages.english import ENGLISH
 from reasoning.policies.grounding import last_number, numbers, pieces
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 
     from languages.language import Language
 
+_STEPS: Final = 4096
+"""Steps of thoughts of which it is remembered what they claim."""
+
 
 def contradicted(said: Sequence[str], steps: Sequence[str], language: Language = ENGLISH) -> Contradicted | None:
     """Give the first sentence that was said and that the newest step about the same thing contradicts."""
     now: dict[tuple[object, ...], tuple[_Claim, str]] = {}
     for step in steps:
-        if (new := _claim(readout(_plain(step, language), language) or step, language)) is not None:
+        if (new := _claim_of(step, language)) is not None:
             now[new.of] = new, step
     for sentence in said:
         claim = _claim(sentence, language)
@@ -44,6 +48,12 @@ class _Claim:
 
     def contradicts(self, other: _Claim) -> bool:
         return self.value != other.value and (not self.unit or not other.unit or self.unit == other.unit)
+
+
+@lru_cache(_STEPS)
+def _claim_of(step: str, language: Language) -> _Claim | None:
+    """Read what a step claims; all steps are asked whenever one comes, so it is remembered."""
+    return _claim(readout(_plain(step, language), language) or step, language)
 
 
 def _claim(sentence: str, language: Language) -> _Claim | None:

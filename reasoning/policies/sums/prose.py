@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from languages.language import Language
-    from reasoning.policies.policy import Contradicted, Evidence, Kind
+    from reasoning.policies.policy import Contradicted, Evidence, Kind, Telling
     from reasoning.prompting.script import Script
 
 
@@ -37,6 +37,10 @@ class Prose:
         """Go on between the tags."""
         return self.sums.going_on(script)
 
+    def telling(self, script: Script) -> Telling:
+        """Ask for each sentence by itself."""
+        return self.sums.telling(script)
+
     def found(self, step: str, before: Sequence[str], asked: str, language: Language) -> bool:
         """Say whether a sentence has a new number: most others are about the thinking itself."""
         return bool(numbers(step, language)) and self.sums.found(step, before, asked, language)
@@ -50,9 +54,9 @@ class Prose:
         """Say whether it repeats itself."""
         return circles_in_prose(steps)
 
-    def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
+    def verbatim(self, step: str, language: Language) -> str | None:
         """Read nothing out."""
-        del step, language, at_last
+        del step, language
         return None
 
     def objection(self, sentence: str, kind: Kind, evidence: Evidence) -> str:

@@ -2,7 +2,8 @@
 
 "2. Cost of the tickets: 4 * 9 = 36 dollars" is "4 times 9 is 36 dollars." Nothing is computed, so nothing can be
 invented, and no token is written. Only plain calculations and what is called the answer are read out: other words of
-the thoughts are private, and left to the writer. Sans-I/O.
+the thoughts are private, and left to the writer; so is a sentence that is called the answer and has no value, for a
+model that has to name an answer may name anything. Sans-I/O.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from languages.english import ENGLISH
+from reasoning.policies.grounding import names, numbers
 
 if TYPE_CHECKING:
     from languages.language import Language
@@ -46,6 +48,8 @@ def readout(step: str, language: Language = ENGLISH) -> str | None:
         return None
     if answer and not _whole(text, language):
         text = working.the_answer.format(text)
+    elif answer and not (numbers(text, language) or names(f"{working.verb}{text}", language)):
+        return None
     if _FOREIGN.search(text) or len(text.split()) > _LONGEST or not re.search(r"\w", text):
         return None
     return f"{text[0].upper()}{text[1:]}."

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reasoning.policies.admission import judge
+from reasoning.policies.policy import Telling
 from reasoning.policies.sums.arithmetic import put_right
 from reasoning.policies.sums.consistency import contradicted
 from reasoning.policies.sums.corrections import restated, standing
@@ -49,6 +50,10 @@ class Sums:
         """Ask for more of them."""
         return script.resume_open
 
+    def telling(self, script: Script) -> Telling:
+        """Ask for each sentence by itself."""
+        return Telling(script.step_open, script.result_open)
+
     def found(self, step: str, before: Sequence[str], asked: str, language: Language) -> bool:
         """Say whether a step has found a new number or makes a plain statement, and leads on."""
         known = "\n".join([asked, *before])
@@ -62,9 +67,9 @@ class Sums:
         """Say whether the newest step stands there for the third time, or a pattern goes on and on."""
         return bool(steps) and (steps.count(steps[-1]) > 2 or run_on(steps, ENDLESS))
 
-    def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
+    def verbatim(self, step: str, language: Language) -> str | None:
         """Read a plain calculation out, or what is called the answer."""
-        return readout(step, language) if self.switches.readout or at_last else None
+        return readout(step, language) if self.switches.readout else None
 
     def objection(self, sentence: str, kind: Kind, evidence: Evidence) -> str:
         """Hold the numbers and names of a sentence to the thoughts, and a step to one step."""

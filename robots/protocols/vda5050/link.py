@@ -12,55 +12,23 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from robots.errors import InvalidMessage, LinkLost, PublishDenied
+from robots.core.heard import Denied, LinkDown, LinkUp, RobotNews
+from robots.ending import end
+from robots.errors import LinkLost, PublishDenied, UnlikeCommand
 from robots.facts.link import LinkBroken
-from robots.facts.messages import OtherRobotNamed
-from robots.protocols.vda5050.codec import COMMAND_TOPICS, Address, Codec, HeaderCounter, Received, Topic, topic_of
-from robots.protocols.vda5050.messages import Action, BlockingType, InstantActions
-from robots.safety.packet import WILL
-from robots.transport.mqtt import Broker, LastWill, MqttConnection, connect, end
-from robots.untrusted import plain
+from robots.protocols.vda5050.codec import COMMAND_TOPICS, Topic
+from robots.transport.mqtt import Broker, LastWill, MqttConnection, connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from robots.facts.fact import Fact
+    from robots.protocols.vda5050.translator import Translator
     from robots.safety.packet import Packet, PacketFeed
 
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
 """Pauses between attempts to reach the broker double from the first to the longest, s, each cut by up to a half."""
-_NAMED: Final = 80
-"""Most characters of a foreign robot's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkUp:
-    """The broker is reached and the robot's topics are subscribed."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkDown:
-    """The broker is gone, or cannot be reached."""
-
-    why: Fact
-
-
-@dataclass(frozen=True, slots=True)
-class Denied:
-    """The broker does not let us command the robot."""
-
-    why: Fact
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """The robot published something that cannot be used."""
-
-    why: Fact
-
-
-LinkEvent = LinkUp | LinkDown | Denied | Unreadable | Received
 
 _SUBSCRIPTIONS: Final = {Topic.CONNECTION: 1, Topic.STATE: 0, Topic.FACTSHEET: 0}
 """Quality of service by topic (6.3)."""
@@ -71,8 +39,7 @@ class Link:
     """The connection of a commander to its robot."""
 
     broker: Broker
-    address: Address
-    codec: Codec
+    translator: Translator
     feed: PacketFeed
     clock: Callable[[], float]
     """Monotonic s, the clock of the feed's deadlines."""
@@ -80,9 +47,8 @@ class Link:
     random: Random = field(default_factory=Random)
     part_in_peace: bool = False
     """Whether closing the link leaves the robot as it is; otherwise the will pauses it."""
-    _headers: HeaderCounter = field(default_factory=HeaderCounter)
 
-    async def events(self) -> AsyncGenerator[LinkEvent, None]:
+    async def events(self) -> AsyncGenerator[RobotNews, None]:
         """Connect, and again after each outage; yield what happens. Ends only by being closed.
 
         Raises:
@@ -96,6 +62,7 @@ class Link:
                 async with connect(
                     self.broker, identifier=f"descant-{self.new_id()}", will=self._will(), newest_only=True
                 ) as connection:
+                    self.translator.order.forget()
                     await self._subscribe(connection)
                     pause = FIRST_PAUSE_S
                     yield LinkUp()
@@ -113,14 +80,14 @@ class Link:
 
     async def _subscribe(self, connection: MqttConnection) -> None:
         for topic, qos in _SUBSCRIPTIONS.items():
-            await connection.subscribe(self.codec.topic_name(self.address, topic), qos=qos)
+            await connection.subscribe(self._name(topic), qos=qos)
         for topic in COMMAND_TOPICS:
-            name = self.codec.topic_name(self.address, topic)
+            name = self._name(topic)
             await connection.subscribe(name, qos=1, retained=False, own=False)
 
-    async def _both_ways(self, connection: MqttConnection) -> AsyncGenerator[LinkEvent, None]:
+    async def _both_ways(self, connection: MqttConnection) -> AsyncGenerator[RobotNews, None]:
         """Write what the feed gives while yielding what the robot says, until either breaks."""
-        happened: asyncio.Queue[LinkEvent | LinkLost] = asyncio.Queue(maxsize=64)
+        happened: asyncio.Queue[RobotNews | LinkLost] = asyncio.Queue(maxsize=64)
         tasks = [
             asyncio.create_task(self._read(connection, happened), name="robot link reader"),
             asyncio.create_task(self._write(connection, happened), name="robot link writer"),
@@ -134,26 +101,17 @@ class Link:
         finally:
             await end(*tasks)
 
-    async def _read(self, connection: MqttConnection, happened: asyncio.Queue[LinkEvent | LinkLost]) -> None:
-        topics = {self.codec.topic_name(self.address, topic): topic for topic in Topic}
+    async def _read(self, connection: MqttConnection, happened: asyncio.Queue[RobotNews | LinkLost]) -> None:
+        topics = {self._name(topic): topic for topic in Topic}
         try:
             async for message in connection.messages():
-                await happened.put(self._read_one(topics[message.topic], message.payload))
+                news = self.translator.read(topics[message.topic], message.payload, self.clock())
+                if news is not None:
+                    await happened.put(news)
         except LinkLost as error:
             await happened.put(error)
 
-    def _read_one(self, topic: Topic, payload: bytes) -> Received | Unreadable:
-        try:
-            received = self.codec.decode(topic, payload)
-        except InvalidMessage as error:
-            return Unreadable(error.fact)
-        # A command on this robot's topic is for this robot, whatever its header says: it is noticed.
-        if topic not in COMMAND_TOPICS and not self.address.named_in(received.header):
-            named = f"{received.header.manufacturer}/{received.header.serial_number}"
-            return Unreadable(OtherRobotNamed(topic, plain(named, _NAMED)))
-        return received
-
-    async def _write(self, connection: MqttConnection, happened: asyncio.Queue[LinkEvent | LinkLost]) -> None:
+    async def _write(self, connection: MqttConnection, happened: asyncio.Queue[RobotNews | LinkLost]) -> None:
         something = asyncio.Event()
         self.feed.wake(something.set)
         try:
@@ -165,24 +123,19 @@ class Link:
                     continue
                 try:
                     await self._send(connection, packet)
-                except PublishDenied as error:
+                except (PublishDenied, UnlikeCommand) as error:
                     await happened.put(Denied(error.fact))
         except LinkLost as error:
             await happened.put(error)
 
     async def _send(self, connection: MqttConnection, packet: Packet) -> None:
-        topic = topic_of(packet.message)
-        payload = self.codec.encode(packet.message, self.address, self._headers.take(topic), datetime.now(UTC))
-        await connection.publish(self.codec.topic_name(self.address, topic), payload, expiry_s=packet.expiry_s)
+        topic, payload = self.translator.write(packet.command, datetime.now(UTC))
+        await connection.publish(self._name(topic), payload, expiry_s=packet.expiry_s)
 
     def _will(self) -> LastWill:
         """Return the message with which the broker pauses the robot when this program is gone."""
-        pause = Action(
-            action_type="startPause",
-            action_id=WILL + self.new_id(),
-            blocking_type=BlockingType.HARD,
-            action_parameters=(),
-        )
-        header_id = self._headers.take(Topic.INSTANT_ACTIONS)
-        payload = self.codec.encode(InstantActions(actions=(pause,)), self.address, header_id, datetime.now(UTC))
-        return LastWill(self.codec.topic_name(self.address, Topic.INSTANT_ACTIONS), payload, retain=False)
+        topic, payload = self.translator.write_will(self.new_id(), datetime.now(UTC))
+        return LastWill(self._name(topic), payload, retain=False)
+
+    def _name(self, topic: Topic) -> str:
+        return self.translator.codec.topic_name(self.translator.address, topic)

@@ -13,7 +13,6 @@ whole with its single values (6.15).
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
 from typing import Annotated
 
@@ -32,11 +31,6 @@ from robots.protocols.vda5050.reading import (
     Words,
     carefully,
 )
-
-
-def wrap_angle(radians: float) -> float:
-    """Bring an angle into the range that the specification allows, [-pi, pi]."""
-    return math.remainder(radians, math.tau)
 
 
 class Part(BaseModel):

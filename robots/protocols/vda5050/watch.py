@@ -12,9 +12,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from robots.ending import end
 from robots.errors import InvalidMessage, LinkLost
 from robots.protocols.vda5050.codec import Topic
-from robots.transport.mqtt import connect, end
+from robots.transport.mqtt import connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -301,11 +301,33 @@ async def test_in_a_wait_that_two_fillers_did_not_fill_it_is_told_how_things_sta
         await one.hear(0.0, 12.0)
         said, sayings = [piece.text for piece in one.of(AudioOut)], ENGLISH.replies
         assert said[:3] == [*sayings.fillers[:2], sayings.statuses[0]]
-        assert said[3] == sayings.elapsed.format(10)
+        assert said[3] == sayings.elapsed.format(5)
         assert [piece.kind for piece in one.of(AudioOut)] == ["filler"] * 2 + ["status"] * (len(said) - 2)
         one.engine.step_s = 0.02
         await one.reply()
         assert one.heard
+
+
+async def test_a_cough_in_a_wait_is_neither_spoken_over_nor_answered_by_a_filler() -> None:
+    options = LoopOptions()
+    async with world(Model(steps=lambda _: 4), options, turns=TurnOptions(pause_on_voice=False)) as one:
+        await one.say(ASK)
+        await one.wait(lambda: bool(one.of(TurnEnded)))
+        one.engine.step_s = 1000.0
+        await one.wait(lambda: len(one.of(AudioOut)) == 1)
+        filler = one.of(AudioOut)[0]
+        await one.hear(0.0, filler.end_ms / 1000 - one.now + options.filler_again_s - 0.4)
+        began = one.now
+        await one.hear(COUGH, 0.6)
+        coughed = one.now
+        await one.hear(0.0, 2.0)
+        spoken = [piece.start_ms / 1000 for piece in one.of(AudioOut)[1:]]
+        assert not [start for start in spoken if began + 0.2 <= start < coughed + options.filler_again_s - 0.2]
+        assert spoken, "the reply is still waited for"
+        one.engine.step_s = 0.02
+        await one.reply()
+        assert len(one.of(TurnEnded)) == 1
+        assert last_number(" ".join(one.heard)) == 24.0
 
 
 async def test_fillers_of_replies_that_say_nothing_count_together() -> None:
@@ -495,7 +517,7 @@ class News(Model):
     """Tells a note."""
 
     def write(self, before: str, name: str) -> str:
-        if last_request(before).endswith(FAMILY.note_request):
+        if last_request(before).endswith(FAMILY.prompts.note_request):
             return f"I have arrived.{END}"
         return super().write(before, name)
 

@@ -23,7 +23,18 @@ from agent.conversation.turn_taking import (
     Retract,
     TurnTaking,
 )
-from audio.messages import EarsEvent, HardEnd, SoftEnd, SpeechResumed, SpeechStarted, StopHeard, Words
+from audio.messages import (
+    EarsEvent,
+    Glimpsed,
+    HardEnd,
+    SoftEnd,
+    SpeechLasts,
+    SpeechResumed,
+    SpeechStarted,
+    StopHeard,
+    ToldAhead,
+    Words,
+)
 
 TEXTS = st.sampled_from(["", "what", "what is", "what is it?", " what is it? ", "mm-hm", "Yeah, okay.", "Stop!"])
 TENTATIVE = st.sampled_from(["", "it", "stop"])
@@ -38,11 +49,11 @@ STARTED, SOFT, RESUMED, HARD = SpeechStarted(1, 0, 0), SoftEnd(1, 9, 9), SpeechR
 LATER = SpeechStarted(2, GRACE + 99, GRACE + 99)
 
 
-def told(conversation: TurnTaking, *events: EarsEvent | StopHeard, now_s: float = 0.0) -> list[Action]:
+def told(conversation: TurnTaking, *events: EarsEvent | ToldAhead, now_s: float = 0.0) -> list[Action]:
     return [action for event in events for action in conversation.receive(event, now_s)]
 
 
-def acted(conversation: TurnTaking, *events: EarsEvent) -> list[Action]:
+def acted(conversation: TurnTaking, *events: EarsEvent | ToldAhead) -> list[Action]:
     """What is to be done beside waiting."""
     return [action for action in told(conversation, *events) if not isinstance(action, EndTurnAfter)]
 
@@ -63,12 +74,48 @@ def test_a_question() -> None:
     assert conversation.state == "idle"
 
 
-def test_any_voice_interrupts_where_that_is_wanted() -> None:
+def test_where_any_voice_interrupts_it_lasts_longer_than_a_sign_of_listening() -> None:
     conversation = answering()
     conversation.interrupted_by = "voice"
-    assert told(conversation, LATER) == [Interrupt()]
+    assert told(conversation, LATER, SpeechLasts(2, 9)) == [Pause(), Interrupt()]
     assert told(conversation, words(""), SOFT, words("", final=True), HARD) == []
     assert conversation.state == "idle"
+
+
+def test_a_voice_that_lasts_interrupts_though_that_is_known_before_its_beginning_is_told() -> None:
+    conversation = answering()
+    conversation.interrupted_by = "voice"
+    assert told(conversation, SpeechLasts(2, 9)) == []
+    assert told(conversation, LATER) == [Interrupt()]
+
+
+@pytest.mark.parametrize("text", ["", "Mm-hmm.", "MMM", "Yes."])
+def test_where_any_voice_interrupts_a_short_one_does_by_its_words(text: str) -> None:
+    conversation = answering()
+    conversation.interrupted_by = "voice"
+    assert acted(conversation, LATER, SOFT, words(text), words(text, final=True), HARD) == [Pause(), Resume()]
+    assert Interrupt() in told(conversation, LATER, SOFT, words("Which one?"))
+
+
+def test_a_voice_that_lasts_interrupts_nothing_where_words_do() -> None:
+    assert acted(answering(), LATER, SpeechLasts(2, 9)) == [Pause()]
+
+
+def glimpse(text: str, turn: int = 2) -> Glimpsed:
+    return Glimpsed(turn, text, (0.9,) * len(text.split()), 9)
+
+
+def test_words_interrupt_what_cannot_be_paused_as_soon_as_two_short_decodes_hear_them() -> None:
+    conversation = TurnTaking(can_pause=False)
+    told(conversation, STARTED, SOFT, words("what?"), words("what?", final=True), HARD, LATER)
+    assert told(conversation, glimpse("and then"), glimpse("mhm"), glimpse("and then"), glimpse("old", turn=1)) == []
+    assert told(conversation, glimpse("and then")) == []
+    assert told(conversation, glimpse("and then what")) == [Interrupt()]
+    assert told(conversation, glimpse("and then what")) == []
+
+
+def test_a_reply_that_is_paused_waits_for_the_transcript() -> None:
+    assert told(answering(), LATER, glimpse("and then"), glimpse("and then")) == [Pause()]
 
 
 def test_what_is_said_over_a_reply_that_nothing_interrupts_changes_nothing_but_a_stop_phrase_does() -> None:

@@ -16,7 +16,7 @@ async def measured(talk: float, problems: float, sums: float, tools: float = 0.0
     """Measure a model that answers each kind alike, with `odd` problems that look like small talk to it."""
 
     def score(text: str) -> float:
-        assert FAMILIES[0].need_question in text
+        assert FAMILIES[0].prompts.need_question in text
         with_tools = tools if "set_lamp" in text else 0.0
         for kind, value in ((ASKED.small_talk, talk), (ASKED.problems[:odd], talk), (ASKED.sums, sums)):
             if any(question in text for question in kind):

@@ -85,17 +85,17 @@ class Script24:
     small_talk: bool = False
 
     def score_choices(self, before: str) -> float:
-        if FAMILY.need_question in before[-200:] or FAMILY.kind_question in before[-240:]:
+        if FAMILY.prompts.need_question in before[-200:] or FAMILY.prompts.kind_question in before[-240:]:
             return -20.0 if self.small_talk else 20.0
-        return 3.0 if "24" in before.rpartition(FAMILY.work_open)[2] else -3.0
+        return 3.0 if "24" in before.rpartition(FAMILY.prompts.work_open)[2] else -3.0
 
     def write(self, before: str, name: str) -> str:
         last = before[-400:]
         if name.startswith("thoughts"):
             return self.thoughts
-        if FAMILY.result_request in last:
+        if FAMILY.prompts.result_request in last:
             return self.result
-        if FAMILY.step_request in last:
+        if FAMILY.prompts.step_request in last:
             return f"The product of 3 and 8 is 24.{END}"
         return self.at_once(before)
 

@@ -27,7 +27,7 @@ from audio.clock import FRAME, RATE, Sound
 from audio.hearing.agreement import Word
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import Hypothesis
-from audio.messages import EarsEvent, StopHeard
+from audio.messages import EarsEvent, ToldAhead
 from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.synthesizer import Synthesizer
 from languages.english import ENGLISH
@@ -163,7 +163,7 @@ class Decisions:
         """When the newest turn was over."""
         turns.receive = self.receive  # type: ignore[method-assign]
 
-    def receive(self, event: EarsEvent | StopHeard, now_s: float) -> list[Action]:
+    def receive(self, event: EarsEvent | ToldAhead, now_s: float) -> list[Action]:
         actions = self._receive(event, now_s)
         # How often words are told before a pause is a matter of decodes; a pause of the reply only the desk has.
         self.taken += [action for action in actions if not isinstance(action, Hear | Pause | Resume)]

@@ -9,13 +9,14 @@ import pytest
 
 from agent.realtime.robot import SharedRobot
 from reasoning.tools.written import WrittenCall
+from robots.core.heard import About, Unreadable
 from robots.events import Event, Happening
 from robots.facts.fact import Fact
 from robots.facts.messages import FieldMissing
 from robots.safety.gate import Latch
 from robots.skills import SkillCall
 from tests.agent.realtime.fakes import FakeModels, Script24, served
-from tests.agent.standing_robot import orders, standing_robot
+from tests.agent.standing_robot import releases, standing_robot
 from tests.reasoning.scripted_engine import END
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ async def test_a_clients_words_become_an_order_and_the_client_is_not_asked_to_ca
         await client.configure(output_modalities=["text"])
         done = await client.ask(GO)
         assert [item["type"] for item in done["output"]] == ["message"]
-        (order,) = orders(robot)
-        assert len(order.nodes) > 1
+        (release,) = releases(robot)
+        assert len(release.points) > 1
 
 
 async def test_a_place_that_was_perhaps_misheard_is_asked_for_and_then_driven_to(
@@ -73,10 +74,10 @@ async def test_a_place_that_was_perhaps_misheard_is_asked_for_and_then_driven_to
         await client.configure(output_modalities=["text"])
         done = await client.ask("Go to the kichen.")
         assert done["output"][0]["content"][0]["text"] == "Do you mean the kitchen?"
-        assert orders(robot) == []
+        assert releases(robot) == []
         await client.ask("Yes, please.")
-        (order,) = orders(robot)
-        assert len(order.nodes) > 1
+        (release,) = releases(robot)
+        assert len(release.points) > 1
 
 
 @pytest.mark.parametrize(
@@ -96,9 +97,9 @@ async def test_only_the_user_answers_what_the_robot_asks(
         await client.send("conversation.item.create", item=item)
         await client.send("response.create")
         await client.until("response.done")
-        assert orders(robot) == []
+        assert releases(robot) == []
         await client.ask("Yes.")
-        assert len(orders(robot)) == 1
+        assert len(releases(robot)) == 1
 
 
 async def test_stop_stops_without_a_reply_and_resume_needs_a_yes(models: FakeModels, robot: RobotSession) -> None:
@@ -114,7 +115,7 @@ async def test_only_one_client_has_the_robot_but_everybody_can_stop_it(models: F
     async with served(models) as one, one.client(), one.client() as second:
         await second.configure(output_modalities=["text"])
         await second.ask(GO)
-        assert orders(robot) == []
+        assert releases(robot) == []
         await second.ask("Stop the robot.")
         assert robot.robot.gate.latch is Latch.STOPPED
 
@@ -153,7 +154,7 @@ async def test_what_the_robots_state_says_of_a_stop_is_said_word_by_word(
 async def test_what_is_refused_of_the_robots_messages_is_a_figure(models: FakeModels, robot: RobotSession) -> None:
     async with served(models) as one:
         for _ in range(3):
-            robot.robot.refused(FieldMissing("state", "driving"), 0.0)
+            robot.robot.refused(Unreadable(FieldMissing("state", "driving"), About.REPORT), 0.0)
         figures = one.server.meters.text().decode()
     assert 'descant_robot_messages_refused_total{reason="field_missing"} 3.0' in figures
 

@@ -117,13 +117,13 @@ async def test_push_to_talk_in_a_law() -> None:
         assert 0.1 < len(sound) / 8000 < 20
 
 
-async def test_a_voice_over_the_reply_cuts_it_at_once_and_what_was_heard_stays() -> None:
+async def test_a_voice_that_lasts_over_the_reply_cuts_it_at_once_and_what_was_heard_stays() -> None:
     house = FakeModels(Script24(small_talk=True, at_once=lambda _: "One two three four five. " * 20), voice=Halting())
     async with served(house) as one, one.client() as client:
         await client.write("Hello.")
         await client.send("response.create")
         delta = await client.until("response.output_audio.delta")
-        await client.sound(0.9, 0.5)
+        await client.sound(0.7, 1.0)
         await client.until("input_audio_buffer.speech_started")
         at = len(client.events)
         # The clause that was in the making is finished, and must not be heard.
@@ -140,10 +140,11 @@ async def test_a_voice_over_the_reply_cuts_it_at_once_and_what_was_heard_stays()
         assert not [event for event in client.events[at:] if event["type"] == "response.output_audio.delta"]
 
 
-async def test_with_semantic_turns_a_cough_over_the_reply_is_nothing_and_words_cut_it() -> None:
+@pytest.mark.parametrize("detection", ["server_vad", "semantic_vad"])
+async def test_a_cough_over_the_reply_is_nothing_and_words_cut_it(detection: str) -> None:
     house = FakeModels(Script24(small_talk=True, at_once=lambda _: "One two three four five. " * 40), voice=Halting())
     async with served(house) as one, one.client() as client:
-        await client.configure(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+        await client.configure(audio={"input": {"turn_detection": {"type": detection}}})
         await client.sound(0.8, 0.4)
         await client.sound(0.0, 2.0)
         await client.until("response.output_audio.delta")

@@ -9,15 +9,15 @@ from agent.robot.controller import RobotController, tools_of
 from languages.known import language_of
 from reasoning.events import ToolCall
 from reasoning.tools.written import WrittenCall
+from robots.core.commands import Release
 from robots.events import Event, Happening
 from robots.facts.fitness import NoLink
 from robots.facts.link import NobodyListens
 from robots.facts.tasks import RobotSilent, ToldToStop
-from robots.protocols.vda5050.messages import Order
 from robots.safety.gate import ANSWER_WITHIN_S, Gate, Latch
 from robots.session import RobotSession
 from robots.skills import SkillCall
-from tests.agent.standing_robot import orders, standing_robot
+from tests.agent.standing_robot import releases, standing_robot
 from tests.robots.stage.rig import HOUSE
 
 GO = SkillCall("c", "go_to", {"place": "kitchen"}, 1)
@@ -47,9 +47,9 @@ class Stage:
     def gate(self) -> Gate:
         return self.session.robot.gate
 
-    def orders(self) -> list[Order]:
+    def releases(self) -> list[Release]:
         """What waits to be sent to the robot, taken out."""
-        return orders(self.session)
+        return releases(self.session)
 
     def ask_at(self) -> None:
         """Let the clock pass the moment of the question: an answer must be later."""
@@ -83,7 +83,7 @@ def test_the_tools_are_the_skills_of_the_gate_and_places_are_those_of_the_map(st
 def test_a_plain_request_is_read_back_and_becomes_an_order(stage: Stage) -> None:
     assert stage.hands.heard("go to the kitchen") is None
     assert stage.told.said == ["R1 will go to kitchen."]
-    assert len(stage.orders()) == 1
+    assert len(stage.releases()) == 1
     assert stage.hands.undone == 0
 
 
@@ -95,9 +95,7 @@ def test_carrying_is_picking_up_and_putting_down_each_with_a_yes_of_its_own(stag
         assert stage.hands.heard("yes") is None
     assert "drop at kitchen" in stage.told.said[-2]
     assert stage.hands.question is None
-    assert [action.action_type for order in stage.orders() for node in order.nodes for action in node.actions] == [
-        "pick"
-    ]
+    assert [release.deed.skill for release in stage.releases() if release.deed is not None] == ["pick"]
 
 
 def test_nothing_is_put_down_where_the_gate_refuses_to_pick_it_up(stage: Stage) -> None:
@@ -108,7 +106,7 @@ def test_nothing_is_put_down_where_the_gate_refuses_to_pick_it_up(stage: Stage) 
 
 def test_what_the_gate_refuses_is_told_to_the_mind_which_may_reply(stage: Stage) -> None:
     stage.hands.called(call(place="moon"))
-    assert not stage.orders()
+    assert not stage.releases()
     [(text, unprompted)] = stage.told.notes
     assert "refused" in text
     assert unprompted
@@ -118,11 +116,11 @@ def test_what_the_gate_refuses_is_told_to_the_mind_which_may_reply(stage: Stage)
 def test_a_call_that_was_asked_for_before_a_stop_is_refused_and_one_after_the_resume_is_not(stage: Stage) -> None:
     stage.hands.stop("the user said 'stop'")
     stage.hands.called(call())
-    assert not stage.orders()
+    assert not stage.releases()
     # Even when the latch is open again: the reply that calls was made for words of before.
     stage.gate.latch = None
     stage.hands.called(call())
-    assert not stage.orders()
+    assert not stage.releases()
     assert all("refused" in text for text, _ in stage.told.notes)
 
 
@@ -154,23 +152,23 @@ def test_no_to_a_resume_leaves_the_robot_stopped(stage: Stage) -> None:
 def test_a_skill_that_needs_a_yes_is_asked_for_and_the_mind_cannot_give_it(stage: Stage) -> None:
     stage.hands.called(call("pick", loadType="box"))
     assert stage.told.said == ["Shall R1 pick (loadType box)?"]
-    assert not stage.orders()
+    assert not stage.releases()
     stage.hands.called(call("pick", loadType="box"))
-    assert not stage.orders()
+    assert not stage.releases()
     stage.ask_at()
     assert stage.hands.heard("yes, please") is None
-    assert len(stage.orders()) == 1
+    assert len(stage.releases()) == 1
 
 
 def test_what_was_called_behind_a_question_waits_for_its_answer_and_keeps_its_order(stage: Stage) -> None:
     stage.hands.called(call("pick", loadType="box"))
     stage.hands.called(call())
     stage.hands.called(call("drop", loadType="box"))
-    assert not stage.orders()
+    assert not stage.releases()
     assert len(stage.told.said) == 1
     stage.ask_at()
     stage.hands.heard("yes")
-    assert [order.nodes[-1].actions[0].action_type for order in stage.orders()] == ["pick"]
+    assert [release.deed.skill for release in stage.releases() if release.deed is not None] == ["pick"]
     assert stage.told.said[-1] == "Shall R1 drop (loadType box)?"
 
 
@@ -179,14 +177,14 @@ def test_other_words_drop_an_open_question(stage: Stage) -> None:
     assert stage.hands.question is not None
     assert stage.hands.heard("what time is it?") == "what time is it?"
     assert stage.hands.heard("yes") == "yes"
-    assert not stage.orders()
+    assert not stage.releases()
 
 
 def test_a_no_drops_what_was_called_behind_the_question(stage: Stage) -> None:
     stage.hands.heard("pick it up and bring it to the kitchen")
     stage.ask_at()
     stage.hands.heard("no")
-    assert not stage.orders()
+    assert not stage.releases()
     assert stage.hands.idle
 
 
@@ -194,7 +192,7 @@ def test_a_stop_closes_an_open_question(stage: Stage) -> None:
     stage.hands.heard("pick it up")
     stage.hands.stop("the user said 'stop'")
     assert stage.hands.heard("yes") == "yes"
-    assert not stage.orders()
+    assert not stage.releases()
 
 
 def test_the_mind_can_stop(stage: Stage) -> None:
@@ -321,9 +319,9 @@ def test_what_the_mind_makes_of_a_request_is_asked_and_done_after_a_yes_alone(st
     assert stage.hands.heard(request) == request
     stage.hands.called(call())
     assert stage.told.said == ["Shall R1 go to kitchen?"]
-    assert not stage.orders()
+    assert not stage.releases()
     assert stage.hands.heard(answer) is None
-    assert len(stage.orders()) == (answer == "yes")
+    assert len(stage.releases()) == (answer == "yes")
 
 
 def test_all_calls_of_one_request_are_one_question(stage: Stage) -> None:
@@ -341,7 +339,7 @@ def test_all_calls_of_one_request_are_one_question(stage: Stage) -> None:
 def test_an_order_with_words_that_are_not_known_is_asked(stage: Stage) -> None:
     assert stage.hands.heard("Go to the hall, but only if it is open.") is None
     assert stage.told.said == ["Shall R1 go to hall?"]
-    assert not stage.orders()
+    assert not stage.releases()
 
 
 def test_a_word_that_was_hardly_heard_is_asked(stage: Stage) -> None:
@@ -367,14 +365,14 @@ def test_where_no_place_is_known_the_place_is_asked_for(stage: Stage) -> None:
     assert stage.hands.heard("Go to the garden.") is None
     assert stage.told.said == ["Where do you mean: the desk, the hall, the home or the kitchen?"]
     assert stage.hands.heard("no") is None
-    assert not stage.orders()
+    assert not stage.releases()
 
 
 def test_what_is_done_at_once_waits_for_what_was_asked_for_before(stage: Stage) -> None:
     assert stage.hands.heard("Go to the hall and wave.") is None
     assert stage.told.said == ["R1 will go to hall, then wave."]
     assert not stage.hands.idle
-    assert [order.nodes[-1].actions for order in stage.orders()] == [()]
+    assert [release.deed for release in stage.releases()] == [None]
     stage.hands.stop("a key")
     stage.hands.happened(Event(Happening.FAILED, ToldToStop(), GO))
     assert not stage.hands._later
@@ -384,4 +382,4 @@ def test_a_request_after_the_question_drops_it(stage: Stage) -> None:
     assert stage.hands.heard("Go to the hall, but only if it is open.") is None
     assert stage.hands.heard("what time is it?") == "what time is it?"
     assert stage.hands.heard("yes") == "yes"
-    assert not stage.orders()
+    assert not stage.releases()

@@ -17,7 +17,17 @@ from audio.hearing.ears import Ears
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import Hypothesis, WhisperDecoder
-from audio.messages import EarsEvent, HardEnd, SoftEnd, SpeechResumed, SpeechStarted, Words
+from audio.messages import (
+    EarsEvent,
+    Glimpsed,
+    HardEnd,
+    SoftEnd,
+    SpeechLasts,
+    SpeechResumed,
+    SpeechStarted,
+    ToldAhead,
+    Words,
+)
 from audio.options import EarsOptions
 from tests.audio.hearing.test_vad import by_level, sound_of
 
@@ -98,6 +108,37 @@ async def test_one_turn() -> None:
     assert partials[0].committed == ""
     assert partials[0].tentative == "w0"
     assert partials[-1].committed == final.committed
+
+
+async def test_that_speech_lasts_is_told_once_for_each_breath_ahead_of_transcripts() -> None:
+    decoder, told = CountingDecoder(), list[ToldAhead]()
+    decoder.may_go.clear()
+    sign_ms = OPTIONS.sign_ms
+    async with Ears(VoiceActivity(OPTIONS, by_level), transcriber(decoder), OPTIONS) as ears:
+        ears.listen_for_stops(wanted=False, tell=told.append)
+        for frame in frames(sound_of((0, 320), (0.9, sign_ms - 96), (0, 320), (0.9, 2 * sign_ms), (0, 320))):
+            await ears.receive(frame)
+        decoder.may_go.set()
+    assert [type(event) for event in told] == [SpeechLasts]
+    assert abs(told[0].at - samples_of(320 + sign_ms - 96 + 320 + sign_ms)) <= 2 * FRAME
+
+
+class Spotter(CountingDecoder):
+    def spot(self, sound: Sound) -> Hypothesis:  # noqa: ARG002 - the same to it
+        return Hypothesis((Word("and", 0.9), Word("then", 0.8)))
+
+
+@pytest.mark.parametrize("own", [False, True])
+async def test_what_short_decodes_hear_is_told_unless_it_is_an_echo(*, own: bool) -> None:
+    told = list[ToldAhead]()
+    listener, activity = transcriber(Spotter()), VoiceActivity(OPTIONS, by_level)
+    async with Ears(activity, listener, OPTIONS, own=lambda words, _: own and words.committed == "and then") as ears:
+        ears.listen_for_stops(wanted=True, tell=told.append)
+        for frame in frames(sound_of((0, 320), (0.9, 480))):
+            await ears.receive(frame)
+            await ears.caught_up()
+    seen = {(event.turn, event.text, event.confidence) for event in told if isinstance(event, Glimpsed)}
+    assert seen == (set() if own else {(1, "and then", (0.9, 0.8))})
 
 
 async def test_final_decode_is_the_only_one_that_hears_the_end() -> None:

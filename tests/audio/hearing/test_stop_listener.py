@@ -50,7 +50,8 @@ async def speak(
 ) -> tuple[StopListener, list[StopHeard]]:
     """Speech from the first sample on; every decode is complete before the next frame."""
     listener, heard = StopListener(script, command, options, give_way), list[StopHeard]()
-    listener.tell, listener.wanted = heard.append, wanted
+    listener.tell = lambda told: heard.append(told) if isinstance(told, StopHeard) else None
+    listener.wanted = wanted
     listener.began(1, 0, 0)
     for now in range(FRAME, samples_of(until_ms), FRAME):
         each(listener, now)
@@ -205,7 +206,8 @@ async def with_word(
     knows: Callable[[str], Command | None] = command,
 ) -> list[StopHeard]:
     listener, heard = StopListener(script, knows, OPTIONS, word=word), list[StopHeard]()
-    listener.tell, listener.wanted = heard.append, True
+    listener.tell = lambda told: heard.append(told) if isinstance(told, StopHeard) else None
+    listener.wanted = True
     listener.began(1, 0, 0)
     for now in range(FRAME, samples_of(until_ms), FRAME):
         listener.hear(np.full(FRAME, 0.1, np.float32), now)

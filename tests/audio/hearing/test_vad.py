@@ -52,6 +52,18 @@ def test_one_utterance() -> None:
     assert 0 <= hard.at - hard.last_sample - samples_of(OPTIONS.hard_end_ms) <= CHUNK + FRAME
 
 
+def test_speech_lasts_as_long_as_it_is_certain_and_begins_anew_after_a_pause() -> None:
+    activity, lasted = VoiceActivity(OPTIONS, by_level), []
+    for ms, level in ((500, 0.0), (608, 0.9), (96, 0.4), (320, 0.0), (192, 0.9)):
+        for _ in range(0, ms, 32):
+            activity.receive(sound_of((level, 32)))
+        lasted.append(activity.lasted * 1000 // RATE)
+    assert lasted[0] == lasted[3] == 0
+    assert abs(lasted[1] - 608) <= 32
+    assert lasted[2] == lasted[1], "what hangs over is not certain"
+    assert abs(lasted[4] - 192) <= 32
+
+
 def test_a_pause_resumes_and_a_dip_is_none() -> None:
     assert names(run(sound_of((0.9, 500), (0, 350), (0.9, 500), (0, 900)))) == [
         "SpeechStarted", "SoftEnd", "SpeechResumed", "SoftEnd", "HardEnd",

@@ -25,7 +25,8 @@ FREE = Invocation(None, ())
 def wanted(**changes: object) -> ThinkBenchOptions:
     plain: dict[str, object] = {
         "tasks": "chain_sum", "questions": None, "count": 1, "split": "dev", "modes": "async", "rows": (), "batch": 1,
-        "real": 0, "scenarios": "", "scenario_count": 1, "speech": 0, "costs": None, "json_file": None, "plot": None,
+        "real": 0, "scenarios": "", "scenario_count": 1, "speech": 0, "costs": None, "keep": None, "json_file": None,
+        "plot": None,
     }  # fmt: skip
     return ThinkBenchOptions(**(plain | changes))  # type: ignore[arg-type]
 

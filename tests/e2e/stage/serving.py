@@ -37,7 +37,8 @@ class Served:
         """Connect with these opt-ins."""
         url = f"ws://127.0.0.1:{self.port}/v1/realtime?model=m&extensions={','.join(extensions)}"
         async with connect(url, max_size=None, max_queue=None, compression=None) as socket:
-            client = Client(socket, patience_s=100)
+            # Four at a time on two busy cores wait for each other.
+            client = Client(socket, patience_s=300)
             await client.until("session.created")
             yield client
 

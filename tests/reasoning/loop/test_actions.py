@@ -32,6 +32,7 @@ TOOLS = [
 KITCHEN = WrittenCall("go_to", {"place": "kitchen"})
 OFFICE = WrittenCall("go_to", {"place": "office"})
 GO = "Go to the kitchen."
+OWED = FAMILY.prompts.owed_request
 DECLINE = '{"name": "cannot", "arguments": {}}'
 T = TypeVar("T")
 
@@ -53,18 +54,18 @@ class Model:
 
     def score_choices(self, before: str) -> float:
         asked = request(before)
-        if asked.endswith((FAMILY.need_question, FAMILY.kind_question)):
+        if asked.endswith((FAMILY.prompts.need_question, FAMILY.prompts.kind_question)):
             return 20.0 if self.needs_thought else -20.0
-        return 3.0 if asked.startswith("Go to") or asked == FAMILY.act_request else -3.0
+        return 3.0 if asked.startswith("Go to") or asked == FAMILY.prompts.act_request else -3.0
 
     def write(self, before: str, name: str) -> str:
         asked = request(before)
         if name.startswith("thoughts"):
             return f"The kitchen is meant.\nSo I go there.\n{END}"
-        if asked == FAMILY.act_request or asked.startswith("Go to"):
+        if asked == FAMILY.prompts.act_request or asked.startswith("Go to"):
             self.told.append(asked)
             return self.calls + END
-        if asked.endswith(FAMILY.note_request):
+        if asked.endswith(FAMILY.prompts.note_request):
             return f"I have news.{END}"
         if "beginning to do this" in asked:
             return self.acted + END
@@ -133,7 +134,7 @@ async def test_a_request_becomes_a_call_and_then_words(mode: Mode, needs_thought
 async def test_a_writer_that_says_its_request_back_is_not_heard() -> None:
     async with rig(Model(acted="I am beginning to do this now, none of it is done yet.")) as one:
         await one.loop.answer(GO)
-        assert one.done == ["go_to {'place': 'kitchen'}", FAMILY.acted]
+        assert one.done == ["go_to {'place': 'kitchen'}", FAMILY.language.replies.acted]
         assert [event.reason for event in one.of(Retracted)] == ["says its request back"]
 
 
@@ -172,9 +173,9 @@ async def test_what_no_tool_does_is_answered_with_words(mode: Mode, calls: str) 
     async with rig(Model(calls=calls), mode=mode) as one:
         await one.loop.answer(GO)
         assert one.of(ToolCall) == []
-        assert one.done == [FAMILY.declined]
+        assert one.done == [FAMILY.language.replies.declined]
         assert one.of(Retracted)
-        await one.loop.finish(FAMILY.declined)
+        await one.loop.finish(FAMILY.language.replies.declined)
         await one.loop.answer("Good morning.")
         assert '{"' not in one.last_view("reply").rpartition("Iron my shirt")[2].partition("}}")[2]
 
@@ -204,7 +205,7 @@ async def test_calls_that_take_too_many_tokens_are_not_made() -> None:
     async with rig(model, options=LoopOptions(call_tokens=20)) as one:
         await one.loop.answer(GO)
         assert one.of(ToolCall) == []
-        assert one.done == [FAMILY.declined]
+        assert one.done == [FAMILY.language.replies.declined]
 
 
 async def test_history_shows_what_was_called() -> None:
@@ -222,6 +223,82 @@ async def test_what_is_taken_back_takes_its_calls_back() -> None:
         await one.loop.answer("Good morning.")
         await one.loop.finish("Hello.")
         assert KITCHEN.text() not in one.session.text("heard1")
+
+
+@dataclass
+class Guessing(Model):
+    """Thinks that it knows what only a tool can tell, and wants no call any more behind that."""
+
+    needs_thought: bool = True
+
+    def score_choices(self, before: str) -> float:
+        return -3.0 if request(before) == FAMILY.prompts.act_request else super().score_choices(before)
+
+    def write(self, before: str, name: str) -> str:
+        if name.startswith("thoughts"):
+            return f"It is warm there.\nAnswer: The kitchen has 25 degrees\n{END}"
+        if request(before).endswith(FAMILY.prompts.owed_request):
+            return f"I don't know it yet.{END}"
+        if request(before) in {FAMILY.prompts.result_request, FAMILY.prompts.step_request}:
+            return f"The kitchen has 25 degrees.{END}"
+        return super().write(before, name)
+
+
+@pytest.mark.parametrize("mode", ["async", "think-first"])
+async def test_what_a_tool_is_to_tell_is_not_settled_by_thoughts(mode: Mode) -> None:
+    async with rig(Guessing(), mode=mode) as one:
+        await one.loop.answer(GO)
+        assert one.done == ["go_to {'place': 'kitchen'}", "I am on my way."]
+
+
+@pytest.mark.parametrize("mode", ["async", "think-first", "no-think"])
+async def test_while_nothing_has_come_of_a_call_nothing_is_guessed_of_it(mode: Mode) -> None:
+    async with rig(Guessing(), mode=mode) as one:
+        await one.loop.answer(GO)
+        await one.loop.finish("I am on my way.")
+        await one.loop.answer("And how warm is it there?")
+        assert one.done[-1] == "I don't know it yet."
+        # In the turn after that it is another matter, or it has been told.
+        await one.loop.finish("I don't know it yet.")
+        begun = len(one.engine.log)
+        await one.loop.answer("Hello.")
+        assert not any(text.rpartition("Hello.")[2].startswith(OWED) for _, text in one.engine.log[begun:])
+
+
+@pytest.mark.parametrize("mode", ["async", "think-first", "no-think"])
+async def test_a_reply_rests_on_what_has_come_of_a_call(mode: Mode) -> None:
+    async with rig(Model(), mode=mode) as one:
+        await one.loop.answer(GO)
+        await one.loop.note("[result of go_to] 19 degrees")
+        await one.loop.finish("I am on my way.")
+        await one.loop.answer("And how warm is it there?")
+        assert FAMILY.prompts.owed_request not in one.last_view("reply0")
+        await one.loop.finish("I am on my way.")
+        await one.loop.answer(GO)
+        await one.loop.finish("I am on my way.")
+        await one.loop.note("[result of go_to] 19 degrees")
+        await one.loop.answer("And how warm is it there?")
+        assert FAMILY.prompts.owed_request not in one.last_view("reply0")
+
+
+async def test_a_turn_that_was_cut_off_before_its_call_leaves_no_guesses() -> None:
+    async with rig(Guessing()) as one:
+        answer = asyncio.create_task(one.loop.answer(GO))
+        while "25 degrees" not in "".join(event.text for event in one.of(Thought)):
+            await one.engine.step()
+        answer.cancel()
+        await asyncio.wait([answer])
+        await one.loop.finish("", interrupted=True)
+        await one.loop.answer("And how warm is it there?")
+        assert one.done == ["I don't know it yet."]
+
+
+async def test_a_request_that_was_declined_owes_nothing() -> None:
+    async with rig(Model(calls=DECLINE)) as one:
+        await one.loop.answer(GO)
+        await one.loop.finish("I cannot do that.")
+        await one.loop.answer("Good morning.")
+        assert FAMILY.prompts.owed_request not in one.last_view("reply0")
 
 
 async def test_an_interrupted_call_leaves_nothing() -> None:
@@ -279,7 +356,7 @@ def test_tools_stand_in_the_prompt_as_the_models_own_template_has_them(family: F
     script = Script(qwen, family)
     listed = [tool.described() for tool in [*TOOLS, family.decline]]
     text = qwen.template.render(
-        [{"role": "system", "content": family.system}, {"role": "user", "content": "Why?"}],
+        [{"role": "system", "content": family.prompts.system}, {"role": "user", "content": "Why?"}],
         tools=[json.loads(line) for line in listed],
     )
     head, _, tail = text.partition("</tool_call><|im_end|>")
@@ -389,7 +466,7 @@ async def test_what_the_user_named_and_no_call_has_is_asked_for_again() -> None:
 async def test_a_request_is_not_done_by_half() -> None:
     async with rig(tools=NAMED) as one:
         await one.loop.answer("Go to the kitchen, then to the office.")
-        assert one.done == [FAMILY.declined]
+        assert one.done == [FAMILY.language.replies.declined]
         assert one.of(Retracted)[0].reason == "leaves out office"
 
 
@@ -444,7 +521,7 @@ async def test_calls_that_make_no_sense_together_are_written_anew_and_begin_othe
         await one.loop.answer(GO)
         assert one.of(Retracted)[0].reason == "twice"
         assert [call.name for call in one.of(ToolCall)] == (["look"] if second == "look" else [])
-        assert (FAMILY.declined in one.done) is (second == "go_to")
+        assert (FAMILY.language.replies.declined in one.done) is (second == "go_to")
 
 
 @pytest.mark.parametrize(
@@ -459,9 +536,9 @@ async def test_who_names_what_is_not_to_be_done_is_understood(asked: str) -> Non
 async def test_a_place_that_nobody_named_is_not_gone_to() -> None:
     async with rig(tools=NAMED) as one:
         await one.loop.answer("Go to my mother.")
-        assert one.done == [FAMILY.declined]
+        assert one.done == [FAMILY.language.replies.declined]
         assert one.of(Retracted)[0].reason == "nobody named kitchen"
-        await one.loop.finish(FAMILY.declined)
+        await one.loop.finish(FAMILY.language.replies.declined)
         await one.loop.answer("I meant the kitchen.")
         await one.loop.finish("Hello to you.")
         await one.loop.answer("Go to it.")
@@ -518,7 +595,7 @@ async def test_what_stands_alone_is_not_called_beside_others() -> None:
     both = f"{KITCHEN.text()}\n{WrittenCall('halt', {}).text()}"
     async with rig(Model(calls=both), tools=[*TOOLS, halt]) as one:
         await one.loop.answer(GO)
-        assert one.done == [FAMILY.declined]
+        assert one.done == [FAMILY.language.replies.declined]
     async with rig(Model(calls=WrittenCall("halt", {}).text()), tools=[*TOOLS, halt]) as one:
         await one.loop.answer(GO)
         assert [call.name for call in one.of(ToolCall)] == ["halt"]

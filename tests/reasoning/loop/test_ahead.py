@@ -264,7 +264,7 @@ async def test_it_ends_wherever_the_answer_comes(turns: int) -> None:
         await one.loop.answer(QUESTION)
         opening = one.engine.tokenizer.shown(one.script.think_open)
         assert one.session.text("thoughts").startswith(opening)
-        assert one.session.text("thoughts").count(FAMILY.work_open) == 1
+        assert one.session.text("thoughts").count(FAMILY.prompts.work_open) == 1
         assert one.thought == test_loop.THOUGHTS
 
 
@@ -279,10 +279,10 @@ class Asked(Model):
 
     def score_choices(self, before: str) -> float:
         assert self.need is not None
-        return self.kind if FAMILY.kind_question in before else self.need
+        return self.kind if FAMILY.prompts.kind_question in before else self.need
 
 
-_NEED = FAMILY.need_bias - FAMILY.need_of_numbers
+_NEED = FAMILY.prompts.need_bias - FAMILY.prompts.need_of_numbers
 """Log-odds at the border, of words with two numbers."""
 
 
@@ -313,7 +313,7 @@ async def test_what_was_read_early_counts_only_where_no_doubt_would_change_it(
             one.engine.log.clear()
             await one.loop.answer(QUESTION)
             questions = [
-                "kind" if FAMILY.kind_question in text else "need"
+                "kind" if FAMILY.prompts.kind_question in text else "need"
                 for name, text in one.engine.log
                 if name == "question"
             ]

@@ -51,7 +51,7 @@ def last_request(before: str) -> str:
 
 def thoughts_in(before: str) -> str:
     """What a writer sees of the thoughts."""
-    return before.rpartition(FAMILY.work_open)[2].partition(END)[0]
+    return before.rpartition(FAMILY.prompts.work_open)[2].partition(END)[0]
 
 
 def last_line(before: str) -> str:
@@ -84,19 +84,19 @@ class Model:
     """The same as log-odds."""
 
     def score_choices(self, before: str) -> float:
-        assert FAMILY.need_question in before or FAMILY.kind_question in before
+        assert FAMILY.prompts.need_question in before or FAMILY.prompts.kind_question in before
         return self.need if self.need is not None else -20.0 if self.small_talk else 20.0
 
     def write(self, before: str, name: str) -> str:
         if name.startswith("thoughts"):
-            if before.endswith(FAMILY.force_answer):
+            if before.endswith(FAMILY.prompts.force_answer):
                 return self.forced
             return self.thoughts
-        if last_request(before) == FAMILY.result_request:
+        if last_request(before) == FAMILY.prompts.result_request:
             return self.result(before)
-        if last_request(before) == FAMILY.step_request:
+        if last_request(before) == FAMILY.prompts.step_request:
             return self.step(before)
-        assert last_request(before).endswith(FAMILY.answer_request)
+        assert last_request(before).endswith(FAMILY.prompts.answer_request)
         # A stream that goes on behind a sentence begins with the next one.
         return self.at_once.removeprefix(before.rpartition("assistant\n")[2])
 
@@ -332,7 +332,7 @@ async def test_private_lines_that_are_no_findings_are_not_heard_even_if_there_is
     for context in (*range(90, 220, 10), 100_000):
         async with rig(silent, mode=mode, policies=ALL_POLICIES, context=context) as one:
             await one.loop.answer(QUESTION)
-            assert one.said == [FAMILY.no_answer]
+            assert one.said == [FAMILY.language.replies.no_answer]
             reasons.add(one.of(TurnDone)[0].reason)
     assert reasons == {"context", "complete"}
 
@@ -344,7 +344,12 @@ async def test_a_reply_that_runs_out_of_context_says_of_the_thoughts_what_can_be
 ) -> None:
     async with rig(Model(SUM + PROSE), mode=mode, context=context) as one:
         await one.loop.answer(QUESTION)
-        public = {"6 times 4 is 24.", FAMILY.no_answer, "There are 24 eggs.", "Now I know this: Two rows hold 8 eggs."}
+        public = {
+            "6 times 4 is 24.",
+            FAMILY.language.replies.no_answer,
+            "There are 24 eggs.",
+            "Now I know this: Two rows hold 8 eggs.",
+        }
         assert set(one.said) <= public
         assert one.said
 
@@ -527,7 +532,7 @@ async def test_small_talk_is_answered_at_once_and_leaves_no_thoughts() -> None:
 
 @pytest.mark.parametrize(("question", "thinks"), [(QUESTION, True), ("Would you count my eggs?", False)])
 async def test_words_with_several_numbers_are_thought_about_in_case_of_doubt(question: str, thinks: bool) -> None:
-    async with rig(Model(need=FAMILY.need_bias - 0.1)) as one:
+    async with rig(Model(need=FAMILY.prompts.need_bias - 0.1)) as one:
         await one.loop.answer(question)
         assert one.of(Probe)[0].decision is thinks
         assert (last_number(one.said[-1]) == 24.0) is thinks
@@ -567,7 +572,7 @@ async def test_direct_replies_are_a_switch() -> None:
 async def test_an_empty_reply_is_filled_honestly() -> None:
     async with rig(Model(at_once=END), mode="no-think") as one:
         await one.loop.answer(QUESTION)
-        assert one.said == [FAMILY.no_answer]
+        assert one.said == [FAMILY.language.replies.no_answer]
 
 
 # --- taking back, interrupting, cancelling ---
@@ -707,7 +712,7 @@ async def test_a_corrected_number_takes_what_rests_on_it_out_of_the_thoughts(res
             await cancelled_after(0, answer)
             view = views[0]
             check_messages(view)
-            thoughts = view.partition(FAMILY.work_open)[2]
+            thoughts = view.partition(FAMILY.prompts.work_open)[2]
             assert ("4 eggs * 5 = 20 eggs" in thoughts) == resume
             assert ("6 / 2 = 3" in thoughts) == ("3 * 2 = 6 rows" in thoughts) == (stands and resume)
             meant = QUESTION.replace("6 rows", "7 rows")
@@ -769,14 +774,16 @@ async def test_history_holds_the_words_of_both_in_their_order_and_nothing_privat
         past = text[: text.index("Thank you.")]
         turns = [part.removesuffix(END) for part in past.replace(f"{END}\n", END).split("<|im_start|>")[2:]]
         assert turns == [
-            f"user\n{QUESTION}{FAMILY.think_request}" if FAMILY.think_request in turns[0] else f"user\n{QUESTION}",
+            f"user\n{QUESTION}{FAMILY.prompts.think_request}"
+            if FAMILY.prompts.think_request in turns[0]
+            else f"user\n{QUESTION}",
             "assistant\nThere are 24",
             "user\nAnd in 2 boxes?",
             "assistant\nForty-eight.",
             "user\n",
         ]
         assert "The product" not in past
-        assert FAMILY.step_request not in past
+        assert FAMILY.prompts.step_request not in past
 
 
 async def test_special_tokens_in_the_users_words_and_in_what_was_heard_are_inert() -> None:

@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
 
 from languages.english import ENGLISH
 from languages.language import Language
-from reasoning.events import KIND, NEED, Probe, ReplyText, Retracted, Thought, TurnDone
+from reasoning.events import KIND, NEED, READY, Probe, ReplyText, Retracted, Thought, TurnDone
 from reasoning.options import LoopOptions, Mode
 from reasoning.policies.choosing import Always, ByProbes, choice_of
 from reasoning.policies.grounding import last_number
 from reasoning.policies.plain import Plain
-from reasoning.policies.policy import Contradicted, Evidence, Kind, PolicyChoice, ProbeQuestion
+from reasoning.policies.policy import Contradicted, Evidence, Kind, PolicyChoice, ProbeQuestion, Telling
+from reasoning.policies.published import Published
 from reasoning.policies.sums.sums import Sums
 from reasoning.prompting.profiles.profile import UNKNOWN, Calibration, ModelProfile
 from reasoning.prompting.script import Script
@@ -36,16 +37,16 @@ class Noting(Model):
     """Log-odds of yes when it is asked what kind of question it is."""
 
     def score_choices(self, before: str) -> float:
-        return self.kind if FAMILY.kind_question in before else super().score_choices(before)
+        return self.kind if FAMILY.prompts.kind_question in before else super().score_choices(before)
 
     def write(self, before: str, name: str) -> str:
-        if name.startswith("thoughts") and FAMILY.notes_open in before.rpartition("<|im_start|>")[2]:
+        if name.startswith("thoughts") and FAMILY.prompts.notes_open in before.rpartition("<|im_start|>")[2]:
             return NOTES
         return super().write(before, name)
 
 
 def noting(
-    result: str = f"The smallest one is Cid.{END}", *, kind: float = 20.0, need: float = FAMILY.need_bias - 0.2
+    result: str = f"The smallest one is Cid.{END}", *, kind: float = 20.0, need: float = FAMILY.prompts.need_bias - 0.2
 ) -> Noting:
     model = Noting(result=lambda _: result, need=need, at_once=f"It is Bob.{END}")
     model.kind = kind
@@ -75,7 +76,10 @@ class Aloud:
     def circling(self, steps: Sequence[str]) -> bool:
         return False
 
-    def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
+    def telling(self, script: Script) -> Telling:
+        return Telling(script.step_open, script.result_open)
+
+    def verbatim(self, step: str, language: Language) -> str | None:
         return step
 
     def objection(self, sentence: str, kind: Kind, evidence: Evidence) -> str:
@@ -106,6 +110,66 @@ async def test_a_policy_of_a_stranger_runs_the_loop(mode: Mode) -> None:
             assert any(isinstance(event, Thought) for event in one.events[first:])
 
 
+class Publishing(Model):
+    """Writes its reply as one message: a sentence for each line that stands in the thoughts when it begins one."""
+
+    ready: Callable[[int], float]
+    asked: int = 0
+
+    def score_choices(self, before: str) -> float:
+        assert "far enough ahead" in before
+        self.asked += 1
+        return self.ready(self.asked)
+
+    def write(self, before: str, name: str) -> str:
+        if name.startswith("thoughts"):
+            return super().write(before, name)
+        head, _, said = before.rpartition("<|im_start|>assistant\n")
+        assert head.count("Tell me your reply") == 1
+        told = len(PUBLISHED) if "24" in head else 2
+        return " ".join(PUBLISHED[:told]).removeprefix(said.strip()) + END
+
+
+PUBLISHED = ("Two rows hold 8 eggs.", "And that is not all, there are 99 more.", "There are 24 eggs.")
+
+
+def publishing(ready: Callable[[int], float]) -> Publishing:
+    model = Publishing()
+    model.ready = ready
+    return model
+
+
+async def test_the_published_policy_says_what_the_writer_writes_and_its_end_ends_the_thoughts() -> None:
+    async with rig(publishing(lambda _: 1.0), choice=Always(Published())) as one:
+        await one.loop.answer(test_loop.QUESTION)
+        # Begun behind the first step: the message ends before the thoughts have found the answer.
+        assert one.said == [*PUBLISHED[:2]]
+        assert "24" not in one.thought
+        first = next(place for place, event in enumerate(one.events) if isinstance(event, ReplyText))
+        assert any(isinstance(event, Probe) and event.question == READY for event in one.events[:first])
+        assert one.of(Retracted) == []
+        assert isinstance(one.events[-1], TurnDone)
+
+
+async def test_the_published_writer_waits_while_the_answer_is_no() -> None:
+    async with rig(publishing(lambda _: -1.0), choice=Always(Published())) as one:
+        await one.loop.answer(test_loop.QUESTION)
+        assert one.said == [*PUBLISHED]
+        ended = max(place for place, event in enumerate(one.events) if isinstance(event, Thought))
+        assert all(event not in one.events[:ended] for event in one.of(ReplyText))
+        asked = one.of(Probe)
+        assert len(asked) > 1
+        assert not any(probe.decision for probe in asked)
+
+
+async def test_a_no_holds_the_published_writer_back_between_two_sentences() -> None:
+    async with rig(publishing(lambda time: 1.0 if time == 1 else -1.0), choice=Always(Published())) as one:
+        await one.loop.answer(test_loop.QUESTION)
+        first, *others = [place for place, event in enumerate(one.events) if isinstance(event, ReplyText)]
+        thoughts = [place for place, event in enumerate(one.events) if isinstance(event, Thought)]
+        assert thoughts[0] < first < thoughts[-1] < min(others)
+
+
 async def test_notes_are_thought_to_their_end_and_the_writer_tells_what_they_conclude() -> None:
     async with rig(noting(), choice=NOTED) as one:
         await one.turn(QUESTION)
@@ -116,8 +180,8 @@ async def test_notes_are_thought_to_their_end_and_the_writer_tells_what_they_con
         assert all(event not in one.events[:ended] for event in one.of(ReplyText))
         # What the sums' opening began was dropped: the writer reads notes alone.
         (writer,) = (text for name, text in one.engine.log if name == "reply0")
-        assert FAMILY.work_open not in writer
-        assert FAMILY.notes_open in writer
+        assert FAMILY.prompts.work_open not in writer
+        assert FAMILY.prompts.notes_open in writer
 
 
 async def test_a_sum_loses_no_step_to_the_choice() -> None:
@@ -143,14 +207,14 @@ async def test_a_private_note_is_no_last_resort(mode: Mode, context: int) -> Non
         await one.loop.answer(QUESTION)
         notes = [line.strip() for line in one.thought.replace(". ", ".\n").splitlines() if line.strip()]
         assert not {*one.said} & {*notes}
-        assert one.said == [FAMILY.no_answer]
+        assert one.said == [FAMILY.language.replies.no_answer]
 
 
 @pytest.mark.parametrize("lie", ["The smallest one is Dora.", "The smallest one is 30."])
 async def test_a_name_or_a_number_that_nobody_gave_is_not_told_of_notes(lie: str) -> None:
     async with rig(noting(f"Well, {lie}{END}"), choice=NOTED) as one:
         await one.turn(QUESTION)
-        assert one.said == [FAMILY.no_answer]
+        assert one.said == [FAMILY.language.replies.no_answer]
         assert [event.text for event in one.of(Retracted)] == [f"Well, {lie}"]
 
 
@@ -163,14 +227,14 @@ async def test_notes_go_on_behind_new_words_and_are_dropped_when_they_are_taken_
         await one.loop.answer("And Dan is smaller still.")
         assert len(one.of(Probe)) == begun
         thoughts = [text for name, text in one.engine.log if name == "thoughts"][-1]
-        assert thoughts.endswith(FAMILY.notes_resume_open)
-        assert FAMILY.work_open not in thoughts
+        assert thoughts.endswith(FAMILY.prompts.notes_resume_open)
+        assert FAMILY.prompts.work_open not in thoughts
         await one.loop.finish("It is Dan.")
         await one.loop.answer(QUESTION)
         await one.loop.take_back()
         await one.loop.answer(test_loop.QUESTION)
         assert isinstance(one.events[-1], TurnDone)
-        assert FAMILY.work_open in [text for name, text in one.engine.log if name == "thoughts"][-1]
+        assert FAMILY.prompts.work_open in [text for name, text in one.engine.log if name == "thoughts"][-1]
 
 
 @pytest.mark.parametrize("context", range(100, 260, 20))
@@ -194,7 +258,7 @@ def decided(choice: PolicyChoice, answers: Sequence[float], asked: str, script: 
     ("choice", "need", "kind", "chosen", "asked"),
     [
         (NOTED, 0.5, 9.0, "sums", [NEED, KIND]),
-        (NOTED, 0.5, FAMILY.sums_bias - 0.6, None, [NEED, KIND]),
+        (NOTED, 0.5, FAMILY.prompts.sums_bias - 0.6, None, [NEED, KIND]),
         (NOTED, 0.5, -9.0, None, [NEED, KIND]),
         (NOTED, -0.5, 9.0, "plain", [NEED, KIND]),
         (NOTED, -0.5, -9.0, None, [NEED, KIND]),
@@ -209,7 +273,7 @@ def decided(choice: PolicyChoice, answers: Sequence[float], asked: str, script: 
 def test_what_the_questions_say_chooses(
     choice: PolicyChoice, need: float, kind: float, chosen: str | None, asked: list[str]
 ) -> None:
-    answers = (FAMILY.need_bias + need, kind)
+    answers = (FAMILY.prompts.need_bias + need, kind)
     assert decided(choice, answers, "Who is it?", Script(Words(), FAMILY)) == (chosen, asked)
 
 

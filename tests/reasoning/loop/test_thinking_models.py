@@ -63,11 +63,11 @@ class Thinks:
             _, _, written = before.rpartition("<think>\n")
             return self.forced if before.endswith(self.profile.enough) else self.thoughts.removeprefix(written)
         request = before.rpartition("<|im_start|>user\n")[2].partition(END)[0]
-        if request == FAMILY.result_request:
+        if request == FAMILY.prompts.result_request:
             return self.result
-        if request == FAMILY.step_request:
+        if request == FAMILY.prompts.step_request:
             return self.step
-        assert request.endswith(FAMILY.answer_request), request
+        assert request.endswith(FAMILY.prompts.answer_request), request
         return self.at_once.removeprefix(before.rpartition(EMPTY)[2])
 
 
@@ -155,7 +155,7 @@ async def test_thoughts_and_replies_are_opened_and_closed_as_the_template_does(
             check_view(text)
         if mode != "no-think":
             assert all(text.endswith("assistant\n<think>\n") for text in one.views("thoughts"))
-            ended = [text for text in one.views("reply") if FAMILY.result_request in text]
+            ended = [text for text in one.views("reply") if FAMILY.prompts.result_request in text]
             assert all(f"friendly sentence.\n</think>\n\n{END}\n<|im_start|>user" in text for text in ended)
         assert one.said[-1] == ("Hello to you." if mode == "no-think" else "There are 24 eggs in it.")
 
@@ -176,7 +176,7 @@ async def test_where_the_writer_has_no_words_no_thought_stands_in_for_them(mode:
             Thinks(sums, step=END, result=END), options=replace(OPTIONS, mode=mode), context=context
         ) as one:
             await one.loop.answer(QUESTION)
-            assert one.said == [FAMILY.no_answer]
+            assert one.said == [FAMILY.language.replies.no_answer]
 
 
 async def test_what_the_thoughts_come_to_contradict_is_unsaid_and_their_line_is_not_read_out() -> None:
@@ -234,7 +234,7 @@ async def test_what_is_named_then_takes_the_tokens_that_the_profile_has_for_it(t
         assert one.done.tokens["thinker"] == 30 + tokens
         assert "That is enough:so" in one.views("reply")[-1]
         check_view(one.views("reply")[-1])
-        assert one.said == [FAMILY.no_answer]
+        assert one.said == [FAMILY.language.replies.no_answer]
 
 
 # --- thoughts of thousands of tokens ---

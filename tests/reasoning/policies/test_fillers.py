@@ -71,7 +71,7 @@ def test_after_two_fillers_in_a_row_it_is_told_how_things_stand(course: list[flo
         now += event
         due = fillers.due(now, begun=False)
         if due is None:
-            assert not wanted or event < OPTIONS.filler_again_s
+            assert not wanted or event < OPTIONS.filler_after_s
             continue
         assert due.text != newest
         newest = say(fillers, now) or ""
@@ -104,14 +104,20 @@ def test_another_wait_is_filled_by_other_phrases() -> None:
     assert say(fillers, 40.0) == SAYINGS.fillers[3]
 
 
-@pytest.mark.parametrize("again_s", [1.6, 1.79, 2.0])
-def test_on_a_busy_machine_a_filler_comes_later_but_within_two_seconds(again_s: float) -> None:
-    fillers = FillerClock(replace(OPTIONS, filler_again_s=again_s), waiting_since=0.0)
+def test_on_a_busy_machine_the_first_filler_comes_later_but_no_silence_inside_a_reply_lasts_longer() -> None:
+    fillers = FillerClock(OPTIONS, waiting_since=0.0)
     assert say(fillers, OPTIONS.filler_after_s * 1.2, slowdown=1.3) is None
     assert say(fillers, OPTIONS.filler_after_s * 1.6, slowdown=4.0) == SAYINGS.fillers[0]
     fillers.sounding_until(3.0)
-    assert say(fillers, 3.0 + 1.5, begun=True, slowdown=4.0) is None
-    assert say(fillers, 3.0 + 2.0, begun=True, slowdown=4.0) == SAYINGS.fillers[1]
+    assert say(fillers, 3.0 + OPTIONS.filler_again_s, begun=True, slowdown=4.0) == SAYINGS.fillers[1]
+
+
+def test_a_reply_that_begins_soon_is_waited_for_before_it_and_not_inside_it() -> None:
+    fillers = FillerClock(OPTIONS, waiting_since=0.0)
+    assert say(fillers, 1.5, soon=True) is None
+    assert say(fillers, 1.6, soon=True) == SAYINGS.fillers[0]
+    fillers.sounding_until(3.0)
+    assert say(fillers, 3.0 + OPTIONS.filler_again_s, begun=True, soon=True) == SAYINGS.fillers[1]
 
 
 @pytest.mark.parametrize("language", known_languages().values(), ids=lambda language: language.code)

@@ -54,7 +54,7 @@ def test_the_prompts_are_those_of_the_models_own_template(qwen: Tokenizer, famil
     script = Script(qwen, family)
     assert qwen.template is not None
     messages = [
-        {"role": "system", "content": family.system},
+        {"role": "system", "content": family.prompts.system},
         {"role": "user", "content": "Why?"},
         {"role": "assistant", "content": "So."},
         {"role": "user", "content": "Why?"},
@@ -114,7 +114,7 @@ def test_a_name_does_so_where_a_profile_says_that_the_template_does_not_tell() -
 def test_the_system_text_can_be_replaced() -> None:
     script = Script(Words(), FAMILIES[-1], "Answer in rhymes.")
     assert "Answer in rhymes." in shown(script.tokenizer, script.prompt)
-    assert FAMILIES[-1].system not in shown(script.tokenizer, script.prompt)
+    assert FAMILIES[-1].prompts.system not in shown(script.tokenizer, script.prompt)
 
 
 def test_a_model_that_thinks_in_tags_keeps_them_in_every_language_and_with_instructions() -> None:
@@ -130,7 +130,7 @@ def test_a_model_that_thinks_in_tags_keeps_them_in_every_language_and_with_instr
         assert shown_there == [
             shown(script.tokenizer, ids) for ids in (script.think_open, script.think_close, script.reply_open)
         ]
-    assert script.in_language(GERMAN).family.step_request == GERMAN.prompts.found_request
+    assert script.in_language(GERMAN).family.prompts.step_request == GERMAN.prompts.found_request
     assert "Rhyme." in shown(script.tokenizer, script.instructed("Rhyme.").prompt)
 
 

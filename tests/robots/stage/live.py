@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Any
 import aiomqtt
 import yaml
 
+from robots.core.commands import Wanted
+from robots.lease import leased
+from robots.options import RobotOptions
+from robots.protocols.vda5050.adapter import Vda5050Adapter
 from robots.protocols.vda5050.codec import Address
 from robots.safety.gate import Question, Resumed, Source
 from robots.session import RobotSession, command_robot
@@ -24,9 +28,10 @@ from robots.skills import SkillCall
 from tests.robots.stage.rig import HOUSE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from robots.events import Event, Happening
+    from robots.lease import Lease
     from robots.safety.gate import Admitted, Refused
     from robots.transport.mqtt import Broker
     from tests.robots.stage.mosquitto import Mosquitto
@@ -150,13 +155,12 @@ class Commander:
 
     async def ready(self) -> None:
         """Wait until the robot can be commanded."""
-        world, limits = self.session.robot.world, self.session.robot.gate.site.limits
-        await until(lambda: world.unfit(time.monotonic(), limits) is None and world.factsheet is not None)
+        await until(lambda: self.session.unfit() is None and self.session.world.capabilities is not None)
 
     async def round_trip(self, watcher: Watcher) -> None:
         """Wait until the robot has answered a question: it has by then taken in all that was sent before."""
         action_id = self.session.new_id()
-        self.session.robot.gate.request("stateRequest", action_id, time.monotonic())
+        self.session.robot.gate.inquire(Wanted.REPORT, action_id, time.monotonic())
         await watcher.until(
             lambda m: m.kind == "state" and any(a["actionId"] == action_id for a in m.body["actionStates"])
         )
@@ -178,13 +182,23 @@ class Commander:
 
 
 @asynccontextmanager
-async def commanding(broker: Broker, folder: Path) -> AsyncIterator[Commander]:
+async def commanding(broker: Broker, folder: Path, lease: Lease | None = None) -> AsyncIterator[Commander]:
     records: list[dict[str, object]] = []
     site = Site.load(write_map(folder))
-    async with command_robot(
-        broker=broker, address=ADDRESS, site=site, audit=lambda record: records.append(dict(record))
-    ) as session:
+    adapter = Vda5050Adapter(broker, ADDRESS)
+
+    def keep(record: Mapping[str, object]) -> None:
+        records.append(dict(record))
+
+    async with command_robot(adapter, site=site, audit=keep, lease=lease) as session:
         yield Commander(session, records=records)
+
+
+def options_of(broker: Broker) -> RobotOptions:
+    """The settings that lead to a broker, and to the robot of these tests."""
+    return RobotOptions(
+        address=str(ADDRESS), broker=str(broker), user=broker.username or "", password_file=broker.password_file
+    )
 
 
 async def main() -> None:
@@ -192,7 +206,8 @@ async def main() -> None:
     from tests.robots.stage.mosquitto import Mosquitto  # noqa: PLC0415, the program alone needs it
 
     mosquitto = Mosquitto(Path(sys.argv[2]), port=int(sys.argv[1]))
-    async with commanding(mosquitto.as_user("agent"), mosquitto.folder) as commander:
+    broker = mosquitto.as_user("agent")
+    async with leased(options_of(broker)) as lease, commanding(broker, mosquitto.folder, lease) as commander:
         await commander.ready()
         commander.call("go_to", place="kitchen")
         await asyncio.Event().wait()

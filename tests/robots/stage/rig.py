@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from robots.core.robot import Robot
 from robots.facts.link import LinkBroken
-from robots.protocols.vda5050.codec import DIALECTS, Address, HeaderCounter, Topic, topic_of
+from robots.protocols.vda5050.codec import DIALECTS, Address, HeaderCounter, Received, Topic, topic_of
 from robots.protocols.vda5050.messages import (
     Action,
     BlockingType,
@@ -20,6 +20,7 @@ from robots.protocols.vda5050.messages import (
     Message,
     Order,
 )
+from robots.protocols.vda5050.translator import Translator
 from robots.safety.gate import Admitted, Gate, Question, Refused, Resumed, Source
 from robots.simulator.body import VehicleBody
 from robots.simulator.faults import Mishap, Network
@@ -31,6 +32,7 @@ from robots.skills import SkillCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from robots.core.commands import RobotCommand
     from robots.events import Event, Happening
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -66,15 +68,21 @@ class Rig:
     now: float = 0.0
     connected: bool = True
     """Whether the commander reaches the broker."""
+    forgets: bool = False
+    """Whether the broker passes nothing of what it takes on to the robot."""
     log: list[tuple[float, Event]] = field(default_factory=list)
     records: list[Mapping[str, object]] = field(default_factory=list)
     sent: list[tuple[float, Message]] = field(default_factory=list)
+    """As whoever reads the wire decodes it."""
+    commands: list[RobotCommand] = field(default_factory=list)
+    """As the gate let it pass."""
     resumes: int = 0
     each_step: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         names = itertools.count()
         self.codec = DIALECTS["2.1"]
+        self.translator = Translator(ADDRESS, self.codec)
         self.gate = Gate("R1", self.site, self.records.append)
         self.robot = Robot("R1", self.gate, lambda: f"id{next(names)}")
         vehicle = Vehicle(self.site.map, lambda: BEGUN + timedelta(seconds=self.now), VehicleBody(1.0, 1.0, 0.0))
@@ -102,11 +110,14 @@ class Rig:
             self._presence(ConnectionState.ONLINE if present else ConnectionState.CONNECTIONBROKEN)
         for topic, payload in self.simulation.tick(self.now):
             if self.connected and topic is not Topic.CONNECTION:
-                self.robot.receive(self.codec.decode(topic, payload), self.now)
+                self.hear(topic, payload)
         self.robot.tick(self.now)
         while self.connected and (packet := self.gate.publisher.take(self.now)):
-            self.sent.append((self.now, packet.message))
-            self._to_robot(packet.message)
+            topic, payload = self.translator.write(packet.command, BEGUN + timedelta(seconds=self.now))
+            self.commands.append(packet.command)
+            self.sent.append((self.now, self.codec.decode(topic, payload).message))
+            if not self.forgets:
+                self.simulation.deliver(topic, payload, self.now)
         while self.robot.events:
             self.log.append((self.now, self.robot.events.popleft()))
         self.each_step()
@@ -128,6 +139,15 @@ class Rig:
     def heard(self, happening: Happening) -> list[Event]:
         return [event for _, event in self.log if event.happening is happening]
 
+    def hear(self, topic: Topic, payload: bytes) -> None:
+        """Take in what came over the wire."""
+        self.take(self.codec.decode(topic, payload))
+
+    def take(self, received: Received) -> None:
+        news = self.translator.news_of(received, self.now)
+        if news is not None:
+            self.robot.receive(news, self.now)
+
     # What people do ------------------------------------------------------------------------------------------------
 
     def call(self, skill: str, **arguments: str | float) -> Admitted | Question | Refused:
@@ -148,6 +168,7 @@ class Rig:
         self._will_at = self.now + WILL_AFTER_S
         self.gate.publisher.clear()
         self.robot.linked(up=False, why=LinkBroken("cut"), now=self.now)
+        self.translator.order.forget()
 
     def mend(self) -> None:
         """The link comes back; the old connection's will is due at once."""
@@ -160,7 +181,7 @@ class Rig:
             message = Connection(connection_state=state)
             header = self._robot_headers.take(Topic.CONNECTION)
             payload = self.codec.encode(message, ADDRESS, header, BEGUN + timedelta(seconds=self.now))
-            self.robot.receive(self.codec.decode(Topic.CONNECTION, payload), self.now)
+            self.hear(Topic.CONNECTION, payload)
 
     def _to_robot(self, message: Order | InstantActions) -> None:
         topic = topic_of(message)

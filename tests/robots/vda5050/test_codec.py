@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from robots.errors import BadSetting, InvalidMessage
+from robots.geometry import wrap_angle
 from robots.protocols.vda5050.codec import (
     DIALECTS,
     MAX_PAYLOAD_BYTES,
@@ -54,7 +55,6 @@ from robots.protocols.vda5050.messages import (
     State,
     Velocity,
     Visualization,
-    wrap_angle,
 )
 from robots.protocols.vda5050.official import SHA256, schema, schema_text
 from robots.protocols.vda5050.reading import UINT32

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.robot.access import _refused
-from robots.core.world import ADOPT_S, World
+from robots.core.heard import About, Intent, Overheard, Presented, Reported, Unreadable
+from robots.core.world import World
 from robots.errors import InvalidMessage
 from robots.events import Happening
 from robots.facts.fitness import NotAutomatic, NotOnline, OnOtherMap, StateRefused
 from robots.facts.messages import FieldMissing, FieldWrong, MessageNotJson, MessageOvertaken, OtherRobotNamed, ValueRead
 from robots.protocols.vda5050.codec import Address, Header, Received, Topic, Vda5050, sent_at
-from robots.protocols.vda5050.link import Link, Unreadable
 from robots.protocols.vda5050.messages import (
     Action,
     ActionStatus,
@@ -29,12 +29,13 @@ from robots.protocols.vda5050.messages import (
     Order,
     State,
 )
+from robots.protocols.vda5050.ordering import ADOPT_S
+from robots.protocols.vda5050.reports import capabilities_of
+from robots.protocols.vda5050.translator import Translator
 from robots.safety.gate import Latch
-from robots.safety.publisher import Publisher
 from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.skills import skills_of
-from robots.transport.mqtt import Broker
 from tests.robots.stage.rig import ADDRESS, BEGUN, HOUSE, Rig
 from tests.robots.stage.words import reported, said
 
@@ -116,7 +117,7 @@ def test_what_is_unknown_in_a_factsheet_is_not_offered() -> None:
     ]
     received = CODEC.decode(Topic.FACTSHEET, json.dumps(sheet).encode())
     assert isinstance(received.message, Factsheet)
-    assert set(skills_of(received.message, HOUSE)) == {"go_to", "go_to_pose", "stop", "wave"}
+    assert set(skills_of(capabilities_of(received.message), HOUSE)) == {"go_to", "go_to_pose", "stop", "wave"}
     assert {one.value for one in received.misread} == {"ZONE", "SINGLE", "COLOUR"}
 
 
@@ -188,28 +189,28 @@ def test_payloads_that_are_no_object_are_refused() -> None:
 # Who a message is of ---------------------------------------------------------------------------------------------
 
 
-def link() -> Link:
-    return Link(Broker(), ADDRESS, CODEC, Publisher(), lambda: 0.0, lambda: "id")
+def translator() -> Translator:
+    return Translator(ADDRESS, CODEC)
 
 
 def named(manufacturer: str, serial: str, topic: Topic = Topic.STATE) -> object:
     body = json.loads(CODEC.encode(Rig().vehicle.state(), ADDRESS, 1, BEGUN))
     body |= {"manufacturer": manufacturer, "serialNumber": serial}
-    return link()._read_one(topic, json.dumps(body).encode())
+    return translator().read(topic, json.dumps(body).encode(), 0.0)
 
 
 def test_a_state_that_names_another_robot_is_refused() -> None:
     for other in (("evil", "R9"), ("acme", "R11"), ("acme2", "R1")):
-        assert named(*other) == Unreadable(OtherRobotNamed("state", "/".join(other)))
+        assert named(*other) == Unreadable(OtherRobotNamed("state", "/".join(other)), About.REPORT)
     # What a topic cannot hold, and case, make no other robot; a header without a name names none.
     for same in (("acme", "R1"), ("ACME", "r1"), ("Ac me!", "R-1"), ("", "")):
-        assert isinstance(named(*same), Received), same
+        assert isinstance(named(*same), Reported), same
 
 
 def test_a_command_on_its_topic_is_noticed_whomever_it_names() -> None:
     body = {"headerId": 1, "timestamp": "", "version": "2.1.0", "manufacturer": "evil", "serialNumber": "R9"}
     payload = json.dumps(body | {"actions": []}).encode()
-    assert isinstance(link()._read_one(Topic.INSTANT_ACTIONS, payload), Received)
+    assert translator().read(Topic.INSTANT_ACTIONS, payload, 0.0) == Overheard(Intent.HARMLESS)
 
 
 def test_the_simulated_robot_moves_on_no_order_for_another_one_and_obeys_any_stop() -> None:
@@ -234,10 +235,10 @@ def test_the_simulated_robot_moves_on_no_order_for_another_one_and_obeys_any_sto
 def test_a_robot_whose_states_cannot_be_used_is_no_robot_that_has_not_reported() -> None:
     rig = Rig()
     rig.run(1)
-    rig.robot.world.forget_state()
+    rig.robot.world.forget_report()
     why = FieldWrong("state", "driving", "bool_type")
     for _ in range(9):
-        rig.robot.refused(why, rig.now)
+        rig.robot.refused(Unreadable(why, About.REPORT), rig.now)
     unfit = rig.robot.world.unfit(rig.now, HOUSE.limits)
     assert unfit == StateRefused(9, why)
     assert said(unfit) == (
@@ -257,14 +258,14 @@ def test_another_program_whose_commands_cannot_be_read_is_noticed_all_the_same()
     rig.run(1)
     rig.call("go_to", place="hall")
     assert rig.until(lambda: rig.vehicle.body.moving)
-    rig.robot.refused(FieldMissing("state", "driving"), rig.now)
+    rig.robot.refused(Unreadable(FieldMissing("state", "driving"), About.REPORT), rig.now)
     assert rig.gate.latch is None
-    rig.robot.refused(FieldWrong("order", "nodes.0.sequenceId", "int_type"), rig.now)
+    rig.robot.refused(Unreadable(FieldWrong("order", "nodes.0.sequenceId", "int_type"), About.COMMAND), rig.now)
     assert rig.gate.latch is Latch.HELD
     rig.step()
     assert rig.heard(Happening.OTHER)
     rig.robot.stop("test", rig.now)
-    rig.robot.refused(FieldWrong("order", "nodes.0.sequenceId", "int_type"), rig.now)
+    rig.robot.refused(Unreadable(FieldWrong("order", "nodes.0.sequenceId", "int_type"), About.COMMAND), rig.now)
     assert rig.gate.latch is Latch.STOPPED
     assert rig.until(lambda: bool(rig.heard(Happening.STOPPED)), 5)
 
@@ -274,7 +275,7 @@ def test_an_unknown_word_is_told_once_and_is_in_the_reason() -> None:
     rig.run(1)
     for header in range(1000, 1005):
         at = BEGUN + timedelta(seconds=rig.now)
-        rig.robot.receive(state({"operatingMode": "STARTUP"}, header=header, at=at), rig.now)
+        rig.take(state({"operatingMode": "STARTUP"}, header=header, at=at))
     assert rig.robot.world.unfit(rig.now, HOUSE.limits) == NotAutomatic("STARTUP")
     rig.step()
     (event,) = rig.heard(Happening.MISREAD)
@@ -285,7 +286,10 @@ def test_an_unknown_word_is_told_once_and_is_in_the_reason() -> None:
 def test_an_unknown_presence_is_named_in_the_reason_and_stops_commands() -> None:
     world = World(linked=True)
     body = json.loads(CODEC.encode(Connection(connection_state=ConnectionState.ONLINE), ADDRESS, 0, BEGUN))
-    world.receive(CODEC.decode(Topic.CONNECTION, json.dumps(body | {"connectionState": "HIBERNATING"}).encode()), 0.0)
+    payload = json.dumps(body | {"connectionState": "HIBERNATING"}).encode()
+    news = translator().read(Topic.CONNECTION, payload, 0.0)
+    assert isinstance(news, Presented)
+    world.take(news, 0.0)
     assert world.unfit(0.0, HOUSE.limits) == NotOnline("HIBERNATING")
 
 
@@ -294,7 +298,7 @@ def test_a_position_on_another_map_is_none() -> None:
     rig.run(1)
     at = BEGUN + timedelta(seconds=rig.now)
     pose = {"x": 1.0, "y": 1.0, "theta": 0.0, "mapId": "cellar", "positionInitialized": True}
-    rig.robot.receive(state({"agvPosition": pose}, header=1000, at=at), rig.now)
+    rig.take(state({"agvPosition": pose}, header=1000, at=at))
     assert rig.robot.world.position is None
     assert rig.robot.world.unfit(rig.now, HOUSE.limits) == OnOtherMap("cellar", "ground")
 
@@ -302,12 +306,16 @@ def test_a_position_on_another_map_is_none() -> None:
 # Clocks and headers ----------------------------------------------------------------------------------------------
 
 
-def follow(world: World, headers: list[tuple[int, datetime]], start: float, each_s: float) -> list[float]:
+def takes(robot: Translator, received: Received, now: float) -> bool:
+    return isinstance(robot.news_of(received, now), Reported)
+
+
+def follow(robot: Translator, headers: list[tuple[int, datetime]], start: float, each_s: float) -> list[float]:
     """Feed states in; return when one was taken, s."""
     taken = []
     for n, (header, at) in enumerate(headers):
         now = start + n * each_s
-        if world.receive(state(header=header, at=at), now):
+        if takes(robot, state(header=header, at=at), now):
             taken.append(now)
     return taken
 
@@ -317,14 +325,14 @@ def seconds(n: float, since: datetime = BEGUN) -> datetime:
 
 
 def test_a_state_from_the_future_does_not_block_the_true_ones_that_follow() -> None:
-    world = World()
-    follow(world, [(n, seconds(n * 0.1)) for n in range(5)], 0.0, 0.1)
-    assert world.receive(state(header=2**31 - 5, at=datetime(2099, 1, 1, tzinfo=UTC)), 0.5)
-    taken = follow(world, [(n, seconds(n * 0.1)) for n in range(6, 30)], 0.6, 0.1)
+    robot = translator()
+    follow(robot, [(n, seconds(n * 0.1)) for n in range(5)], 0.0, 0.1)
+    assert takes(robot, state(header=2**31 - 5, at=datetime(2099, 1, 1, tzinfo=UTC)), 0.5)
+    taken = follow(robot, [(n, seconds(n * 0.1)) for n in range(6, 30)], 0.6, 0.1)
     assert taken[0] <= 0.6 + ADOPT_S + 0.11
     assert len(taken) >= 17
-    assert world.state_header is not None
-    assert world.state_header.header_id == 29
+    assert robot.order.newest is not None
+    assert robot.order.newest.header_id == 29
 
 
 @pytest.mark.parametrize(
@@ -340,41 +348,41 @@ def test_a_state_from_the_future_does_not_block_the_true_ones_that_follow() -> N
     ],
 )
 def test_a_robot_that_starts_anew_with_another_clock_is_followed(headers: list[tuple[int, datetime]]) -> None:
-    world = World()
-    follow(world, [(n, seconds(n * 0.1)) for n in range(100)], 0.0, 0.1)
-    taken = follow(world, headers, 10.0, 0.1)
+    robot = translator()
+    follow(robot, [(n, seconds(n * 0.1)) for n in range(100)], 0.0, 0.1)
+    taken = follow(robot, headers, 10.0, 0.1)
     assert taken[0] <= 10.0 + ADOPT_S + 0.11
     assert taken[-1] == pytest.approx(10.0 + (len(headers) - 1) * 0.1)
 
 
 def test_who_connects_anew_may_count_anew_at_once() -> None:
-    world = World()
-    follow(world, [(n, seconds(n * 0.1)) for n in range(100)], 0.0, 0.1)
+    robot = translator()
+    follow(robot, [(n, seconds(n * 0.1)) for n in range(100)], 0.0, 0.1)
     old = datetime(1970, 1, 1, tzinfo=UTC)
     header = Header(header_id=0, timestamp=old.isoformat(), version="", manufacturer="", serial_number="")
     online = Received(Topic.CONNECTION, header, Connection(connection_state=ConnectionState.ONLINE))
-    world.receive(online, 10.0)
-    assert follow(world, [(0, old)], 10.1, 0.1) == [10.1]
-    world.receive(online, 10.2)
-    assert follow(world, [(0, seconds(-1, old))], 10.3, 0.1) == [], "the same announcement again is no new one"
+    robot.news_of(online, 10.0)
+    assert follow(robot, [(0, old)], 10.1, 0.1) == [10.1]
+    robot.news_of(online, 10.2)
+    assert follow(robot, [(0, seconds(-1, old))], 10.3, 0.1) == [], "the same announcement again is no new one"
 
 
 def test_what_a_network_delivers_late_is_still_dropped() -> None:
-    world = World()
-    follow(world, [(n, seconds(n * 0.1)) for n in range(100)], 0.0, 0.1)
+    robot = translator()
+    follow(robot, [(n, seconds(n * 0.1)) for n in range(100)], 0.0, 0.1)
     # A burst of the past at once, and old ones between newer ones.
-    assert follow(world, [(n, seconds(n * 0.1)) for n in range(50, 90)], 10.0, 0.001) == []
+    assert follow(robot, [(n, seconds(n * 0.1)) for n in range(50, 90)], 10.0, 0.001) == []
     mixed = [pair for n in range(20) for pair in ((100 + n, seconds(10 + n * 0.1)), (50 + n, seconds(5 + n * 0.1)))]
-    taken = follow(world, mixed, 10.1, 0.1)
+    taken = follow(robot, mixed, 10.1, 0.1)
     assert len(taken) == 20
     # Twice the same tells nothing of an order.
-    assert follow(world, [(60, seconds(6))] * 20, 20.0, 0.1) == []
+    assert follow(robot, [(60, seconds(6))] * 20, 20.0, 0.1) == []
 
 
 def test_a_wrapping_counter_is_followed_with_and_without_a_clock() -> None:
-    world = World()
+    robot = translator()
     wrapping = [((2**32 - 5 + n) % 2**32, seconds(n * 0.1)) for n in range(10)]
-    assert len(follow(world, wrapping, 0.0, 0.1)) == 10
+    assert len(follow(robot, wrapping, 0.0, 0.1)) == 10
 
 
 def test_a_stop_is_confirmed_though_a_state_from_the_future_came_between() -> None:
@@ -382,7 +390,7 @@ def test_a_stop_is_confirmed_though_a_state_from_the_future_came_between() -> No
     rig.run(1)
     rig.call("go_to", place="hall")
     assert rig.until(lambda: rig.vehicle.body.moving)
-    rig.robot.receive(state(header=2**31 - 5, at=datetime(2099, 1, 1, tzinfo=UTC)), rig.now)
+    rig.take(state(header=2**31 - 5, at=datetime(2099, 1, 1, tzinfo=UTC)))
     rig.robot.stop("test", rig.now)
     begun = rig.now
     assert rig.until(lambda: bool(rig.heard(Happening.STOPPED)), 4)

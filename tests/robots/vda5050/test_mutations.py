@@ -11,7 +11,7 @@ from robots.geometry import inside
 from robots.protocols.vda5050.codec import DIALECTS, Topic, topic_of
 from robots.skills import SkillCall
 from tests.robots.stage.rig import ADDRESS, BEGUN, HOUSE, Rig
-from tests.robots.test_codec import mutate
+from tests.robots.vda5050.test_codec import mutate
 
 if TYPE_CHECKING:
     from robots.protocols.vda5050.messages import Message
@@ -74,5 +74,5 @@ def test_damaged_states_do_not_disturb_the_commander() -> None:
                 received = codec.decode(Topic.STATE, mutate(state, random))
             except InvalidMessage:
                 continue
-            rig.robot.receive(received, rig.now)
+            rig.take(received)
     assert not rig.vehicle.body.moving
