@@ -420,6 +420,8 @@ class CommandWords:
     """By words in lower case; of those that begin alike, the longest counts."""
     skills: Mapping[str, str]
     """Other words for skills, where a robot has them."""
+    sounds_like: Mapping[str, float]
+    """Words that are heard for numbers, where only a number can stand."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

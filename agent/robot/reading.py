@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from languages.language import CommandPart
+from robots.core.capabilities import SkillScope
 from robots.site import HERE
-from robots.skills import GO_TO, GO_TO_POSE, PLACE, STOP, SkillScope
+from robots.skills import GO_TO, GO_TO_POSE, PLACE, STOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from languages.language import CommandWords, Language
-    from robots.skills import Argument, Skill
+    from robots.core.commands import Argument
+    from robots.skills import Skill
 
 _TOKEN: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+(?:\.\d+)?|[.,;:!?]")
 _STOPS: Final = frozenset(".,;:!?")
@@ -29,6 +31,7 @@ _WAIT: Final = "wait"
 _SECONDS: Final = "seconds"
 _PICK: Final = "pick"
 _DROP: Final = "drop"
+_GUESSED: Final = "guessed number"
 _READ_OTHERWISE: Final = frozenset({_PICK, _DROP, _WAIT, GO_TO, GO_TO_POSE})
 _VERBS: Final = frozenset(
     {CommandPart.GO, CommandPart.CARRY, CommandPart.PICK, CommandPart.DROP, CommandPart.WAIT, CommandPart.SHOW}
@@ -61,7 +64,7 @@ class Reading:
 
 
 _Piece = tuple[CommandPart | str, Any]
-"""A part of speech, or `place`, `skill`, `number`, `unknown`; and what it says."""
+"""A part of speech, or `place`, `skill`, `number`, `guessed number`, `unknown`; and what it says."""
 
 
 @dataclass(slots=True)
@@ -88,7 +91,8 @@ def read(text: str, skills: Mapping[str, Skill], places: Iterable[str], language
     spots = [value for kind, value in pieces if kind == "place"]
     open_choice = any(kind is CommandPart.OR for kind, _ in pieces) and len(set(spots)) > 1
     first = next((kind for kind, _ in pieces if kind not in {CommandPart.SAID, CommandPart.AND}), "")
-    known = all(kind != "unknown" for kind, _ in pieces)
+    known = all(kind not in {"unknown", _GUESSED} for kind, _ in pieces)
+    pieces = [("number", value) if kind == _GUESSED else (kind, value) for kind, value in pieces]
     return Reading(
         tuple(reader.steps),
         whole=known and clauses.clear and reader.clear and bool(reader.steps),
@@ -115,11 +119,12 @@ def _pieces(
             found.append((CommandPart.AND, None))
             at += 1
             continue
-        for length in range(min(_LONGEST, len(tokens) - at), 0, -1):
+        length, piece = 1, _guess(tokens, at, found, words)
+        for length in range(min(_LONGEST, len(tokens) - at), 0, -1) if piece is None else ():
             piece = known.get(" ".join(tokens[at : at + length]))
             if piece is not None:
                 break
-        else:
+        if piece is None:
             length, value = _number(tokens[at:], language)
             piece = ("unknown", None) if value is None else ("number", value)
         if piece[0] in _VERBS | {"place", "skill", "number"}:
@@ -127,6 +132,14 @@ def _pieces(
         found.append(piece)
         at += length
     return found, matter
+
+
+def _guess(tokens: Sequence[str], at: int, found: Sequence[_Piece], words: CommandWords) -> _Piece | None:
+    """Take a word for a number that sounds like it, where nothing else can stand: "wait for seconds", "x to"."""
+    value = words.sounds_like.get(tokens[at])
+    behind = words.phrases.get(tokens[at + 1]) if at + 1 < len(tokens) else None
+    counts = behind is CommandPart.SECONDS or (bool(found) and found[-1][0] in {CommandPart.X, CommandPart.Y})
+    return (_GUESSED, value) if value is not None and counts else None
 
 
 def _number(tokens: Sequence[str], language: Language) -> tuple[int, float | None]:
@@ -158,14 +171,14 @@ class _Clauses:
             if kind in {CommandPart.X, CommandPart.Y, "number"}:
                 self._measure(kind, value, timed=behind is CommandPart.SECONDS)
             elif kind is CommandPart.SECONDS:
-                self.clear = self.clear and before == "number"
+                self.clear &= before == "number"
             # "X three, y two" is one position.
             elif kind is not CommandPart.AND:
                 self._say(kind, value)
             elif self._axis is None and len(self._pose) != 1:
                 self.found.append(_Clause())
                 self._source = False
-        self.clear = self.clear and self._axis is None and not self._pose
+        self.clear &= self._axis is None and not self._pose
 
     def _measure(self, kind: CommandPart | str, value: float, *, timed: bool) -> None:
         clause = self.found[-1]

@@ -91,4 +91,5 @@ COMMANDS: Final = CommandWords(
         **dict.fromkeys(("charge", "charging", "recharge", "plug yourself in", "plug in", "your dock"), "dock"),
         **dict.fromkeys(("waving", "a wave", "wave hello"), "wave"),
     },
+    sounds_like={"for": 4.0, "fore": 4.0, "to": 2.0, "too": 2.0, "won": 1.0, "ate": 8.0},
 )

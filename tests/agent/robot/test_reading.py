@@ -71,6 +71,19 @@ def test_what_leaves_something_open_is_not_whole(text: str) -> None:
     assert not reading(text).whole
 
 
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("Drive to the hall, then wait for seconds.", [("go_to", "hall"), ("wait", "hall", 4.0)]),
+        ("Go to x to, y three.", [("go_to_pose", 2.0, 3.0)]),
+    ],
+)
+def test_what_sounds_like_a_number_is_read_as_one_and_not_believed(text: str, asked: list[tuple[object, ...]]) -> None:
+    assert steps(text) == asked
+    assert reading(text).ordered
+    assert not reading(text).whole
+
+
 def test_an_order_is_told_from_a_question_and_a_story() -> None:
     assert reading("Please go to the hall if you like.").ordered
     assert not reading("They go to the hall.").ordered
