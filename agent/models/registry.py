@@ -19,7 +19,7 @@ from audio.errors import BadVoice
 from audio.hearing.end_of_turn import EndOfTurn
 from audio.hearing.following import hearing
 from audio.hearing.moonshine import MoonshineRecogniser
-from audio.hearing.stop_word import StopWord, stop_word_runs
+from audio.hearing.stops.word import StopWord, stop_word_runs
 from audio.hearing.whisper import WhisperDecoder
 from audio.speaking.espeak import EspeakLibrary
 from audio.speaking.kokoro import KokoroModel

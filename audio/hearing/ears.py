@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from audio.clock import RATE, Sound, samples_of
-from audio.hearing.stop_listener import StopListener
+from audio.hearing.stops.listener import StopListener
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import RESUME, VoiceActivity
 from audio.messages import (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from audio.clock import FRAME, RATE, Sound, samples_of
 from audio.hearing.agreement import Word
-from audio.hearing.stop_listener import StopListener
+from audio.hearing.stops.listener import StopListener
 from audio.hearing.whisper import Hypothesis
 from audio.messages import Command, StopHeard
 from audio.options import EarsOptions

@@ -9,7 +9,7 @@ import pytest
 
 from audio.clock import FRAME, RATE, Sound
 from audio.errors import EarsUnavailable
-from audio.hearing.stop_word import StopWord, stop_word_runs
+from audio.hearing.stops.word import StopWord, stop_word_runs
 
 if TYPE_CHECKING:
     from pathlib import Path

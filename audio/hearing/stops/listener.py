@@ -13,7 +13,7 @@ So 2 s of sound are heard in a window of 3 s, 8 tokens at most. Half a word may 
 which hear more of it, know better: so two in a row must hear a command, and behind other words ("the rain stop|ped")
 all for 300 ms, unless speech pauses behind the first. Confidences say nothing here: real stops have 0.1 to 0.6 as well.
 
-A second ear, where there is one, hears the sound of the word itself (`audio.hearing.stop_word`), sooner, and also where
+A second ear, where there is one, hears the sound of the word itself (`audio.hearing.stops.word`), sooner, and also where
 somebody else talks. It knows no sentences, and takes a lone "two", "top" or "start" for the word, as sure as of a stop:
 so it is a hint, upon which a decode is made at once, and one decode that hears a command is enough.
 
@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from audio.clock import RATE, samples_of
-from audio.hearing.stop_word import WORD
+from audio.hearing.stops.word import WORD
 from audio.messages import Glimpsed, StopHeard
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Listens for the one word "stop" by a network of its own, frame by frame: no window to wait for, and no transcript.
 
 microWakeWord's stop model (Kevin Ahrendt, Apache-2.0, trained on English), run by pymicro-wakeword. It hears a sound,
-not a sentence: what becomes of it, `audio.hearing.stop_listener` knows. Blocking, 0.2 ms for a frame of 32 ms.
+not a sentence: what becomes of it, `audio.hearing.stops.listener` knows. Blocking, 0.2 ms for a frame of 32 ms.
 """
 
 from __future__ import annotations
