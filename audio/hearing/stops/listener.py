@@ -13,9 +13,9 @@ So 2 s of sound are heard in a window of 3 s, 8 tokens at most. Half a word may 
 which hear more of it, know better: so two in a row must hear a command, and behind other words ("the rain stop|ped")
 all for 300 ms, unless speech pauses behind the first. Confidences say nothing here: real stops have 0.1 to 0.6 as well.
 
-A second ear, where there is one, hears the sound of the word itself (`audio.hearing.stops.word`), sooner, and also where
-somebody else talks. It knows no sentences, and takes a lone "two", "top" or "start" for the word, as sure as of a stop:
-so it is a hint, upon which a decode is made at once, and one decode that hears a command is enough.
+A second ear, where there is one, hears the sound of the word itself (`audio.hearing.stops.word`), sooner. It knows no
+sentences, and takes a lone "two", "top" or "start" for the word, as sure as of a stop: so it is a hint, upon which a
+decode is made at once, and one decode that hears a command is enough.
 
 What else they hear is told, too: words that want the turn are known half a second before their transcript.
 
