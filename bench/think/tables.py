@@ -63,14 +63,15 @@ def show(console: Console, rows: Mapping[str, Sequence[Sample]], compared: Mappi
     for task in next(iter(counts.values()), {}):
         for place, (name, of) in enumerate(counts.items()):
             one, seconds = of[task], [of[task][which] for which in ("first_content_s", "longest_silence_s")]
-            shown = ("never" if value is None else f"{value:.1f}" for value in seconds)
-            tasks.add_row("" if place else task, name, f"{one['right']}/{one['items']}", *shown, f"{one['tokens']:.0f}")
+            medians = ("never" if value is None else f"{value:.1f}" for value in seconds)
+            right = f"{one['right']}/{one['items']}"
+            tasks.add_row("" if place else task, name, right, *medians, f"{one['tokens']:.0f}")
     console.print(tasks)
     if worse := spoiled(rows):
         console.print(f"async is worse than both of its baselines: {', '.join(worse)}", highlight=False)
     for sample in false_noes(rows):
-        told = f"not thought about: {sample.task} {sample.number}: {sample.question} -> {sample.spoken}"
-        console.print(told, highlight=False, soft_wrap=True)
+        missed = f"not thought about: {sample.task} {sample.number}: {sample.question} -> {sample.spoken}"
+        console.print(missed, highlight=False, soft_wrap=True)
     for name, figure in sorted(compared.items()):
         if isinstance(figure, dict):
             text = f"{figure['value']:.2f} ({figure['low']:.2f}–{figure['high']:.2f}, {figure['items']} items)"

@@ -142,7 +142,7 @@ class Gate:
             return self._refuse("call", problem, now, call=call.call_id, skill=call.skill)
         self._seen.append(call.call_id)
         self._recent.append(now)
-        if call.skill in self.site.limits.confirm:
+        if self.site.limits.asks(call.skill, call.arguments.get(PLACE)):
             self._question = Question(f"q{self.epoch}-{call.call_id}", now, call)
             facts = {"skill": call.skill, "arguments": dict(call.arguments)}
             refused = self._record("ask", now, question=self._question.question_id, **facts)
