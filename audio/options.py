@@ -92,6 +92,9 @@ class EarsOptions:
     stop_confidence: Annotated[float, Range(0.0, 1.0, "it is a probability")] = 0.1
     """Least probability (0..1) of each word that a short decode hears for it to count as a stop."""
 
+    stop_word_confidence: Annotated[float, Range(0.05, 1.0, "below, silence is a stop")] = 0.25
+    """How sure (0..1) the second ear must be of having heard "stop", for one short decode to be enough."""
+
     stop_yield_ms: Annotated[int, Range(0, 60000, "the language model must come back to its work")] = 1500
     """Milliseconds after the onset of speech during which the language model leaves the processor to those decodes."""
 

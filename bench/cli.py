@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -12,6 +12,7 @@ from agent.config.invocation import engine_overrides
 
 if TYPE_CHECKING:
     from agent.config.invocation import Invocation
+    from bench.robot.spoken import SpokenSet
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -193,7 +194,7 @@ def think(
         typer.Option(
             "--tasks",
             metavar="A,B",
-            help="Tasks, or sets of them: generated, public, everyday; or a report whose gaining tasks to take.",
+            help="Tasks, or sets of them: generated, public, told, everyday; or a report whose gaining tasks to take.",
         ),
     ] = None,
     questions: Annotated[
@@ -205,6 +206,15 @@ def think(
     modes: Annotated[
         str, typer.Option("--modes", metavar="A,B", help="Of async, think-first, no-think, aloud, published.")
     ] = "async,think-first,no-think",
+    listening: Annotated[
+        str,
+        typer.Option(
+            "--listening",
+            metavar="A,B",
+            help="Instead of modes: what is done while the user speaks, of off, questions, heads, thoughts; each is "
+            "compared with the first, question by question.",
+        ),
+    ] = "",
     row: Annotated[
         list[str] | None,
         typer.Option("--row", metavar="NAME: K=V; …", help="Another row with other settings; repeatable."),
@@ -252,6 +262,7 @@ def think(
         count=min(count, 1) if quick else count,
         split=split,
         modes=modes,
+        listening=listening,
         rows=tuple(row or ()),
         scenarios=scenarios,
         scenario_count=1 if quick else scenario_count,
@@ -279,6 +290,10 @@ def robot(
     skip: Annotated[
         int, typer.Option("--skip", min=0, help="Sentences of ordinary speech that an earlier run has said.")
     ] = 0,
+    spoken: Annotated[
+        str | None,
+        typer.Option("--spoken", metavar="a|b|develop", help="Only this set of spoken tasks, in fresh voices."),
+    ] = None,
     split: Annotated[str, typer.Option("--split", metavar="test|develop", help="test is for reporting only.")] = "test",
     phrasing: Annotated[
         list[int] | None, typer.Option("--phrasing", min=1, help="Only this phrasing of each task; repeatable.")
@@ -292,6 +307,8 @@ def robot(
     invocation: Invocation = context.obj
     if split not in {"test", "develop"}:
         raise typer.BadParameter("write --split test or --split develop.")
+    if spoken not in {None, "a", "b", "develop"}:
+        raise typer.BadParameter("write --spoken a, --spoken b or --spoken develop.")
     from bench.robot.command import RobotBenchOptions, run  # noqa: PLC0415 - torch is slow to import, `--help` must be quick
 
     chosen = (0,) if quick else tuple(number - 1 for number in phrasing) if phrasing else None
@@ -299,6 +316,7 @@ def robot(
         stops=3 if quick else stops,
         news=1 if quick else news,
         tasks=tasks,
+        spoken=cast("SpokenSet | None", spoken),
         ordinary=1.0 if quick and ordinary else ordinary,
         skip=skip,
         split="test" if split == "test" else "develop",

@@ -56,6 +56,15 @@ def paired(columns: Sequence[Sequence[float]], figure: Callable[[Any], Any]) -> 
     return {"items": len(columns[0]), "value": value, "low": low, "high": high}
 
 
+def paired_median(differences: Sequence[float]) -> dict[str, Any]:
+    """Give the median of differences between pairs with its 95 % interval, by resampling pairs, for a report."""
+    values = np.asarray(differences, np.float64)
+    random = np.random.default_rng(_SEED)
+    medians = np.median(values[random.integers(0, len(values), (RESAMPLES, len(values)))], axis=1)
+    low, high = np.percentile(medians, [2.5, 97.5])
+    return {"items": len(values), "value": float(np.median(values)), "low": float(low), "high": float(high)}
+
+
 def kept(means: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the share of a gain that is kept, of means [..., (this, nothing, everything)]."""
     with np.errstate(divide="ignore", invalid="ignore"):

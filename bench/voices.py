@@ -37,16 +37,17 @@ async def spoken(synthesizer: Synthesizer, voice: str, text: str) -> Sound:
     """Say a text in a voice: from its first to its last sample, all voices equally loud."""
     if voice == PIPER:
         clip = await synthesizer.synthesize(text)
-        return _trimmed(soxr.resample(clip.samples.astype(np.float32) / 32768, clip.rate, RATE))
+        return trimmed(soxr.resample(clip.samples.astype(np.float32) / 32768, clip.rate, RATE))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "said.wav"
         process = await asyncio.create_subprocess_exec(
             *("espeak-ng", "-v", voice, "-s", _WORDS_A_MINUTE, "-w", str(path), "--", text)
         )
         await process.wait()
-        return _trimmed(np.concatenate(list(read_sound(path))))
+        return trimmed(np.concatenate(list(read_sound(path))))
 
 
-def _trimmed(sound: Sound) -> Sound:
+def trimmed(sound: Sound) -> Sound:
+    """Leave out the silence at both ends, and make it as loud as all others."""
     loud = np.flatnonzero(np.abs(sound) > _EDGE * np.abs(sound).max())
     return np.asarray(_PEAK * sound[loud[0] : loud[-1] + 1] / np.abs(sound).max(), np.float32)

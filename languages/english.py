@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from languages.commands.english import COMMANDS
 from languages.language import (
     AnswerWords,
     CalendarWords,
@@ -307,5 +308,6 @@ ENGLISH: Final = Language(
     working=_WORKING,
     requests=_REQUESTS,
     robot=SAYINGS,
+    commands=COMMANDS,
 )
 LANGUAGE: Final = ENGLISH

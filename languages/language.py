@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from languages.numbers import NumberWords
 
@@ -359,6 +360,10 @@ class RobotSayings:
     """Stands for the place where the robot is; joined to the action."""
     shall_it: str
     """Asks whether it shall carry out a call."""
+    read_back: str
+    """Says what it is about to do."""
+    then: str
+    """Between one thing that it does and the next."""
     may_it_move: str
     """Asks whether a stop or a pause shall end."""
     confirmed: str
@@ -375,6 +380,48 @@ class RobotSayings:
     """Said where a place was not the one that was meant, and nothing else is known."""
     go_to: str
     """Names places as a user does who sends a robot to one of them, for ears that are to know these words."""
+
+
+class CommandPart(StrEnum):
+    """What words are in a plain request to a robot."""
+
+    SAID = "said"
+    """Courtesies, articles: nothing is lost without them."""
+    AUDIENCE = "audience"
+    """For whom something is done: behind what is done, or a sentence tells of them."""
+    OBJECT = "object"
+    """The load, which nobody has to know more of."""
+    GO = "go"
+    CARRY = "carry"
+    PICK = "pick"
+    DROP = "drop"
+    WAIT = "wait"
+    AND = "and"
+    """Before what is to be done next."""
+    OR = "or"
+    THERE = "there"
+    """The place that was named last."""
+    HERE = "here"
+    """Where the robot stands."""
+    FROM = "from"
+    """Before the place from which something is carried."""
+    SHOW = "show"
+    """Before a gesture."""
+    SECONDS = "seconds"
+    X = "x"
+    Y = "y"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandWords:
+    """The words of plain requests to a robot: what holds no others is understood without a model."""
+
+    phrases: Mapping[str, CommandPart]
+    """By words in lower case; of those that begin alike, the longest counts."""
+    skills: Mapping[str, str]
+    """Other words for skills, where a robot has them."""
+    sounds_like: Mapping[str, float]
+    """Words that are heard for numbers, where only a number can stand."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -403,3 +450,5 @@ class Language:
     working: WorkingWords
     requests: RequestWords
     robot: RobotSayings
+    commands: CommandWords | None = None
+    """None: a model reads every request, and what it makes of one is asked."""

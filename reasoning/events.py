@@ -127,7 +127,7 @@ class TurnDone:
 
     EVENT: ClassVar[str] = "turn_done"
     tokens: dict[str, int]
-    """Tokens written, by stream."""
+    """Tokens written, by stream; `early` ones about half a question, while the user spoke."""
     steps: int
     """Steps of the engine, from the end of the user's turn to the last token."""
     reason: str

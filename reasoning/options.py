@@ -21,7 +21,7 @@ PolicyName = Literal["auto", "sums", "plain", "published"]
 """How to think of a question, and what of it is said: see docs/policies.md."""
 
 
-Listening = Literal["off", "questions", "heads"]
+Listening = Literal["off", "questions", "heads", "thoughts"]
 """What is done while the user speaks."""
 
 
@@ -96,7 +96,8 @@ class LoopOptions:
     """Answer small talk and plain facts at once, when a probe says that nothing has to be worked out."""
     listening: Listening = "questions"
     """What is done while the user speaks: `questions` reads ahead the questions about the words that choose a policy,
-    `heads` the request for thoughts as well, which changes some of the thoughts; `off` does nothing."""
+    `heads` the request for thoughts as well, which changes some of the thoughts; `thoughts` thinks about half a
+    question instead, which changes none and spares steps where drafts are computed; `off` does nothing."""
     think_tokens: Annotated[int, Range(1, _MOST_TOKENS, _OF_TOKENS)] = 320
     """Tokens the thinker may spend on a turn before it must conclude; a model's profile may name others."""
     stretch_tokens: Annotated[int, Range(1, _MOST_TOKENS, _OF_TOKENS)] = 512

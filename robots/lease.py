@@ -9,9 +9,11 @@ Where that word does not come, it pauses the robot, by a connection of its own.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pydantic import TypeAdapter
@@ -21,7 +23,7 @@ from robots.options import RobotOptions
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-LAPSE_S: Final = 1.2
+LAPSE_S: Final = 1.5
 """Who has not renewed the lease for so long is frozen, s: a pause is on the wire well within two."""
 SETTINGS: Final = TypeAdapter(RobotOptions)
 """How a warden is told which robot it is; no secret is among it, only where those lie."""
@@ -52,9 +54,11 @@ class Lease:
         """Keep a warden, for ever."""
         while True:
             warden = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "robots.protocols.warden"),
+                # -P: whatever folder `robots` the user stands beside, it is not this package.
+                *(sys.executable, "-P", "-m", "robots.protocols.warden"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": _path()},
                 # Ctrl-C is for this program; the warden goes with it.
                 start_new_session=True,
             )
@@ -81,6 +85,12 @@ async def leased(options: RobotOptions) -> AsyncIterator[Lease]:
         # Once: what is awaited then is the warden's end.
         keeping.cancel()
         await asyncio.wait([keeping])
+
+
+def _path() -> str:
+    """Return the search path with which a warden finds the package that this module is of."""
+    own, others = str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")
+    return os.pathsep.join((own, others)) if others else own
 
 
 async def _ended(warden: asyncio.subprocess.Process) -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from robots.core.world import World
     from robots.events import Event
     from robots.facts.fact import Fact
     from robots.safety.gate import Admitted, Latch, Question, Refused, Resumed, Source
     from robots.site import Site
     from robots.skills import Skill, SkillCall
+    from robots.terms.world import World
 
 
 class RobotPort(Protocol):

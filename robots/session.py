@@ -25,7 +25,6 @@ from robots.site import NOWHERE
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from robots.core.world import World
     from robots.events import Event
     from robots.facts.fact import Fact
     from robots.lease import Lease
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from robots.safety.gate import Admitted, Latch, Question, Refused, Resumed, Source
     from robots.site import Site
     from robots.skills import Skill, SkillCall
+    from robots.terms.world import World
 
 T = TypeVar("T")
 
@@ -172,7 +172,9 @@ class RobotSession:
             self.robot.hold(CommanderFroze() if froze else WardenGone(), now)
 
     def _now(self, deed: Callable[[float], T]) -> T:
-        result = deed(time.monotonic())
+        now = time.monotonic()
+        self._look_at_lease(now)
+        result = deed(now)
         self._pass_on()
         return result
 

@@ -86,8 +86,14 @@ class SiteLimits(_Section):
     """Skills that may be called; None: all that the factsheet declares."""
     confirm: frozenset[str] = frozenset({"pick", "drop"})
     """Skills that need a spoken yes."""
+    confirm_places: frozenset[str] = frozenset()
+    """Places that need one, whatever is to be done there: where a misheard name would matter."""
     ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """Least and greatest value of a numeric parameter, by `skill.parameter`."""
+
+    def asks(self, skill: str, place: object) -> bool:
+        """Whether a skill needs a spoken yes at a place."""
+        return skill in self.confirm or place in self.confirm_places
 
     @property
     def base_m(self) -> float:
@@ -111,6 +117,9 @@ class Site(_Section):
     def _places_lie_inside(self) -> Site:
         if HERE in self.places:
             raise ValueError(f"no place can be called {HERE!r}: that is where the robot stands")
+        unknown = sorted(self.limits.confirm_places - self.places.keys())
+        if unknown:
+            raise ValueError(f"limits.confirm_places names {unknown[0]!r}, and there is no such place")
         for name, place in self.places.items():
             if not self.clear(place.point, place.point):
                 raise ValueError(

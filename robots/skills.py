@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from robots.core.capabilities import SkillScope
 from robots.errors import FactError
 from robots.facts.fitness import ActionsTooMany, NoActions
 from robots.facts.refusals import (
@@ -30,15 +29,16 @@ from robots.facts.refusals import (
     SkillUnknown,
 )
 from robots.site import HERE
+from robots.terms.capabilities import SkillScope
 from robots.untrusted import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from robots.core.capabilities import Capabilities, OfferedAction, OfferedArgument
-    from robots.core.commands import Argument
     from robots.facts.fact import Fact
     from robots.site import Site
+    from robots.terms.capabilities import Capabilities, OfferedAction, OfferedArgument
+    from robots.terms.commands import Argument
 
 Schema = dict[str, Any]
 

@@ -123,6 +123,20 @@ def test_no_module_of_robots_but_an_adapter_and_the_simulator_knows_a_wire_forma
         assert {name for name in reached(start, arrows) if ".vda5050" in name or ".transport" in name} == set(), start
 
 
+def test_the_rooms_of_robots_lie_one_above_the_other() -> None:
+    known = modules(*PRODUCT)
+    floors = {"facts": 0, "terms": 1, "safety": 2, "core": 3, "protocols": 4, "simulator": 5}
+    up = {
+        (name, other)
+        for name, tree in modules("robots").items()
+        for other in imports(name, tree, known)
+        if (here := floors.get(name.split(".")[1:2][0] if "." in name else "")) is not None
+        and other.startswith("robots.")
+        and floors.get(other.split(".")[1], -1) > here
+    }
+    assert up == set()
+
+
 def reached(start: str, arrows: dict[str, set[str]]) -> set[str]:
     """Every module that a module imports, or that one of those imports."""
     found, waiting = set[str](), [start]

@@ -33,7 +33,7 @@ from agent.conversation.transcript import Transcript
 from agent.library.spoken import hold_at_desk
 from agent.models.assembly import open_models, open_speech
 from agent.robot.access import commanded, until_ready
-from agent.robot.controller import RobotAdapter
+from agent.robot.adapter import RobotAdapter
 from audio.clock import FRAME, RATE
 from audio.io.audio_io import AudioIO
 from audio.io.devices import SoundCard, library

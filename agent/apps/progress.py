@@ -22,6 +22,7 @@ _WORDS = {
     "copy": "copying",
     "hub": "from the hub",
     "release": "from its release",
+    "repository": "from its repository",
     "registry": "from the registry",
     "check": "checking",
 }

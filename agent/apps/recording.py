@@ -23,7 +23,7 @@ from agent.library.sources import played
 from agent.library.spoken import hold, wall_clock
 from agent.models.assembly import open_models, open_speech
 from agent.robot.access import commanded, until_ready
-from agent.robot.controller import RobotAdapter
+from agent.robot.adapter import RobotAdapter
 from audio.io.sound_files import WavWriter, check_writable, read_sound
 from audio.speaking.playout import Playout
 

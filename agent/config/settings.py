@@ -57,6 +57,8 @@ class ModelOptions:
     """Voice: a name of `descant voices`."""
     turn: str = "smart-turn-v3.2"
     """Judge of whether a turn sounds finished; empty: words and silence alone decide."""
+    stop: str = "micro-stop-en"
+    """Second ear for the word "stop", sooner than the recogniser; empty: the recogniser alone hears it."""
     cache_dir: Path = field(default_factory=_default_cache_dir)
     """Folder where models are kept; several gigabytes."""
     local_dir: Path | None = None

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 from agent.config.invocation import open_store
 from agent.models.registry import (
     fetch_recogniser,
+    fetch_stop_word,
     fetch_turn,
     fetch_voice,
     load_engine,
     load_recogniser,
+    load_stop_word,
     load_turn_judge,
     load_voice,
 )
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from agent.config.settings import Settings
     from agent.models.registry import Files
     from agent.plan.fitting import Fitting
+    from audio.clock import Sound
     from audio.hearing.transcriber import Judge, Recogniser
     from audio.messages import Words
     from audio.speaking.synthesizer import Voice
@@ -113,12 +116,17 @@ class Speech:
     """The judge of turns, if there is one."""
     voices: VoiceShelf | None = None
     """The other voices that conversations may take, if there are any."""
+    stop_word: Callable[[], Callable[[Sound], float]] | None = None
+    """Opens a second ear for stops, one for each conversation, if there is one."""
 
 
 def load_speech(files: Files, settings: Settings) -> Speech:
     """Load them, in the calling thread."""
     return Speech(
-        load_recogniser(files.asr, settings), load_voice(files.voice, settings), load_turn_judge(files.turn, settings)
+        load_recogniser(files.asr, settings),
+        load_voice(files.voice, settings),
+        load_turn_judge(files.turn, settings),
+        stop_word=load_stop_word(files.stop, settings),
     )
 
 
@@ -130,6 +138,7 @@ class FoundSpeech:
     voice: Voice | None
     """None: the one that the settings name, whose files are there."""
     judge: Path | None
+    stop_word: Path | None = None
 
     def load(self, settings: Settings, times: StartTimes | None = None, *, warm: bool = False) -> Speech:
         """Load them, in the calling thread and one more. Raises EarsUnavailable or VoiceUnavailable.
@@ -141,10 +150,10 @@ class FoundSpeech:
             voice = beside.submit(self._load_voice, settings, shelf, times, warm=warm)
             with times.span("ears loaded"):
                 recogniser = load_recogniser(found, settings) if isinstance(found, Path) else found
-                judge = load_turn_judge(self.judge, settings)
+                judge, stop_word = load_turn_judge(self.judge, settings), load_stop_word(self.stop_word, settings)
             if warm:
                 warm_ears(recogniser, judge, times)
-            return Speech(recogniser, voice.result(), judge, shelf)
+            return Speech(recogniser, voice.result(), judge, shelf, stop_word)
 
     def _load_voice(self, settings: Settings, shelf: VoiceShelf, times: StartTimes, *, warm: bool) -> Voice:
         with times.span("voice loaded"):
@@ -175,6 +184,7 @@ def find_speech(
             recogniser or fetch_recogniser(options, store, progress, instead),
             voice,
             fetch_turn(options, store, progress),
+            fetch_stop_word(options, store, progress),
         )
 
 
@@ -208,6 +218,7 @@ async def open_speech(
         own=own,
         give_way=_stay if engine is None else engine.give_way,
         slowdown=(lambda: 1.0) if engine is None else (lambda: engine.slowdown),
+        stop_word=None if speech.stop_word is None else speech.stop_word(),
     )
     for language in languages:
         voice_speaking(speech, settings, language)

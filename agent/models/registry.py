@@ -8,6 +8,7 @@ Everything loads in the calling thread.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -18,6 +19,7 @@ from audio.errors import BadVoice
 from audio.hearing.end_of_turn import EndOfTurn
 from audio.hearing.following import hearing
 from audio.hearing.moonshine import MoonshineRecogniser
+from audio.hearing.stops.word import StopWord, stop_word_runs
 from audio.hearing.whisper import WhisperDecoder
 from audio.speaking.espeak import EspeakLibrary
 from audio.speaking.kokoro import KokoroModel
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from agent.config.settings import ModelOptions, Settings
+    from audio.clock import Sound
     from audio.hearing.transcriber import Judge, Recogniser
     from audio.options import EarsOptions, VoiceOptions
     from audio.speaking.synthesizer import Voice, VoiceModel
@@ -64,6 +67,8 @@ class Files:
     """A folder; None for a voice that its library brings along."""
     turn: Path | None = None
     """The folder of the judge of turns, if there is one."""
+    stop: Path | None = None
+    """The folder of the second ear for stops, if there is one."""
 
 
 def find(settings: Settings, store: Store, progress: Callable[[Progress], None], *, speech: bool) -> Files:
@@ -73,7 +78,8 @@ def find(settings: Settings, store: Store, progress: Callable[[Progress], None],
     if not speech:
         return Files(llm, llm.parent, llm.parent)
     asr, voice = fetch_recogniser(options, store, progress), fetch_voice(options.voice, store, progress)
-    return Files(llm, asr, voice, fetch_turn(options, store, progress))
+    turn, stop = fetch_turn(options, store, progress), fetch_stop_word(options, store, progress)
+    return Files(llm, asr, voice, turn, stop)
 
 
 def fetch_recogniser(
@@ -105,6 +111,17 @@ def fetch_voice(name: str, store: Store, progress: Callable[[Progress], None]) -
     """Fetch what a voice speaks with. Raises BadVoice for an unknown name."""
     model = find_voice(name).model
     return store.ensure(model, progress) if model else None
+
+
+def fetch_stop_word(options: ModelOptions, store: Store, progress: Callable[[Progress], None]) -> Path | None:
+    """Find the second ear for stops, where what runs it is installed. The recogniser hears them without it, later."""
+    if not (options.stop and stop_word_runs()):
+        return None
+    try:
+        return store.ensure(options.stop, progress)
+    except ModelUnavailable as error:
+        progress(Progress(options.stop, "", "failed", 0, 0, f"{error}; stops are heard by the recogniser alone"))
+        return None
 
 
 def own_folder(asr: str) -> Path | None:
@@ -154,6 +171,15 @@ def load_turn_judge(folder: Path | None, settings: Settings) -> Judge | None:
     return None if folder is None else _loader(TURN_JUDGES, settings.models.turn)(folder)
 
 
+def load_stop_word(folder: Path | None, settings: Settings) -> Callable[[], Callable[[Sound], float]] | None:
+    """Give what opens a second ear for stops, one for each conversation, if there is one. Raises EarsUnavailable."""
+    if folder is None:
+        return None
+    open_ear = partial(_loader(STOP_WORDS, settings.models.stop), folder)
+    open_ear()
+    return open_ear
+
+
 def _piper(folder: Path | None, options: VoiceOptions) -> VoiceModel:
     return PiperVoice(_onnx(folder or Path()), options)
 
@@ -166,6 +192,10 @@ def _espeak(_folder: Path | None, _options: VoiceOptions) -> VoiceModel:
     return EspeakLibrary()
 
 
+def _micro_stop(folder: Path) -> Callable[[Sound], float]:
+    return StopWord(folder / "stop.tflite").hear
+
+
 def _smart_turn(folder: Path) -> Judge:
     return EndOfTurn(_onnx(folder))
 
@@ -175,6 +205,7 @@ RECOGNISERS: Final[Mapping[str, Callable[[Path, EarsOptions], Recogniser]]] = {
     "moonshine": MoonshineRecogniser,
 }
 TURN_JUDGES: Final[Mapping[str, Callable[[Path], Judge]]] = {"smart-turn": _smart_turn}
+STOP_WORDS: Final[Mapping[str, Callable[[Path], Callable[[Sound], float]]]] = {"micro-stop": _micro_stop}
 """What loads a model, by the beginning of its name."""
 
 VOICES: Final[Mapping[VoiceBackend, Callable[[Path | None, VoiceOptions], VoiceModel]]] = {

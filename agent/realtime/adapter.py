@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from agent.realtime.hearing import SharedJudge, SharedRecogniser
     from agent.realtime.protocol.messages import Command, ResponseSpec
     from agent.realtime.protocol.protocol import Protocol
+    from audio.clock import Sound
     from audio.messages import Clip, EarsEvent, ToldAhead
     from audio.options import EarsOptions, VoiceOptions
     from audio.speaking.synthesizer import Synthesizer
@@ -78,6 +79,8 @@ class ServerModels:
     """The robot that a client may command."""
     voices: SessionVoices | None = None
     """The voices that sessions may ask for; None: there is one, under any name."""
+    stop_word: Callable[[], Callable[[Sound], float]] | None = None
+    """Opens a second ear for stops, if there is one."""
     ahead: AheadOfEvents = field(default_factory=AheadOfEvents)
     """Does the long part of what clients' events ask for."""
 
@@ -105,6 +108,7 @@ class RealtimeAdapter:
             command=self._stops.command,
             judge=models.judge,
             slowdown=lambda: models.reasoning.engine.slowdown,
+            stop_word=models.stop_word,
         )
         self._reasoner = self._new_reasoner(self._emit)
         languages = spoken(models.ears.language, models.ears.languages)

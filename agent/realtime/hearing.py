@@ -111,6 +111,7 @@ class ClientEars:
         command: Callable[[str], Command | None] = lambda _: None,
         judge: SharedJudge | None = None,
         slowdown: Callable[[], float] = lambda: 1.0,
+        stop_word: Callable[[], Callable[[Sound], float]] | None = None,
     ) -> None:
         """Get ready.
 
@@ -118,8 +119,9 @@ class ClientEars:
         command: gives the last command to stop in a text.
         judge: tells by ear whether a turn is finished, with semantic turns.
         slowdown: how many times as long as usual replies take, for the machine is busy.
+        stop_word: opens a second ear for stops, one for each time that the ears are opened.
         """
-        self._slowdown = slowdown
+        self._slowdown, self._stop_word = slowdown, stop_word
         self._recogniser = following(recogniser, spoken(options.language, options.languages))
         self._options, self._tell, self._activity = options, tell, activity
         self._expected, self._command, self._judge = expected, command, judge
@@ -307,6 +309,7 @@ class ClientEars:
             options,
             command=self._command,
             slowdown=self._slowdown,
+            stop_word=None if self._stop_word is None else self._stop_word(),
         )
         self._ears = await ears.__aenter__()
         self._reader = asyncio.create_task(self._read(self._ears), name="ears")

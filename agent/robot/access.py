@@ -26,10 +26,10 @@ from robots.untrusted import plain
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from robots.core.world import RefusedMessages
     from robots.facts.fact import Fact
     from robots.options import RobotOptions
     from robots.port import RobotPort
+    from robots.terms.world import RefusedMessages
 
 READY_S: Final = 10.0
 """How long the robot may take to report its state and its factsheet, s."""

@@ -1,6 +1,7 @@
 """A robot that a conversation controls: calls of the model become orders, what the robot reports becomes words.
 
-    mind's call -> gate -> order               robot's event -> note in the input block, some with a turn of its own
+    plain request, read whole -> gate -> order     robot's event -> note in the input block, some with a turn of its own
+    mind's calls -> question -> user's "yes" -> gate
     stop phrase or key -> stop path            what the robot's state says of a stop -> spoken, past any model
     user's "resume" -> question -> user's "yes" -> resume
 
@@ -10,31 +11,29 @@ said or typed do. Works with any `RobotConversation`; knows neither sound nor MQ
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from agent.robot.misheard import alike, doubt
-from agent.robot.telling import sentences, told, told_event, told_question
+from agent.robot.proposal import Proposal, plan
+from agent.robot.telling import sentences, told, told_calls, told_event, told_question
 from audio.hearing.agreement import key
 from languages.english import ENGLISH
 from languages.known import known_languages
 from reasoning.tools.calls import Tool
 from reasoning.tools.guards import CallGuard
-from robots.core.capabilities import SkillScope
 from robots.core.robot import QUEUE
 from robots.events import Happening
 from robots.safety.gate import ANSWER_WITHIN_S, Admitted, Question, Refused, Resumed, Source
 from robots.skills import STOP, SkillCall, offered, parts, senseless
+from robots.terms.capabilities import SkillScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from agent.conversation.driver import ConversationDriver
     from agent.robot.misheard import Doubt
-    from audio.messages import Words
     from languages.language import Language
     from reasoning import events as loop_events
     from reasoning.tools.written import WrittenCall
@@ -86,6 +85,13 @@ class RobotController:
         """What is spoken with the user."""
         self._epoch = robot.epoch
         self._question: Question | None = None
+        self._proposal: Proposal | None = None
+        self._trusted = True
+        """Whether what is called needs no question; until the user has said something."""
+        self._wanted: Sequence[WrittenCall] = ()
+        """What the model last wanted to call, all together."""
+        self._later: deque[SkillCall] = deque()
+        """What is done at once, but behind what is under way, and all that comes after it."""
         self._doubt: Doubt | None = None
         self._doubted_at = 0.0
         self._known = False
@@ -102,7 +108,7 @@ class RobotController:
     @property
     def tools(self) -> list[Tool]:
         """What the model may call now."""
-        return tools_of(self._robot.skills, self._robot.site)
+        return tools_of(self._robot.skills, self._robot.site, self._want)
 
     @property
     def words(self) -> str:
@@ -117,7 +123,12 @@ class RobotController:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way, nothing is being stopped, and no question waits."""
-        return self._robot.idle and not self.asks
+        return self._robot.idle and not self.asks and not self._later
+
+    @property
+    def proposal(self) -> Proposal | None:
+        """What the user was asked to confirm before it goes to the gate."""
+        return self._proposal
 
     @property
     def doubt(self) -> Doubt | None:
@@ -127,16 +138,21 @@ class RobotController:
     @property
     def asks(self) -> bool:
         """Whether the user was asked something and has not answered."""
-        return self._question is not None or self._doubt is not None
+        return self._question is not None or self._doubt is not None or self._proposal is not None
 
     # --- what the user does ---
 
     def stop(self, why: str) -> None:
         """Stop the robot at once: a stop phrase was heard, or a key was pressed."""
-        self._question = self._doubt = None
-        self._held.clear()
+        self._forget()
         self._show("stop", why)
         self._robot.stop(why)
+
+    def _forget(self) -> None:
+        """Drop what waits for an answer, or behind something else."""
+        self._question = self._doubt = self._proposal = None
+        self._held.clear()
+        self._later.clear()
 
     def heard(self, text: str, confidence: Sequence[float] = (), other: str = "") -> str | None:
         """Take a whole turn of the user; give what is to be answered, None where it is done with that.
@@ -145,8 +161,12 @@ class RobotController:
         for after any stop that came before. A place that was perhaps misheard is asked for, and what is answered
         then is the request with the place that was meant.
         """
-        self._epoch, self._previous = self._robot.epoch, None
+        self._epoch, self._previous, self._trusted = self._robot.epoch, None, False
         words = _bare(text)
+        proposal, self._proposal = self._proposal, None
+        if proposal is not None and words in _YES | _NO and time.monotonic() <= proposal.at + ANSWER_WITHIN_S:
+            self._decide(proposal, yes=words in _YES)
+            return None
         if self._question is not None and words in _YES | _NO:
             question, self._question = self._question, None
             self._answer(question, yes=words in _YES)
@@ -166,7 +186,7 @@ class RobotController:
         if asked is not None and words in _NO:
             if not asked.otherwise:
                 self._conversation.announce(self.language.robot.say_again)
-            return asked.otherwise or None
+            return self._planned(asked.otherwise) if asked.otherwise else None
         return self._understood(text, confidence, other)
 
     def _understood(self, text: str, confidence: Sequence[float] = (), other: str = "") -> str | None:
@@ -175,7 +195,7 @@ class RobotController:
         skills = self._robot.skills
         words = set(_bare(text).split())
         anywhere = any(skill.scope is SkillScope.AT_ONCE and skill.name in words for skill in skills.values())
-        self._doubt = doubt(
+        self._doubt = found = doubt(
             text,
             places,
             confidence,
@@ -184,14 +204,76 @@ class RobotController:
             known=self._known or anywhere,
             language=self.language,
         )
-        if self._doubt is not None:
-            question = self._doubt.question(places)
-            self._doubted_at = time.monotonic()
-            self._show("ears", f"asks: {question}")
-            self._conversation.announce(question)
+        if found is not None:
+            self._ask_where(found, places)
             return None
+        return self._planned(text, confidence, other)
+
+    def _planned(self, text: str, confidence: Sequence[float] = (), other: str = "") -> str | None:
+        """Do what a plain request asks for, or ask about it; give any other request."""
+        places = self._places
         self._known = self._known or bool(_named(_bare(text), places))
-        return text
+        made = plan(text, self._robot.skills, places, self.language, confidence=confidence, other=other)
+        if made.doubt is not None:
+            self._ask_where(made.doubt, made.choice or places)
+            return None
+        calls = [SkillCall(self._robot.new_id(), step.skill, step.arguments, self._epoch) for step in made.steps]
+        if not calls:
+            return text
+        if made.certain:
+            self._do(calls)
+        else:
+            self._propose(calls)
+        return None
+
+    def _ask_where(self, found: Doubt, names: Iterable[str]) -> None:
+        self._doubt, self._doubted_at = found, time.monotonic()
+        question = found.question(names)
+        self._show("ears", f"asks: {question}")
+        self._conversation.announce(question)
+
+    def _propose(self, calls: Sequence[SkillCall]) -> None:
+        """Ask the user whether that is to be done."""
+        self._proposal = Proposal(tuple(calls), time.monotonic())
+        name = self._robot.name
+        self._show("gate", f"asks: {ENGLISH.robot.shall_it.format(robot=name, what=told_calls(calls, ENGLISH))}")
+        self._conversation.announce(
+            self.language.robot.shall_it.format(robot=name, what=told_calls(calls, self.language))
+        )
+
+    def _decide(self, proposal: Proposal, *, yes: bool) -> None:
+        self._show("gate", "confirmed by the user" if yes else "declined by the user")
+        sayings = self.language.robot
+        self._conversation.announce(sayings.confirmed if yes else sayings.unchanged)
+        if yes:
+            self._carry_out_all(proposal.calls)
+
+    def _do(self, calls: Sequence[SkillCall]) -> None:
+        """Say what is about to be done, and do it; what the gate asks about is told by its question."""
+        self._show("calls", told_calls(calls, ENGLISH))
+        if self._carry_out_all(calls) and self._question is None:
+            what = told_calls(calls, self.language)
+            self._conversation.announce(self.language.robot.read_back.format(robot=self._robot.name, what=what))
+
+    def _carry_out_all(self, calls: Sequence[SkillCall]) -> bool:
+        """Put calls to the gate in order; False where one is refused, and nothing behind it is done.
+
+        What a robot does at once would come before what was asked for first, so it waits until that is done.
+        """
+        self._later.clear()
+        for number, call in enumerate(calls):
+            if self._question is not None:
+                self._held.append(call)
+            elif number and self._at_once(call):
+                self._later.extend(calls[number:])
+                break
+            elif not self._carry_out(call):
+                return False
+        return True
+
+    def _at_once(self, call: SkillCall) -> bool:
+        skill = self._robot.skills.get(call.skill)
+        return skill is not None and skill.scope is SkillScope.AT_ONCE
 
     @property
     def _places(self) -> frozenset[str]:
@@ -228,8 +310,10 @@ class RobotController:
         """Carry out a call of the model, if the gate lets it pass; a stop at once, others in their order."""
         self._show("calls", f"{call.name}({_listed(call.arguments)})")
         if call.name == STOP:
-            self._question = self._doubt = None
-            self._held.clear()
+            self._forget()
+        elif not self._trusted:
+            self._propose_wanted(call)
+            return
         # The model counts its calls by conversation; the gate remembers them for good.
         asked = SkillCall(self._robot.new_id(), call.name, dict(call.arguments), self._epoch)
         previous, self._previous = self._previous, asked
@@ -238,6 +322,24 @@ class RobotController:
                 self._held.append(part)
             elif not self._carry_out(part):
                 return
+
+    def _want(self, calls: Sequence[WrittenCall]) -> None:
+        self._wanted = calls
+
+    def _propose_wanted(self, call: loop_events.ToolCall) -> None:
+        """Ask about all calls that the model makes for one request, at the first of them."""
+        if self._proposal is not None:
+            return
+        first = self._wanted[0] if self._wanted else None
+        whole = first is not None and (first.name, dict(first.arguments)) == (call.name, dict(call.arguments))
+        wanted = [(one.name, one.arguments) for one in self._wanted] if whole else [(call.name, call.arguments)]
+        calls: list[SkillCall] = []
+        previous: SkillCall | None = None
+        for name, arguments in wanted:
+            asked = SkillCall(self._robot.new_id(), name, dict(arguments), self._epoch)
+            calls += parts(asked, self._robot.skills, self._robot.new_id, previous)
+            previous = asked
+        self._propose(calls)
 
     def _carry_out(self, call: SkillCall) -> bool:
         """Put a call to the gate; False where it is refused."""
@@ -267,6 +369,11 @@ class RobotController:
         name = self._robot.name
         self._show("robot", told_event(event, name, ENGLISH))
         self.undone += event.happening in _UNDONE
+        if event.happening in _UNDONE:
+            self._later.clear()
+        elif event.happening is Happening.DONE and self._later and self._robot.idle:
+            later = tuple(self._later)
+            self._carry_out_all(later)
         stopping = self._robot.latch is not None
         text = told_event(event, name, self.language)
         if event.happening in SAID:
@@ -275,84 +382,14 @@ class RobotController:
         self._conversation.note(f"[robot] {text}", unprompted=unprompted)
 
 
-class RobotAdapter:
-    """A robot in a conversation at the desk, wired by the conversation's own hooks.
-
-    `heard`, `called` and `stop` are its `on_turn`, `on_call` and `on_stop`. What is told before `serve` waits.
-    """
-
-    def __init__(self, robot: RobotPort, show: Callable[[str, str], None]) -> None:
-        self._controller = RobotController(robot, self, show)
-        self._notes: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
-        self._conversation: ConversationDriver | None = None
-        """None until it is served: what is told before waits."""
-        self.called = self._controller.called
-
-    @property
-    def tools(self) -> list[Tool]:
-        """What the model may call now."""
-        return self._controller.tools
-
-    @property
-    def words(self) -> str:
-        """Sentences with the names that a user may say to this robot."""
-        return self._controller.words
-
-    @property
-    def idle(self) -> bool:
-        """Whether the robot has nothing to do, and nothing about it is left to tell or to ask."""
-        return self._controller.idle and self._notes.empty()
-
-    @property
-    def question(self) -> Question | None:
-        """What waits for the user's yes."""
-        return self._controller.question
-
-    @property
-    def doubt(self) -> Doubt | None:
-        """The place that the user was asked for."""
-        return self._controller.doubt
-
-    def speak(self, language: Language) -> None:
-        """Speak of the robot in a language."""
-        self._controller.language = language
-
-    def heard(self, words: Words) -> str | None:
-        """Take a whole turn of the user; give what is to be answered, if anything is."""
-        return self._controller.heard(words.committed, words.confidence, words.other)
-
-    def stop(self, phrase: str) -> None:
-        """Stop the robot: the user said so."""
-        self._controller.stop(f"the user said {phrase!r}")
-
-    def pressed(self) -> None:
-        """Stop the robot: a key was pressed."""
-        self._controller.stop("a key was pressed")
-
-    def note(self, text: str, *, unprompted: bool) -> None:
-        """Tell the conversation; it may be busy, so that this waits in line."""
-        self._notes.put_nowait((text, unprompted))
-
-    def announce(self, text: str) -> None:
-        """Have it spoken."""
-        if self._conversation is not None:
-            self._conversation.announce(text)
-
-    async def serve(self, conversation: ConversationDriver) -> None:
-        """Tell the conversation what happens to the robot, for ever."""
-        self._conversation = conversation
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._controller.follow(), name="robot events")
-            while True:
-                text, unprompted = await self._notes.get()
-                await conversation.note(text, unprompted=unprompted)
-
-
-def tools_of(skills: Mapping[str, Skill], site: Site) -> list[Tool]:
-    """Give the model's tools for a robot's skills."""
+def tools_of(
+    skills: Mapping[str, Skill], site: Site, want: Callable[[Sequence[WrittenCall]], None] = lambda _: None
+) -> list[Tool]:
+    """Give the model's tools for a robot's skills; `want` is told all calls that it makes for one request."""
     places = frozenset(site.places)
 
     def objection(calls: Sequence[WrittenCall]) -> str:
+        want(calls)
         return senseless([SkillCall("", call.name, call.arguments, 0) for call in calls], skills) or ""
 
     return [

@@ -10,7 +10,7 @@ from robots.site import HERE
 from robots.skills import PLACE, STOP, offered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from languages.language import Language
     from robots.events import Event
@@ -41,6 +41,11 @@ def told_call(call: SkillCall, language: Language) -> str:
     form = sayings.action if place is None else sayings.here if place == HERE else sayings.action_at
     words = ", ".join(f"{name} {value}" for name, value in arguments.items())
     return form.format(skill=call.skill.replace("_", " "), place=place) + (f" ({words})" if words else "")
+
+
+def told_calls(calls: Sequence[SkillCall], language: Language) -> str:
+    """Return what several calls ask for, one after the other."""
+    return language.robot.then.join(told_call(call, language) for call in calls)
 
 
 def told_question(question: Question, robot: str, language: Language) -> str:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from audio.clock import RATE, Sound, samples_of
-from audio.hearing.stop_listener import StopListener
+from audio.hearing.stops.listener import StopListener
 from audio.hearing.transcriber import Transcriber
 from audio.hearing.vad import RESUME, VoiceActivity
 from audio.messages import (
@@ -61,6 +61,7 @@ class Ears:
         own: Callable[[Words, float], bool] = lambda *_: False,
         give_way: Callable[[float], None] = lambda _: None,
         slowdown: Callable[[], float] = lambda: 1.0,
+        stop_word: Callable[[Sound], float] | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -69,12 +70,14 @@ class Ears:
             told as if none had been heard.
         give_way: called with the seconds for which the ears need the processor.
         slowdown: how many times as long as usual a reply takes, for the machine is busy: partials come as much rarer.
+        stop_word: a second ear for stops, which takes each frame while there is something to stop, and gives how sure
+            (0..1) it is that "stop" has just been said.
         """
         self._activity = activity
         self._slowdown = slowdown
         self._transcriber = transcriber
         self.options: Final = options
-        self._stops = StopListener(transcriber.spot, command, options, give_way)
+        self._stops = StopListener(transcriber.spot, command, options, give_way, stop_word)
         self._own = own
         self._tell: Callable[[ToldAhead], None] = lambda _: None
         self._stops.tell = self._tell_ahead

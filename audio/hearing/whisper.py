@@ -45,7 +45,7 @@ ENGLISH: Final = ("en",)
 """The languages that come into question where nobody names others."""
 
 SPOT_S: Final = 3
-"""Window of a short decode, in seconds; see audio.hearing.stop_listener."""
+"""Window of a short decode, in seconds; see audio.hearing.stops.listener."""
 
 _SPOT_TOKENS: Final = 8
 

@@ -20,10 +20,11 @@ from agent.apps.progress import shown
 from agent.config.invocation import open_store
 from agent.models.assembly import open_embedded
 from agent.models.registry import find
+from audio.speaking.kokoro import KokoroModel
 from bench.errors import ReportError
 from bench.plots import require
 from bench.report import Report, Target
-from bench.robot import false_stops
+from bench.robot import false_stops, spoken
 from bench.robot import plot as robot_plot
 from bench.robot import tasks as robot_tasks
 from bench.robot.gate import commands_per_second
@@ -61,6 +62,8 @@ class RobotBenchOptions:
     """Events of the robot to react to."""
     tasks: bool
     """Whether the spoken tasks are run, and nothing else."""
+    spoken: spoken.SpokenSet | None
+    """The set of spoken tasks that is run, and nothing else."""
     ordinary: float
     """Minutes of ordinary speech to listen to, and nothing else; 0: none."""
     skip: int
@@ -97,6 +100,8 @@ async def _measured(
         return await _ordinary(settings, files, wanted, console)
     async with open_embedded(files.llm, settings.engine, spinning) as (engine, script):
         models = Models(engine, script, files, settings)
+        if wanted.spoken:
+            return await _spoken(models, wanted.spoken, console)
         if wanted.tasks:
             return await _tasks(models, wanted, console)
         return await _stops(models, wanted, console)
@@ -162,6 +167,31 @@ async def _tasks(models: Models, wanted: RobotBenchOptions, console: Console) ->
     return results, [
         Target("tasks_done", done / len(samples), at_least=TASKS_DONE),
         Target("failures_that_ask_or_refuse", counts["refused"] / failed if failed else 1.0, at_least=1.0),
+    ]
+
+
+async def _spoken(models: Models, of: spoken.SpokenSet, console: Console) -> tuple[dict[str, Any], list[Target]]:
+    with shown() as progress:
+        folder = open_store(models.settings.models).ensure(spoken.VOICES_MODEL, progress)
+    voices = await asyncio.to_thread(KokoroModel, folder, models.settings.voice)
+    samples = []
+    for task in spoken.spoken_tasks(of):
+        sample = await spoken.carry_out_spoken(task, models, voices)
+        samples.append(sample)
+        told = "right" if sample.right else sample.outcome
+        happened, heard = ", ".join(sample.happened) or "nothing", " / ".join(sample.heard)
+        console.print(
+            f"{told:6} {task.say} | {heard} | {happened} | {sample.seconds:.1f} s", markup=False, soft_wrap=True
+        )
+    counts, right = Counter(sample.outcome for sample in samples), sum(sample.right for sample in samples)
+    console.print(f"set {of}: right {right} of {len(samples)}, wrong {counts['wrong']}")
+    results = {"set": of, "counts": counts, "right": right, "samples": [asdict(sample) for sample in samples]}
+    if of == "develop":
+        # What may be tuned on proves nothing.
+        return results, []
+    return results, [
+        Target("spoken_tasks_right", right / len(samples), at_least=spoken.RIGHT),
+        Target("spoken_tasks_wrong", counts["wrong"], at_most=0),
     ]
 
 

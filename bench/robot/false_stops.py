@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agent.conversation.turn_taking import HardStop, TurnTaking
-from agent.models.registry import load_recogniser, load_voice
+from agent.models.registry import load_recogniser, load_stop_word, load_voice
 from audio.clock import FRAME, RATE
 from audio.hearing.ears import Ears
 from audio.hearing.stop_phrases import StopPhrases
@@ -118,7 +118,7 @@ async def listen(files: Files, settings: Settings, minutes: float, skip: int = 0
     """
     phrases, options = StopPhrases(settings.turns.stop_phrases), settings.ears
     texts = itertools.islice(_in_turn(sentences(phrases.command), installed(_VOICES)), skip, None)
-    listened = Listened(skip)
+    listened, stop_word = Listened(skip), load_stop_word(files.stop, settings)
 
     async def work(synthesizer: Synthesizer) -> None:
         ears = Ears(
@@ -126,6 +126,7 @@ async def listen(files: Files, settings: Settings, minutes: float, skip: int = 0
             Transcriber(lambda: load_recogniser(files.asr, settings)),
             options,
             command=phrases.command,
+            stop_word=stop_word and stop_word(),
         )
         async with ears:
             speech = _spoken(synthesizer, texts, 60 * minutes, listened)

@@ -9,8 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from robots.core.planning import deed_of
-from robots.core.report import Presence
-from robots.core.world import World
 from robots.protocols.vda5050.reports import capabilities_of, report_of
 from robots.safety.audit import audit_file
 from robots.safety.gate import Admitted, Gate
@@ -20,6 +18,8 @@ from robots.simulator.run import EXAMPLE_MAP
 from robots.simulator.vehicle import Vehicle
 from robots.site import Site
 from robots.skills import SkillCall, skills_of
+from robots.terms.report import Presence
+from robots.terms.world import World
 
 _COMMANDS: Final = 2000
 

@@ -19,7 +19,7 @@ from agent.conversation.assembly import open_conversation
 from agent.conversation.frames import FrameQueue
 from agent.conversation.sinks import PlayoutSink
 from agent.models.assembly import load_speech, open_speech
-from agent.robot.controller import RobotAdapter
+from agent.robot.adapter import RobotAdapter
 from audio.clock import FRAME, RATE
 from audio.speaking.playout import Playout
 from reasoning.engine.contract import Sampling

@@ -40,7 +40,7 @@ _LOST_S: Final = 3.0
 """A stop that is not on the wire by then was not heard, s."""
 _PAUSE_S: Final = 0.25
 """Between other words and the stop, s."""
-_BEHIND_DB: Final = -15.0
+_BEHIND_DB: Final = -10.0
 _DRIVING_M_S: Final = 0.3
 _LOOKS_S: Final = 0.02
 

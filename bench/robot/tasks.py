@@ -166,9 +166,14 @@ def _without_questions(said: str, gate: Iterable[str]) -> str:
     return said
 
 
+def asked_or_refused(said: str) -> bool:
+    """Say whether a reply asks or refuses."""
+    return _OPENLY.search(said) is not None
+
+
 def judge(truth: Sequence[str], happened: Sequence[str], said: str) -> Outcome:
     """Compare what happened with what was to happen."""
-    openly = _OPENLY.search(said) is not None
+    openly = asked_or_refused(said)
     if list(happened) == list(truth):
         return "done" if truth or openly else "wrong"
     right_so_far = list(happened) == list(truth[: len(happened)])

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from rich.console import Console
 
@@ -16,7 +16,7 @@ from agent.errors import BadQuestion
 from agent.models.registry import find
 from bench.plots import draw, require
 from bench.report import Report
-from bench.think import scenario_figures, summary, tables
+from bench.think import listening, scenario_figures, summary, tables
 from bench.think.counting import counted
 from bench.think.items import sets
 from bench.think.items.corrections import CORRECTABLE
@@ -28,6 +28,7 @@ from bench.think.unhurried import checked, spoken
 from bench.virtual.pace import measure_pace
 from bench.virtual.stepped import StepCosts, measure_costs
 from bench.virtual.timed import Pace
+from reasoning.options import Listening
 from reasoning.policies.sums.switches import PolicySwitches
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from bench.think.metrics import Sample
     from bench.think.scenarios import Pair
     from bench.think.think import Model, Simulated
+    from reasoning.options import LoopOptions
     from reasoning.store.store import Store
 _POLICIES: Final = "policies."
 """Begins the keys of a row's policies; the others are settings."""
@@ -61,6 +63,8 @@ class ThinkBenchOptions:
     """Plain questions of each task."""
     split: str
     modes: str
+    listening: str
+    """Ways to listen, with commas between, each a row of its own in the place of those of the modes; empty: none."""
     rows: tuple[str, ...]
     """`name: group.field=value; policies.name=false; …`"""
     scenarios: str
@@ -192,6 +196,7 @@ def _tell(
     total = len(asked.jobs())
     compared_samples = [sample for samples in by_row.values() for sample in samples]
     known = set(map(id, compared_samples))
+    heard = listening.against_first(by_row) if wanted.listening and by_row else {}
     results = {
         "complete": complete,
         "conversations": {"measured": len(done.samples), "of": total},
@@ -201,6 +206,7 @@ def _tell(
         "false_noes": [[sample.task, sample.number] for sample in summary.false_noes(by_row)],
         "ablation": ablation,
         "scenarios": scenarios,
+        "listening": heard,
         **live,
         "wall_s": done.wall_s,
         "forwards": done.forwards,
@@ -215,6 +221,7 @@ def _tell(
     if by_row:
         tables.show(console, by_row, compared)
     tables.show_ablation(console, ablation)
+    tables.show_listening(console, heard, next(iter(by_row), ""))
     tables.show_scenarios(console, scenarios)
     tables.show_live(console, live)
     report.show_targets(console)
@@ -292,7 +299,10 @@ def _tasks(named: str | None) -> list[str]:
 def _rows(
     invocation: Invocation, overrides: Mapping[str, object], settings: Settings, wanted: ThinkBenchOptions
 ) -> list[Row]:
-    rows = [Row(name, _mode(name), settings.loop) for name in map(str.strip, wanted.modes.split(",")) if name]
+    if wanted.listening:
+        rows = [_listens(name, settings.loop) for name in map(str.strip, wanted.listening.split(",")) if name]
+    else:
+        rows = [Row(name, _mode(name), settings.loop) for name in map(str.strip, wanted.modes.split(",")) if name]
     for text in wanted.rows:
         name, colon, assignments = text.partition(":")
         if not colon or not name.strip():
@@ -311,6 +321,13 @@ def _rows(
     if len(set(names)) < len(names) or not rows:
         raise BadQuestion(f"rows need different names, and at least one: {', '.join(names) or 'none is named'}.")
     return rows
+
+
+def _listens(name: str, options: LoopOptions) -> Row:
+    """Give the row of one way to listen."""
+    if name not in get_args(Listening):
+        raise BadQuestion(f"there is no way to listen {name!r}; there are {', '.join(get_args(Listening))}.")
+    return Row(name, "async", replace(options, listening=cast("Listening", name)))
 
 
 def _switch(key: str, value: str) -> bool:

@@ -31,7 +31,8 @@ class KeptSamples:
         self._file, self._lock, self._whole = file, Lock(), False
         """Whether the file surely ends with a whole line."""
         self._samples: dict[tuple[str, ...], Sample] = {}
-        head, lines = {"bench": "think", "settings": _plain(settings)}, kept_lines(file)
+        head: dict[str, Any] = {"bench": "think", "settings": _plain(settings)}
+        lines = kept_lines(file)
         if not lines:
             self._whole = True
             self._append(head)
@@ -84,11 +85,13 @@ def kept_lines(file: Path) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for line in text.splitlines():
         try:
-            lines.append(json.loads(line))
+            read = json.loads(line)
         except ValueError:
             # Cut off: what was to be kept there is measured again.
             continue
-    if text and (not lines or not isinstance(lines[0], dict) or lines[0].get("bench") != "think"):
+        if isinstance(read, dict):
+            lines.append(read)
+    if text and (not lines or lines[0].get("bench") != "think"):
         raise ReportError(f"{file}: no kept conversations of `descant bench think`; name another file.")
     return lines
 

@@ -63,14 +63,15 @@ def show(console: Console, rows: Mapping[str, Sequence[Sample]], compared: Mappi
     for task in next(iter(counts.values()), {}):
         for place, (name, of) in enumerate(counts.items()):
             one, seconds = of[task], [of[task][which] for which in ("first_content_s", "longest_silence_s")]
-            shown = ("never" if value is None else f"{value:.1f}" for value in seconds)
-            tasks.add_row("" if place else task, name, f"{one['right']}/{one['items']}", *shown, f"{one['tokens']:.0f}")
+            medians = ("never" if value is None else f"{value:.1f}" for value in seconds)
+            right = f"{one['right']}/{one['items']}"
+            tasks.add_row("" if place else task, name, right, *medians, f"{one['tokens']:.0f}")
     console.print(tasks)
     if worse := spoiled(rows):
         console.print(f"async is worse than both of its baselines: {', '.join(worse)}", highlight=False)
     for sample in false_noes(rows):
-        told = f"not thought about: {sample.task} {sample.number}: {sample.question} -> {sample.spoken}"
-        console.print(told, highlight=False, soft_wrap=True)
+        missed = f"not thought about: {sample.task} {sample.number}: {sample.question} -> {sample.spoken}"
+        console.print(missed, highlight=False, soft_wrap=True)
     for name, figure in sorted(compared.items()):
         if isinstance(figure, dict):
             text = f"{figure['value']:.2f} ({figure['low']:.2f}–{figure['high']:.2f}, {figure['items']} items)"
@@ -98,6 +99,27 @@ def show_ablation(console: Console, rows: Mapping[str, Mapping[str, Any]]) -> No
     table = Table("less async", *rows, box=None)
     for label, name, scale in _ABLATED:
         table.add_row(label, *(_interval(of.get(name), "{:+.1f}", scale) for of in rows.values()))
+    console.print(table)
+
+
+_LISTENING: Final[Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]]] = (
+    ("items", lambda of: str(of["items"])),
+    ("right, points", lambda of: _interval(of["right"], "{:+.1f}", 100)),
+    ("the same words", lambda of: f"{of['same_words']:.0%}"),
+    ("first content, median, s", lambda of: _interval(of["first_content_s"], "{:+.2f}")),
+    ("final correct, median, s", lambda of: _interval(of["final_correct_s"], "{:+.2f}")),
+    ("early tokens", lambda of: f"{of['early_tokens']:.1f}"),
+    ("  steps of thoughts spared", lambda of: f"{of['steps_spared']:.1f}"),
+)
+
+
+def show_listening(console: Console, rows: Mapping[str, Mapping[str, Any]], first: str) -> None:
+    """Print what other ways to listen change against the first one, question by question."""
+    if not rows:
+        return
+    table = Table(f"less {first}", *rows, box=None)
+    for label, told in _LISTENING:
+        table.add_row(label, *(told(of) for of in rows.values()))
     console.print(table)
 
 

@@ -99,7 +99,7 @@ class _Watched:
         self.delivered: list[tuple[float, int]] = []
         self.spent: list[tuple[float, int]] = []
         self.thought_gaps: list[float] = []
-        self.paces = {"thinker": StreamPace(), "writer": StreamPace()}
+        self.paces = {role: StreamPace() for role in ("early", "thinker", "writer")}
 
     def block(self, name: str) -> Block:
         block: Block = self._session.block(name)
@@ -112,7 +112,7 @@ class _Watched:
         block = view[-1]
         stream = self._session.generate(view, rules)
         thinks = block.name.startswith("thoughts")
-        pace = self.paces["thinker" if thinks else "writer"]
+        pace = self.paces["early" if block.name == "early" else "thinker" if thinks else "writer"]
         first = last = -1
         last_s = 0.0
         try:

@@ -2,8 +2,9 @@
 
 A block keeps its cache when the blocks before it grow (arXiv 2512.10931, section 3.3), so the questions about the
 words, and the head of the thoughts, need not wait for the last of them. Each is read again when the words have doubled;
-what is written behind a head, and the last token of a question, have all words in view. Nothing is written or told
-meanwhile, and what was read is in no account: a turn has the blocks and budgets that it would have without.
+what is written behind a head, and the last token of a question, have all words in view. Nothing is told meanwhile, and
+what was read is in no account: a turn has the blocks and budgets that it would have without. What is thought meanwhile
+is `early`'s.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from reasoning.errors import ReasoningError
 from reasoning.events import Probe
-from reasoning.policies.policy import ProbeQuestion
+from reasoning.policies.policy import Chosen, ProbeQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from reasoning.engine.contract import Block
     from reasoning.events import LoopEvent
     from reasoning.loop.context import LoopContext
+    from reasoning.loop.early import EarlyThoughts
     from reasoning.loop.turn import Turn
-    from reasoning.policies.policy import Chosen, Policy, PolicyChoice
+    from reasoning.policies.policy import Policy, PolicyChoice
 
 _PIECE: Final = 24
 """Tokens that are read each time that words came: some 0.25 s on two cores with AVX2, where the recogniser needs the
@@ -49,10 +51,16 @@ class AheadQuestion:
 
 
 class Ahead:
-    """Reads questions and the head of the thoughts, a piece at a time, in a task of its own."""
+    """Reads questions and the head of the thoughts, or has early thoughts go on, a piece at a time, in its own task."""
 
-    def __init__(self, context: LoopContext, choice: PolicyChoice, emit: Callable[[LoopEvent], None]) -> None:
-        self._context, self._choice, self._emit = context, choice, emit
+    def __init__(
+        self,
+        context: LoopContext,
+        choice: PolicyChoice,
+        early: EarlyThoughts,
+        emit: Callable[[LoopEvent], None],
+    ) -> None:
+        self._context, self._choice, self._early, self._emit = context, choice, early, emit
         self._task: asyncio.Task[None] | None = None
         self._questions: list[AheadQuestion] = []
         """The questions in their order, without the last token of each."""
@@ -66,11 +74,15 @@ class Ahead:
             self._task = asyncio.create_task(self._read(turn), name="ahead")
 
     async def stop(self) -> None:
-        """End the reading at once. What was begun stands in its block, and is computed by whoever needs it."""
+        """End the reading at once, and take early thoughts back.
+
+        What was begun of the rest stands in its block, and is computed by whoever needs it.
+        """
         task, self._task = self._task, None
         if task is not None and not task.done():
             task.cancel()
             await asyncio.wait([task])
+        await self._early.drop()
 
     async def forget(self, turn: Turn) -> None:
         """End the reading, and forget all that was read for the turn."""
@@ -107,10 +119,15 @@ class Ahead:
     async def _read(self, turn: Turn) -> None:
         # What cannot be read is told by the answer, which needs it.
         with suppress(ReasoningError):
-            if self._context.options.direct_replies and await self._read_question(turn):
+            asks = self._context.options.direct_replies
+            chosen = await self._read_questions(turn) if asks else Chosen(turn.policy, ())
+            if chosen is None:
                 return
-            if self._context.options.listening == "heads":
-                await self._read_head(turn)
+            match self._context.options.listening:
+                case "heads":
+                    await self._read_head(turn)
+                case "thoughts" if chosen.policy is not None:
+                    await self._early.go_on(turn, chosen.policy, _PIECE)
 
     async def _read_head(self, turn: Turn) -> None:
         opening = turn.policy.opening(self._context.script)
@@ -122,8 +139,8 @@ class Ahead:
             await self._context.session.crop(turn.thoughts, 0)
             await self._read_on(turn, turn.thoughts, opening)
 
-    async def _read_question(self, turn: Turn) -> bool:
-        """Read a piece of the questions that will be asked, by what they say now; False where none is left."""
+    async def _read_questions(self, turn: Turn) -> Chosen | None:
+        """Read a piece of the questions that will be asked; where none is left, give what they choose now."""
         context, said = self._context, list[float]()
         while isinstance(question := self._decided(turn, said), ProbeQuestion):
             if len(said) == len(self._questions):
@@ -137,12 +154,12 @@ class Ahead:
             if [*read.block.tokens] != [*begun]:
                 read.words = read.words or len(turn.input)
                 await self._read_on(turn, read.block, begun)
-                return True
+                return None
             if read.said is None:
                 view = [*context.past, turn.input, read.block]
                 read.said = (await context.session.score_choices(view, question.tokens[-1:], question.choices)).log_odds
             said.append(read.said)
-        return False
+        return question
 
     async def _read_on(self, turn: Turn, block: Block, tokens: Sequence[int]) -> None:
         await self._context.rewrite(block, [*self._context.past, turn.input, block], tokens, at_most=_PIECE)

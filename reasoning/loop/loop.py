@@ -30,6 +30,7 @@ from reasoning.events import HistoryDropped, LoopEvent, Probe, State, StateChang
 from reasoning.loop.actions import Actions
 from reasoning.loop.ahead import Ahead
 from reasoning.loop.context import LoopContext
+from reasoning.loop.early import EarlyThoughts
 from reasoning.loop.replying import Replying
 from reasoning.loop.streams import Streams
 from reasoning.loop.thinker import Thinker
@@ -100,7 +101,8 @@ class Loop:
         self._thinker = Thinker(self._context, streams, emit, self._enter, clock=clock, changed=self._changed)
         self._writer = Writer(self._context, streams, emit, self._enter)
         self._replying = Replying(self._context, self._writer, Actions(self._context, streams, emit), self._enter)
-        self._ahead = Ahead(self._context, self._choice, emit)
+        early = EarlyThoughts(self._context, Streams(session, script, options, seed=seed), clock)
+        self._ahead = Ahead(self._context, self._choice, early, emit)
         self._takes_s = 0.0
         """Seconds that the newest telling of a step took: none, where it was read out."""
         self._room = True
@@ -175,6 +177,8 @@ class Loop:
             attempt.reason = "context"
             self._writer.break_off(turn)
         self._enter(attempt, Phase.DONE)
+        if turn.early:
+            attempt.tokens["early"] = turn.early
         self._emit(TurnDone(dict(attempt.tokens), attempt.last_step - attempt.first_step, attempt.reason))
 
     async def take_back(self) -> None:

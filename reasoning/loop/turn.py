@@ -141,6 +141,8 @@ class Turn:
     """Tokens of the thoughts that an interrupted turn left; 0 unless something is `carried`."""
     kept_steps: Sequence[str] = ()
     """The steps in them."""
+    early: int = 0
+    """Tokens that were thought about it while the user spoke; in no budget."""
     attempt: Attempt = field(default_factory=lambda: Attempt(Steps()))
     """The reply that is being made; a fresh one while the user talks."""
 

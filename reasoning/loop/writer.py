@@ -58,7 +58,7 @@ class Writer:
         """Tell the newest finding; False where nothing could be said of it, or it is too soon."""
         if not await self._ready(turn):
             return False
-        text = turn.policy.verbatim(turn.attempt.findings[-1], turn.language)
+        text = turn.policy.verbatim(turn.attempt.findings[-1], turn.language, at_last=False)
         if text is None or self._objection(turn, text, "step"):
             return await self.say(turn, "step")
         # As it stands: that costs no token and invents nothing.
@@ -98,7 +98,7 @@ class Writer:
         if self.over(turn) or (attempt.said and turn.policy.tells_result(attempt.said[-1], turn.evidence)):
             return
         if attempt.steps.finished:
-            last = turn.policy.verbatim(attempt.steps.finished[-1], turn.language)
+            last = turn.policy.verbatim(attempt.steps.finished[-1], turn.language, at_last=False)
             if last is not None and not self._objection(turn, last, "result"):
                 self.release(turn, last)
                 return
@@ -120,7 +120,7 @@ class Writer:
         if attempt.said and turn.policy.tells_result(attempt.said[-1], turn.evidence):
             return
         for step in reversed(attempt.steps.finished):
-            text = turn.policy.verbatim(step, turn.language)
+            text = turn.policy.verbatim(step, turn.language, at_last=True)
             if text is not None and not self._objection(turn, text, "result"):
                 self.release(turn, text)
                 return

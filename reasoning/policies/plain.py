@@ -56,9 +56,9 @@ class Plain:
         """Say whether they repeat themselves."""
         return circles_in_prose(steps)
 
-    def verbatim(self, step: str, language: Language) -> str | None:
+    def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
         """Read nothing out: notes are private."""
-        del step, language
+        del step, language, at_last
         return None
 
     def objection(self, sentence: str, kind: Kind, evidence: Evidence) -> str:

@@ -119,8 +119,11 @@ class Policy(Protocol):
         """Say whether the thoughts lead nowhere any more, by their finished steps; then they are ended."""
         ...
 
-    def verbatim(self, step: str, language: Language) -> str | None:
-        """Give a step as a sentence to speak as it stands; None: the writer words it."""
+    def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
+        """Give a step as a sentence to speak as it stands; None: the writer words it.
+
+        at_last: the writer has failed, and nothing else is left to say.
+        """
         ...
 
     def objection(self, sentence: str, kind: Kind, evidence: Evidence) -> str:

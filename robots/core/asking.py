@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from robots.core.commands import Wanted
+from robots.terms.commands import Wanted
 
 if TYPE_CHECKING:
-    from robots.core.world import World
+    from robots.terms.world import World
 
 SILENT_ASK_S: Final = 1.5
 """A busy robot that is silent this long is asked for its report, s."""

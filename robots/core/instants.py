@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from robots.core.report import DeedStatus
 from robots.events import Happening
 from robots.facts.tasks import ActionFailed, NeverListed, NotSent
+from robots.terms.report import DeedStatus
 
 if TYPE_CHECKING:
-    from robots.core.report import RobotReport
     from robots.facts.fact import Fact
     from robots.safety.gate import Admitted
+    from robots.terms.report import RobotReport
 
 ACTION_TIMEOUT_S: Final = 10.0
 """An instant action that the robot never lists is unknown after this time, s."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from robots.core.report import RobotReport
+    from robots.terms.report import RobotReport
 
 SILENT_S: Final = 5.0
 """A robot with a task that is silent this long, although asked, is lost, s."""

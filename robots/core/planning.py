@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from robots.core.capabilities import SkillScope
-from robots.core.commands import Deed
 from robots.core.tasks import TaskPlan
 from robots.geometry import wrap_angle
 from robots.site import HERE
 from robots.skills import GO_TO_POSE, PLACE, Skill, SkillCall
+from robots.terms.capabilities import SkillScope
+from robots.terms.commands import Deed
 
 if TYPE_CHECKING:
-    from robots.core.world import World
     from robots.geometry import Point
     from robots.safety.gate import Admitted
     from robots.site import Site
+    from robots.terms.world import World
 
 
 def plan_of(admitted: Admitted, skill: Skill, site: Site, world: World) -> TaskPlan | None:

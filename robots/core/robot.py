@@ -13,26 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from robots.core.asking import Asking
-from robots.core.capabilities import SkillScope
-from robots.core.heard import (
-    About,
-    Denied,
-    Described,
-    Intent,
-    LinkDown,
-    LinkUp,
-    Overheard,
-    Presented,
-    Reported,
-    Unreadable,
-)
 from robots.core.instants import InstantActionsUnderWay
 from robots.core.motion import MotionWatch
 from robots.core.planning import deed_of, plan_of
-from robots.core.report import Presence
 from robots.core.tasks import TaskPhase, TaskRun
 from robots.core.unpausing import Unpausing
-from robots.core.world import World
 from robots.events import Event, Happening
 from robots.facts.fitness import CommandsDenied, EmergencyStop
 from robots.facts.messages import MessageOvertaken
@@ -53,16 +38,31 @@ from robots.safety.gate import Admitted, Gate, Latch, Question, Refused, Resumed
 from robots.safety.stop import CANCEL_STEPS, HOLD_STEPS, STOP_STEPS, Outcome, StopSequence
 from robots.site import NOWHERE
 from robots.skills import STOP, Skill, SkillCall, shortfall, skills_of
+from robots.terms.capabilities import SkillScope
+from robots.terms.heard import (
+    About,
+    Denied,
+    Described,
+    Intent,
+    LinkDown,
+    LinkUp,
+    Overheard,
+    Presented,
+    Reported,
+    Unreadable,
+)
+from robots.terms.report import Presence
+from robots.terms.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from robots.core.capabilities import Capabilities
-    from robots.core.heard import RobotNews
     from robots.core.instants import InstantEnd
-    from robots.core.report import RobotReport
     from robots.facts.fact import Fact
     from robots.facts.messages import ValueRead
+    from robots.terms.capabilities import Capabilities
+    from robots.terms.heard import RobotNews
+    from robots.terms.report import RobotReport
 
 QUEUE: Final = 8
 """Tasks that may wait for the one being carried out."""

@@ -17,8 +17,6 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from robots.core.commands import Release
-from robots.core.report import DeedStatus
 from robots.facts.tasks import (
     ActionFailed,
     ActionFailedAs,
@@ -35,12 +33,14 @@ from robots.facts.tasks import (
     OtherOrderFollowed,
 )
 from robots.geometry import Point, divide
+from robots.terms.commands import Release
+from robots.terms.report import DeedStatus
 from robots.untrusted import plain
 
 if TYPE_CHECKING:
-    from robots.core.commands import Deed
-    from robots.core.report import Fault, RobotReport
     from robots.facts.fact import Fact
+    from robots.terms.commands import Deed
+    from robots.terms.report import Fault, RobotReport
 
 ACK_S: Final = 1.5
 """Time in which the robot should echo a release, s; a sooner repetition would be noise."""

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from robots.core.report import DeedStatus
+from robots.terms.report import DeedStatus
 
 if TYPE_CHECKING:
-    from robots.core.report import RobotReport
+    from robots.terms.report import RobotReport
 
 REPEAT_S: Final = 0.5
 """Time between two transmissions, s."""

@@ -1,6 +1,6 @@
 """What an adapter is: the one side of a robot that knows how its messages are written and carried.
 
-The core asks for no more. What comes is news (`robots.core.heard`), what goes are packets that the gate let pass; an
+The core asks for no more. What comes is news (`robots.terms.heard`), what goes are packets that the gate let pass; an
 adapter sends nothing else but what pauses the robot when this program is gone.
 """
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from robots.core.heard import RobotNews
     from robots.safety.packet import PacketFeed
+    from robots.terms.heard import RobotNews
 
 
 class RobotLink(Protocol):

@@ -8,6 +8,7 @@ wills, so that the commander, once it lives again, takes them for what they are.
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import uuid
 from typing import TYPE_CHECKING
@@ -43,8 +44,11 @@ async def watch(signs: asyncio.StreamReader, robot: RobotSession, lapse_s: float
 
 async def main() -> None:
     """Watch over the program at the other end of the standard input."""
-    signs = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(signs), sys.stdin)
+    signs, loop = asyncio.StreamReader(), asyncio.get_running_loop()
+    # A service is often told to end by a signal to all its processes: this one outlives its commander, or its last will
+    # would pause a robot that was left in peace.
+    loop.add_signal_handler(signal.SIGTERM, lambda: None)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(signs), sys.stdin)
     adapter = adapter_of(SETTINGS.validate_json(await signs.readline()))
     async with command_robot(adapter, site=NOWHERE, audit=lambda _: None, new_id=_new_id) as robot:
         await watch(signs, robot)

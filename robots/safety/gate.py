@@ -16,7 +16,6 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from robots.core.commands import Inquiry, StopCommand, Unpause
 from robots.errors import AuditFailed
 from robots.facts.fitness import PositionUnknown
 from robots.facts.refusals import (
@@ -44,16 +43,17 @@ from robots.facts.refusals import (
 from robots.geometry import path_length
 from robots.safety.publisher import Publisher
 from robots.skills import PLACE, STOP, TOLD, BadCall, Skill, SkillCall, check_arguments
+from robots.terms.commands import Inquiry, StopCommand, Unpause
 from robots.untrusted import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from robots.core.commands import Deed, Release, RobotCommand, Wanted
-    from robots.core.world import World
     from robots.facts.fact import Fact
     from robots.geometry import Point
     from robots.site import Site
+    from robots.terms.commands import Deed, Release, RobotCommand, Wanted
+    from robots.terms.world import World
 
 ANSWER_WITHIN_S: Final = 60.0
 """A yes later than this answers nothing."""
@@ -142,7 +142,7 @@ class Gate:
             return self._refuse("call", problem, now, call=call.call_id, skill=call.skill)
         self._seen.append(call.call_id)
         self._recent.append(now)
-        if call.skill in self.site.limits.confirm:
+        if self.site.limits.asks(call.skill, call.arguments.get(PLACE)):
             self._question = Question(f"q{self.epoch}-{call.call_id}", now, call)
             facts = {"skill": call.skill, "arguments": dict(call.arguments)}
             refused = self._record("ask", now, question=self._question.question_id, **facts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from robots.core.commands import RobotCommand
+    from robots.terms.commands import RobotCommand
 
 WILL: Final = "will-"
 """Begins the ids of last wills: such a pause is for a commander that is gone."""

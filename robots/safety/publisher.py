@@ -16,7 +16,7 @@ from robots.safety.packet import Packet
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from robots.core.commands import RobotCommand, StopCommand, StopStep
+    from robots.terms.commands import RobotCommand, StopCommand, StopStep
 
 CAPACITY: Final = 16
 """Most commands that wait; a healthy link holds none for longer than a round trip."""

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from robots.core.commands import StopCommand, StopStep
-from robots.core.report import DeedStatus
+from robots.terms.commands import StopCommand, StopStep
+from robots.terms.report import DeedStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from robots.core.report import RobotReport
+    from robots.terms.report import RobotReport
 
 REPEAT_S: Final = 0.3
 """Time between two transmissions of a stop, s."""

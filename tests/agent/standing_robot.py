@@ -6,10 +6,7 @@ import itertools
 import time
 from datetime import UTC, datetime
 
-from robots.core.commands import Release
-from robots.core.report import Presence
 from robots.core.robot import Robot
-from robots.core.world import World
 from robots.protocols.vda5050.adapter import Vda5050Adapter
 from robots.protocols.vda5050.reports import capabilities_of, report_of
 from robots.safety.gate import Gate
@@ -17,6 +14,9 @@ from robots.session import RobotSession
 from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.simulator.vehicle import Vehicle
+from robots.terms.commands import Release
+from robots.terms.report import Presence
+from robots.terms.world import World
 from robots.transport.mqtt import Broker
 from tests.robots.stage.rig import ADDRESS, HOUSE
 

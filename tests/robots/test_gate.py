@@ -11,9 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robots.core.commands import Deed, Release, StopCommand, StopStep, Wanted
-from robots.core.report import Presence
-from robots.core.world import World
 from robots.errors import AuditFailed
 from robots.events import Happening
 from robots.facts.refusals import AuditUnwritable
@@ -25,14 +22,16 @@ from robots.safety.gate import Admitted, Gate, Latch, Question, Refused, Resumed
 from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.simulator.vehicle import Vehicle
+from robots.site import Site
 from robots.skills import SkillCall, skills_of
+from robots.terms.commands import Deed, Release, StopCommand, StopStep, Wanted
+from robots.terms.report import Presence
+from robots.terms.world import World
 from tests.robots.stage.rig import HOUSE, Rig
 from tests.robots.stage.words import said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from robots.site import Site
 
 ROBOTS = Path(__file__).parents[2] / "robots"
 SKILLS = skills_of(capabilities_of(factsheet_of(VehicleBody())), HOUSE)
@@ -389,7 +388,7 @@ def test_only_the_gate_can_publish_a_command() -> None:
 def test_the_gate_knows_no_language_model_no_socket_and_no_clock() -> None:
     for name in (
         *("safety/gate", "safety/stop", "safety/publisher"),
-        *("core/tasks", "core/robot", "core/instants", "core/planning", "events", "core/world", "skills"),
+        *("core/tasks", "core/robot", "core/instants", "core/planning", "events", "terms/world", "skills"),
     ):
         source = (ROBOTS / f"{name}.py").read_text()
         imported = {
@@ -408,3 +407,18 @@ def test_the_gate_knows_no_language_model_no_socket_and_no_clock() -> None:
             "robots.protocols.vda5050.link",
         }, name
         assert not any(module.startswith(("agent", "audio", "reasoning")) for module in imported), name
+
+
+def test_a_place_that_needs_a_yes_is_asked_about_whatever_is_to_be_done_there() -> None:
+    limits = HOUSE.limits.model_copy(update={"confirm_places": frozenset({"kitchen"})})
+    g = gate(HOUSE.model_copy(update={"limits": limits}))
+    for number, verdict in (("a", Question), ("b", Question), ("c", Admitted)):
+        made = {"a": call(place="kitchen"), "b": call("wait", place="kitchen", seconds=1.0), "c": call(place="hall")}
+        assert isinstance(g.admit(replace(made[number], call_id=number), SKILLS, world(), 1.0), verdict)
+
+
+def test_a_place_that_needs_a_yes_must_be_on_the_map() -> None:
+    data = HOUSE.model_dump()
+    data["limits"]["confirm_places"] = {"attic"}
+    with pytest.raises(ValueError, match=r"confirm_places names 'attic'"):
+        Site.model_validate(data)

@@ -225,6 +225,23 @@ async def test_a_commander_that_was_frozen_holds_its_task_and_goes_on_when_asked
             assert not watcher.of("state")[-1].body["driving"]
 
 
+async def test_a_warden_that_is_told_to_end_first_leaves_the_robot_in_peace(
+    mosquitto: Mosquitto,
+) -> None:
+    broker = mosquitto.as_user("agent")
+    with simulator(mosquitto):
+        async with watching(mosquitto) as watcher:
+            async with leased(options_of(broker)) as lease, commanding(broker, mosquitto.folder, lease) as commander:
+                await commander.ready()
+                await watcher.until(lambda m: will(m, "stateRequest"))
+                assert lease._warden is not None
+                lease._warden.terminate()
+            async with commanding(broker, mosquitto.folder) as commander:
+                await commander.ready()
+                await commander.round_trip(watcher)
+        assert not [message for message in watcher.of("instantActions") if pauses(message)]
+
+
 async def test_a_warden_that_is_killed_is_replaced_and_the_robot_held_meanwhile(mosquitto: Mosquitto) -> None:
     broker = mosquitto.as_user("agent")
     with simulator(mosquitto):

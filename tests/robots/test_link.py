@@ -12,10 +12,13 @@ import pytest
 
 from robots.errors import BadSetting
 from robots.events import Happening
+from robots.facts.messages import MessageUnlike
 from robots.protocols.vda5050.adapter import Vda5050Adapter
+from robots.protocols.vda5050.codec import DIALECTS
 from robots.safety.gate import Admitted, Refused
-from robots.session import stop_robot
-from tests.robots.stage.live import ADDRESS, commanding, simulator, watching
+from robots.session import command_robot, stop_robot
+from tests.robots.stage.live import ADDRESS, Commander, commanding, simulator, watching
+from tests.robots.stage.rig import HOUSE
 from tests.robots.stage.words import reported, said
 
 if TYPE_CHECKING:
@@ -157,3 +160,21 @@ async def test_anybody_can_stop_the_robot_and_its_commander_obeys(mosquitto: Mos
             assert isinstance(commander.call("go_to", place="home"), Refused)
     gone = await stop_robot(Vda5050Adapter(broker, ADDRESS))
     assert gone.happening is Happening.UNCONFIRMED
+
+
+async def test_an_order_that_would_say_something_else_than_was_judged_never_leaves(mosquitto: Mosquitto) -> None:
+    dialect = replace(DIALECTS["2.1"], unknown={"edges": {"__all__": {"max_speed"}}})
+    adapter = Vda5050Adapter(mosquitto.as_user("agent"), ADDRESS, dialect)
+    with simulator(mosquitto):
+        async with (
+            watching(mosquitto) as watcher,
+            command_robot(adapter, site=HOUSE, audit=lambda _: None) as session,
+        ):
+            commander = Commander(session)
+            await commander.ready()
+            assert isinstance(commander.call("go_to", place="hall"), Admitted)
+            denied = await commander.until(Happening.DENIED)
+            assert denied.reason == MessageUnlike("order")
+            session.stop("test")
+            await commander.until(Happening.STOPPED)
+            assert not watcher.orders()

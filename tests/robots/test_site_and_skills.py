@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from agent.robot.telling import sentences
-from robots.core.capabilities import Capabilities, SkillScope
-from robots.core.heard import Described
 from robots.errors import BadMap
 from robots.events import Happening
 from robots.geometry import divide, inside, path_length, point_to_segment, segment_distance
@@ -34,6 +32,8 @@ from robots.skills import (
     senseless,
     skills_of,
 )
+from robots.terms.capabilities import Capabilities, SkillScope
+from robots.terms.heard import Described
 from tests.robots.stage.rig import HOUSE, Rig
 from tests.robots.stage.words import ENGLISH, reported
 

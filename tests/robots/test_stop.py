@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from robots.core.commands import StopStep
 from robots.core.robot import LEASE_S
 from robots.events import Happening
 from robots.protocols.vda5050.messages import (
@@ -33,12 +32,13 @@ from robots.safety.stop import (
 )
 from robots.simulator.faults import Mishap, Network
 from robots.skills import SkillCall
+from robots.terms.commands import StopStep
 from tests.robots.stage.rig import Rig
 from tests.robots.stage.words import reported
 from tests.robots.test_gate import STATE
 
 if TYPE_CHECKING:
-    from robots.core.report import RobotReport
+    from robots.terms.report import RobotReport
 
 NODES = (NodeState(node_id="n", sequence_id=2, released=True),)
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robots.core.commands import Deed, Release
-from robots.core.report import Pose
 from robots.core.tasks import ACK_S, IN_FLIGHT_S, TRIES, TaskPhase, TaskPlan, TaskRun
 from robots.facts.tasks import ActionFailed, NoWay, OrderChanged, OtherOrderFollowed, RobotSilent
 from robots.geometry import path_length
@@ -24,11 +22,13 @@ from robots.protocols.vda5050.messages import (
 )
 from robots.protocols.vda5050.orders import message_of
 from robots.protocols.vda5050.reports import report_of
+from robots.terms.commands import Deed, Release
+from robots.terms.report import Pose
 from tests.robots.stage.words import said
 from tests.robots.test_gate import STATE
 
 if TYPE_CHECKING:
-    from robots.core.report import RobotReport
+    from robots.terms.report import RobotReport
 
 PICK = Deed("e1-a", "pick")
 REPORT = report_of(STATE)

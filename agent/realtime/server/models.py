@@ -48,6 +48,7 @@ async def open_server_models(models: OpenModels, robot: SharedRobot | None = Non
             None if speech.judge is None else SharedJudge(speech.judge),
             robot=robot,
             voices=None if speech.voices is None else SessionVoices(speech.voices, settings.models.voice),
+            stop_word=speech.stop_word,
         )
 
 

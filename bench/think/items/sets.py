@@ -17,8 +17,17 @@ SETS: Final[Mapping[str, tuple[str, ...]]] = {
     "generated": tuple(generated.TASKS),
     "public": tuple(public.PUBLIC),
     "everyday": everyday.kinds(),
+    "told": (
+        "gsm_symbolic",
+        "navigate",
+        "web_of_lies",
+        "logical_deduction_three_objects",
+        "tracking_shuffled_objects_three_objects",
+        "date_understanding",
+    ),
 }
-"""Tasks by the set that they belong to; the name of a set stands for all of its tasks."""
+"""Tasks by the sets that they belong to; the name of a set stands for all of its tasks. `told` has those of generated
+and public ones whose questions are told in several sentences."""
 
 
 def named(names: list[str]) -> list[str]:

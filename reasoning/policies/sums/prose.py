@@ -54,9 +54,9 @@ class Prose:
         """Say whether it repeats itself."""
         return circles_in_prose(steps)
 
-    def verbatim(self, step: str, language: Language) -> str | None:
+    def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
         """Read nothing out."""
-        del step, language
+        del step, language, at_last
         return None
 
     def objection(self, sentence: str, kind: Kind, evidence: Evidence) -> str:

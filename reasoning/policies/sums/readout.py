@@ -48,7 +48,7 @@ def readout(step: str, language: Language = ENGLISH) -> str | None:
         return None
     if answer and not _whole(text, language):
         text = working.the_answer.format(text)
-    elif answer and not (numbers(text, language) or names(f"{working.verb}{text}", language)):
+    elif answer and not (numbers(text, language) or names(text, language)):
         return None
     if _FOREIGN.search(text) or len(text.split()) > _LONGEST or not re.search(r"\w", text):
         return None

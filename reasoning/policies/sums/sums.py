@@ -67,9 +67,9 @@ class Sums:
         """Say whether the newest step stands there for the third time, or a pattern goes on and on."""
         return bool(steps) and (steps.count(steps[-1]) > 2 or run_on(steps, ENDLESS))
 
-    def verbatim(self, step: str, language: Language) -> str | None:
+    def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
         """Read a plain calculation out, or what is called the answer."""
-        return readout(step, language) if self.switches.readout else None
+        return readout(step, language) if self.switches.readout or at_last else None
 
     def objection(self, sentence: str, kind: Kind, evidence: Evidence) -> str:
         """Hold the numbers and names of a sentence to the thoughts, and a step to one step."""

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from robots.core.heard import Denied, LinkDown, LinkUp, RobotNews
 from robots.ending import end
 from robots.errors import LinkLost, PublishDenied, UnlikeCommand
 from robots.facts.link import LinkBroken
 from robots.protocols.vda5050.codec import COMMAND_TOPICS, Topic
+from robots.terms.heard import Denied, LinkDown, LinkUp, RobotNews
 from robots.transport.mqtt import Broker, LastWill, MqttConnection, connect
 
 if TYPE_CHECKING:

@@ -8,17 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from robots.core.commands import (
-    Deed,
-    Inquiry,
-    Release,
-    RobotCommand,
-    StopCommand,
-    StopStep,
-    Unpause,
-    Wanted,
-)
-from robots.core.heard import Intent
 from robots.protocols.vda5050.messages import (
     Action,
     ActionParameter,
@@ -30,6 +19,17 @@ from robots.protocols.vda5050.messages import (
     Order,
 )
 from robots.safety.packet import WILL
+from robots.terms.commands import (
+    Deed,
+    Inquiry,
+    Release,
+    RobotCommand,
+    StopCommand,
+    StopStep,
+    Unpause,
+    Wanted,
+)
+from robots.terms.heard import Intent
 
 if TYPE_CHECKING:
     from robots.geometry import Point

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from robots.core.capabilities import Capabilities, OfferedAction, OfferedArgument, SkillScope
-from robots.core.report import DeedReport, DeedStatus, Fault, PointAhead, Pose, Presence, RobotReport
 from robots.protocols.vda5050.messages import (
     ActionScope,
     ActionStatus,
@@ -16,13 +14,15 @@ from robots.protocols.vda5050.messages import (
     OperatingMode,
     ValueType,
 )
+from robots.terms.capabilities import Capabilities, OfferedAction, OfferedArgument, SkillScope
+from robots.terms.report import DeedReport, DeedStatus, Fault, PointAhead, Pose, Presence, RobotReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from robots.core.capabilities import JsonType
     from robots.facts.messages import ValueRead
     from robots.protocols.vda5050.messages import AgvAction, Error, Factsheet, NodeState, State
+    from robots.terms.capabilities import JsonType
 
 _NODE: Final = re.compile(r"n(0|[1-9][0-9]{0,8})")
 """How orders from here name a node: by the index of its point."""

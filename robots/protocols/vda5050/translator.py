@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from robots.core.commands import Deed, Release, StopCommand, StopStep
-from robots.core.heard import About, Described, Overheard, Presented, Reported, RobotNews, Unreadable
 from robots.errors import InvalidMessage, UnlikeCommand
 from robots.facts.messages import MessageOvertaken, MessageUnlike, OtherRobotNamed
 from robots.protocols.vda5050.codec import COMMAND_TOPICS, Address, Codec, HeaderCounter, Topic, topic_of
@@ -25,13 +23,15 @@ from robots.protocols.vda5050.ordering import StateOrder
 from robots.protocols.vda5050.orders import command_of, intent_of, message_of
 from robots.protocols.vda5050.reports import capabilities_of, own_word, presence_of, report_of
 from robots.safety.packet import WILL
+from robots.terms.commands import Deed, Release, StopCommand, StopStep
+from robots.terms.heard import About, Described, Overheard, Presented, Reported, RobotNews, Unreadable
 from robots.untrusted import plain
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from robots.core.commands import RobotCommand
     from robots.protocols.vda5050.codec import Received
+    from robots.terms.commands import RobotCommand
 
 _NAMED: Final = 80
 """Most characters of a foreign robot's name."""

@@ -9,6 +9,7 @@ import pytest
 from agent.config.settings import ModelOptions, Settings
 from agent.models.registry import (
     RECOGNISERS,
+    STOP_WORDS,
     TURN_JUDGES,
     VOICES,
     fetch_recogniser,
@@ -29,7 +30,10 @@ from reasoning.store.store import Progress, Store
 from tests.reasoning.tiny_models import LLAMA, write_tiny
 
 
-@pytest.mark.parametrize(("use", "loaders"), [(Use.ASR, RECOGNISERS), (Use.VOICE, VOICES), (Use.TURN, TURN_JUDGES)])
+@pytest.mark.parametrize(
+    ("use", "loaders"),
+    [(Use.ASR, RECOGNISERS), (Use.VOICE, VOICES), (Use.TURN, TURN_JUDGES), (Use.STOP, STOP_WORDS)],
+)
 def test_every_model_of_the_catalogue_has_a_loader(use: Use, loaders: dict[str, object]) -> None:
     names = [entry.name for entry in CATALOGUE.values() if entry.use is use]
     assert names

@@ -9,12 +9,12 @@ import pytest
 
 from agent.realtime.robot import SharedRobot
 from reasoning.tools.written import WrittenCall
-from robots.core.heard import About, Unreadable
 from robots.events import Event, Happening
 from robots.facts.fact import Fact
 from robots.facts.messages import FieldMissing
 from robots.safety.gate import Latch
 from robots.skills import SkillCall
+from robots.terms.heard import About, Unreadable
 from tests.agent.realtime.fakes import FakeModels, Script24, served
 from tests.agent.standing_robot import releases, standing_robot
 from tests.reasoning.scripted_engine import END

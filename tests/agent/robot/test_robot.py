@@ -8,7 +8,7 @@ import pytest
 from agent.robot.controller import RobotController, tools_of
 from languages.known import language_of
 from reasoning.events import ToolCall
-from robots.core.commands import Release
+from reasoning.tools.written import WrittenCall
 from robots.events import Event, Happening
 from robots.facts.fitness import NoLink
 from robots.facts.link import NobodyListens
@@ -16,6 +16,7 @@ from robots.facts.tasks import RobotSilent, ToldToStop
 from robots.safety.gate import ANSWER_WITHIN_S, Gate, Latch
 from robots.session import RobotSession
 from robots.skills import SkillCall
+from robots.terms.commands import Release
 from tests.agent.standing_robot import releases, standing_robot
 from tests.robots.stage.rig import HOUSE
 
@@ -79,17 +80,16 @@ def test_the_tools_are_the_skills_of_the_gate_and_places_are_those_of_the_map(st
     assert not {name for name in tools if "resume" in name.lower() or "pause" in name.lower()}
 
 
-def test_a_call_of_the_mind_becomes_an_order(stage: Stage) -> None:
-    stage.hands.heard("go to the kitchen")
-    stage.hands.called(call())
+def test_a_plain_request_is_read_back_and_becomes_an_order(stage: Stage) -> None:
+    assert stage.hands.heard("go to the kitchen") is None
+    assert stage.told.said == ["R1 will go to kitchen."]
     assert len(stage.releases()) == 1
     assert stage.hands.undone == 0
 
 
 def test_carrying_is_picking_up_and_putting_down_each_with_a_yes_of_its_own(stage: Stage) -> None:
     stage.hands.heard("take this to the kitchen")
-    stage.hands.called(call("carry", **{"from": "here", "to": "kitchen"}))
-    assert "pick" in stage.told.said[-1]
+    assert stage.told.said == ["Shall R1 pick here?"]
     for _ in range(2):
         stage.ask_at()
         assert stage.hands.heard("yes") is None
@@ -105,7 +105,6 @@ def test_nothing_is_put_down_where_the_gate_refuses_to_pick_it_up(stage: Stage) 
 
 
 def test_what_the_gate_refuses_is_told_to_the_mind_which_may_reply(stage: Stage) -> None:
-    stage.hands.heard("go to the moon")
     stage.hands.called(call(place="moon"))
     assert not stage.releases()
     [(text, unprompted)] = stage.told.notes
@@ -115,7 +114,6 @@ def test_what_the_gate_refuses_is_told_to_the_mind_which_may_reply(stage: Stage)
 
 
 def test_a_call_that_was_asked_for_before_a_stop_is_refused_and_one_after_the_resume_is_not(stage: Stage) -> None:
-    stage.hands.heard("go to the kitchen")
     stage.hands.stop("the user said 'stop'")
     stage.hands.called(call())
     assert not stage.releases()
@@ -152,7 +150,6 @@ def test_no_to_a_resume_leaves_the_robot_stopped(stage: Stage) -> None:
 
 
 def test_a_skill_that_needs_a_yes_is_asked_for_and_the_mind_cannot_give_it(stage: Stage) -> None:
-    stage.hands.heard("pick it up")
     stage.hands.called(call("pick", loadType="box"))
     assert stage.told.said == ["Shall R1 pick (loadType box)?"]
     assert not stage.releases()
@@ -164,7 +161,6 @@ def test_a_skill_that_needs_a_yes_is_asked_for_and_the_mind_cannot_give_it(stage
 
 
 def test_what_was_called_behind_a_question_waits_for_its_answer_and_keeps_its_order(stage: Stage) -> None:
-    stage.hands.heard("pick it up, bring it to the kitchen and put it down")
     stage.hands.called(call("pick", loadType="box"))
     stage.hands.called(call())
     stage.hands.called(call("drop", loadType="box"))
@@ -178,17 +174,14 @@ def test_what_was_called_behind_a_question_waits_for_its_answer_and_keeps_its_or
 
 def test_other_words_drop_an_open_question(stage: Stage) -> None:
     stage.hands.heard("pick it up")
-    stage.hands.called(call("pick", loadType="box"))
-    assert stage.hands.heard("rather go to the kitchen") == "rather go to the kitchen"
-    stage.hands.called(call())
-    assert [release.deed for release in stage.releases()] == [None]
+    assert stage.hands.question is not None
+    assert stage.hands.heard("what time is it?") == "what time is it?"
     assert stage.hands.heard("yes") == "yes"
+    assert not stage.releases()
 
 
 def test_a_no_drops_what_was_called_behind_the_question(stage: Stage) -> None:
     stage.hands.heard("pick it up and bring it to the kitchen")
-    stage.hands.called(call("pick", loadType="box"))
-    stage.hands.called(call())
     stage.ask_at()
     stage.hands.heard("no")
     assert not stage.releases()
@@ -197,7 +190,6 @@ def test_a_no_drops_what_was_called_behind_the_question(stage: Stage) -> None:
 
 def test_a_stop_closes_an_open_question(stage: Stage) -> None:
     stage.hands.heard("pick it up")
-    stage.hands.called(call("pick", loadType="box"))
     stage.hands.stop("the user said 'stop'")
     assert stage.hands.heard("yes") == "yes"
     assert not stage.releases()
@@ -213,30 +205,32 @@ def test_a_place_that_was_perhaps_misheard_is_asked_for_before_anything_is_calle
     assert stage.told.said == ["Do you mean the hall?"]
     assert stage.hands.asks
     assert not stage.hands.idle
-    assert stage.hands.heard("Yes.") == "hall, please, and wait seven seconds there."
-    assert stage.hands.idle
+    assert stage.hands.heard("Yes.") is None
+    assert not stage.hands.asks
+    assert stage.told.said[1:] == ["R1 will go to hall, then wait at hall (seconds 7)."]
 
 
 @pytest.mark.parametrize(
     ("answer", "meant"),
     [
-        ("No, the kitchen.", "Go to the kitchen"),
-        ("I said the desk", "Go to the desk"),
-        ("Go home and dock.", "Go home and dock."),
-        ("No.", None),
+        ("No, the kitchen.", "go to kitchen"),
+        ("I said the desk", "go to desk"),
+        ("Go home and dock.", "go to home, then dock at home"),
+        ("No.", ""),
     ],
 )
 def test_a_question_for_a_place_is_answered_by_a_no_another_place_or_another_request(
-    stage: Stage, answer: str, meant: str | None
+    stage: Stage, answer: str, meant: str
 ) -> None:
     assert stage.hands.heard("Go to the hall", (0.9, 0.9, 0.9, 0.3)) is None
-    assert stage.hands.heard(answer) == meant
+    assert stage.hands.heard(answer) is None
     assert not stage.hands.asks
+    assert stage.told.said[1:] == ([f"R1 will {meant}."] if meant else ["Then please say it again."])
 
 
 def test_who_did_mean_the_words_as_they_were_heard_says_no(stage: Stage) -> None:
-    assert stage.hands.heard("Wave to all, then go home.") is None
-    assert stage.hands.heard("No!") == "Wave to all, then go home."
+    assert stage.hands.heard("They wave to all, then go home.") is None
+    assert stage.hands.heard("No!") == "They wave to all, then go home."
 
 
 def test_after_a_stop_a_yes_does_not_bring_the_request_back(stage: Stage) -> None:
@@ -253,12 +247,14 @@ def test_a_late_yes_does_not_bring_the_request_back(stage: Stage) -> None:
 
 def test_there_is_the_place_that_was_named_before(stage: Stage) -> None:
     assert stage.hands.heard("Wait there for ten seconds.") is None
-    assert stage.hands.heard("In the hall.") == "Wait in the hall for ten seconds."
-    assert stage.hands.heard("Wait there for ten seconds.") == "Wait there for ten seconds."
+    assert stage.hands.heard("In the hall.") is None
+    assert stage.told.said[-1] == "R1 will wait at hall (seconds 10)."
+    assert stage.hands.heard("They wait there for ten seconds.") == "They wait there for ten seconds."
 
 
 def test_there_is_no_place_to_go_to_for_what_is_done_on_the_spot(stage: Stage) -> None:
-    assert stage.hands.heard("Wave to the guests there.") == "Wave to the guests there."
+    assert stage.hands.heard("Wave to the guests there.") is None
+    assert stage.told.said == ["R1 will wave."]
 
 
 @pytest.mark.parametrize(
@@ -315,3 +311,75 @@ def test_the_user_is_told_of_the_robot_in_their_language(stage: Stage, code: str
     assert stage.gate.latch is None
     stage.hands.happened(Event(Happening.RESUMED))
     assert stage.told.said[-1] == resumed
+
+
+@pytest.mark.parametrize("answer", ["yes", "no"])
+def test_what_the_mind_makes_of_a_request_is_asked_and_done_after_a_yes_alone(stage: Stage, answer: str) -> None:
+    request = "They are waiting for you in the kitchen."
+    assert stage.hands.heard(request) == request
+    stage.hands.called(call())
+    assert stage.told.said == ["Shall R1 go to kitchen?"]
+    assert not stage.releases()
+    assert stage.hands.heard(answer) is None
+    assert len(stage.releases()) == (answer == "yes")
+
+
+def test_all_calls_of_one_request_are_one_question(stage: Stage) -> None:
+    request = "I would like to see you in the hall and at the desk."
+    assert stage.hands.heard(request) == request
+    (guard,) = (tool.guard for tool in stage.hands.tools if tool.name == "go_to")
+    assert guard is not None
+    made = [WrittenCall("go_to", {"place": place}) for place in ("hall", "desk")]
+    assert not guard.senseless(made)
+    for one in made:
+        stage.hands.called(ToolCall("call", one.name, one.arguments))
+    assert stage.told.said == ["Shall R1 go to hall, then go to desk?"]
+
+
+def test_an_order_with_words_that_are_not_known_is_asked(stage: Stage) -> None:
+    assert stage.hands.heard("Go to the hall, but only if it is open.") is None
+    assert stage.told.said == ["Shall R1 go to hall?"]
+    assert not stage.releases()
+
+
+def test_a_word_that_was_hardly_heard_is_asked(stage: Stage) -> None:
+    assert stage.hands.heard("Wait here for nine seconds.", (0.9, 0.9, 0.9, 0.3, 0.9)) is None
+    assert stage.told.said == ["Shall R1 wait here (seconds 9)?"]
+    assert stage.hands.heard("Wait here for nine seconds.", (0.9, 0.9, 0.3, 0.9, 0.9)) is None
+    assert stage.told.said[1:] == ["R1 will wait here (seconds 9)."]
+
+
+def test_what_another_transcript_has_otherwise_is_asked(stage: Stage) -> None:
+    assert stage.hands.heard("Wait here for nine seconds.", other="Wait here for five seconds.") is None
+    assert stage.told.said == ["Shall R1 wait here (seconds 9)?"]
+
+
+def test_two_places_to_choose_from_are_asked_for(stage: Stage) -> None:
+    assert stage.hands.heard("Go to the kitchen or the desk.") is None
+    assert stage.told.said == ["Where do you mean: the desk or the kitchen?"]
+    assert stage.hands.heard("The desk.") is None
+    assert stage.told.said[1:] == ["R1 will go to desk."]
+
+
+def test_where_no_place_is_known_the_place_is_asked_for(stage: Stage) -> None:
+    assert stage.hands.heard("Go to the garden.") is None
+    assert stage.told.said == ["Where do you mean: the desk, the hall, the home or the kitchen?"]
+    assert stage.hands.heard("no") is None
+    assert not stage.releases()
+
+
+def test_what_is_done_at_once_waits_for_what_was_asked_for_before(stage: Stage) -> None:
+    assert stage.hands.heard("Go to the hall and wave.") is None
+    assert stage.told.said == ["R1 will go to hall, then wave."]
+    assert not stage.hands.idle
+    assert [release.deed for release in stage.releases()] == [None]
+    stage.hands.stop("a key")
+    stage.hands.happened(Event(Happening.FAILED, ToldToStop(), GO))
+    assert not stage.hands._later
+
+
+def test_a_request_after_the_question_drops_it(stage: Stage) -> None:
+    assert stage.hands.heard("Go to the hall, but only if it is open.") is None
+    assert stage.hands.heard("what time is it?") == "what time is it?"
+    assert stage.hands.heard("yes") == "yes"
+    assert not stage.releases()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from audio.clock import FRAME, RATE, Sound, samples_of
 from audio.hearing.agreement import Word
-from audio.hearing.stop_listener import StopListener
+from audio.hearing.stops.listener import StopListener
 from audio.hearing.whisper import Hypothesis
 from audio.messages import Command, StopHeard
 from audio.options import EarsOptions
@@ -185,3 +185,62 @@ async def test_a_steady_voice_is_one_voice(level: float) -> None:
         each=lambda listener, now: listener.hear(rng.normal(0, level, FRAME).astype(np.float32), now),
     )
     assert script.lengths == sorted(script.lengths)
+
+
+def sure(*spans: tuple[int, int]) -> Callable[[Sound], float]:
+    """Give a second ear that is sure within these milliseconds."""
+    at = [0]
+
+    def word(frame: Sound) -> float:
+        at[0] += len(frame)
+        return 0.8 if any(samples_of(start) <= at[0] <= samples_of(end) for start, end in spans) else 0.0
+
+    return word
+
+
+async def with_word(
+    script: Script,
+    word: Callable[[Sound], float],
+    *,
+    until_ms: int = 1000,
+    knows: Callable[[str], Command | None] = command,
+) -> list[StopHeard]:
+    listener, heard = StopListener(script, knows, OPTIONS, word=word), list[StopHeard]()
+    listener.tell = lambda told: heard.append(told) if isinstance(told, StopHeard) else None
+    listener.wanted = True
+    listener.began(1, 0, 0)
+    for now in range(FRAME, samples_of(until_ms), FRAME):
+        listener.hear(np.full(FRAME, 0.1, np.float32), now)
+        start = listener.due(now)
+        if start is not None:
+            script.times.append(now)
+            listener.listen(np.zeros(now - start, np.float32), start, now)
+            await listener.judged()
+    await listener.close()
+    return heard
+
+
+async def test_one_decode_is_enough_where_the_second_ear_has_heard_the_word() -> None:
+    script = Script("sto", "Stop.", "it rains")
+    heard = await with_word(script, sure((330, 420)))
+    assert [(stop.phrase, stop.at) for stop in heard] == [("stop", script.times[1])]
+    assert not await with_word(Script("sto", "Stop.", "it rains"), sure())
+
+
+async def test_the_second_ear_has_a_decode_made_at_once() -> None:
+    alone, hinted = Script("so"), Script("so")
+    await with_word(alone, sure())
+    await with_word(hinted, sure((310, 350)))
+    assert next(time for time in hinted.times if time not in alone.times) <= samples_of(310) + FRAME
+
+
+async def test_what_the_second_ear_takes_for_the_word_is_none_where_decodes_hear_another_one() -> None:
+    assert not await with_word(Script("No."), sure((310, 550)))
+
+
+async def test_whoever_has_other_words_for_a_stop_does_not_mean_the_second_ears() -> None:
+    def halt(text: str) -> Command | None:
+        return Command("halt", heads=True) if "halt" in text else None
+
+    assert await with_word(Script("so", "so", "Stop.", "it rains"), sure((310, 800)))
+    assert not await with_word(Script("so", "so", "halt", "it rains"), sure((310, 800)), knows=halt)

@@ -10,7 +10,7 @@ from agent.config.invocation import Invocation
 from agent.errors import BadQuestion, ConfigError
 from bench.errors import ReportError
 from bench.plots import draw
-from bench.think import summary, tables
+from bench.think import listening, summary, tables
 from bench.think.command import ThinkBenchOptions, run, spread
 from bench.think.items.question import TaskQuestion
 from bench.think.metrics import Sample
@@ -24,9 +24,9 @@ FREE = Invocation(None, ())
 
 def wanted(**changes: object) -> ThinkBenchOptions:
     plain: dict[str, object] = {
-        "tasks": "chain_sum", "questions": None, "count": 1, "split": "dev", "modes": "async", "rows": (), "batch": 1,
-        "real": 0, "scenarios": "", "scenario_count": 1, "speech": 0, "costs": None, "keep": None, "json_file": None,
-        "plot": None,
+        "tasks": "chain_sum", "questions": None, "count": 1, "split": "dev", "modes": "async", "listening": "",
+        "rows": (), "batch": 1, "real": 0, "scenarios": "", "scenario_count": 1, "speech": 0, "costs": None,
+        "keep": None, "json_file": None, "plot": None,
     }  # fmt: skip
     return ThinkBenchOptions(**(plain | changes))  # type: ignore[arg-type]
 
@@ -36,6 +36,8 @@ def wanted(**changes: object) -> ThinkBenchOptions:
     [
         ({"modes": "async,chess"}, BadQuestion, "think-first"),
         ({"modes": " , "}, BadQuestion, "at least one"),
+        ({"listening": "off,closely"}, BadQuestion, "off, questions, heads, thoughts"),
+        ({"listening": "off,off"}, BadQuestion, "different names"),
         ({"rows": ("async: policies.grounding=false",)}, BadQuestion, "different names"),
         ({"rows": ("policies.grounding=false",)}, BadQuestion, "write it as name"),
         ({"rows": ("bare: loop.led_s=1",)}, ConfigError, "lead_s"),
@@ -176,3 +178,24 @@ def test_the_ablation_table_tells_what_another_setting_changes() -> None:
 def test_a_few_items_are_taken_from_all_tasks() -> None:
     items = [TaskQuestion(task, number, "?", "1", "number") for task in ("a", "b", "c") for number in range(3)]
     assert [(item.task, item.number) for item in spread(items, 4)] == [("a", 0), ("b", 0), ("c", 0), ("a", 1)]
+
+
+def test_ways_to_listen_are_compared_question_by_question() -> None:
+    first = [sample("off", n, right=n < 6, content=5.0 + n, delay=3.0) for n in range(9)]
+    other = [sample("thoughts", n, right=n < 6, content=4.5 + n, delay=3.0) for n in range(9)]
+    for here, there in zip(first, other, strict=True):
+        here.paces, there.paces = {"thinker": StreamPace(40, 30, 1.0)}, {"thinker": StreamPace(40, 22, 1.0)}
+        there.tokens = {"writer": 5, "early": 20}
+    other[0].first_content_s, other[1].spoken = None, "5"
+    found = listening.against_first({"off": first, "thoughts": other})
+    assert found.keys() == {"thoughts"}
+    of = found["thoughts"]
+    assert of["first_content_s"] == {"items": 8, "value": -0.5, "low": -0.5, "high": -0.5}
+    assert of["final_correct_s"]["items"] == 6
+    assert (of["right"]["value"], of["same_words"]) == (0.0, pytest.approx(8 / 9))
+    assert (of["early_tokens"], of["steps_spared"]) == (20.0, 8.0)
+    console = Console(record=True, width=100)
+    tables.show_listening(console, found, "off")
+    shown = console.export_text()
+    assert "less off" in shown
+    assert "-0.50 (-0.50…-0.50)" in shown

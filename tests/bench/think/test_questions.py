@@ -188,3 +188,11 @@ def test_a_question_that_follows_another_waits_for_its_reply() -> None:
     first, second = plain(item).said
     assert (first.text, second.text, second.after) == (item.before, item.question, "silence")
     assert second.pause_s > 0
+
+
+@pytest.mark.parametrize("task", sets.named(["told"]))
+def test_what_is_told_is_told_in_several_sentences(task: str) -> None:
+    if task in WORDED:
+        assert len(re.findall(r"[.?](?= |$)", WORDED[task])) > 1
+    else:
+        assert task in sets.SETS["generated"]

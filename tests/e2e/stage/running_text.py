@@ -7,7 +7,7 @@ positions and the logarithms of their probabilities. It takes some minutes and 4
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from tests.reasoning.model_files import model_file
 from tests.reasoning.reference import Reference, ReferenceBlock
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 FILE: Final = Path(__file__).with_suffix(".npz")
@@ -105,11 +106,11 @@ def logarithms(name: str) -> list[Tensor]:
 
 def main() -> None:
     """Read everything in float32 and write the file."""
-    arrays = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for name in MODELS:
         best = torch.cat(logarithms(name)).topk(_BEST)
         arrays |= {f"{name}.ids": best.indices.int().numpy(), f"{name}.logarithms": best.values.numpy()}
-    np.savez_compressed(FILE, **arrays)
+    np.savez_compressed(FILE, allow_pickle=False, **arrays)
 
 
 if __name__ == "__main__":

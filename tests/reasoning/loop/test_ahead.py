@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 over = test_loop.over
 OFF, QUESTIONS, HEADS = LoopOptions(listening="off"), LoopOptions(), LoopOptions(listening="heads")
+THOUGHTS = LoopOptions(listening="thoughts")
 PARTS = (
     "A shop has 6 boxes",
     "A shop has 6 boxes of 4 red eggs",
@@ -43,10 +44,10 @@ async def spoken(one: Rig, parts: Sequence[str] = PARTS) -> None:
         await one.settle(4)
 
 
-def contents(one: Rig) -> dict[str, list[int]]:
-    """Give all blocks that hold anything but the questions that were read ahead."""
+def contents(one: Rig) -> dict[str, str]:
+    """Give the text of all blocks that hold anything but the questions that were read ahead."""
     names = [name for name in one.session.blocks if not name.startswith("asked")]
-    return {name: [*tokens] for name in names if (tokens := one.session.block(name).tokens)}
+    return {name: text for name in names if (text := one.session.text(name))}
 
 
 async def test_the_heads_are_read_while_words_come_and_nothing_is_told() -> None:
@@ -230,17 +231,18 @@ WAYS = (
 @pytest.mark.parametrize("way", WAYS, ids=[way.name for way in WAYS])
 async def test_a_turn_has_the_blocks_words_and_tokens_that_it_would_have_without(way: Way) -> None:
     outcomes: list[Any] = []
-    for options in (OFF, QUESTIONS, HEADS):
+    for options in (OFF, QUESTIONS, HEADS, THOUGHTS):
         async with rig(AnyLanguage(), options, context=way.context) as one:
             await way.go(one)
             done = one.of(TurnDone)[-1]
             # A head that found no room stands where it was begun, until the turn is over.
             blocks = {} if done.reason == "context" else contents(one)
-            told = one.said, one.thought, done.tokens, done.reason, one.of(Probe)
+            spent = {role: count for role, count in done.tokens.items() if role != "early"}
+            told = one.said, one.thought, spent, done.reason, one.of(Probe)
             await one.loop.finish("")
-            assert one.session.text("thoughts", "asked0") == ""
+            assert one.session.text("thoughts", "asked0", "early") == ""
             outcomes.append((*told, blocks, contents(one)))
-    assert outcomes[0] == outcomes[1] == outcomes[2]
+    assert outcomes[0] == outcomes[1] == outcomes[2] == outcomes[3]
 
 
 class AnyLanguage(Model):
@@ -252,7 +254,7 @@ class AnyLanguage(Model):
 
     def write(self, before: str, name: str) -> str:
         del before
-        return self.thoughts if name.startswith("thoughts") else f"There are 24 eggs.{END}"
+        return self.thoughts if name.startswith(("thoughts", "early")) else f"There are 24 eggs.{END}"
 
 
 @pytest.mark.parametrize("turns", range(0, 12, 2))
@@ -307,7 +309,7 @@ async def test_what_was_read_early_counts_only_where_no_doubt_would_change_it(
 ) -> None:
     outcomes = []
     model = Asked(need=_NEED + need, kind=kind, at_once=f"There are some eggs.{END}")
-    for options in (OFF, QUESTIONS, HEADS):
+    for options in (OFF, QUESTIONS, HEADS, THOUGHTS):
         async with rig(model, options, choice=choice_of(choice, test_loop.WRITTEN)) as one:
             await spoken(one)
             one.engine.log.clear()
@@ -319,4 +321,4 @@ async def test_what_was_read_early_counts_only_where_no_doubt_would_change_it(
             ]
             outcomes.append((one.of(Probe), one.said, one.of(TurnDone)[0].tokens["probe"]))
     assert questions == asked
-    assert outcomes[0] == outcomes[1] == outcomes[2]
+    assert outcomes[0] == outcomes[1] == outcomes[2] == outcomes[3]

@@ -88,6 +88,9 @@ class Model:
         return self.need if self.need is not None else -20.0 if self.small_talk else 20.0
 
     def write(self, before: str, name: str) -> str:
+        if name == "early":
+            # They are written in several goes.
+            return self.thoughts.removeprefix(before.rpartition(FAMILY.prompts.work_open)[2])
         if name.startswith("thoughts"):
             if before.endswith(FAMILY.prompts.force_answer):
                 return self.forced

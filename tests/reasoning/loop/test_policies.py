@@ -79,7 +79,7 @@ class Aloud:
     def telling(self, script: Script) -> Telling:
         return Telling(script.step_open, script.result_open)
 
-    def verbatim(self, step: str, language: Language) -> str | None:
+    def verbatim(self, step: str, language: Language, *, at_last: bool) -> str | None:
         return step
 
     def objection(self, sentence: str, kind: Kind, evidence: Evidence) -> str:

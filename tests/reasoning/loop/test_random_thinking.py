@@ -18,12 +18,13 @@ import tokenizers
 import torch
 from tokenizers import decoders, models, pre_tokenizers
 
-from agent.models.registry import load_engine
+from agent.models.registry import load_decoder, load_engine
 from reasoning.engine.torch_engine import TorchEngine
 from reasoning.events import LoopEvent, ReplyText, Thought, TurnDone
 from reasoning.loop.loop import Loop
-from reasoning.options import EngineOptions, LoopOptions, Mode
+from reasoning.options import EngineOptions, Listening, LoopOptions, Mode
 from reasoning.prompting.script import Script
+from tests.reasoning.engine.test_torch_engine import FREE_ROWS
 from tests.reasoning.prompting import chat_templates
 from tests.reasoning.tiny_models import QWEN2, QWEN3, Tiny, hf_tiny
 
@@ -168,3 +169,26 @@ async def test_what_is_drawn_is_the_seeds_and_the_profiles(tmp_path: Path) -> No
         greedy = await told(1, temperature=0.0)
         assert greedy == await told(2, temperature=0.0)
         assert greedy != first
+
+
+async def test_what_stands_of_early_thoughts_takes_fewer_steps_and_no_token_is_another(tmp_path: Path) -> None:
+    options = EngineOptions(native="off", device="cpu", context=4000, threads=1)
+    decoder, script = load_decoder(saved(tmp_path, FLAT, chat_templates.QWEN3), options)
+    told: list[list[str]] = []
+    steps: list[int] = []
+    ways: tuple[Listening, ...] = ("off", "thoughts")
+    for listening in ways:
+        engine = TorchEngine(decoder, prefill_rows=512, threads=1, row_costs=FREE_ROWS)
+        how = replace(OPTIONS, mode="think-first", listening=listening)
+        async with conversation(engine, script, how, seed=3) as one:
+            for words in (QUESTIONS[0][:24], *[QUESTIONS[0]] * 12):
+                await one.loop.hear(words)
+                await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == "ahead"))
+            begun = engine.steps
+            await one.loop.answer(QUESTIONS[0])
+            told.append(one.told())
+            steps.append(engine.steps - begun)
+        await asyncio.to_thread(engine.close)
+    assert told[0] == told[1]
+    assert told[0]
+    assert steps[1] < 0.8 * steps[0]

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from reasoning.errors import UnknownModel
-from reasoning.store.catalogue import CATALOGUE, HubFile, PackedArrays, ReleaseFile, Use, WheelFile, find
+from reasoning.store.catalogue import CATALOGUE, CommittedFile, HubFile, PackedArrays, ReleaseFile, Use, WheelFile, find
 
 
 def test_every_use_has_a_model() -> None:
@@ -18,7 +18,7 @@ def test_a_file_has_a_checksum_a_publisher_and_pieces_that_add_up(name: str) -> 
     for item in find(name).files:
         assert re.fullmatch(r"[0-9a-f]{64}", item.sha256)
         publisher, *others = item.sources
-        assert isinstance(publisher, HubFile | ReleaseFile)
+        assert isinstance(publisher, HubFile | ReleaseFile | CommittedFile)
         if not others:
             continue
         (wheels,) = others

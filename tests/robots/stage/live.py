@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import aiomqtt
 import yaml
 
-from robots.core.commands import Wanted
 from robots.lease import leased
 from robots.options import RobotOptions
 from robots.protocols.vda5050.adapter import Vda5050Adapter
@@ -25,6 +24,7 @@ from robots.safety.gate import Question, Resumed, Source
 from robots.session import RobotSession, command_robot
 from robots.site import Site
 from robots.skills import SkillCall
+from robots.terms.commands import Wanted
 from tests.robots.stage.rig import HOUSE
 
 if TYPE_CHECKING:

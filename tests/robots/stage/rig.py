@@ -32,8 +32,8 @@ from robots.skills import SkillCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from robots.core.commands import RobotCommand
     from robots.events import Event, Happening
+    from robots.terms.commands import RobotCommand
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 ADDRESS = Address("acme", "R1")

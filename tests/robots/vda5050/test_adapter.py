@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robots.core.commands import Deed, Inquiry, Release, RobotCommand, StopCommand, StopStep, Unpause, Wanted
-from robots.core.heard import Intent
 from robots.errors import UnlikeCommand
 from robots.events import Happening
 from robots.facts.tasks import CommandsUnanswered, OrderChanged, OtherOrderFollowed
@@ -20,6 +18,8 @@ from robots.protocols.vda5050.messages import InstantActions, Order
 from robots.protocols.vda5050.orders import command_of, intent_of, message_of
 from robots.protocols.vda5050.translator import Translator
 from robots.safety.gate import Latch
+from robots.terms.commands import Deed, Inquiry, Release, RobotCommand, StopCommand, StopStep, Unpause, Wanted
+from robots.terms.heard import Intent
 from tests.robots.stage.rig import ADDRESS, Rig
 from tests.robots.stage.words import reported
 

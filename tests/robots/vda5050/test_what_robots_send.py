@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.robot.access import _refused
-from robots.core.heard import About, Intent, Overheard, Presented, Reported, Unreadable
-from robots.core.world import World
 from robots.errors import InvalidMessage
 from robots.events import Happening
 from robots.facts.fitness import NotAutomatic, NotOnline, OnOtherMap, StateRefused
@@ -36,6 +34,8 @@ from robots.safety.gate import Latch
 from robots.simulator.body import VehicleBody
 from robots.simulator.factsheet import factsheet_of
 from robots.skills import skills_of
+from robots.terms.heard import About, Intent, Overheard, Presented, Reported, Unreadable
+from robots.terms.world import World
 from tests.robots.stage.rig import ADDRESS, BEGUN, HOUSE, Rig
 from tests.robots.stage.words import reported, said
 

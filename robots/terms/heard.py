@@ -7,10 +7,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from robots.core.capabilities import Capabilities
-    from robots.core.report import Presence, RobotReport
     from robots.facts.fact import Fact
     from robots.facts.messages import ValueRead
+    from robots.terms.capabilities import Capabilities
+    from robots.terms.report import Presence, RobotReport
 
 
 @dataclass(frozen=True, slots=True)

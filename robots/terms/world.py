@@ -10,8 +10,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from robots.core.heard import About, Described, Presented, Reported
-from robots.core.report import Presence
 from robots.facts.fitness import (
     CommandsDenied,
     EmergencyStop,
@@ -28,17 +26,19 @@ from robots.facts.fitness import (
 )
 from robots.facts.link import NotTried
 from robots.facts.messages import MessageOvertaken
+from robots.terms.heard import About, Described, Presented, Reported
+from robots.terms.report import Presence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from robots.core.capabilities import Capabilities
-    from robots.core.heard import Unreadable
-    from robots.core.report import RobotReport
     from robots.facts.fact import Fact
     from robots.facts.messages import ValueRead
     from robots.geometry import Point
     from robots.site import SiteLimits
+    from robots.terms.capabilities import Capabilities
+    from robots.terms.heard import Unreadable
+    from robots.terms.report import RobotReport
 
 
 @dataclass(slots=True)

@@ -1,0 +1,1 @@
+"""How plain requests to a robot are put, by language."""
