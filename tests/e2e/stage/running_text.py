@@ -110,7 +110,7 @@ def main() -> None:
     for name in MODELS:
         best = torch.cat(logarithms(name)).topk(_BEST)
         arrays |= {f"{name}.ids": best.indices.int().numpy(), f"{name}.logarithms": best.values.numpy()}
-    np.savez_compressed(FILE, **arrays)
+    np.savez_compressed(FILE, allow_pickle=False, **arrays)
 
 
 if __name__ == "__main__":
