@@ -85,14 +85,14 @@ def read(text: str, skills: Mapping[str, Skill], places: Iterable[str], language
         return Reading((), whole=False, ordered=False, matter=frozenset())
     pieces, matter = _pieces(text, skills, places, language.commands, language)
     reader = _Reader(skills)
+    known = all(kind not in {"unknown", _GUESSED} for kind, _ in pieces)
+    pieces = [("number", value) if kind == _GUESSED else (kind, value) for kind, value in pieces]
     clauses = _Clauses(pieces)
     for clause in clauses.found:
         reader.take(clause)
     spots = [value for kind, value in pieces if kind == "place"]
     open_choice = any(kind is CommandPart.OR for kind, _ in pieces) and len(set(spots)) > 1
     first = next((kind for kind, _ in pieces if kind not in {CommandPart.SAID, CommandPart.AND}), "")
-    known = all(kind not in {"unknown", _GUESSED} for kind, _ in pieces)
-    pieces = [("number", value) if kind == _GUESSED else (kind, value) for kind, value in pieces]
     return Reading(
         tuple(reader.steps),
         whole=known and clauses.clear and reader.clear and bool(reader.steps),
