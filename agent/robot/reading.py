@@ -175,15 +175,20 @@ class _Clauses:
             # "X three, y two" is one position.
             elif kind is not CommandPart.AND:
                 self._say(kind, value)
-            elif self._axis is None and len(self._pose) != 1:
+            elif not self._unfinished:
                 self.found.append(_Clause())
                 self._source = False
-        self.clear &= self._axis is None and not self._pose
+        self.clear &= not self._unfinished
+
+    @property
+    def _unfinished(self) -> bool:
+        """Whether a position lacks a number."""
+        return self._axis is not None or len(self._pose) == 1
 
     def _measure(self, kind: CommandPart | str, value: float, *, timed: bool) -> None:
         clause = self.found[-1]
         if isinstance(kind, CommandPart):
-            self.clear = self.clear and self._axis is None
+            self.clear &= self._axis is None
             self._axis = kind
         elif self._axis is not None:
             self._pose[self._axis] = value
@@ -191,7 +196,7 @@ class _Clauses:
             if len(self._pose) > 1:
                 clause.pose, self._pose = (self._pose[CommandPart.X], self._pose[CommandPart.Y]), {}
         else:
-            self.clear = self.clear and timed and clause.seconds is None
+            self.clear &= timed and clause.seconds is None
             clause.seconds = value if timed else None
 
     def _say(self, kind: CommandPart | str, value: str) -> None:
@@ -202,13 +207,13 @@ class _Clauses:
         elif kind == "skill" and value not in clause.skills:
             clause.skills.append(value)
         elif kind is CommandPart.AUDIENCE:
-            self.clear = self.clear and bool(clause.verbs or clause.skills)
+            self.clear &= bool(clause.verbs or clause.skills)
         elif kind in _VERBS and kind not in clause.verbs:
             clause.verbs.append(CommandPart(kind))
         clause.there = clause.there or kind is CommandPart.THERE
         clause.here = clause.here or kind is CommandPart.HERE
         self._source = kind is CommandPart.FROM or (self._source and kind is not CommandPart.HERE)
-        self.clear = self.clear and kind is not CommandPart.OR
+        self.clear &= kind is not CommandPart.OR
 
 
 class _Reader:
