@@ -73,7 +73,7 @@ def reported(folder: Path, **changes: object) -> dict[str, Any]:
         "tasks": "chain_sum", "questions": None, "count": 1, "split": "dev", "modes": "async,no-think", "batch": 4,
         "real": 0, "speech": 0,
         "rows": ("bare: policies.readout=false",), "scenarios": "correction,barge-in", "scenario_count": 2,
-        "costs": costs, "json_file": report, "plot": None,
+        "listening": "", "keep": None, "costs": costs, "json_file": report, "plot": None,
     }  # fmt: skip
     run(Invocation(None, ()), BRIEF, ThinkBenchOptions(**(wanted | changes)))
     found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
