@@ -260,8 +260,11 @@ class Robot:
         self._watch(now)
 
     def _overhear(self, intent: Intent, now: float) -> None:
-        """Another program commands the robot: a stop is everybody's right; who moves it is in charge."""
-        if intent is Intent.HARMLESS or self.gate.latch is Latch.STOPPED:
+        """Another program commands the robot: a stop is everybody's right; who moves it is in charge.
+
+        Who can move it nowhere, as a warden, has nothing to give up, and no stop of others to carry on.
+        """
+        if intent is Intent.HARMLESS or self.gate.latch is Latch.STOPPED or self.gate.site is NOWHERE:
             return
         if intent is Intent.STOP:
             self.stop("another program", now)

@@ -145,14 +145,17 @@ async def test_a_robot_that_was_killed_comes_back_without_its_order_and_gets_non
             assert not watcher.of("state")[-1].body["driving"]
 
 
-async def test_stop_is_on_the_wire_at_once_and_confirmed_by_the_robot(mosquitto: Mosquitto) -> None:
+async def test_stop_is_on_the_wire_at_once_and_what_follows_is_driven(mosquitto: Mosquitto) -> None:
     on_the_wire, standing = [], []
+    broker = mosquitto.as_user("agent")
     with simulator(mosquitto):
         async with (
             watching(mosquitto) as watcher,
-            commanding(mosquitto.as_user("agent"), mosquitto.folder) as commander,
+            leased(options_of(broker)) as lease,
+            commanding(broker, mosquitto.folder, lease) as commander,
         ):
             await commander.ready()
+            await watcher.until(lambda m: will(m, "stateRequest"))
             for _ in range(4):
                 began = time.monotonic()
                 commander.call("go_to", place="kitchen")
@@ -169,6 +172,8 @@ async def test_stop_is_on_the_wire_at_once_and_confirmed_by_the_robot(mosquitto:
                 standing.append(still.at - said)
                 await commander.resume()
                 await commander.until(Happening.RESUMED)
+            # A warden overhears all of it, and leaves it to its commander.
+            assert not [m for m in watcher.of("instantActions") if will(m, "startPause") or will(m, "cancelOrder")]
     print(
         f"stop on the wire {[round(1000 * t, 1) for t in on_the_wire]} ms, standing {[round(t, 2) for t in standing]} s"
     )
