@@ -221,10 +221,6 @@ _PROMPTS: Final = PromptWording(
         "You are beginning to do this now, none of it is done yet:\n{calls}\n"
         "Tell me in one short spoken sentence what you are doing. Begin with: I am"
     ),
-    owed_request=(
-        "\n(You are still waiting for a function, and do not know what it will tell. "
-        "Answer at once, in one short sentence.)"
-    ),
     note_request="\n(Tell me this news in one short sentence.)",
     meant="(So: {})",
     found_request="Tell me in one short spoken sentence, in words of your own, what you have found out so far.",

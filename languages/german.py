@@ -263,10 +263,6 @@ _PROMPTS: Final = PromptWording(
         "Das beginnst du jetzt, noch nichts davon ist fertig:\n{calls}\n"
         "Sag mir auf Deutsch in einem kurzen Satz, was du tust. Beginne mit: Ich"
     ),
-    owed_request=(
-        "\n(Du wartest noch auf eine Funktion und weißt nicht, was sie melden wird. "
-        "Antworte sofort, in einem kurzen Satz.)"
-    ),
     note_request="\n(Sag mir diese Neuigkeit auf Deutsch, in einem kurzen Satz.)",
     meant="(Also: {})",
     found_request="Sag mir in einem kurzen Satz, mit eigenen Worten, was du bisher herausgefunden hast.",

@@ -251,8 +251,6 @@ class PromptWording:
     """Asks for calls, after thoughts."""
     acted_request: str
     """Asks what to say after calls; `{calls}` is a line for each."""
-    owed_request: str
-    """As `answer_request`, where a call was to tell something, and nothing has come of it."""
     note_request: str
     """Follows notes that came without the user's words."""
     meant: str

@@ -239,9 +239,6 @@ _PROMPTS: Final = PromptWording(
         "Estás empezando esto ahora, nada está hecho todavía:\n{calls}\n"
         "Dime en español, con una sola frase corta, qué estás haciendo. Empieza con: Estoy"
     ),
-    owed_request=(
-        "\n(Todavía esperas a una función y no sabes lo que dirá. Responde enseguida, en una sola frase corta.)"
-    ),
     note_request="\n(Cuéntame esta novedad en español, con una sola frase corta.)",
     meant="(Entonces: {})",
     found_request="Dime en una frase corta y hablada, con tus propias palabras, qué has averiguado hasta ahora.",

@@ -82,8 +82,6 @@ class LoopContext:
         self._turns = 0
         self._writing = asyncio.Lock()
         self._waiting: list[str] = []
-        self.owed = False
-        """Whether the last turn called for something, or was cut off before it could, and nothing has come since."""
         self.turn = self._new_turn()
 
     async def open(self) -> None:
@@ -252,7 +250,7 @@ class LoopContext:
         if not text:
             return True
         async with self._writing:
-            turn, self.owed = self.turn, False
+            turn = self.turn
             if turn.sealed:
                 self._waiting = [*self._waiting, text][-_NOTES:]
                 return False
@@ -265,7 +263,6 @@ class LoopContext:
         """Make the turn history, by what was heard of its reply, and begin the next one."""
         async with self._writing:
             old, script = self.turn, self.script
-            self.owed = (old.attempt.wanted or bool(old.attempt.calls)) and not self._waiting
             text = await self._encoded(f"{heard} —" if interrupted and heard else heard)
             if old.input_text:
                 calls = script.calls_made(old.attempt.calls, after_text=bool(text))

@@ -243,11 +243,8 @@ class Loop:
             await self._think_and_speak(turn, surely=True)
 
     async def _answer_thought(self, turn: Turn) -> None:
-        """Think, and then speak, or call; while something is owed by a call, do not think about it."""
+        """Think, and then speak, or call."""
         wanted = await self._replying.wants_calls(turn)
-        if self._context.owed:
-            await (self._replying.act(turn) if wanted else self._replying.at_once(turn, "unthought"))
-            return
         await self._thinker.open(turn)
         await self._thinker.think(turn)
         await (self._replying.act(turn) if wanted else self._replying.act_or_conclude(turn))
@@ -306,8 +303,6 @@ class Loop:
 
     async def _policy_for(self, turn: Turn, wants_calls: asyncio.Task[bool] | None) -> Policy | None:
         """Ask how the words are to be thought about; None: not at all. The thinker goes on meanwhile."""
-        if self._context.owed:
-            return None
         if not self._options.direct_replies or turn.carried is not None:
             # Few words that correct a problem look like small talk without it, and its thoughts are there.
             return turn.policy

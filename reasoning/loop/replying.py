@@ -39,8 +39,7 @@ class Replying:
         attempt = turn.attempt
         self._enter(attempt, Phase.REPLYING)
         draft, script = self._context.new_draft(turn), self._script
-        head = head or (script.owed_open if self._context.owed else script.answer_open)
-        await self._session.append(self._context.view(turn, draft), head)
+        await self._session.append(self._context.view(turn, draft), head or script.answer_open)
         attempt.head = len(draft)
         await self._writer.say_all(turn, kind)
         if not attempt.said and not attempt.rethink:

@@ -316,11 +316,6 @@ class Script:
         ]
 
     @cached_property
-    def owed_open(self) -> list[int]:
-        """Open a reply without thoughts while something is owed by a call."""
-        return [*self.tokenizer.encode(self.family.prompts.owed_request), *self.reply_open]
-
-    @cached_property
     def call_starts(self) -> frozenset[int]:
         """Tokens that begin a call, when the model is free to write what it likes."""
         return frozenset(self.tokenizer.encode_template(text)[0] for text in self.family.call_starts)

@@ -32,7 +32,6 @@ TOOLS = [
 KITCHEN = WrittenCall("go_to", {"place": "kitchen"})
 OFFICE = WrittenCall("go_to", {"place": "office"})
 GO = "Go to the kitchen."
-OWED = FAMILY.prompts.owed_request
 DECLINE = '{"name": "cannot", "arguments": {}}'
 T = TypeVar("T")
 
@@ -237,8 +236,6 @@ class Guessing(Model):
     def write(self, before: str, name: str) -> str:
         if name.startswith("thoughts"):
             return f"It is warm there.\nAnswer: The kitchen has 25 degrees\n{END}"
-        if request(before).endswith(FAMILY.prompts.owed_request):
-            return f"I don't know it yet.{END}"
         if request(before) in {FAMILY.prompts.result_request, FAMILY.prompts.step_request}:
             return f"The kitchen has 25 degrees.{END}"
         return super().write(before, name)
@@ -251,37 +248,7 @@ async def test_what_a_tool_is_to_tell_is_not_settled_by_thoughts(mode: Mode) -> 
         assert one.done == ["go_to {'place': 'kitchen'}", "I am on my way."]
 
 
-@pytest.mark.parametrize("mode", ["async", "think-first", "no-think"])
-async def test_while_nothing_has_come_of_a_call_nothing_is_guessed_of_it(mode: Mode) -> None:
-    async with rig(Guessing(), mode=mode) as one:
-        await one.loop.answer(GO)
-        await one.loop.finish("I am on my way.")
-        await one.loop.answer("And how warm is it there?")
-        assert one.done[-1] == "I don't know it yet."
-        # In the turn after that it is another matter, or it has been told.
-        await one.loop.finish("I don't know it yet.")
-        begun = len(one.engine.log)
-        await one.loop.answer("Hello.")
-        assert not any(text.rpartition("Hello.")[2].startswith(OWED) for _, text in one.engine.log[begun:])
-
-
-@pytest.mark.parametrize("mode", ["async", "think-first", "no-think"])
-async def test_a_reply_rests_on_what_has_come_of_a_call(mode: Mode) -> None:
-    async with rig(Model(), mode=mode) as one:
-        await one.loop.answer(GO)
-        await one.loop.note("[result of go_to] 19 degrees")
-        await one.loop.finish("I am on my way.")
-        await one.loop.answer("And how warm is it there?")
-        assert FAMILY.prompts.owed_request not in one.last_view("reply0")
-        await one.loop.finish("I am on my way.")
-        await one.loop.answer(GO)
-        await one.loop.finish("I am on my way.")
-        await one.loop.note("[result of go_to] 19 degrees")
-        await one.loop.answer("And how warm is it there?")
-        assert FAMILY.prompts.owed_request not in one.last_view("reply0")
-
-
-async def test_a_turn_that_was_cut_off_before_its_call_leaves_no_guesses() -> None:
+async def test_a_turn_that_was_cut_off_before_its_call_leaves_no_thoughts() -> None:
     async with rig(Guessing()) as one:
         answer = asyncio.create_task(one.loop.answer(GO))
         while "25 degrees" not in "".join(event.text for event in one.of(Thought)):
@@ -289,16 +256,7 @@ async def test_a_turn_that_was_cut_off_before_its_call_leaves_no_guesses() -> No
         answer.cancel()
         await asyncio.wait([answer])
         await one.loop.finish("", interrupted=True)
-        await one.loop.answer("And how warm is it there?")
-        assert one.done == ["I don't know it yet."]
-
-
-async def test_a_request_that_was_declined_owes_nothing() -> None:
-    async with rig(Model(calls=DECLINE)) as one:
-        await one.loop.answer(GO)
-        await one.loop.finish("I cannot do that.")
-        await one.loop.answer("Good morning.")
-        assert FAMILY.prompts.owed_request not in one.last_view("reply0")
+        assert one.session.text("thoughts") == ""
 
 
 async def test_an_interrupted_call_leaves_nothing() -> None:
