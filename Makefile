@@ -65,7 +65,7 @@ test-units: models
 
 # The real models: on clocks of their own in two processes, then in real time, one after the other.
 test-e2e: models
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "e2e and not live and $(EVERYWHERE)" $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "e2e and not live and $(EVERYWHERE)" $(PYTEST_ARGS)
 	$(VENV)/bin/python -m pytest -m "e2e and live and $(EVERYWHERE)" $(PYTEST_ARGS)
 
 # What the real models take minutes for: whole problem sets, spoken corrections, float32.
