@@ -78,7 +78,10 @@ def play(stage: dict[str, Any]) -> dict[str, Any]:
             if expected.eval is not None:
                 criteria[expected.eval] = words
     command = [str(Path(__file__).with_name("client_pipecat_bot.py")), stage["bot"], "-t", "eval", "--port", port]
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as bot:
+    with (
+        Path(stage["logs"], f"{name}.bot.log").open("wb") as log,
+        subprocess.Popen([sys.executable, *command], stdout=log, stderr=log) as bot,
+    ):
         session = EvalSession.from_scenario(
             scenario, f"ws://127.0.0.1:{port}", connect_timeout_s=_CONNECT_S, stop_bot=True,
             judge=EvalJudge(Words(criteria)), speech=Voice(stage["lines"]),

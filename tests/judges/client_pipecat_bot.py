@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import runpy
 import sys
 
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService as Service
+from pipecat.utils import string
 
+string._sent_tokenizer = lambda: functools.partial(re.split, r"(?<=[.!?])\s+")
 Service.__init__ = functools.partialmethod(Service.__init__, base_url=os.environ["JUDGE_URL"])
 
 if __name__ == "__main__":
