@@ -329,8 +329,8 @@ class ReplyMaker:
         if reply.cancelled:
             return
         match event:
-            case loop.Probe(question=loop.NEED, decision=decision):
-                reply.direct = not decision
+            case loop.StateChanged(state):
+                reply.direct = state == "writing"
             case loop.ReplyText(text):
                 self._speaker.say(reply, text)
             case loop.Unsaid(text):
