@@ -330,8 +330,9 @@ class ReplyMaker:
             return
         match event:
             case loop.StateChanged(state):
-                reply.direct = state == "writing"
+                self._playback.writing(reply, writes=state in {"writing", "thinking_and_writing"})
             case loop.ReplyText(text):
+                self._playback.written(reply)
                 self._speaker.say(reply, text)
             case loop.Unsaid(text):
                 if self._speaker.unsay(reply, text):
