@@ -37,7 +37,7 @@ _MORE: Final = 2
 """Times as many words as the head of the thoughts was read with, for it to be read again."""
 _STALE: Final = 1.25
 """Times as many words as a question was read with, for what it says not to count, and it to be read again."""
-_DOUBTS: Final = (-0.5, 0.8)
+_DOUBTS: Final = (-0.6, 1.2)
 """Between what the answer with all words may lie, from one that was read with four fifths of them; docs/bench.md."""
 
 

@@ -297,18 +297,17 @@ _NEED = FAMILY.prompts.need_bias - FAMILY.prompts.need_of_numbers
 @pytest.mark.parametrize(
     ("choice", "need", "kind", "asked"),
     [
-        ("sums", 0.6, 0.0, ["need"]),
-        ("sums", 0.4, 0.0, ["need", "need"]),
-        ("sums", -0.7, 0.0, ["need", "need"]),
-        ("sums", -0.9, 0.0, ["need"]),
-        ("auto", 9.0, -0.9, ["kind"]),
-        ("auto", 9.0, -0.7, ["kind", "need", "kind"]),
+        ("sums", 0.7, 0.0, ["need"]),
+        ("sums", 0.5, 0.0, ["need", "need"]),
+        ("sums", -1.1, 0.0, ["need", "need"]),
+        ("sums", -1.3, 0.0, ["need"]),
+        ("auto", 9.0, -1.3, ["kind"]),
+        ("auto", 9.0, -1.1, ["kind", "need", "kind"]),
         ("auto", 9.0, 0.3, ["kind", "need", "kind", "need"]),
-        ("auto", 0.6, 1.0, ["kind", "need"]),
-        ("auto", 0.4, 1.0, ["kind", "need", "kind", "need"]),
-        ("auto", -0.9, 0.7, ["kind", "need"]),
-        ("auto", -0.9, 1.0, ["kind", "need", "kind", "need"]),
-        ("auto", -9.0, 2.3, ["kind"]),
+        ("auto", 0.7, 1.0, ["kind", "need"]),
+        ("auto", 0.5, 1.0, ["kind", "need", "kind", "need"]),
+        ("auto", -1.3, 0.7, ["kind", "need", "kind", "need"]),
+        ("auto", -9.0, 2.4, ["kind"]),
     ],
 )
 async def test_what_was_read_early_counts_only_where_no_doubt_would_change_it(
