@@ -176,6 +176,10 @@ def choices(
         Path | None,
         typer.Option("--questions", metavar="DIR", help="Folder with the files of BIG-Bench Hard, for public tasks."),
     ] = None,
+    early: Annotated[
+        float,
+        typer.Option(min=0.1, max=1.0, help="Also read the probes with this share of the words: what that changes."),
+    ] = 1.0,
     model: Model = None,
     json_file: JsonFile = None,
 ) -> None:
@@ -183,7 +187,7 @@ def choices(
     invocation: Invocation = context.obj
     from bench.think.choices import run  # noqa: PLC0415 - torch is slow to import
 
-    run(invocation, {"models.llm": model}, tasks, count, questions, json_file)
+    run(invocation, {"models.llm": model}, tasks, count, questions, json_file, early)
 
 
 @app.command()

@@ -199,16 +199,14 @@ _PROMPTS: Final = PromptWording(
     need_bias=0.95,
     need_of_numbers=0.45,
     need_bias_with_tools=0.4,
-    # Puzzles give -1.1 and more, whatever is no sum 0.9 and less.
-    need_clear=(-1.0, 1.0),
     kind_question=(
         "\n\n(Before you answer: what kind of question is this? Answer in one word: chat, fact, advice, calculation, "
         "or puzzle.)"
     ),
-    # Talk, facts and advice give -4.6 to -2.7, comparisons -2.3 to -1.5, problems -1.7 and more.
+    # Talk, facts and advice give -4.8 to -2.1, comparisons -3.5 to -1.5, problems -1.9 and more.
     kind_bias=-1.5,
-    # Sums give -1.3 and more but for some weekdays, advice -1.9 and less.
-    sums_bias=-1.9,
+    # Puzzles give up to 0.1, sums in plain signs 0.4 and more.
+    kind_clear=1.7,
     reasoned=("calculation", "Calculation", " calculation", "puzzle", "Puzzle", " puzzle"),
     told=("chat", "Chat", " chat", "fact", "Fact", " fact", "advice", "Advice", " advice"),
     force_answer="\nAnswer:",

@@ -247,11 +247,10 @@ _PROMPTS: Final = PromptWording(
     need_bias=2.5,
     need_of_numbers=0.45,
     need_bias_with_tools=1.95,
-    need_clear=(0.0, 0.0),
     # Nobody has measured it in this language: what is no sum is answered at once.
     kind_question="",
     kind_bias=0.0,
-    sums_bias=0.0,
+    kind_clear=0.0,
     reasoned=(),
     told=(),
     force_answer="\nAntwort:",

@@ -223,18 +223,16 @@ class PromptWording:
     need_bias: float
     """Log-odds of yes at which the need question divides small talk from problems."""
     need_of_numbers: float
-    """Log-odds that words with two numbers or more have ahead: small talk has few."""
+    """Log-odds that words with two numbers or more have ahead, of this question and the next: small talk has few."""
     need_bias_with_tools: float
     """As `need_bias`, with tools in the prompt and words that ask for none of them."""
-    need_clear: tuple[float, float]
-    """Log-odds of yes, above its border, outside of which the answer is clear and the kind is not asked for."""
     kind_question: str
     """Follows the user's words and asks what kind of question they are, in one word. Empty where nothing was measured
     of it: then what is no sum is answered at once."""
     kind_bias: float
     """Log-odds of `reasoned` to `told` at which it divides what takes reasoning from what is answered at once."""
-    sums_bias: float
-    """The same, with the calibrated log-odds of the need question added, for what is thought about as a sum."""
+    kind_clear: float
+    """The same, above that border, from which on it is a sum, and the need question is not asked."""
     reasoned: tuple[str, ...]
     """Answers that name a kind which takes reasoning: the first tokens of these count."""
     told: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.conversation import timeline
 from audio.messages import ClipEnded, ClipStarted
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from audio.messages import Clip
     from languages.language import Language
     from reasoning.options import LoopOptions
+
+
+_WRITES_S: Final = 0.5
+"""Seconds that a sentence is taken to need before one was written."""
+_NEWEST: Final = 0.3
+"""Weight of the newest sentence in that, of some three that count."""
+_SPOKEN_S: Final = 0.25
+"""Seconds from a sentence to its first sound: two words of it are spoken in that on two cores."""
 
 
 class Playback:
@@ -53,6 +61,8 @@ class Playback:
         """Second of the conversation; never goes back."""
         self._clock = FillerClock(options, 0.0)
         """That of the newest reply whose wait may be filled."""
+        self._writes_s = _WRITES_S
+        """Seconds that a sentence lately took to be written."""
 
     def speak(self, language: Language) -> None:
         """Fill waits of replies that begin from now on in a language."""
@@ -99,6 +109,20 @@ class Playback:
         """Let the listener's wait for a reply go on as a wait for another one."""
         other.awaited, other.fillers, other.begun = True, reply.fillers, reply.begun
 
+    def writing(self, reply: Reply, *, writes: bool) -> None:
+        """Note that a sentence of a reply is being written, or none."""
+        if not writes:
+            reply.writing_since_s = None
+        elif reply.writing_since_s is None:
+            reply.writing_since_s = self.now_s
+
+    def written(self, reply: Reply) -> None:
+        """Note that a sentence of a reply was written, and may be followed by another one."""
+        if reply.writing_since_s is not None:
+            took_s = self.now_s - reply.writing_since_s
+            self._writes_s += _NEWEST * (took_s - self._writes_s)
+            reply.writing_since_s = self.now_s
+
     def fill(self, reply: Reply) -> None:
         """Fill the wait for a reply with a short phrase, if one is due."""
         clock = reply.fillers
@@ -109,8 +133,8 @@ class Playback:
             clock.sounding_until(self.now_s)
         if self._speaker.sounding or self._turns.paused or self._turns.voiced:
             return
-        soon = reply.direct or self._speaker.lead_s > 0
-        filler = clock.due(self.now_s, begun=reply.begun, soon=soon, slowdown=self._slowdown())
+        held_up = self._would_hold_up(reply, clock.next.text)
+        filler = clock.due(self.now_s, begun=reply.begun, held_up=held_up, slowdown=self._slowdown())
         if filler is None:
             return
         if filler.text in self._fillers:
@@ -118,6 +142,16 @@ class Playback:
             self._speaker.fill(reply, self._fillers[filler.text], filler.kind)
         if clock.next.text not in self._fillers:
             self._want(clock.next.text)
+
+    def _would_hold_up(self, reply: Reply, phrase: str) -> bool:
+        """Say whether a phrase would still sound when a sentence that is being written could: by the last ones."""
+        if self._speaker.lead_s > 0:
+            return True
+        if reply.writing_since_s is None:
+            return False
+        clip = self._fillers.get(phrase)
+        ends_s = self.now_s + (len(clip.samples) / clip.rate if clip else 0.0)
+        return ends_s > reply.writing_since_s + self._writes_s + _SPOKEN_S
 
     def _began(self, clip: ClipStarted, start_ms: float, reply: Reply | None) -> None:
         end_ms = start_ms + self._speaker.seconds_of(clip.clip) * 1000

@@ -329,9 +329,10 @@ class ReplyMaker:
         if reply.cancelled:
             return
         match event:
-            case loop.Probe(question=loop.NEED, decision=decision):
-                reply.direct = not decision
+            case loop.StateChanged(state):
+                self._playback.writing(reply, writes=state in {"writing", "thinking_and_writing"})
             case loop.ReplyText(text):
+                self._playback.written(reply)
                 self._speaker.say(reply, text)
             case loop.Unsaid(text):
                 if self._speaker.unsay(reply, text):

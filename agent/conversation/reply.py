@@ -91,8 +91,8 @@ class Reply:
     """Clauses that are not synthesised yet."""
     synthesised: asyncio.Event = field(default_factory=asyncio.Event)
     """Whether no clause waits for the voice."""
-    direct: bool = False
-    """It is given without thinking."""
+    writing_since_s: float | None = None
+    """Second since which words of it are being written; None while there are none to write."""
     begun: bool = False
     """Something of it was heard."""
     fillers: FillerClock | None = None

@@ -1,10 +1,10 @@
 """What is done while the user speaks: what will stand behind the words is read before they have all been said.
 
 A block keeps its cache when the blocks before it grow (arXiv 2512.10931, section 3.3), so the questions about the
-words, and the head of the thoughts, need not wait for the last of them. Each is read again when the words have doubled;
-what is written behind a head, and the last token of a question, have all words in view. Nothing is told meanwhile, and
-what was read is in no account: a turn has the blocks and budgets that it would have without. What is thought meanwhile
-is `early`'s.
+words, and the head of the thoughts, need not wait for the last of them. A question is read again when there are a
+quarter more words, a head when they have doubled; what is written behind a head, and the last token of a question,
+have all words in view. Nothing is told meanwhile, and what was read is in no account: a turn has the blocks and budgets
+that it would have without. What is thought meanwhile is `early`'s.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reasoning.loop.context import LoopContext
     from reasoning.loop.early import EarlyThoughts
     from reasoning.loop.turn import Turn
-    from reasoning.policies.policy import Policy, PolicyChoice
+    from reasoning.policies.policy import PolicyChoice
 
 _PIECE: Final = 24
 """Tokens that are read each time that words came: some 0.25 s on two cores with AVX2, where the recogniser needs the
@@ -34,9 +34,11 @@ processor again half a second after it has given words."""
 _FEW: Final = 8
 """Tokens of words with which nothing is begun yet."""
 _MORE: Final = 2
-"""Times as many words as something was read with, for it to be read again."""
-_DOUBT: Final = 0.5
-"""By how much a question that was read with some of the words may say yes more surely, in log-odds: docs/bench.md."""
+"""Times as many words as the head of the thoughts was read with, for it to be read again."""
+_STALE: Final = 1.25
+"""Times as many words as a question was read with, for what it says not to count, and it to be read again."""
+_DOUBTS: Final = (-0.6, 1.2)
+"""Between what the answer with all words may lie, from one that was read with four fifths of them; docs/bench.md."""
 
 
 @dataclass(slots=True)
@@ -93,41 +95,49 @@ class Ahead:
             question.words, question.said = 0, None
             await self._context.session.crop(question.block, 0)
 
-    async def chosen(self, turn: Turn) -> Policy | None:
-        """Ask the questions as they were read; give the first policy where it would be chosen in spite of all doubt.
+    async def chosen(self, turn: Turn) -> Chosen | None:
+        """Ask the questions as they were read; give what they choose where that is the same in spite of all doubt.
 
-        Whatever else they say has to be asked anew, with all words in view.
+        Else they have to be asked anew, with all words in view.
         """
         context, log_odds, asked = self._context, list[float](), list[ProbeQuestion]()
         while isinstance(decided := self._decided(turn, log_odds), ProbeQuestion):
-            block = self._questions[len(asked)].block if len(asked) < len(self._questions) else None
-            if block is None or not len(block) or [*block.tokens] != [*decided.tokens[: len(block)]]:
+            read = self._questions[len(asked)] if len(asked) < len(self._questions) else None
+            if read is None or not len(read.block) or len(turn.input) >= _STALE * read.words:
                 return None
-            scores = await context.session.score_choices(
-                [*context.past, turn.input, block], decided.tokens[len(block) :], decided.choices
-            )
+            begun = len(read.block)
+            if [*read.block.tokens] != [*decided.tokens[:begun]]:
+                return None
+            view = [*context.past, turn.input, read.block]
+            scores = await context.session.score_choices(view, decided.tokens[begun:], decided.choices)
             log_odds.append(scores.log_odds)
             asked.append(decided)
-        meant = self._choice.decide(log_odds, turn.input_text, context.script, tools=False)
-        if not asked or decided.policy != self._choice.first or isinstance(meant, ProbeQuestion):
+        if not asked or decided is None:
+            # Nothing is to be asked, or all was and leaves it open.
+            return None
+        meant = self._choice.decide(log_odds, turn.input_text, context.script, tools=bool(context.tools))
+        if isinstance(meant, ProbeQuestion):
             return None
         for question, one in zip(asked, meant.log_odds, strict=False):
             turn.attempt.tokens["probe"] += len(question.tokens)
             self._emit(Probe(question.name, one, 0.0, decision=one > 0))
-        return decided.policy
+        return meant
 
     async def _read(self, turn: Turn) -> None:
         # What cannot be read is told by the answer, which needs it.
         with suppress(ReasoningError):
-            asks = self._context.options.direct_replies
-            chosen = await self._read_questions(turn) if asks else Chosen(turn.policy, ())
-            if chosen is None:
-                return
+            if self._context.options.direct_replies:
+                read, chosen = await self._read_questions(turn)
+                if not read:
+                    return
+            else:
+                chosen = Chosen(turn.policy, ())
+            policy = turn.policy if chosen is None else chosen.policy
             match self._context.options.listening:
                 case "heads":
                     await self._read_head(turn)
-                case "thoughts" if chosen.policy is not None:
-                    await self._early.go_on(turn, chosen.policy, _PIECE)
+                case "thoughts" if policy is not None:
+                    await self._early.go_on(turn, policy, _PIECE)
 
     async def _read_head(self, turn: Turn) -> None:
         opening = turn.policy.opening(self._context.script)
@@ -139,14 +149,14 @@ class Ahead:
             await self._context.session.crop(turn.thoughts, 0)
             await self._read_on(turn, turn.thoughts, opening)
 
-    async def _read_questions(self, turn: Turn) -> Chosen | None:
-        """Read a piece of the questions that will be asked; where none is left, give what they choose now."""
+    async def _read_questions(self, turn: Turn) -> tuple[bool, Chosen | None]:
+        """Read a piece of the questions that will be asked; say whether all are read, and what they choose now."""
         context, said = self._context, list[float]()
         while isinstance(question := self._decided(turn, said), ProbeQuestion):
             if len(said) == len(self._questions):
                 self._questions.append(AheadQuestion(context.session.block(f"asked{len(said)}")))
             read = self._questions[len(said)]
-            if read.said is not None and len(turn.input) >= _MORE * read.words:
+            if read.said is not None and len(turn.input) >= _STALE * read.words:
                 read.words, read.said = 0, None
                 await context.session.crop(read.block, 0)
             # The last token is asked when all words are there.
@@ -154,17 +164,24 @@ class Ahead:
             if [*read.block.tokens] != [*begun]:
                 read.words = read.words or len(turn.input)
                 await self._read_on(turn, read.block, begun)
-                return None
+                return False, None
             if read.said is None:
                 view = [*context.past, turn.input, read.block]
                 read.said = (await context.session.score_choices(view, question.tokens[-1:], question.choices)).log_odds
             said.append(read.said)
-        return question
+        return True, question
 
     async def _read_on(self, turn: Turn, block: Block, tokens: Sequence[int]) -> None:
         await self._context.rewrite(block, [*self._context.past, turn.input, block], tokens, at_most=_PIECE)
 
-    def _decided(self, turn: Turn, log_odds: Sequence[float]) -> ProbeQuestion | Chosen:
-        """Give what is asked next, or chosen, with as much doubt of the answers as there may be."""
-        doubted = [one - _DOUBT for one in log_odds]
-        return self._choice.decide(doubted, turn.input_text, self._context.script, tools=False)
+    def _decided(self, turn: Turn, log_odds: Sequence[float]) -> ProbeQuestion | Chosen | None:
+        """Give what is asked next, or chosen in spite of all doubt of the answers; None: that leaves it open."""
+        told: list[Chosen] = []
+        for doubt in _DOUBTS:
+            doubted = [one + doubt for one in log_odds]
+            match self._choice.decide(doubted, turn.input_text, self._context.script, tools=bool(self._context.tools)):
+                case ProbeQuestion() as question:
+                    return question
+                case chosen:
+                    told.append(chosen)
+        return told[0] if told[0].policy == told[1].policy else None

@@ -9,7 +9,7 @@ One turn, in `async` mode:
                                      or in a sentence that the writer writes, which is judged, and released if the
                                      policy has no objection
                             at last: the result, so that what is spoken ends with what was thought
-                            probes choose the policy meanwhile; small talk needs no thoughts, and is answered at once
+                            probes have chosen the policy before; small talk needs no thoughts, and is answered at once
                             with tools: a reply may call them instead, before it says anything (see `actions`)
     take_back()             the user goes on: the attempt to answer is dropped with all that it has spent
     finish(heard)           what the user heard becomes history; on an interruption the thoughts stay
@@ -26,7 +26,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reasoning.errors import ContextFull
-from reasoning.events import HistoryDropped, LoopEvent, Probe, State, StateChanged, Thought, TurnDone
+from reasoning.events import HistoryDropped, LoopEvent, Probe, State, StateChanged, TurnDone
 from reasoning.loop.actions import Actions
 from reasoning.loop.ahead import Ahead
 from reasoning.loop.context import LoopContext
@@ -224,23 +224,18 @@ class Loop:
     # --- thinking and speaking at the same time ---
 
     async def _answer_thinking(self, turn: Turn) -> None:
-        needed, wanted = await self._think_and_speak(turn)
-        if needed:
-            if wanted:
-                # What a tool is to tell, thoughts do not settle.
-                await self._replying.act(turn)
-            return
-        # First the account, then the block: a crop that was begun takes place even if this is cancelled.
-        turn.attempt.drop_thoughts()
-        await self._context.crop_thoughts(turn, 0)
+        policy, wanted = await self._choose(turn)
+        if policy is not None:
+            turn.policy = policy
+            await self._think_and_speak(turn, told=not wanted)
         if wanted:
+            # What a tool is to tell, thoughts do not settle.
             await self._replying.act(turn)
-            return
-        await self._replying.at_once(turn, "direct")
-        if turn.attempt.rethink:
-            await self._drop_replies(turn)
-            self._enter(turn.attempt, Phase.THINKING)
-            await self._think_and_speak(turn, surely=True)
+        elif policy is None:
+            await self._replying.at_once(turn, "direct")
+            if turn.attempt.rethink:
+                await self._drop_replies(turn)
+                await self._think_and_speak(turn)
 
     async def _answer_thought(self, turn: Turn) -> None:
         """Think, and then speak, or call."""
@@ -249,35 +244,18 @@ class Loop:
         await self._thinker.think(turn)
         await (self._replying.act(turn) if wanted else self._replying.act_or_conclude(turn))
 
-    async def _think_and_speak(self, turn: Turn, *, surely: bool = False) -> tuple[bool, bool]:
-        """Think, and say what was found meanwhile; give whether thoughts were needed, and whether calls are wanted.
-
-        Whether they are is asked while the thoughts go on, unless it is sure. Where calls are wanted nothing is said.
-        """
+    async def _think_and_speak(self, turn: Turn, *, told: bool = True) -> None:
+        """Think, and, where it is `told`, say what was found meanwhile."""
+        self._enter(turn.attempt, Phase.THINKING)
         await self._thinker.open(turn)
-        attempt, tools = turn.attempt, self._context.tools and not surely
-        self._enter(attempt, Phase.THINKING if surely else Phase.PROBING)
         try:
             async with asyncio.TaskGroup() as group:
                 thinker = group.create_task(self._thinker.think(turn), name="thinker")
-                asked = group.create_task(self._replying.wants_calls(turn), name="act probe") if tools else None
-                policy = turn.policy if surely else await self._policy_for(turn, asked)
-                needed = policy is not None
-                if policy is not None and await self._think_otherwise(turn, policy, thinker):
-                    thinker = group.create_task(self._thinker.think(turn), name="thinker")
-                if needed and attempt.phase is Phase.PROBING:
-                    self._enter(attempt, Phase.THINKING)
-                wanted = asked is not None and await asked
-                if not needed:
-                    thinker.cancel()
-                elif wanted:
-                    await thinker
-                else:
+                if told:
                     await self._speak(turn)
                     thinker.cancel()
         except* ContextFull as errors:
             raise ContextFull(str(errors.exceptions[0])) from errors
-        return needed, wanted
 
     async def _speak(self, turn: Turn) -> None:
         """While thoughts go on: say finished steps when there is room. When they have ended: say the result."""
@@ -301,17 +279,32 @@ class Loop:
         ending = not self._script.think_ends.isdisjoint(turn.thoughts.tokens[-1:])
         return self._room and not ending and not self._writer.spent(turn.attempt)
 
+    async def _choose(self, turn: Turn) -> tuple[Policy | None, bool]:
+        """Ask how the words are to be thought about (None: not at all), and whether they want calls."""
+        self._enter(turn.attempt, Phase.PROBING)
+        asked: asyncio.Task[bool] | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                if self._context.tools:
+                    asked = group.create_task(self._replying.wants_calls(turn), name="act probe")
+                policy = await self._policy_for(turn, asked)
+        except* ContextFull as errors:
+            raise ContextFull(str(errors.exceptions[0])) from errors
+        if policy is None and turn.thought:
+            # Its head was read while the user spoke.
+            await self._context.crop_thoughts(turn, 0)
+        return policy, asked is not None and asked.result()
+
     async def _policy_for(self, turn: Turn, wants_calls: asyncio.Task[bool] | None) -> Policy | None:
-        """Ask how the words are to be thought about; None: not at all. The thinker goes on meanwhile."""
         if not self._options.direct_replies or turn.carried is not None:
             # Few words that correct a problem look like small talk without it, and its thoughts are there.
             return turn.policy
+        if (sure := await self._ahead.chosen(turn)) is not None:
+            return sure.policy
         view, script = [*self._context.past, turn.input], self._script
         names: list[str] = []
         log_odds: list[float] = []
         talks = False
-        if (sure := await self._ahead.chosen(turn)) is not None:
-            return sure
         while isinstance(decided := self._choice.decide(log_odds, turn.input_text, script, tools=talks), ProbeQuestion):
             scores = await self._session.score_choices(view, decided.tokens, decided.choices)
             names.append(decided.name)
@@ -327,26 +320,6 @@ class Loop:
         for name, one in zip(names, decided.log_odds, strict=True):
             self._emit(Probe(name, one, 0.0, decision=one > 0))
         return decided.policy
-
-    async def _think_otherwise(self, turn: Turn, policy: Policy, thinker: asyncio.Task[None]) -> bool:
-        """Go over to a policy; say whether it asks for thoughts in another way, so that they are begun anew.
-
-        What the dropped ones cost stays spent.
-        """
-        old, turn.policy = turn.policy, policy
-        if policy == old:
-            return False
-        turn.attempt.findings.clear()
-        if policy.opening(self._script) == old.opening(self._script):
-            return False
-        thinker.cancel()
-        await asyncio.wait([thinker])
-        turn.attempt.drop_thoughts()
-        # Whoever is shown thoughts sees where they begin anew.
-        self._emit(Thought("\n"))
-        self._enter(turn.attempt, Phase.PROBING)
-        await self._thinker.open(turn)
-        return True
 
     # --- state ---
 

@@ -38,9 +38,12 @@ class Replying:
         """Reply without thoughts; a "direct" reply that has to be thought about is left to the caller."""
         attempt = turn.attempt
         self._enter(attempt, Phase.REPLYING)
-        draft, script = self._context.new_draft(turn), self._script
-        await self._session.append(self._context.view(turn, draft), head or script.answer_open)
-        attempt.head = len(draft)
+        script, context = self._script, self._context
+        *request, last = head or script.answer_open
+        # In a block of its own, behind which a first word can be weighed as well as written.
+        await self._session.append(context.view(turn, context.new_draft(turn)), request)
+        await self._session.append(context.view(turn, context.new_draft(turn)), [last])
+        attempt.head = 1
         await self._writer.say_all(turn, kind)
         if not attempt.said and not attempt.rethink:
             self._writer.release(turn, script.family.language.replies.no_answer)

@@ -61,8 +61,7 @@ class Thinker:
     async def think(self, turn: Turn) -> None:
         """Think until the model concludes, or the budget does."""
         attempt = turn.attempt
-        if attempt.phase is not Phase.PROBING:
-            self._enter(attempt, Phase.THINKING)
+        self._enter(attempt, Phase.THINKING)
         if not await self._work(turn):
             attempt.reason = "budget" if attempt.reason == "complete" else attempt.reason
             ended = await self._force_answer(attempt, self._context.view(turn))

@@ -32,7 +32,7 @@ class Phase(IntEnum):
     LISTENING = 0
     """The words may still change, and nothing of a reply was begun."""
     PROBING = 1
-    """The thoughts have begun, and whether they are needed is being asked."""
+    """Whether it takes thoughts, and which, is being asked."""
     THINKING = 2
     """The thoughts grow, and no sentence is being written."""
     TELLING = 3
@@ -54,8 +54,7 @@ class Attempt:
     steps: Steps
     """Finished steps of the thoughts; begins with the kept ones of the turn. Empty in a reply without thoughts."""
     phase: Phase = Phase.LISTENING
-    """Goes up, but for two ways back to THINKING, from TELLING and from a REPLYING that has to be thought about, and
-    one to PROBING, when another policy begins the thoughts anew."""
+    """Goes up, but for two ways back to THINKING: from TELLING, and from a REPLYING that has to be thought about."""
     deadline: float = float("inf")
     """When thoughts must conclude, in seconds of the caller's clock; infinite until the answer is begun."""
     findings: list[str] = field(default_factory=list)
@@ -91,12 +90,6 @@ class Attempt:
     def reply(self) -> str:
         """What was said."""
         return " ".join(self.said)
-
-    def drop_thoughts(self) -> None:
-        """Forget what was thought; what it cost stays spent."""
-        self.steps, self.checked, self.reason = Steps(), 0, "complete"
-        self.findings.clear()
-        self.stretches.clear()
 
 
 @dataclass(frozen=True, slots=True)

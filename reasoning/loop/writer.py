@@ -151,9 +151,7 @@ class Writer:
         draft, start = attempt.replies[-1], len(attempt.replies[-1])
         if attempt.phase is Phase.THINKING:
             self._enter(attempt, Phase.TELLING)
-        pieces, ended = await self._sentence(turn)
-        if kind in _AT_ONCE and not attempt.said and await self._hasty(turn, pieces, start):
-            pieces, ended = await self._say_no(turn, start)
+        pieces, ended = await self._sentence(turn, weighed=kind in _AT_ONCE and not attempt.said)
         written = [piece.text for piece in pieces]
         if attempt.phase is Phase.TELLING:
             self._enter(attempt, Phase.THINKING)
@@ -173,26 +171,25 @@ class Writer:
         attempt.doubtful |= kind in _AT_ONCE and self._unsure(turn, pieces[:kept])
         return True
 
-    async def _hasty(self, turn: Turn, pieces: Sequence[TextPiece], start: int) -> bool:
+    async def _hasty(self, turn: Turn, first: TextPiece) -> bool:
         """Say whether a reply begins with a yes that is no likelier than the model likes to say yes, where measured."""
         script, bias = self._script, self._script.family.prompts.yes_bias
-        if not (script.measured and bias and pieces and pieces[0].token in script.yes_no[0]):
+        if not (script.measured and bias and first.token in script.yes_no[0]):
             return False
-        if pieces[0].log_prob > -log1p(exp(-bias)):
+        if first.log_prob > -log1p(exp(-bias)):
             # All else together is too unlikely.
             return False
-        draft = turn.attempt.replies[-1]
-        *before, _ = self._context.view(turn, draft)
-        head = draft.tokens[:start]
-        scores = await self._session.score_choices(before, head, script.yes_no)
-        turn.attempt.tokens["probe"] += len(head)
+        *before, draft = self._context.view(turn, turn.attempt.replies[-1])
+        asked = draft.tokens[: turn.attempt.head]
+        scores = await self._session.score_choices(before, asked, script.yes_no)
+        turn.attempt.tokens["probe"] += len(asked)
         self._emit(Probe(YES, scores.log_odds - bias, 0.0, decision=scores.log_odds > bias))
         return scores.log_odds <= bias
 
-    async def _say_no(self, turn: Turn, start: int) -> tuple[list[TextPiece], bool]:
-        """Write the sentence anew, with a no at its beginning."""
+    async def _say_no(self, turn: Turn) -> tuple[list[TextPiece], bool]:
+        """Write the first sentence anew, with a no at its beginning."""
         draft, no = turn.attempt.replies[-1], self._script.family.prompts.no[0]
-        await self._session.crop(draft, start)
+        await self._session.crop(draft, turn.attempt.head)
         (token,) = self._script.tokenizer.encode(no)
         await self._session.append(self._context.view(turn, draft), [token])
         pieces, ended = await self._sentence(turn)
@@ -223,9 +220,12 @@ class Writer:
     def _ended(self, attempt: Attempt) -> bool:
         return attempt.replies[-1].tokens[-1] in self._script.ends or self.spent(attempt)
 
-    async def _sentence(self, turn: Turn) -> tuple[list[TextPiece], bool]:
-        """Write to the end of a sentence; give the text in pieces, and whether the model ended its reply."""
-        attempt = turn.attempt
+    async def _sentence(self, turn: Turn, *, weighed: bool = False) -> tuple[list[TextPiece], bool]:
+        """Write to the end of a sentence; give the text in pieces, and whether the model ended its reply.
+
+        weighed: it is the first one of a reply at once, and does not begin with a hasty yes.
+        """
+        attempt, hasty = turn.attempt, False
         view = self._context.view(turn, attempt.replies[-1])
         written: list[TextPiece] = []
         # A call is decoded under its grammar, never spoken.
@@ -234,11 +234,13 @@ class Writer:
         async with self._streams.run(attempt, view, "writer", self._script.ends, limit, ban=ban) as pieces:
             async for piece in pieces:
                 written.append(piece)
+                if hasty := weighed and len(written) == 1 and await self._hasty(turn, piece):
+                    break
                 if piece.token in self._script.ends:
                     return written, True
                 if sentence_end("".join(one.text for one in written), turn.language) is not None:
                     break
-        return written, False
+        return await self._say_no(turn) if hasty else (written, False)
 
     async def _write_out(self, turn: Turn, text: str) -> None:
         """Let the writer find a sentence in its view as if it had been written."""

@@ -1,8 +1,8 @@
 """Which policy a question is answered by: always the same one, or what cheap questions to the model say.
 
-A question costs the tokens of a line and one step, beside thoughts that have begun already, and what it takes of that
-step the thoughts have to wait: so the second is put only where the first leaves it open. What they say is read against
-a bias that was measured with the default model on development questions: docs/policies.md has the table.
+A question costs the tokens of a line and one step, and the reply waits for it: so the second is put only where the
+first leaves it open. What they say is read against a bias that was measured with the default model on development
+questions: docs/policies.md has the table.
 """
 
 from __future__ import annotations
@@ -46,37 +46,34 @@ class Always:
 
 @dataclass(frozen=True, slots=True)
 class ByProbes:
-    """Sums where there is something to compute, else another policy where it takes reasoning, else no thoughts."""
+    """No thoughts where it takes no reasoning; else sums where there is something to compute, else another policy."""
 
     first: Policy
     other: Policy | None = None
     """None: what is no sum is answered at once."""
 
     def decide(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> ProbeQuestion | Chosen:
-        """Ask whether there is something to compute; where that is not clear, of what kind the question is.
+        """Ask of what kind the question is; where that is not clear, whether there is something to compute.
 
-        Where nothing was measured, nothing is asked, and only the smallest turns go without thoughts.
+        Where no kinds were measured, the second is asked alone; where nothing was, nothing is asked, and only the
+        smallest turns go without thoughts.
         """
-        measured, family = script.calibration, script.family
+        measured, prompts = script.calibration, script.family.prompts
         if measured is None:
             return Chosen(None if _tiny(asked, script.language) else self.first, ())
-        if not log_odds:
+        other, answers, calibrated = None, list(log_odds), list[float]()
+        ahead = measured.need_of_numbers if several_numbers(asked, script.language) else 0.0
+        if self.other is not None and script.knows_kinds:
+            if not answers:
+                return ProbeQuestion(KIND, script.kind, script.kinds)
+            kind, other = answers.pop(0) - prompts.kind_bias + ahead, self.other
+            if kind <= 0 or kind > prompts.kind_clear:
+                return Chosen(self.first if kind > 0 else None, (kind,))
+            calibrated.append(kind)
+        if not answers:
             return ProbeQuestion(NEED, script.need, script.yes_no)
-        need, *kinds = log_odds
-        need -= measured.need_bias_with_tools if tools else measured.need_bias
-        if several_numbers(asked, script.language):
-            need += measured.need_of_numbers
-        below, above = family.prompts.need_clear
-        if self.other is None or not script.knows_kinds or not below <= need <= above:
-            return Chosen(self.first if need > 0 else None, (need,))
-        if not kinds:
-            return ProbeQuestion(KIND, script.kind, script.kinds)
-        (kind,) = kinds
-        if need > 0 and need + kind > family.prompts.sums_bias:
-            policy: Policy | None = self.first
-        else:
-            policy = self.other if kind > family.prompts.kind_bias else None
-        return Chosen(policy, (need, kind - family.prompts.kind_bias))
+        need = answers[0] + ahead - (measured.need_bias_with_tools if tools else measured.need_bias)
+        return Chosen(self.first if need > 0 else other, (*calibrated, need))
 
 
 def choice_of(name: PolicyName, switches: PolicySwitches = ALL_POLICIES, *, tagged: bool = False) -> PolicyChoice:

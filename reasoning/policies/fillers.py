@@ -24,7 +24,7 @@ _LONGEST_STRETCH: Final = 1.5
 _STRETCHED_S: Final = 1.8
 """And to no more than this: with what a phrase and a tick of the clock take, a wait stays under two seconds."""
 _SOON_S: Final = 1.6
-"""A reply that begins soon is waited for so long: a filler right before it would hold it up."""
+"""A reply that a filler would hold up is waited for so long before it begins."""
 _ROUNDED_S: Final = 5
 """To whole times of this the length of a wait is told."""
 _LONGEST_TOLD_S: Final = 60
@@ -77,11 +77,11 @@ class FillerClock:
         self._began = None
         self.next = self._choose(self.waiting_since)
 
-    def due(self, now: float, *, begun: bool, soon: bool = False, slowdown: float = 1.0) -> Filler | None:
+    def due(self, now: float, *, begun: bool, held_up: bool = False, slowdown: float = 1.0) -> Filler | None:
         """Give the phrase to say now, if any; whoever says it calls `said`.
 
         begun: the reply has begun to sound.
-        soon: it will begin soon: it is being said without thinking, or its first words are being synthesised.
+        held_up: the phrase would still sound when the reply could begin.
         slowdown: how many times as long as usual the reply takes, for the machine is busy: the first phrase is as much
             later. Inside a reply no silence is to be longer for that.
         """
@@ -90,7 +90,7 @@ class FillerClock:
         if begun or self._said:
             allowed = self.options.filler_again_s
         else:
-            allowed = max(self.options.filler_after_s, _SOON_S if soon else 0.0)
+            allowed = max(self.options.filler_after_s, _SOON_S if held_up else 0.0)
             allowed = min(allowed * min(_LONGEST_STRETCH, slowdown), max(allowed, _STRETCHED_S))
         return None if now - self.waiting_since < allowed else self.next
 

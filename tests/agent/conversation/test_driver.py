@@ -294,6 +294,25 @@ async def test_a_slow_answer_is_held_honestly_and_then_comes() -> None:
         assert turn.first_sound_ms < turn.first_content_ms
 
 
+@pytest.mark.parametrize(
+    ("asked", "written", "first", "waited"),
+    [(1, 4, "content", 1.4), (1, 24, "filler", 1.6), (40, 12, "filler", 1.1)],
+    ids=["nearly written", "written slowly", "begun late"],
+)
+async def test_no_filler_holds_up_a_sentence_that_is_nearly_written(
+    asked: int, written: int, first: str, waited: float
+) -> None:
+    model = Model(small_talk=True, at_once=f"Hello to you.{END}")
+    model.steps = lambda name: written if name.startswith("reply") else asked
+    async with world(model) as one:
+        await one.say(ASK)
+        spoken_until = one.now
+        await one.reply()
+        piece = one.of(AudioOut)[0]
+        assert piece.kind == first
+        assert abs(piece.start_ms / 1000 - spoken_until - waited) < 0.1
+
+
 async def test_in_a_wait_that_two_fillers_did_not_fill_it_is_told_how_things_stand() -> None:
     async with world(Model(steps=lambda _: 4)) as one:
         await one.say(ASK)

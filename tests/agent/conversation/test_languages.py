@@ -31,7 +31,7 @@ class Bilingual(Model):
     """Thinks in the language that it is asked in."""
 
     def score_choices(self, before: str) -> float:
-        assert EN.prompts.need_question in before or DE.prompts.need_question in before
+        assert any(question in before for question in (EN.prompts.kind_question, DE.prompts.need_question))
         return 20.0
 
     def write(self, before: str, name: str) -> str:

@@ -212,7 +212,7 @@ async def test_history_shows_what_was_called() -> None:
         await one.loop.answer(GO)
         await one.loop.finish("I am on my")
         await one.loop.answer("Good morning.")
-        assert f"I am on my\n{KITCHEN.text()}{END}" in one.last_view("reply0")
+        assert f"I am on my\n{KITCHEN.text()}{END}" in one.last_view("reply1")
 
 
 async def test_what_is_taken_back_takes_its_calls_back() -> None:
@@ -378,7 +378,7 @@ async def test_a_note_after_the_reply_waits_for_the_next_turn() -> None:
         await one.loop.finish("I have news.")
         assert not one.loop.notes_waiting
         await one.loop.answer("Good morning.")
-        assert "[robot] at the kitchen" in one.last_view("reply0")
+        assert "[robot] at the kitchen" in one.last_view("reply1")
 
 
 async def test_notes_are_plain_text_of_one_line_and_bounded() -> None:

@@ -36,6 +36,7 @@ PARTS = (
 )
 """What is heard of a question, each time that words come."""
 QUESTION = f"{PARTS[-1]} How many red eggs are there at first?"
+NEARLY_ALL = (*PARTS, f"{PARTS[-1]} How many red eggs are there at")
 PIECE = 24
 TELLING = Tool("tell", "Tells.", {"type": "object", "properties": {}})
 
@@ -100,22 +101,24 @@ async def test_questions_alone_are_read_where_nothing_else_is_wanted() -> None:
         assert one.session.text("asked0") == one.engine.tokenizer.shown(one.script.need[:-1])
 
 
-async def test_all_is_read_again_when_the_words_have_doubled() -> None:
+async def test_the_head_is_read_again_when_the_words_have_doubled_and_questions_before() -> None:
     async with rig(options=HEADS) as one:
         await spoken(one, [PARTS[1]])
-        whole, early = len(one.session.block("thoughts")), len(one.engine.log)
+        whole, asked = len(one.session.block("thoughts")), len(views(one, "question"))
         assert whole == len(one.script.think_open)
-        assert early == 1
+        assert asked == 1
+        await spoken(one, [f"{PARTS[1]} and"])
+        assert (len(one.session.block("thoughts")), len(views(one, "question"))) == (whole, asked)
         await spoken(one, [PARTS[2]])
-        assert (len(one.session.block("thoughts")), len(one.engine.log)) == (whole, early)
+        assert (len(one.session.block("thoughts")), len(views(one, "question"))) == (whole, asked + 1)
         lengths = []
-        for _ in range(5):
+        for _ in range(6):
             await one.loop.hear(PARTS[3])
             await one.settle(4)
             lengths.append(len(one.session.block("thoughts")))
         assert PIECE in lengths
         assert lengths[-1] == whole
-        assert len(one.engine.log) == early + 1
+        assert len(views(one, "question")) == asked + 2
 
 
 @pytest.mark.parametrize("mode", ["async", "think-first"])
@@ -288,33 +291,34 @@ class Asked(Model):
 
 
 _NEED = FAMILY.prompts.need_bias - FAMILY.prompts.need_of_numbers
-"""Log-odds at the border, of words with two numbers."""
+_KIND = FAMILY.prompts.kind_bias - FAMILY.prompts.need_of_numbers
+"""Log-odds at the borders, of words with two numbers."""
 
 
 @pytest.mark.parametrize(
     ("choice", "need", "kind", "asked"),
     [
-        ("sums", 2.0, 0.0, ["need"]),
-        ("sums", 0.6, 0.0, ["need"]),
-        ("sums", 0.4, 0.0, ["need", "need"]),
-        ("sums", -0.3, 0.0, ["need", "need"]),
-        ("auto", 2.0, 0.0, ["need"]),
-        ("auto", 0.6, 3.0, ["need", "kind"]),
-        ("auto", 1.2, 3.0, ["need", "kind"]),
-        ("auto", 0.4, 3.0, ["need", "kind", "need", "kind"]),
-        ("auto", 0.6, -1.6, ["need", "kind", "need", "kind"]),
-        ("auto", -0.6, -9.0, ["need", "need", "kind"]),
-        ("auto", -0.4, 9.0, ["need", "kind", "need", "kind"]),
+        ("sums", 0.7, 0.0, ["need"]),
+        ("sums", 0.5, 0.0, ["need", "need"]),
+        ("sums", -1.1, 0.0, ["need", "need"]),
+        ("sums", -1.3, 0.0, ["need"]),
+        ("auto", 9.0, -1.3, ["kind"]),
+        ("auto", 9.0, -1.1, ["kind", "need", "kind"]),
+        ("auto", 9.0, 0.3, ["kind", "need", "kind", "need"]),
+        ("auto", 0.7, 1.0, ["kind", "need"]),
+        ("auto", 0.5, 1.0, ["kind", "need", "kind", "need"]),
+        ("auto", -1.3, 0.7, ["kind", "need", "kind", "need"]),
+        ("auto", -9.0, 2.4, ["kind"]),
     ],
 )
 async def test_what_was_read_early_counts_only_where_no_doubt_would_change_it(
     choice: PolicyName, need: float, kind: float, asked: list[str]
 ) -> None:
     outcomes = []
-    model = Asked(need=_NEED + need, kind=kind, at_once=f"There are some eggs.{END}")
+    model = Asked(need=_NEED + need, kind=_KIND + kind, at_once=f"There are some eggs.{END}")
     for options in (OFF, QUESTIONS, HEADS, THOUGHTS):
         async with rig(model, options, choice=choice_of(choice, test_loop.WRITTEN)) as one:
-            await spoken(one)
+            await spoken(one, [*NEARLY_ALL, *NEARLY_ALL[-1:] * 3])
             one.engine.log.clear()
             await one.loop.answer(QUESTION)
             questions = [
@@ -325,6 +329,15 @@ async def test_what_was_read_early_counts_only_where_no_doubt_would_change_it(
             outcomes.append((one.of(Probe), one.said, one.of(TurnDone)[0].tokens["probe"]))
     assert questions == asked
     assert outcomes[0] == outcomes[1] == outcomes[2] == outcomes[3]
+
+
+async def test_what_was_read_with_few_of_the_words_does_not_count() -> None:
+    async with rig(Asked(need=9.0)) as one:
+        await spoken(one, PARTS[:4])
+        one.engine.log.clear()
+        await one.loop.answer(QUESTION)
+        assert len(views(one, "question")) == 1
+        assert QUESTION in views(one, "question")[0]
 
 
 # --- thoughts about half a question: when, on which words, and without a trace in the answer ---
@@ -349,7 +362,7 @@ def answered(one: Rig) -> tuple[object, ...]:
 
 async def test_half_a_question_is_thought_about_and_nothing_is_told() -> None:
     async with rig(options=THOUGHTS) as one:
-        await spoken(one, PARTS[:3])
+        await spoken(one, LONG_HEARD)
         opening = one.engine.tokenizer.shown(one.script.think_open)
         early = one.session.text("early").removeprefix(opening)
         assert early
@@ -365,7 +378,7 @@ async def test_half_a_question_is_thought_about_and_nothing_is_told() -> None:
 
 async def test_no_longer_than_the_recogniser_can_spare_the_processor() -> None:
     async with rig(options=THOUGHTS) as one:
-        await spoken(one, PARTS[:3])
+        await spoken(one, LONG_HEARD)
         for _ in range(3):
             length = len(one.session.block("early"))
             await one.loop.hear(PARTS[2])

@@ -214,22 +214,15 @@ async def test_the_reply_says_steps_while_the_thoughts_go_on_and_ends_with_their
 # --- the probe ---
 
 
-async def test_a_slow_probe_does_not_hold_up_the_thinker() -> None:
-    def steps(name: str) -> int:
-        return 200 if name == "question" else 1
-
-    async with rig(Model(steps=steps)) as slow, rig() as quick:
-        ended: list[int] = []
-        for each in (slow, quick):
+async def test_nothing_is_thought_before_it_is_known_whether_it_takes_thoughts() -> None:
+    async with rig() as thinks, rig(Model(small_talk=True, at_once=f"Hello to you.{END}")) as talks:
+        for each in (thinks, talks):
             await each.loop.answer(QUESTION)
-            thinking = [text for text in each.events if isinstance(text, Thought)]
-            assert "".join(text.text for text in thinking) == THOUGHTS
-            ended.append(sum(isinstance(event, Thought) for event in each.events))
-        assert ended[0] == ended[1]
-        # While the verdict was in the making, all was thought.
-        first_probe = next(number for number, event in enumerate(slow.events) if isinstance(event, Probe))
-        assert not any(isinstance(event, Thought) for event in slow.events[first_probe:])
-        assert last_number(slow.said[-1]) == 24.0
+        told = [event for event in thinks.events if isinstance(event, Probe | Thought)]
+        assert isinstance(told[0], Probe)
+        assert len(told) > 1
+        assert not any(isinstance(event, Thought) for event in talks.events)
+        assert "thinker" not in talks.of(TurnDone)[0].tokens
 
 
 async def test_it_writes_no_further_than_the_lead_allows() -> None:

@@ -33,7 +33,7 @@ NOTED = ByProbes(Sums(), Plain())
 class Noting(Model):
     """Thinks in notes where it is asked to, and else in sums."""
 
-    kind: float = 20.0
+    kind: float = 0.0
     """Log-odds of yes when it is asked what kind of question it is."""
 
     def score_choices(self, before: str) -> float:
@@ -46,7 +46,10 @@ class Noting(Model):
 
 
 def noting(
-    result: str = f"The smallest one is Cid.{END}", *, kind: float = 20.0, need: float = FAMILY.prompts.need_bias - 0.2
+    result: str = f"The smallest one is Cid.{END}",
+    *,
+    kind: float = FAMILY.prompts.kind_bias + 0.5,
+    need: float = FAMILY.prompts.need_bias - 0.2,
 ) -> Noting:
     model = Noting(result=lambda _: result, need=need, at_once=f"It is Bob.{END}")
     model.kind = kind
@@ -175,19 +178,18 @@ async def test_notes_are_thought_to_their_end_and_the_writer_tells_what_they_con
         await one.turn(QUESTION)
         assert one.said == ["The smallest one is Cid."]
         assert one.thought.rpartition("\n")[2] == NOTES.removesuffix(END)
-        assert [(probe.question, probe.decision) for probe in one.of(Probe)] == [(NEED, False), (KIND, True)]
+        assert [(probe.question, probe.decision) for probe in one.of(Probe)] == [(KIND, True), (NEED, False)]
         ended = max(place for place, event in enumerate(one.events) if isinstance(event, Thought))
         assert all(event not in one.events[:ended] for event in one.of(ReplyText))
-        # What the sums' opening began was dropped: the writer reads notes alone.
         (writer,) = (text for name, text in one.engine.log if name == "reply0")
         assert FAMILY.prompts.work_open not in writer
         assert FAMILY.prompts.notes_open in writer
 
 
-async def test_a_sum_loses_no_step_to_the_choice() -> None:
+async def test_a_clear_sum_is_asked_about_once() -> None:
     firsts: list[int] = []
     for choice in (ByProbes(Sums()), NOTED):
-        async with rig(noting(need=20.0), choice=choice) as one:
+        async with rig(noting(need=20.0, kind=20.0), choice=choice) as one:
             await one.loop.answer(test_loop.QUESTION)
             assert last_number(one.said[-1]) == 24.0
             firsts.append(one.engine.steps)
@@ -257,14 +259,12 @@ def decided(choice: PolicyChoice, answers: Sequence[float], asked: str, script: 
 @pytest.mark.parametrize(
     ("choice", "need", "kind", "chosen", "asked"),
     [
-        (NOTED, 0.5, 9.0, "sums", [NEED, KIND]),
-        (NOTED, 0.5, FAMILY.prompts.sums_bias - 0.6, None, [NEED, KIND]),
-        (NOTED, 0.5, -9.0, None, [NEED, KIND]),
-        (NOTED, -0.5, 9.0, "plain", [NEED, KIND]),
-        (NOTED, -0.5, -9.0, None, [NEED, KIND]),
-        # What is clear is not asked for its kind, which the thoughts would have to wait for.
-        (NOTED, 1.1, -9.0, "sums", [NEED]),
-        (NOTED, -1.1, 9.0, None, [NEED]),
+        (NOTED, 0.5, 0.1, "sums", [KIND, NEED]),
+        (NOTED, -0.5, 0.1, "plain", [KIND, NEED]),
+        (NOTED, 0.5, FAMILY.prompts.kind_clear - 0.1, "sums", [KIND, NEED]),
+        # What is clear is not asked about again, which the reply would have to wait for.
+        (NOTED, 9.0, -0.1, None, [KIND]),
+        (NOTED, -9.0, FAMILY.prompts.kind_clear + 0.1, "sums", [KIND]),
         (ByProbes(Sums()), 0.5, -9.0, "sums", [NEED]),
         (ByProbes(Sums()), -0.5, 9.0, None, [NEED]),
         (choice_of("plain"), 0.0, 0.0, "plain", []),
@@ -273,7 +273,8 @@ def decided(choice: PolicyChoice, answers: Sequence[float], asked: str, script: 
 def test_what_the_questions_say_chooses(
     choice: PolicyChoice, need: float, kind: float, chosen: str | None, asked: list[str]
 ) -> None:
-    answers = (FAMILY.prompts.need_bias + need, kind)
+    said = {NEED: FAMILY.prompts.need_bias + need, KIND: FAMILY.prompts.kind_bias + kind}
+    answers = [said[name] for name in asked]
     assert decided(choice, answers, "Who is it?", Script(Words(), FAMILY)) == (chosen, asked)
 
 

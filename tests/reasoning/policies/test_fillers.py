@@ -112,12 +112,12 @@ def test_on_a_busy_machine_the_first_filler_comes_later_but_no_silence_inside_a_
     assert say(fillers, 3.0 + OPTIONS.filler_again_s, begun=True, slowdown=4.0) == SAYINGS.fillers[1]
 
 
-def test_a_reply_that_begins_soon_is_waited_for_before_it_and_not_inside_it() -> None:
+def test_a_phrase_that_would_hold_the_reply_up_is_put_off_before_it_and_not_inside_it() -> None:
     fillers = FillerClock(OPTIONS, waiting_since=0.0)
-    assert say(fillers, 1.5, soon=True) is None
-    assert say(fillers, 1.6, soon=True) == SAYINGS.fillers[0]
+    assert say(fillers, 1.5, held_up=True) is None
+    assert say(fillers, 1.6, held_up=True) == SAYINGS.fillers[0]
     fillers.sounding_until(3.0)
-    assert say(fillers, 3.0 + OPTIONS.filler_again_s, begun=True, soon=True) == SAYINGS.fillers[1]
+    assert say(fillers, 3.01 + OPTIONS.filler_again_s, begun=True, held_up=True) == SAYINGS.fillers[1]
 
 
 @pytest.mark.parametrize("language", known_languages().values(), ids=lambda language: language.code)
