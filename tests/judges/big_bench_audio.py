@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -90,7 +91,7 @@ async def ask_all(settings: Settings, items: list[tuple[TaskQuestion, str]]) -> 
         try:
             stage = SpeechStage(ThinkStage(model, settings, Pace()), engine, files)
             for item, voice in left:
-                told = await stage.ask(row, item, lambda voice=voice: shelf.load(voice))
+                told = await stage.ask(row, item, partial(shelf.load, voice))
                 line = {
                     "task": item.task, "number": item.number, "voice": voice, "answer": item.answer,
                     "heard": told.question_heard, "said": told.sample.spoken, "reply_heard": told.reply_heard,
