@@ -19,11 +19,13 @@
 # make vllm   vLLM for this machine's processor in an environment of its own (3.4 GB), and models as it wants them (1.5 GB)
 # make test-vllm   the engine for vLLM against that server
 # make check-compose   compose.yaml through the real `docker compose config`, which needs no Docker engine
-# make judge-voicebench   what an outside judge of voice agents says of it (docs/judges.md); so does make judge-voice-evals
+# make judge-voicebench   what an outside judge of voice agents says of it (docs/judges.md); others: judge-voice-evals,
+#                    judge-tau-voice TAU2=CHECKOUT, judge-pipecat PIPECAT=CHECKOUT, judge-big-bench-audio BBH=FOLDER N=40
 # make conformance   the realtime clients, each in an environment of its own, against the server
 #
 # PYTHON=python3.12   the interpreter to build the environment with (3.11 or newer)
 # TORCH_INDEX=URL     an additional package index to take torch from
+# JUDGE_ARGS='--repeat 1'   how many sessions of each scenario the judges play
 # SOAK_MINUTES=5      how long `make soak` lasts
 # DEMO_QUESTION=FILE  another recording for the demo
 
@@ -50,7 +52,7 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test test-units test-e2e check-gpu test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks soak test-attack test-browser conformance lint types models install llama-cpp clean
+.PHONY: demo test test-units test-e2e check-gpu test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks soak test-attack test-browser conformance judge-big-bench-audio lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -137,14 +139,24 @@ conformance-%: models $(CONFORMANCE)/%/venv/.installed
 
 # What outsiders say of it (docs/judges.md): each judge in an environment of its own, against the real models.
 JUDGES := build/judges
+JUDGE_ARGS ?=
 
 $(JUDGES)/%/venv/.installed: tests/judges/requirements-%.txt
 	$(PYTHON) -m venv $(JUDGES)/$*/venv
 	$(JUDGES)/$*/venv/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
 	@touch $@
 
+# Big Bench Audio has no program of its own: its questions, in the folder BBH, N of each category; goes on where it was.
+BBH ?=
+N ?= 40
+
+judge-big-bench-audio: models
+	$(VENV)/bin/python -m tests.judges.big_bench_audio $(if $(BBH),--questions $(BBH)) --n $(N)
+	$(VENV)/bin/python -m tests.judges.table
+
+# Those that are checkouts are named by TAU2 and PIPECAT.
 judge-%: models $(JUDGES)/%/venv/.installed
-	$(VENV)/bin/python -m tests.judges.run $*
+	$(VENV)/bin/python -m tests.judges.run $* $(JUDGE_ARGS)
 	$(VENV)/bin/python -m tests.judges.table
 
 # Robots over a real Mosquitto, with kills and real time; against the independent peer, too, after `make peer`.

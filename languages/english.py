@@ -281,6 +281,9 @@ _REQUESTS: Final = RequestWords(
         r"\b(before|after|until|first|last|finally|via|way|past|through|from)\b|\w +once\b", re.IGNORECASE
     ),
     equals=r"\s*(?:is|equals|=|:|-)?\s*(\d+(?:\.\d+)?)",
+    spelled=re.compile(
+        r"\b((?:number|code|account|ID|PIN) +(?:(?:is) +)?)(\d(?:(?:, ?|-| )\d){3,})(?!\d|[,.-] ?\d)", re.IGNORECASE
+    ),
 )
 
 ENGLISH: Final = Language(

@@ -337,6 +337,10 @@ _REQUESTS: Final = RequestWords(
         re.IGNORECASE,
     ),
     equals=r"\s*(?:ist|gleich|=|:|-)?\s*(\d+(?:[.,]\d+)?)",
+    spelled=re.compile(
+        r"\b((?:\w*nummer|Code|Konto|Kennung|PIN) +(?:(?:ist|lautet) +)?)(\d(?:(?:, ?|-| )\d){3,})(?!\d|[,.-] ?\d)",
+        re.IGNORECASE,
+    ),
 )
 
 LANGUAGE: Final = Language(

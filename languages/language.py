@@ -327,6 +327,12 @@ class RequestWords:
     """Tells an order other than that in which things are named."""
     equals: str
     """Pattern between the name of an argument and its number: "y is 1.5"."""
+    spelled: re.Pattern[str]
+    """A number by which something is known, its figures told one by one: "order number 1, 2, 3, 4"."""
+
+    def together(self, text: str) -> str:
+        """Write such numbers as one: ears put signs between figures that are told one by one, and that makes a list."""
+        return self.spelled.sub(lambda found: f"{found[1]}{re.sub(r'[^0-9]', '', found[2])}", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -306,6 +306,9 @@ _REQUESTS: Final = RequestWords(
         r"\b(antes|después|luego de|hasta|primero|último|finalmente|por|a través|desde|cuando)\b", re.IGNORECASE
     ),
     equals=r"\s*(?:es|igual a|=|:|-)?\s*(\d+(?:[.,]\d+)?)",
+    spelled=re.compile(
+        r"\b((?:número|código|cuenta|PIN) +(?:(?:es) +)?)(\d(?:(?:, ?|-| )\d){3,})(?!\d|[,.-] ?\d)", re.IGNORECASE
+    ),
 )
 
 LANGUAGE: Final = Language(

@@ -31,10 +31,11 @@ from bench.think.scoring import right
 from bench.virtual.simulation import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from agent.models.registry import Files
     from audio.clock import Sound
+    from audio.speaking.synthesizer import Voice
     from bench.think.items.question import TaskQuestion
     from bench.think.think import Row, ThinkStage
     from reasoning.engine.torch_engine import TorchEngine
@@ -70,13 +71,16 @@ class SpeechStage:
         self._stage, self._engine, self._files = stage, engine, files
         self._recogniser = load_recogniser(files.asr, stage.settings)
 
-    async def ask(self, row: Row, item: TaskQuestion) -> Spoken:
-        """Speak a question, and listen to the reply; for rows of the loop."""
+    async def ask(self, row: Row, item: TaskQuestion, asker: Callable[[], Voice] | None = None) -> Spoken:
+        """Speak a question, and listen to the reply; for rows of the loop.
+
+        asker: loads the voice that asks; None: the one of the settings, which answers, too.
+        """
         loop, script = replace(row.options, mode=cast("Mode", row.mode)), self._stage.model.script
         settings = self._stage.settings.model_copy(update={"loop": loop})
         with TemporaryDirectory() as name:
             asked, answered = Path(name) / "question.wav", Path(name) / "answer.wav"
-            await self._speak(item.question, asked)
+            await self._speak(item.question, asked, asker)
             try:
                 with displayed(Console(quiet=True)) as display:
                     entries = await converse(
@@ -95,9 +99,10 @@ class SpeechStage:
         heard = self._transcript(content(reply, events))
         return Spoken(sample, " ".join(turns), heard, right(heard, item))
 
-    async def _speak(self, question: str, path: Path) -> None:
+    async def _speak(self, question: str, path: Path, asker: Callable[[], Voice] | None) -> None:
         settings = self._stage.settings
-        async with Synthesizer(lambda: load_voice(self._files.voice, settings), settings.voice) as synthesizer:
+        load = asker or (lambda: load_voice(self._files.voice, settings))
+        async with Synthesizer(load, settings.voice) as synthesizer:
             sound = await spoken(synthesizer, question)
         with WavWriter(path, RATE) as wav:
             wav.write(np.zeros(samples_of(_LEAD_MS), np.int16))

@@ -237,7 +237,7 @@ class LoopContext:
         """Write the user's words so far, all of them."""
         async with self._writing:
             turn = self.turn
-            turn.text = text
+            turn.text = self.language.requests.together(text) if self.tools else text
             await self._write_about()
             old = turn.carried
             turn.meant = old.policy.restated(old.told, text, self.language) if old else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,3 +28,13 @@ class Scenario:
     asserted: dict[str, bool]
     """The judge's own limits on the whole scenario."""
     notes: list[str]
+
+
+def checkout(variable: str, wanted: Path) -> Path:
+    """Give the judge's checkout that an environment variable names, which has the `wanted` file."""
+    folder = os.environ.get(variable)
+    if not folder:
+        raise SystemExit(f"{variable} names no checkout of the judge: docs/judges.md says which one")
+    if not (Path(folder) / wanted).is_file():
+        raise SystemExit(f"{variable}={folder} has no {wanted}: docs/judges.md says which checkout is meant")
+    return Path(folder).resolve()

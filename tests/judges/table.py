@@ -1,7 +1,8 @@
 """Writes what the judges say into docs/judges.md and the README: `python -m tests.judges.table`.
 
-The results are those of `tests.judges.run`. What the page says is the floor, which only rises: a lower score fails, and
-a higher one is the new floor once the page is committed.
+The results are those of `tests.judges.run` and `tests.judges.big_bench_audio`. What the page says is the floor, which
+only rises: a lower score fails, and a higher one is the new floor once the page is committed. A part of a judge's items
+sets no floor, and takes the place of none.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "judges.md"
 README: Final = ROOT / "README.md"
 RESULTS: Final = ROOT / "build" / "judges"
-UNITS: Final = {"voice-evals": "checks"}
+UNITS: Final = {"big-bench-audio": "items", "tau-voice": "tests", "voice-evals": "checks"}
 """What judges count that do not judge turns."""
+HELD: Final = {"tau-voice": "passed but for the judge's own clock"}
+"""What a judge asserts beside, where it is no limit on a whole scenario."""
 _NOTHING: Final = "–"
 
 
@@ -46,7 +49,7 @@ def table(results: dict[str, Any]) -> str:
         [
             "scenario",
             f"{UNITS.get(results['judge'], 'turns')} passed",
-            "assertions held",
+            HELD.get(results["judge"], "assertions held"),
             "response, median",
             "slowest",
             "slowest stop",
@@ -62,7 +65,8 @@ def table(results: dict[str, Any]) -> str:
     passed, turns = score(results)
     found = sorted(gap for one in results["scenarios"] for gap in one["gaps_s"])
     most = f"{found[math.ceil(0.95 * len(found)) - 1]:g} s in 95 %, n = {len(found)}" if found else _NOTHING
-    rows.append(["all", f"**{passed} of {turns}**", *[""] * 4, most])
+    total = f"{passed} of {turns}"
+    rows.append(["all", total if results.get("part") else f"**{total}**", *[""] * 4, most])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -75,7 +79,7 @@ def placed(page: str, judge: str, lines: str) -> str:
 
 
 def floor(page: str, judge: str) -> float:
-    """Give the share of turns that the page says a judge let pass; 0 before the first run."""
+    """Give the share of turns that the page says a judge let pass; 0 before the first whole run."""
     within = page.partition(f"<!-- {judge}: begin -->")[2].partition(f"<!-- {judge}: end -->")[0]
     found = re.search(r"\*\*(\d+) of (\d+)\*\*", within)
     return int(found[1]) / int(found[2]) if found else 0.0
@@ -86,12 +90,16 @@ def main() -> None:
         results = json.loads(file.read_text(encoding="utf-8"))
         judge, page = results["judge"], PAGE.read_text(encoding="utf-8")
         passed, turns = score(results)
+        if results.get("part") and floor(page, judge):
+            print(f"{judge}: {passed} of {turns}, a part of its items; the pages keep what all of them gave")
+            continue
         if passed / turns < (least := floor(page, judge)):
             sys.exit(f"{judge}: {passed} of {turns} passed, where {least:.0%} did before; the pages stay as they are")
         sessions = "one session" if results["repeat"] == 1 else f"{results['repeat']} sessions"
-        told = f"{results['machine']}, {sessions} of each scenario\n\n{table(results)}"
+        part = f" ({results['part']})" if results.get("part") else ""
+        told = f"{results['machine']}, {sessions} of each scenario{part}\n\n{table(results)}"
         PAGE.write_text(placed(page, judge, told), encoding="utf-8")
-        line = f"{judge}: {passed} of {turns} {UNITS.get(judge, 'turns')} passed ({results['machine']})"
+        line = f"{judge}: {passed} of {turns} {UNITS.get(judge, 'turns')} passed ({results['machine']}){part}"
         README.write_text(placed(README.read_text(encoding="utf-8"), judge, line), encoding="utf-8")
 
 

@@ -87,3 +87,17 @@ def test_the_floor_only_rises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(SystemExit, match="2 of 4 passed, where 75% did before"):
         table.main()
     assert (tmp_path / "PAGE").read_text() == page
+
+
+def test_a_part_of_the_items_sets_no_floor_and_takes_the_place_of_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PAGE", "README"):
+        file = tmp_path / name
+        file.write_text("<!-- voicebench: begin -->\n<!-- voicebench: end -->\n")
+        monkeypatch.setattr(table, name, file)
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    for part, passed, told in (("1 of 9", 4, "4 of 4"), ("", 3, "**3 of 4**"), ("1 of 9", 4, "**3 of 4**")):
+        (tmp_path / "voicebench.json").write_text(json.dumps({**results(passed), "part": part}))
+        table.main()
+        assert f"| all | {told} |" in (tmp_path / "PAGE").read_text()

@@ -66,3 +66,21 @@ def test_decimals_are_read_one_by_one(code: str, whole: int, digits: str) -> Non
     point = {"en": "point", "de": "Komma", "es": "coma"}[code]
     said = " ".join(num2words(int(digit), lang=code) for digit in digits)
     assert language_of(code).numbers.read(f"{num2words(whole, lang=code)} {point} {said}") == float(f"{whole}.{digits}")
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "together"),
+    [
+        ("en", "Check my order number 1, 2, 3, 4, 5?", "Check my order number 12345?"),
+        ("en", "The code is 4-0-0-7.", "The code is 4007."),
+        ("en", "Which comes next: 1, 2, 4, 8?", "Which comes next: 1, 2, 4, 8?"),
+        ("en", "Bring boxes number 1, 2 and 3.", "Bring boxes number 1, 2 and 3."),
+        ("en", "Account 1, 2, 3, 4, 50", "Account 1, 2, 3, 4, 50"),
+        ("de", "Meine Bestellnummer ist 1, 2, 3, 4.", "Meine Bestellnummer ist 1234."),
+        ("es", "El número 9 8 7 6, por favor.", "El número 9876, por favor."),
+    ],
+)
+def test_figures_told_one_by_one_are_one_number_where_something_is_known_by_it(
+    code: str, text: str, together: str
+) -> None:
+    assert language_of(code).requests.together(text) == together

@@ -192,6 +192,14 @@ async def test_small_talk_calls_nothing_and_is_not_slowed_by_thoughts() -> None:
         assert one.done == ["Hello to you."]
 
 
+@pytest.mark.parametrize(("tools", "asked"), [(TOOLS, "1234"), ((), "1, 2, 3, 4")])
+async def test_a_number_that_is_told_figure_by_figure_is_one_for_tools(tools: Sequence[Tool], asked: str) -> None:
+    async with rig(tools=tools) as one:
+        await one.loop.answer("Check order number 1, 2, 3, 4.")
+        # What the reply is written behind.
+        assert f"Check order number {asked}." in one.last_view("reply")
+
+
 async def test_without_tools_nothing_is_asked() -> None:
     async with rig(tools=()) as one:
         await one.loop.answer("Good morning.")
