@@ -10,6 +10,7 @@ import pytest
 from agent.costs.ledger import CostLedger, PowerModel, Reading, spent
 from agent.costs.meters import MachineMeters, Nvml, Rapl
 from agent.costs.site import shipped_sites
+from agent.realtime.server.meters import Meters
 
 STAND_IN = """
 int nvmlInit_v2(void) { return 0; }
@@ -84,3 +85,18 @@ def test_the_line_adds_turns_and_tells_the_sites_part() -> None:
     assert "35.0 J (estimated at 3.5 W a busy core); spain: 0.00127 g CO2e, " in line
     assert "\n" not in line
     assert "CO2e" not in ledger.line(Reading(10), None, 12)
+
+
+def test_the_server_tells_joules_where_there_is_a_meter_and_none_else(tmp_path: Path) -> None:
+    without = Meters(lambda: 0)
+    without.watch_machine(MachineMeters(Rapl(tmp_path), Nvml("libno-such-library.so.1")))
+    assert b"descant_processor_seconds_total " in without.text()
+    assert b"descant_joules_total{" not in without.text()
+    zone(tmp_path, "intel-rapl:0", 1_000_000)
+    metered = Meters(lambda: 0)
+    rapl = Rapl(tmp_path)
+    rapl.joules()
+    metered.watch_machine(MachineMeters(rapl, Nvml("libno-such-library.so.1")))
+    zone(tmp_path, "intel-rapl:0", 3_000_000)
+    assert b'descant_joules_total{part="processor"} 2.0' in metered.text()
+    assert b'part="gpu"' not in metered.text()
