@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from operator import le
 from typing import TYPE_CHECKING, Final
@@ -186,8 +186,6 @@ class Game:
 
     weights: Weights
     limit_s: float
-    rounds: list[int] = field(default_factory=list)
-    """Until none improved, for each game."""
 
     def place(self, callers: Sequence[Caller], now: Moment) -> list[int]:
         """Play every share of the sweep, and take the best outcome."""
@@ -195,7 +193,7 @@ class Game:
         homes, worth = _homes(callers), _worths(now)
         held = [sites if home < 0 else frozenset({home}) for sites, home in zip(allowed, homes, strict=True)]
         start = fill(held, range(len(SITES)), [now.places] * len(SITES), homes)
-        outcomes = [self._play(shares, callers, allowed, list(start), worth, now.places) for shares in _SWEEP]
+        outcomes = [_play(shares, callers, allowed, list(start), worth, now.places) for shares in _SWEEP]
         scores = [_score(placed, callers, worth) for placed in outcomes]
         front = [
             number
@@ -207,34 +205,34 @@ class Game:
             (outcomes[number] for number in front), key=lambda one: sum(prices[site] for site in one if site >= 0)
         )
 
-    def _play(
-        self,
-        shares: Sequence[int],
-        callers: Sequence[Caller],
-        allowed: Sequence[frozenset[int]],
-        placed: list[int],
-        worth: Sequence[Sequence[Sequence[float]]],
-        places: int,
-    ) -> list[int]:
-        owners = [agent for agent, share in enumerate(shares) for _ in range(share)]
-        loads = [placed.count(site) for site in range(len(SITES))]
-        for turn in range(20):
-            moved = False
-            for one, caller in enumerate(callers):
-                agent, here = owners[one % len(owners)], placed[one]
-                if here < 0:
-                    continue
-                mine = worth[agent][caller.city]
-                open_to = [site for site in allowed[one] if site == here or loads[site] < places]
-                best = min(open_to, key=lambda site, mine=mine, here=here: (mine[site], site != here))
-                if best != here and mine[best] < mine[here]:
-                    loads[here] -= 1
-                    loads[best] += 1
-                    placed[one], moved = best, True
-            if not moved:
-                self.rounds.append(turn)
-                break
-        return placed
+
+def _play(
+    shares: Sequence[int],
+    callers: Sequence[Caller],
+    allowed: Sequence[frozenset[int]],
+    placed: list[int],
+    worth: Sequence[Sequence[Sequence[float]]],
+    places: int,
+) -> list[int]:
+    """Let the agents answer one another, from a placement on, until none improves; twenty rounds at most."""
+    owners = [agent for agent, share in enumerate(shares) for _ in range(share)]
+    loads = [placed.count(site) for site in range(len(SITES))]
+    for _ in range(20):
+        moved = False
+        for one, caller in enumerate(callers):
+            agent, here = owners[one % len(owners)], placed[one]
+            if here < 0:
+                continue
+            mine = worth[agent][caller.city]
+            open_to = [site for site in allowed[one] if site == here or loads[site] < places]
+            best = min(open_to, key=mine.__getitem__)
+            if mine[best] < mine[here]:
+                loads[here] -= 1
+                loads[best] += 1
+                placed[one], moved = best, True
+        if not moved:
+            break
+    return placed
 
 
 def _score(placed: Sequence[int], callers: Sequence[Caller], worth: Sequence[Sequence[Sequence[float]]]) -> list[float]:

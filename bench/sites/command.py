@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from agent.costs.site import Site
 
-_SHOWN: Final = ("first p50 s", "first p95 s", "g CO2e", "mL water", "EUR", "late %", "moves", "refused")
+_SHOWN: Final = ("p50 s", "p95 s", "g", "mL", "mEUR", "late %", "moves", "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def ways(weights: Weights, limit_s: float) -> Mapping[str, Callable[[], SiteChoi
         "nearest": nearest,
         "round robin": RoundRobin,
         "least loaded": least_loaded,
-        "greedy (product)": partial(Routed, SiteRouter(weights, limit_s)),
+        "greedy": partial(Routed, SiteRouter(weights, limit_s)),
         "exact": partial(Exact, weights, limit_s),
         "game": partial(Game, weights, limit_s),
     }
@@ -84,7 +84,10 @@ def run(options: SitesBenchOptions) -> None:
         results[name] = {figure: [day[figure] for day in days] for figure in _SHOWN}
     console = plain_console()
     console.print(_table(results))
-    console.print(f"per thousand turns, mean of {options.days} days and its 95 % interval; {options.joules:g} J a turn")
+    console.print(
+        f"first clause; CO2e, water, money and moves of a thousand turns at {options.joules:g} J; refused: a day"
+    )
+    console.print(f"means of {options.days} days, ± half their 95 % interval")
     if options.json_file is not None:
         settings = {name: getattr(options, name) for name in ("days", "places", "arrivals", "limit_s", "joules")}
         Report("sites", settings, results).write(options.json_file)
@@ -99,4 +102,4 @@ def _table(results: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
 
 def _shown(days: Sequence[float]) -> str:
     low, high = bootstrap([days], lambda means: means[..., 0])
-    return f"{fmean(days):.3g} ±{(high - low) / 2:.1g}"
+    return f"{fmean(days):.3g}" if low == high else f"{fmean(days):.3g}±{(high - low) / 2:.1g}"

@@ -113,11 +113,11 @@ class DayTotals:
         thousand = self.turns / 1000
         p50, p95 = np.percentile(self.first_s, [50, 95])
         return {
-            "first p50 s": float(p50),
-            "first p95 s": float(p95),
-            "g CO2e": self.grams / thousand,
-            "mL water": self.millilitres / thousand,
-            "EUR": self.money / thousand,
+            "p50 s": float(p50),
+            "p95 s": float(p95),
+            "g": self.grams / thousand,
+            "mL": self.millilitres / thousand,
+            "mEUR": 1000 * self.money / thousand,
             "moves": self.moves / thousand,
             "late %": 100 * self.late / self.turns,
             "refused": float(self.refused),
