@@ -223,7 +223,7 @@ class PromptWording:
     need_bias: float
     """Log-odds of yes at which the need question divides small talk from problems."""
     need_of_numbers: float
-    """Log-odds that words with two numbers or more have ahead: small talk has few."""
+    """Log-odds that words with two numbers or more have ahead, of this question and the next: small talk has few."""
     need_bias_with_tools: float
     """As `need_bias`, with tools in the prompt and words that ask for none of them."""
     kind_question: str

@@ -222,7 +222,6 @@ class LoopContext:
                 return
             request = telling.step if request == "step" else telling.result
         draft = drafts[-1] if drafts and attempt.head == len(drafts[-1]) else self.new_draft(turn)
-        await self.session.crop(draft, 0)
         first = len(drafts) == 1
         closed = not first and drafts[-2].tokens[-1] in self.script.ends
         head = [
@@ -231,7 +230,7 @@ class LoopContext:
         ]
         if first and not turn.thought:
             head = []
-        await self.session.append(self.view(turn, draft), [*head, *request])
+        await self.rewrite(draft, self.view(turn, draft), [*head, *request])
         attempt.head = len(draft)
 
     async def hear(self, text: str) -> None:

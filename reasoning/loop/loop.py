@@ -263,18 +263,18 @@ class Loop:
     async def _speak(self, turn: Turn) -> None:
         """While thoughts go on: say finished steps when there is room. When they have ended: say the result."""
         attempt, told = turn.attempt, 0
-        await self._context.head_draft(turn, "step")
         while attempt.phase < Phase.CONCLUDING and not self._writer.over(turn):
             if len(attempt.findings) > told and self._may_tell(turn):
                 told, begun = len(attempt.findings), self._clock()
-                if await self._writer.tell_step(turn):
-                    await self._context.head_draft(turn, "step")
+                await self._writer.tell_step(turn)
                 self._takes_s = min(self._clock() - begun, _MOST_WRITING_S)
             else:
                 self._changed.clear()
+                if attempt.said and not self._room:
+                    await self._writer.head(turn, "step")
                 await self._changed.wait()
-                await self._writer.mend(turn)
-        await self._writer.mend(turn)
+                self._writer.mend(turn)
+        self._writer.mend(turn)
         await self._writer.conclude(turn)
 
     def _may_tell(self, turn: Turn) -> bool:

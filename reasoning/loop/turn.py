@@ -65,6 +65,8 @@ class Attempt:
     """Tokens of the newest draft that are its request; a draft of that length holds no words."""
     said: list[str] = field(default_factory=list)
     """Sentences that were released and stand, in order."""
+    unwritten: list[str] = field(default_factory=list)
+    """Those of them that the writer's view does not hold yet: they were read out since it wrote last."""
     stretches: list[int] = field(default_factory=list)
     """How many steps were finished when each stretch of the thoughts but the newest ended."""
     checked: int = 0

@@ -60,17 +60,32 @@ class Writer:
             return False
         text = turn.policy.verbatim(turn.attempt.findings[-1], turn.language, at_last=False)
         if text is None or self._objection(turn, text, "step"):
+            await self.head(turn, "step")
             return await self.say(turn, "step")
         # As it stands: that costs no token and invents nothing.
         self.release(turn, text)
-        await self._write_out(turn, text)
+        turn.attempt.unwritten.append(text)
         return True
+
+    async def head(self, turn: Turn, request: Literal["step", "result"]) -> None:
+        """Head the next sentence, behind what was read out since the last one: the writer finds it in its view.
+
+        It has to be read, which slows the thoughts: so it is done when the writer is wanted, or there is time.
+        """
+        unwritten = turn.attempt.unwritten
+        if unwritten:
+            await self._context.head_draft(turn, "step")
+            tokens = self._script.tokenizer.encode(" ".join(unwritten))
+            unwritten.clear()
+            await self._session.append(self._context.view(turn, turn.attempt.replies[-1]), tokens)
+        await self._context.head_draft(turn, request)
 
     async def _ready(self, turn: Turn) -> bool:
         """Ask whether what was found is to be told now, where the policy has a question about it."""
         question, attempt = turn.policy.telling(self._script).ready, turn.attempt
         if question is None:
             return True
+        await self.head(turn, "step")
         draft = attempt.replies[-1] if len(attempt.replies[-1]) > attempt.head else None
         tokens = [*(self._script.think_close if draft is None else []), *question.tokens]
         scores = await self._session.score_choices(self._context.view(turn, draft), tokens, question.choices)
@@ -78,7 +93,7 @@ class Writer:
         self._emit(Probe(question.name, scores.log_odds, 0.0, decision=scores.log_odds > 0))
         return scores.log_odds > 0
 
-    async def mend(self, turn: Turn) -> None:
+    def mend(self, turn: Turn) -> None:
         """Take back what was released and the thoughts contradict now, and say what they say instead."""
         attempt = turn.attempt
         if attempt.checked == len(attempt.steps.finished):
@@ -89,8 +104,7 @@ class Writer:
             self._emit(Unsaid(wrong.sentence, "the thoughts contradict it"))
             if wrong.instead is not None and wrong.instead not in attempt.said:
                 self.release(turn, wrong.instead)
-                await self._write_out(turn, wrong.instead)
-                await self._context.head_draft(turn, "step")
+                attempt.unwritten.append(wrong.instead)
 
     async def conclude(self, turn: Turn) -> None:
         """End the reply with the result of the thoughts."""
@@ -102,7 +116,7 @@ class Writer:
             if last is not None and not self._objection(turn, last, "result"):
                 self.release(turn, last)
                 return
-        await self._context.head_draft(turn, "result")
+        await self.head(turn, "result")
         told, whole = 0, turn.policy.telling(self._script).one_message
         while (whole or told < _RESULT_SENTENCES) and await self.say(turn, "result"):
             told += 1
@@ -241,11 +255,6 @@ class Writer:
                 if sentence_end("".join(one.text for one in written), turn.language) is not None:
                     break
         return await self._say_no(turn) if hasty else (written, False)
-
-    async def _write_out(self, turn: Turn, text: str) -> None:
-        """Let the writer find a sentence in its view as if it had been written."""
-        draft = turn.attempt.replies[-1]
-        await self._session.append(self._context.view(turn, draft), self._script.tokenizer.encode(text))
 
     def _objection(self, turn: Turn, text: str, kind: Kind | Unjudged) -> str:
         """Say why a sentence must not be spoken; nothing when it may."""

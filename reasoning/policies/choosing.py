@@ -62,18 +62,17 @@ class ByProbes:
         if measured is None:
             return Chosen(None if _tiny(asked, script.language) else self.first, ())
         other, answers, calibrated = None, list(log_odds), list[float]()
+        ahead = measured.need_of_numbers if several_numbers(asked, script.language) else 0.0
         if self.other is not None and script.knows_kinds:
             if not answers:
                 return ProbeQuestion(KIND, script.kind, script.kinds)
-            kind, other = answers.pop(0) - prompts.kind_bias, self.other
+            kind, other = answers.pop(0) - prompts.kind_bias + ahead, self.other
             if kind <= 0 or kind > prompts.kind_clear:
                 return Chosen(self.first if kind > 0 else None, (kind,))
             calibrated.append(kind)
         if not answers:
             return ProbeQuestion(NEED, script.need, script.yes_no)
-        need = answers[0] - (measured.need_bias_with_tools if tools else measured.need_bias)
-        if several_numbers(asked, script.language):
-            need += measured.need_of_numbers
+        need = answers[0] + ahead - (measured.need_bias_with_tools if tools else measured.need_bias)
         return Chosen(self.first if need > 0 else other, (*calibrated, need))
 
 

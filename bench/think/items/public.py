@@ -109,7 +109,7 @@ def items(task: str, split: Split, count: int, folder: Path | None) -> list[Task
     """Give the first `count` questions of a file's split.
 
     Raises:
-        BadQuestion: there is no folder, or no such file in it, or its examples are none.
+        BadQuestion: there is no folder, or no such file in it, or it has no questions of that split.
 
     """
     if folder is None:
@@ -117,7 +117,13 @@ def items(task: str, split: Split, count: int, folder: Path | None) -> list[Task
     path = next((path for path in (folder / f"{task}.json", folder / "bbh" / f"{task}.json") if path.is_file()), None)
     if path is None:
         raise BadQuestion(f"there is no {task}.json in {folder}; BIG-Bench Hard has it in its folder bbh.")
-    return list(islice(_worded(task, _examples(path), split), count))
+    examples = _examples(path)
+    found = list(islice(_worded(task, examples, split), count))
+    if count and not found:
+        raise BadQuestion(
+            f"{path} has no {split} questions: dev are the first {_DEVELOPED} of its {len(examples)}, test the rest."
+        )
+    return found
 
 
 def _examples(path: Path) -> list[tuple[str, str]]:

@@ -140,6 +140,15 @@ def test_files_that_are_none_are_bad_input(tmp_path: Path, content: str | None, 
         sets.items("navigate", "dev", 1, tmp_path)
 
 
+def test_a_file_without_questions_of_a_split_is_bad_input(folder: Path) -> None:
+    assert len(sets.items("navigate", "test", 5, folder)) == 1
+    file = folder / "navigate.json"
+    file.write_text(json.dumps({"examples": json.loads(file.read_text())["examples"][:100]}))
+    with pytest.raises(BadQuestion, match="no test questions: dev are the first 100 of its 100"):
+        sets.items("navigate", "test", 5, folder)
+    assert sets.items("navigate", "test", 0, folder) == []
+
+
 def test_a_set_stands_for_its_tasks() -> None:
     assert sets.named(["everyday", "gcd", "facts"]) == [*everyday.kinds(), "gcd"]
 

@@ -291,7 +291,8 @@ class Asked(Model):
 
 
 _NEED = FAMILY.prompts.need_bias - FAMILY.prompts.need_of_numbers
-"""Log-odds at the border, of words with two numbers."""
+_KIND = FAMILY.prompts.kind_bias - FAMILY.prompts.need_of_numbers
+"""Log-odds at the borders, of words with two numbers."""
 
 
 @pytest.mark.parametrize(
@@ -314,7 +315,7 @@ async def test_what_was_read_early_counts_only_where_no_doubt_would_change_it(
     choice: PolicyName, need: float, kind: float, asked: list[str]
 ) -> None:
     outcomes = []
-    model = Asked(need=_NEED + need, kind=FAMILY.prompts.kind_bias + kind, at_once=f"There are some eggs.{END}")
+    model = Asked(need=_NEED + need, kind=_KIND + kind, at_once=f"There are some eggs.{END}")
     for options in (OFF, QUESTIONS, HEADS, THOUGHTS):
         async with rig(model, options, choice=choice_of(choice, test_loop.WRITTEN)) as one:
             await spoken(one, [*NEARLY_ALL, *NEARLY_ALL[-1:] * 3])
