@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class CostWeights:
     """What a gram of CO2e, a millilitre of water and a unit of money are worth, in one currency of your choice."""
 
     gram: float = 1.0
@@ -48,7 +48,7 @@ class Offer:
 class SiteRouter:
     """Chooses sites. Keeps no state: where a conversation is, its caller knows."""
 
-    weights: Weights
+    weights: CostWeights
     limit_s: float
     """Seconds to the first clause that a site must keep."""
     gain: float = 0.15

@@ -12,7 +12,7 @@ from bench.sites.day import CITIES, ROUND_TRIP_MS, SITES, Caller, Moment, expect
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from agent.costs.routing import SiteRouter, Weights
+    from agent.costs.routing import CostWeights, SiteRouter
 
 _SWEEP: Final = tuple(shares for shares in product(range(4), repeat=4) if sum(shares) == 3)
 """Thirds of the conversations that belong to the agents of time, carbon, water and money."""
@@ -103,7 +103,7 @@ class Exact:
     (Edmonds 1971). The limit is kept at full load. Who cannot move now stays, and takes its place before.
     """
 
-    weights: Weights
+    weights: CostWeights
     limit_s: float
 
     def place(self, callers: Sequence[Caller], now: Moment) -> list[int]:
@@ -184,7 +184,7 @@ class Game:
     in every objective are the Pareto front, of which the one with the least weighted sum is taken.
     """
 
-    weights: Weights
+    weights: CostWeights
     limit_s: float
 
     def place(self, callers: Sequence[Caller], now: Moment) -> list[int]:

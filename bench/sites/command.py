@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.table import Table
 
 from agent.apps.printing import plain_console
-from agent.costs.routing import SiteRouter, Weights
+from agent.costs.routing import CostWeights, SiteRouter
 from agent.costs.site import shipped_sites
 from bench.report import Report
 from bench.sites.choices import Exact, Game, RoundRobin, Routed, least_loaded, nearest
@@ -41,17 +41,17 @@ class SitesBenchOptions:
     json_file: Path | None = None
 
 
-def even_weights(sites: Mapping[str, Site], joules: float) -> Weights:
+def even_weights(sites: Mapping[str, Site], joules: float) -> CostWeights:
     """Give weights by which carbon, water and money of the mean turn count alike."""
     turns = [sites[name].footprint(joules, hour) for name in SITES for hour in range(24)]
-    return Weights(
+    return CostWeights(
         1 / fmean(turn.grams for turn in turns),
         1 / fmean(turn.millilitres for turn in turns),
         1 / fmean(turn.money for turn in turns),
     )
 
 
-def ways(weights: Weights, limit_s: float) -> Mapping[str, Callable[[], SiteChoice]]:
+def ways(weights: CostWeights, limit_s: float) -> Mapping[str, Callable[[], SiteChoice]]:
     """Give the ways of choosing by name; each day has one of its own."""
     return {
         "nearest": nearest,
@@ -83,7 +83,8 @@ def run(options: SitesBenchOptions) -> None:
         ]
         results[name] = {figure: [day[figure] for day in days] for figure in _SHOWN}
     console = plain_console()
-    console.print(_table(results))
+    # Wider than a pipe is taken for, which would cut the figures.
+    console.print(_table(results), width=112, crop=False)
     console.print(
         f"first clause; CO2e, water, money and moves of a thousand turns at {options.joules:g} J; refused: a day"
     )

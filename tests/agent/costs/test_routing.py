@@ -3,10 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.costs.routing import Offer, SiteRouter, Weights
+from agent.costs.routing import CostWeights, Offer, SiteRouter
 from agent.costs.site import Footprint
 
-ROUTER = SiteRouter(Weights(gram=1, millilitre=0.5, money=10), limit_s=1.5, gain=0.2)
+ROUTER = SiteRouter(CostWeights(gram=1, millilitre=0.5, money=10), limit_s=1.5, gain=0.2)
 
 
 def offer(site: str, grams: float, first_s: float = 1.0, free: int = 1, reread_s: float = 1.0) -> Offer:
