@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent.costs.site import Site
+    from agent.costs.site import ComputeSite
 
 _ROLES: Final = ("thinker", "writer", "probe", "early", "dropped")
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MeterReading:
     """What the meters show at a moment. Each counts up, from anywhere; None where there is no such meter."""
 
     cpu_s: float
@@ -49,7 +49,7 @@ class Spent:
     """Whether the processor's joules come from its meter; else they are the power model's."""
 
 
-def spent(before: Reading, after: Reading, model: PowerModel) -> Spent:
+def spent(before: MeterReading, after: MeterReading, model: PowerModel) -> Spent:
     """Give what was spent between two readings."""
     cpu_s = max(0.0, after.cpu_s - before.cpu_s)
     package = _between(before.package_j, after.package_j)
@@ -66,7 +66,7 @@ class CostLedger:
     """Adds up the turns of a conversation."""
 
     model: PowerModel
-    begun: Reading
+    begun: MeterReading
     """The meters when the conversation began."""
     turns: int = 0
     tokens: Counter[str] = field(default_factory=Counter)
@@ -77,7 +77,7 @@ class CostLedger:
         self.turns += 1
         self.tokens.update(tokens)
 
-    def line(self, now: Reading, site: Site | None, hour: int) -> str:
+    def line(self, now: MeterReading, site: ComputeSite | None, hour: int) -> str:
         """Say on one line what it cost; the site's part where a site is named, at the prices of this hour (UTC)."""
         total = spent(self.begun, now, self.model)
         roles = [*_ROLES, *sorted(set(self.tokens) - set(_ROLES))]

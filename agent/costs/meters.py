@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from agent.costs.ledger import Reading
+from agent.costs.ledger import MeterReading
 
 _POWERCAP: Final = Path("/sys/class/powercap")
 _NVML: Final = "libnvidia-ml.so.1"
@@ -83,6 +83,6 @@ class MachineMeters:
     def __init__(self, rapl: Rapl | None = None, nvml: Nvml | None = None) -> None:
         self._rapl, self._nvml = rapl or Rapl(), nvml or Nvml()
 
-    def read(self) -> Reading:
+    def read(self) -> MeterReading:
         """Read them: a few files and calls, well below a millisecond."""
-        return Reading(time.process_time(), self._rapl.joules(), self._nvml.joules())
+        return MeterReading(time.process_time(), self._rapl.joules(), self._nvml.joules())

@@ -10,7 +10,7 @@ from agent.errors import ConfigError
 from descant.ranges import Range
 
 if TYPE_CHECKING:
-    from agent.costs.site import Site
+    from agent.costs.site import ComputeSite
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class CostOptions:
             object.__setattr__(self, "table", self.table.expanduser())
 
 
-def site_named(options: CostOptions) -> Site | None:
+def site_named(options: CostOptions) -> ComputeSite | None:
     """Find the site of the settings; None where none is named. Raises ConfigError."""
     from agent.costs.site import read_sites, shipped_sites  # noqa: PLC0415 - only whoever asks for costs reads tables
 

@@ -41,7 +41,7 @@ class Footprint:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class ComputeSite:
     """A place where it is computed. Each tuple has a number for every hour of the day, UTC."""
 
     name: str
@@ -70,13 +70,13 @@ class Site:
         return Footprint(grid * self.carbon[hour], 1000 * litres, grid * self.tariff[hour])
 
 
-def shipped_sites() -> Mapping[str, Site]:
+def shipped_sites() -> Mapping[str, ComputeSite]:
     """Give the examples that come with Descant, by name."""
     text = resources.files("agent.costs").joinpath("sites.toml").read_text(encoding="utf-8")
     return parse_sites(text, "sites.toml")
 
 
-def read_sites(file: Path) -> Mapping[str, Site]:
+def read_sites(file: Path) -> Mapping[str, ComputeSite]:
     """Read a table of sites. Raises ConfigError with the first thing that is wrong."""
     try:
         text = file.read_text(encoding="utf-8")
@@ -85,7 +85,7 @@ def read_sites(file: Path) -> Mapping[str, Site]:
     return parse_sites(text, str(file))
 
 
-def parse_sites(text: str, where: str) -> Mapping[str, Site]:
+def parse_sites(text: str, where: str) -> Mapping[str, ComputeSite]:
     """Read the text of a table; `where` is its name in messages. Raises ConfigError."""
     try:
         table = tomllib.loads(text)
@@ -94,7 +94,7 @@ def parse_sites(text: str, where: str) -> Mapping[str, Site]:
     entries = table.get("site")
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise ConfigError(f"{where} names no site; write each as a table [[site]] with name, pue, carbon and tariff.")
-    sites: dict[str, Site] = {}
+    sites: dict[str, ComputeSite] = {}
     for number, entry in enumerate(entries, 1):
         name = entry.get("name")
         if not isinstance(name, str) or not name.strip():
@@ -105,7 +105,7 @@ def parse_sites(text: str, where: str) -> Mapping[str, Site]:
     return sites
 
 
-def _site(entry: Mapping[str, object], name: str, where: str) -> Site:
+def _site(entry: Mapping[str, object], name: str, where: str) -> ComputeSite:
     if unknown := sorted(set(entry) - _KEYS):
         raise ConfigError(f"{where}: there is no {unknown[0]!r}; a site has {', '.join(sorted(_KEYS))}.")
     pue = _number(entry.get("pue", 1.0), f"{where}: pue")
@@ -115,7 +115,7 @@ def _site(entry: Mapping[str, object], name: str, where: str) -> Site:
     _, grid = _curve(entry, "water_grid", where, _WATER) if "water_grid" in entry else ("", (0.0,) * _HOURS)
     _, on_site = _curve(entry, "water_site", where, _WATER) if "water_site" in entry else ("", (0.0,) * _HOURS)
     unit, tariff = _curve(entry, "tariff", where, None)
-    return Site(name, pue, carbon, grid, on_site, tariff, unit)
+    return ComputeSite(name, pue, carbon, grid, on_site, tariff, unit)
 
 
 def _curve(

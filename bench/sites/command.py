@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from agent.costs.site import Site
+    from agent.costs.site import ComputeSite
 
 _SHOWN: Final = ("p50 s", "p95 s", "g", "mL", "mEUR", "late %", "moves", "refused")
 
@@ -41,7 +41,7 @@ class SitesBenchOptions:
     json_file: Path | None = None
 
 
-def even_weights(sites: Mapping[str, Site], joules: float) -> CostWeights:
+def even_weights(sites: Mapping[str, ComputeSite], joules: float) -> CostWeights:
     """Give weights by which carbon, water and money of the mean turn count alike."""
     turns = [sites[name].footprint(joules, hour) for name in SITES for hour in range(24)]
     return CostWeights(

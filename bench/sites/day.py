@@ -17,7 +17,7 @@ from agent.costs.site import Footprint
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agent.costs.site import Site
+    from agent.costs.site import ComputeSite
 
 EPOCHS: Final = 288
 TURNS: Final = 12
@@ -131,7 +131,7 @@ def expected_s(city: int, site: int, load: float) -> float:
 
 def run_day(
     choice: SiteChoice,
-    sites: Mapping[str, Site],
+    sites: Mapping[str, ComputeSite],
     *,
     seed: int,
     places: int,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.costs.ledger import CostLedger, PowerModel, Reading, spent
+from agent.costs.ledger import CostLedger, MeterReading, PowerModel, spent
 from agent.costs.meters import MachineMeters, Nvml, Rapl
 from agent.costs.site import shipped_sites
 from agent.realtime.server.meters import Meters
@@ -70,21 +70,21 @@ def test_the_processors_time_is_that_of_the_process(tmp_path: Path) -> None:
 
 def test_joules_are_measured_where_there_is_a_meter_and_called_an_estimate_else() -> None:
     model = PowerModel(3.5)
-    measured = spent(Reading(1, 10, 5), Reading(3, 30, 8), model)
+    measured = spent(MeterReading(1, 10, 5), MeterReading(3, 30, 8), model)
     assert (measured.joules, measured.measured) == (23, True)
-    estimated = spent(Reading(1), Reading(3), model)
+    estimated = spent(MeterReading(1), MeterReading(3), model)
     assert (estimated.joules, estimated.measured, estimated.cpu_s) == (7, False, 2)
 
 
 def test_the_line_adds_turns_and_tells_the_sites_part() -> None:
-    ledger = CostLedger(PowerModel(3.5), Reading(0))
+    ledger = CostLedger(PowerModel(3.5), MeterReading(0))
     ledger.turn({"thinker": 40, "writer": 10, "dropped": 7})
     ledger.turn({"writer": 5, "probe": 2})
-    line = ledger.line(Reading(10), shipped_sites()["spain"], 12)
+    line = ledger.line(MeterReading(10), shipped_sites()["spain"], 12)
     assert line.startswith("cost of 2 turns: 10.0 s of processor, tokens: 40 thinker, 15 writer, 2 probe, 7 dropped; ")
     assert "35.0 J (estimated at 3.5 W a busy core); spain: 0.00127 g CO2e, " in line
     assert "\n" not in line
-    assert "CO2e" not in ledger.line(Reading(10), None, 12)
+    assert "CO2e" not in ledger.line(MeterReading(10), None, 12)
 
 
 def test_the_server_tells_joules_where_there_is_a_meter_and_none_else(tmp_path: Path) -> None:
