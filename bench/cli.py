@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Benchmarks: ears, echo, engine, fleet, latency, robot, server, think, turns.",
+    help="Benchmarks: ears, echo, engine, fleet, latency, robot, server, sites, think, turns.",
     rich_markup_mode=None,
 )
 
@@ -352,3 +352,21 @@ def turns(
 
     wanted = TurnsBenchOptions(speech, 4 if quick else None, 2 if quick else sentences, price_s, json_file)
     run(invocation, wanted)
+
+
+@app.command()
+def sites(
+    days: Annotated[int, typer.Option("--days", min=1, help="Days, each with a seed of its own.")] = 5,
+    places: Annotated[int, typer.Option(min=1, help="Conversations that a site holds.")] = 24,
+    arrivals: Annotated[float, typer.Option(min=0.1, help="Conversations that begin in five minutes.")] = 16.0,
+    limit_s: Annotated[
+        float, typer.Option("--limit-s", min=0.1, help="Seconds to a first clause that must be kept.")
+    ] = 1.5,
+    joules: Annotated[float, typer.Option(min=0.001, help="Energy of a turn.")] = 100.0,
+    json_file: JsonFile = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One day: shows that it runs.")] = False,
+) -> None:
+    """Simulate days of conversations over four sites: what nearest, greedy, exact and game-playing choices cost."""
+    from bench.sites.command import SitesBenchOptions, run  # noqa: PLC0415 - `--help` must be quick
+
+    run(SitesBenchOptions(1 if quick else days, places, arrivals, limit_s, joules, json_file))

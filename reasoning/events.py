@@ -127,7 +127,8 @@ class TurnDone:
 
     EVENT: ClassVar[str] = "turn_done"
     tokens: dict[str, int]
-    """Tokens written, by stream; `early` ones about half a question, while the user spoke."""
+    """Tokens written, by stream, and those that probes read; `early` ones about half a question, while the user spoke;
+    `dropped` ones of replies that were taken back or cut short before they were done."""
     steps: int
     """Steps of the engine, from the end of the user's turn to the last token."""
     reason: str

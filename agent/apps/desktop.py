@@ -30,6 +30,7 @@ from agent.conversation import timeline
 from agent.conversation.assembly import local_time, open_conversation
 from agent.conversation.sinks import PlayoutSink
 from agent.conversation.transcript import Transcript
+from agent.costs.account import Account
 from agent.library.spoken import hold_at_desk
 from agent.models.assembly import open_models, open_speech
 from agent.robot.access import commanded, until_ready
@@ -170,6 +171,8 @@ class DeskOptions:
     """What replies may call besides."""
     verbose: bool = False
     """Whether it is told what the start takes its time for."""
+    cost: bool = False
+    """Whether it is told at the end what it cost."""
 
 
 async def run(
@@ -184,6 +187,7 @@ async def run(
     """
     sounddevice = library()
     controls = Controls()
+    account = Account(loaded.settings.costs) if live.cost else None
     async with AsyncExitStack() as stack:
         notices = Notices()
         card = SoundCard(loaded.settings.devices, notices.tell, sounddevice)
@@ -206,11 +210,25 @@ async def run(
         stack.callback(asyncio.get_running_loop().remove_signal_handler, signal.SIGINT)
         async with shown(controls) as screen:
             notices.tell_to = screen.notice
-            talk = LiveTalk(settings, screen, controls, live=live, log=log, saved=saved, robot=robot, voice=voice)
+            talk = LiveTalk(
+                settings,
+                screen,
+                controls,
+                live=live,
+                log=log,
+                saved=saved,
+                robot=robot,
+                voice=voice,
+                account=account,
+            )
+            if account is not None:
+                account.begin()
             await talk.run(card, ears, synthesizer, engine, models.script)
             notices.tell_to = _print
     plain_console().print(latency_table(timeline.turn_latencies(talk.entries)))
     plain_console().print(talk.account(card))
+    if account is not None:
+        plain_console().print(account.line(), soft_wrap=True)
 
 
 class LiveTalk:
@@ -227,11 +245,13 @@ class LiveTalk:
         saved: Transcript | None = None,
         robot: RobotPort | None = None,
         voice: OwnVoice | None = None,
+        account: Account | None = None,
     ) -> None:
         """`voice` is what the ears know the agent's own words by."""
         self._settings, self._screen, self._controls, self._log = settings, screen, controls, log
         self._options = live or DeskOptions()
         self._saved = saved
+        self._account = account
         self._robot = None if robot is None else RobotAdapter(robot, self._tell_robot)
         self._frames = 0
         self._ticked = time.monotonic()
@@ -307,6 +327,8 @@ class LiveTalk:
         if isinstance(event, _MEASURED):
             self.entries.append(timeline.TimelineEntry(t_ms, event))
         self._screen.show(t_ms, event)
+        if self._account is not None:
+            self._account.take(event)
         for file in (self._log, self._saved):
             if file is not None:
                 file.write(t_ms, event)

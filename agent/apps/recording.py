@@ -18,6 +18,7 @@ from agent.conversation import timeline
 from agent.conversation.assembly import local_time, open_conversation
 from agent.conversation.sinks import PlayoutSink
 from agent.conversation.transcript import Transcript
+from agent.costs.account import Account
 from agent.errors import NothingHeard
 from agent.library.sources import played
 from agent.library.spoken import hold, wall_clock
@@ -56,6 +57,8 @@ class RecordingOptions:
     """What replies may call besides."""
     verbose: bool = False
     """Whether it is told what the start takes its time for."""
+    cost: bool = False
+    """Whether it is told at the end what it cost."""
 
 
 async def run(loaded: Loaded, talk: RecordingOptions) -> None:
@@ -63,18 +66,26 @@ async def run(loaded: Loaded, talk: RecordingOptions) -> None:
     recording = read_sound(talk.input_file)
     check_writable(talk.output_file)
     console = plain_console()
+    account = Account(loaded.settings.costs) if talk.cost else None
     opening = open_models(
         loaded.settings, given=loaded.origins, fetching=shown, shown=spinning, tell=telling, warm=True
     )
     async with opening as models:
         with displayed(console) as display:
-            entries = await converse(recording, models, talk=talk, display=display)
+            entries = await converse(recording, models, talk=talk, display=display, account=account)
     console.print(latency_table(timeline.turn_latencies(entries)))
     console.print(f"answer: {talk.output_file}", soft_wrap=True)
+    if account is not None:
+        console.print(account.line(), soft_wrap=True)
 
 
 async def converse(
-    recording: SoundReader, models: OpenModels, *, talk: RecordingOptions, display: Display
+    recording: SoundReader,
+    models: OpenModels,
+    *,
+    talk: RecordingOptions,
+    display: Display,
+    account: Account | None = None,
 ) -> list[timeline.TimelineEntry]:
     """Hold one conversation with a recording, in real time; give everything that happened."""
     entries: list[timeline.TimelineEntry] = []
@@ -91,6 +102,8 @@ async def converse(
             t_ms = (time.monotonic() - start) * 1000
             entries.append(timeline.TimelineEntry(t_ms, event))
             display.show(t_ms, event)
+            if account is not None:
+                account.take(event)
             for file in (log, saved):
                 if file is not None:
                     file.write(t_ms, event)
@@ -122,6 +135,8 @@ async def converse(
         )
         tell_start(models, verbose=talk.verbose)
         start = time.monotonic()
+        if account is not None:
+            account.begin()
         await hold(
             conversation,
             ears,

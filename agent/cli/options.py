@@ -64,6 +64,7 @@ ServerKey = Annotated[
     Path | None, typer.Option("--api-key-file", metavar="FILE", help="File whose first line is that server's key.")
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say what the start takes its time for.")]
+Cost = Annotated[bool, typer.Option("--cost", help="End with a line about what it cost; docs/costs.md.")]
 SaveFile = Annotated[
     Path | None,
     typer.Option("--save", metavar="FILE", help="Write what was said, as text. Nothing is saved otherwise."),

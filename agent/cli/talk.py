@@ -11,6 +11,7 @@ import typer
 
 from agent.cli.options import (
     Broker,
+    Cost,
     Engine,
     Mode,
     Model,
@@ -26,7 +27,7 @@ from agent.cli.options import (
 )
 from agent.cli.output import check_target
 from agent.cli.tools import Tools, tools_of
-from agent.config.invocation import engine_overrides, no_models_here, no_tools_here, server_key
+from agent.config.invocation import engine_overrides, no_cost_here, no_models_here, no_tools_here, server_key
 from descant.ranges import Range
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def talk(
     api_key_file: ServerKey = None,
     tools: Tools = None,
     verbose: Verbose = False,
+    cost: Cost = False,
 ) -> None:
     """Talk over microphone and loudspeaker; with --input and --output a recording is asked and answered instead."""
     if (input_file is None) != (output_file is None):
@@ -98,6 +100,7 @@ def talk(
 
         no_models_here(mode, model)
         no_tools_here(tools)
+        no_cost_here(cost=cost)
         place = remote_talk.RemotePlace(realtime, server_key(api_key_file), timeline)
         if input_file is not None and output_file is not None:
             asyncio.run(remote_talk.run_recording(place, input_file, output_file, max_seconds))
@@ -113,6 +116,7 @@ def talk(
                 RecordingOptions(
                     *(input_file, output_file, timeline, seed, max_seconds, save, robot is not None, tools_of(tools)),
                     verbose=verbose,
+                    cost=cost,
                 ),
             )
         )
@@ -120,7 +124,7 @@ def talk(
     from agent.apps.desktop import DeskOptions, lines  # noqa: PLC0415 - the same
     from agent.apps.desktop import run as run_live  # noqa: PLC0415 - the same
 
-    live = DeskOptions(timeline, seed, save, robot is not None, tools_of(tools), verbose)
+    live = DeskOptions(timeline, seed, save, robot is not None, tools_of(tools), verbose, cost)
     if no_ui or not sys.stdout.isatty():
         asyncio.run(run_live(loaded, live, lines))
         return

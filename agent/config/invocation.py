@@ -79,3 +79,11 @@ def no_tools_here(tools: Sequence[str] | None) -> None:
 
     if tools:
         raise ConfigError("--tools does not go with --server: a Realtime client brings its own functions.")
+
+
+def no_cost_here(*, cost: bool) -> None:
+    """Refuse to tell what a server spends. Raises ConfigError."""
+    from agent.errors import ConfigError  # noqa: PLC0415 - see above
+
+    if cost:
+        raise ConfigError("--cost does not go with --server: it is computed there; its /metrics tell what it spends.")

@@ -28,6 +28,7 @@ from pydantic_settings import (
 
 from agent.config.field_docs import field_docs
 from agent.conversation.options import TurnOptions
+from agent.costs.options import CostOptions
 from agent.errors import ConfigError
 from agent.realtime.server.options import ServerOptions
 from audio.options import DeviceOptions, EarsOptions, VoiceOptions
@@ -92,6 +93,7 @@ class Settings(BaseSettings):
     turns: TurnOptions = field(default_factory=TurnOptions)
     robot: RobotOptions = field(default_factory=RobotOptions)
     server: ServerOptions = field(default_factory=ServerOptions)
+    costs: CostOptions = field(default_factory=CostOptions)
 
     @classmethod
     def settings_customise_sources(

@@ -179,6 +179,8 @@ class Loop:
         self._enter(attempt, Phase.DONE)
         if turn.early:
             attempt.tokens["early"] = turn.early
+        if turn.dropped:
+            attempt.tokens["dropped"] = turn.dropped
         self._emit(TurnDone(dict(attempt.tokens), attempt.last_step - attempt.first_step, attempt.reason))
 
     async def take_back(self) -> None:
@@ -203,6 +205,7 @@ class Loop:
         old.attempt.calls.extend(calls)
         await self._drop_replies(old)
         turn = await self._context.next_turn(heard, interrupted=interrupted)
+        turn.dropped = old.untold
         left = old.left() if interrupted else None
         if left is not None and old.earlier:
             # Too long to be read again: what was concluded goes on, and is written anew.

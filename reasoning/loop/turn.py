@@ -138,6 +138,8 @@ class Turn:
     """The steps in them."""
     early: int = 0
     """Tokens that were thought about it while the user spoke; in no budget."""
+    dropped: int = 0
+    """Tokens of attempts that no `TurnDone` told: taken back, or, in the turn before, cut short."""
     attempt: Attempt = field(default_factory=lambda: Attempt(Steps()))
     """The reply that is being made; a fresh one while the user talks."""
 
@@ -175,8 +177,15 @@ class Turn:
         self.kept, self.kept_steps = len(self.thoughts), tuple(steps)
         self.attempt.steps = Steps(steps)
 
+    @property
+    def untold(self) -> int:
+        """Tokens that no `TurnDone` has told."""
+        done = self.attempt.phase >= Phase.DONE
+        return 0 if done else self.dropped + self.attempt.tokens.total()
+
     def begin_anew(self) -> None:
         """Replace the attempt by a fresh one."""
+        self.dropped = self.untold
         self.attempt = Attempt(Steps(self.kept_steps))
 
     def left(self) -> Carried | None:

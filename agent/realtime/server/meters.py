@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from agent.costs.meters import MachineMeters
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -31,6 +33,25 @@ class RobotFigures(Collector):
         yield told
 
 
+class MachineFigures(Collector):
+    """What the server spends: its seconds of processor, and the joules that meters of the machine can be read for."""
+
+    def __init__(self, machine: MachineMeters) -> None:
+        self._machine = machine
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Yield the seconds, and the joules by part; estimates are left to whoever knows the machine."""
+        now = self._machine.read()
+        yield CounterMetricFamily("descant_processor_seconds", "Seconds of processor cores.", value=now.cpu_s)
+        joules = CounterMetricFamily(
+            "descant_joules", "Energy of the machine, by its own meters; absent where there are none.", labels=["part"]
+        )
+        for part, value in (("processor", now.package_j), ("gpu", now.gpu_j)):
+            if value is not None:
+                joules.add_metric([part], value)
+        yield joules
+
+
 class Meters:
     """What is counted; `sessions` tells how many are open."""
 
@@ -49,6 +70,10 @@ class Meters:
             buckets=_SECONDS,
             registry=registry,
         )
+
+    def watch_machine(self, machine: MachineMeters) -> None:
+        """Tell what the machine spends, from now on."""
+        self._registry.register(MachineFigures(machine))
 
     def watch_robot(self, refused: Callable[[], Mapping[str, int]]) -> None:
         """Tell what is refused of a robot's messages, by reason, from now on."""

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
+from agent.costs.meters import MachineMeters
 from agent.errors import ServerUnavailable
 from agent.realtime.adapter import RealtimeAdapter, ServerModels
 from agent.realtime.protocol.fields import InvalidRequest
@@ -58,6 +59,7 @@ class RealtimeServer:
         self._model, self._voice = model, voice
         self._connections: dict[ClientConnection, RealtimeAdapter] = {}
         self.meters = Meters(lambda: len(self._connections))
+        self.meters.watch_machine(MachineMeters())
         if models.robot is not None:
             self.meters.watch_robot(models.robot.refused)
         self._lobby, self._tidy = Lobby(options.connections_waiting), Tidy()

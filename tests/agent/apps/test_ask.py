@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,6 +124,23 @@ def test_a_whole_turn_ends_with_a_timeline(descant: Descant, mode: str) -> None:
     assert any(isinstance(event, Thought) for event in events) == (mode != "no-think")
     times = [entry.t_ms for entry in read_timeline(descant.home / "t.jsonl")]
     assert times == sorted(times)
+
+
+def test_a_question_ends_with_what_it_cost_if_that_is_asked(descant: Descant) -> None:
+    model = write_babbler(descant.home / "babbler.gguf")
+    budget = ["--set", "loop.think_tokens=40", "--set", "loop.reply_tokens=40", "--set", "loop.direct_replies=false"]
+    asked = ("ask", "why?", "--model", str(model))
+    last = descant(*budget, "--set", "costs.site=spain", *asked, "--cost").out.splitlines()[-1]
+    assert re.fullmatch(
+        r"cost of 1 turn: \d+\.\d s of processor, tokens: \d+ thinker, .*\d+ writer.*; \d+\.\d J \(.*\); "
+        r"spain: \S+ g CO2e, \S+ mL water, \S+ EUR",
+        last,
+    )
+    assert "cost of" not in descant(*budget, *asked).out
+    done = descant("--set", "costs.site=atlantis", *asked, "--cost")
+    assert (done.code, "atlantis" in done.line) == (2, True)
+    refused = descant("ask", "why?", "--server", "http://127.0.0.1:1", "--cost")
+    assert (refused.code, "--cost" in refused.line) == (2, True)
 
 
 def test_thoughts_can_be_left_out(descant: Descant) -> None:

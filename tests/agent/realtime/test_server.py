@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from contextlib import suppress
 
 import httpx
@@ -539,6 +540,7 @@ async def test_pages_health_and_figures() -> None:
             figures = (await http.get("/metrics")).text
             assert "descant_sessions 1.0" in figures
             assert 'descant_responses_total{status="completed"} 1.0' in figures
+            assert re.search(r"^descant_processor_seconds_total [1-9]", figures, re.MULTILINE)
         assert (await http.get("/../options.py")).status_code == 404
         assert (await http.get("/%2e%2e/options.py")).status_code == 404
         assert (await http.get("/v1/realtime")).status_code == 426

@@ -862,3 +862,23 @@ async def test_what_cannot_be_read_out_is_told_by_the_writer() -> None:
         await one.turn()
         assert one.said[-1] == "There are 24 eggs."
         assert one.of(TurnDone)[0].tokens["writer"] > 0
+
+
+@pytest.mark.parametrize("end", ["taken back", "cut short"])
+async def test_tokens_of_replies_that_end_before_they_are_done_are_told_as_dropped_once(end: str) -> None:
+    endless = "\n".join(f"It is {n} more." for n in range(1000))
+    async with rig(Model(endless, forced=" 24 eggs\n")) as one:
+        answer = asyncio.create_task(one.loop.answer(QUESTION))
+        for _ in range(500):
+            if len(one.of(Thought)) >= 20:
+                break
+            await one.engine.step()
+        await cancelled_after(0, answer)
+        await (one.loop.take_back() if end == "taken back" else one.loop.finish("", interrupted=True))
+        one.events.clear()
+        await one.loop.answer(QUESTION)
+        assert 20 <= one.of(TurnDone)[0].tokens["dropped"] <= 100
+        await one.loop.take_back()
+        one.events.clear()
+        await one.loop.answer(QUESTION)
+        assert "dropped" not in one.of(TurnDone)[0].tokens, "of a reply that was done, all had been told"

@@ -1,0 +1,1 @@
+"""A day of conversations over several sites: where they are answered, and what that costs."""
