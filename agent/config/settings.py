@@ -29,7 +29,7 @@ from pydantic_settings import (
 from agent.config.field_docs import field_docs
 from agent.conversation.options import TurnOptions
 from agent.errors import ConfigError
-from agent.realtime.server.options import ServerOptions
+from agent.realtime.server.options import ServerOptions, StoreOptions
 from audio.options import DeviceOptions, EarsOptions, VoiceOptions
 from descant.ranges import OutOfRange, limits, numbers, ranges, refuse_outside
 from reasoning.options import BESIDE_TOKENS, EngineOptions, LoopOptions, VllmOptions
@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     turns: TurnOptions = field(default_factory=TurnOptions)
     robot: RobotOptions = field(default_factory=RobotOptions)
     server: ServerOptions = field(default_factory=ServerOptions)
+    store: StoreOptions = field(default_factory=StoreOptions)
 
     @classmethod
     def settings_customise_sources(
