@@ -93,6 +93,10 @@ test-wheel: $(STAMP) wheel-linux-$(shell uname -m)
 check-gpu:
 	@$(PYTHON) -m bench.gpu $(GPU_ARGS)
 
+# Two servers behind HAProxy, and what a store may do wrong.
+test-balancer: $(STAMP)
+	$(VENV)/bin/python -m pytest -m balancer -s tests/agent/realtime/resuming $(PYTEST_ARGS)
+
 # The live conversation over a virtual sound card, in real time.
 test-sound: models
 	$(VENV)/bin/python -m pytest -m sound $(PYTEST_ARGS)

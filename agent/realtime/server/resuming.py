@@ -38,7 +38,7 @@ class TakenOver(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumption:
     """What came of the wish to go on with a conversation."""
 
     held: Held
@@ -50,7 +50,7 @@ class Resumed:
 
 async def resumed(
     store: PatientStore | None, wanted: str, keys: Keys, new_id: Callable[[str], str], wall_s: float
-) -> Resumed:
+) -> Resumption:
     """Take the conversation that is wanted, from whoever holds it. Raises Refused: there is none for this key.
 
     wanted: an id, or nothing for a new conversation.
@@ -58,9 +58,9 @@ async def resumed(
     """
     fresh = _held(new_id("conv"), keys)
     if not wanted:
-        return Resumed(fresh)
+        return Resumption(fresh)
     if store is None:
-        return Resumed(fresh, problem=_not_resumed("this server keeps none: its setting store.url is empty"))
+        return Resumption(fresh, problem=_not_resumed("this server keeps none: its setting store.url is empty"))
     held = _held(wanted, keys)
     try:
         text = await store.take(held) if _ID.fullmatch(wanted) else None
@@ -72,11 +72,11 @@ async def resumed(
                 code="conversation_not_found",
                 param="conversation",
             )
-        return Resumed(held, kept_conversation(text, wall_s))
+        return Resumption(held, kept_conversation(text, wall_s))
     except StoreUnavailable:
-        return Resumed(fresh, problem=_not_resumed("the store of conversations cannot be used now"))
+        return Resumption(fresh, problem=_not_resumed("the store of conversations cannot be used now"))
     except (StoredOtherwise, ValueError) as unread:
-        return Resumed(fresh, problem=_not_resumed(str(unread)))
+        return Resumption(fresh, problem=_not_resumed(str(unread)))
 
 
 def _held(conversation_id: str, keys: Keys) -> Held:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from websockets.http11 import Request, Response
 
     from agent.realtime.server.options import ServerOptions
-    from agent.realtime.server.resuming import Resumed
+    from agent.realtime.server.resuming import Resumption
     from agent.realtime.server.store import PatientStore
 
 _SUBPROTOCOL: Final = Subprotocol("realtime")
@@ -283,7 +283,7 @@ class RealtimeServer:
         """Whether some session is on its way out."""
         return any(connection.ending for connection in self._connections)
 
-    async def _resumed(self, wanted: str) -> Resumed:
+    async def _resumed(self, wanted: str) -> Resumption:
         """Get the conversation that a client wants to go on with. Raises Refused."""
         try:
             came = await resumed(self._store, wanted, self._keys, _new_id, time.time())
@@ -294,14 +294,14 @@ class RealtimeServer:
             self.meters.resumed.labels("resumed" if came.problem is None else came.problem.code).inc()
         return came
 
-    def _keeping(self, protocol: Protocol, came: Resumed) -> Keeping | None:
+    def _keeping(self, protocol: Protocol, came: Resumption) -> Keeping | None:
         if self._store is None:
             return None
         return Keeping(
             self._store, came.held, lambda: protocol.keep(time.monotonic()).text(time.time(), self._most_kept)
         )
 
-    def _protocol(self, model: str, extensions: frozenset[str], session: Any, came: Resumed | None = None) -> Protocol:  # noqa: ANN401 - JSON
+    def _protocol(self, model: str, extensions: frozenset[str], session: Any, came: Resumption | None = None) -> Protocol:  # noqa: ANN401 - JSON
         protocol = Protocol(
             # A client's name for the model is echoed: it may be one that only the client's framework knows.
             model=model[:128] or self._model,
