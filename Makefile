@@ -1,6 +1,7 @@
 # make demo   set everything up, ask a recorded question in real time, write the spoken answer
 # make test   the test suite, in the same environment: test-units, then test-e2e with the real models
 # make test-broker   robots over a real MQTT broker (apt-get install mosquitto mosquitto-clients)
+# make test-balancer   two servers behind HAProxy, with a store (apt-get install haproxy redis-server, or valkey-server)
 # make peer   the independent robot that they are tested against, if Node.js is there (apt-get install nodejs npm)
 # make test-slow   what takes the real model many minutes
 # make test-sets    the kernels for AVX-512 and AVX-VNNI, emulated on a processor with AVX2
@@ -38,7 +39,7 @@ DEMO_ANSWER ?= answer.wav
 TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en whisper-base piper-en-us-joe kokoro-82m smart-turn-v3.2
 PYTEST_ARGS ?=
 # What needs no more than this machine and some minutes.
-EVERYWHERE := not broker and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel and not attack and not soak
+EVERYWHERE := not broker and not balancer and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel and not attack and not soak
 GPU_ARGS ?=
 
 VLLM_VENV := .venv-vllm
@@ -52,7 +53,7 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test test-units test-e2e check-gpu test-broker test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks soak test-attack test-browser conformance judge-big-bench-audio lint types models install llama-cpp clean
+.PHONY: demo test test-units test-e2e check-gpu test-broker test-balancer test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks soak test-attack test-browser conformance judge-big-bench-audio lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -93,6 +94,10 @@ test-wheel: $(STAMP) wheel-linux-$(shell uname -m)
 # By whatever Python is named, not by this environment: its torch is the one for the card.
 check-gpu:
 	@$(PYTHON) -m bench.gpu $(GPU_ARGS)
+
+# Two servers behind HAProxy, and what a store may do wrong.
+test-balancer: $(STAMP)
+	$(VENV)/bin/python -m pytest -m balancer -s tests/agent/realtime/resuming $(PYTEST_ARGS)
 
 # The live conversation over a virtual sound card, in real time.
 test-sound: models
@@ -196,7 +201,7 @@ $(VENV)/bin/python:
 $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install --quiet --upgrade --constraint constraints.txt pip
 	$(PIP) install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
-	$(PIP) install --constraint constraints.txt --editable '.[dev,voice,kokoro,espeak,desktop]' --editable bench
+	$(PIP) install --constraint constraints.txt --editable '.[dev,voice,kokoro,espeak,desktop,store]' --editable bench
 	@touch $@
 
 # Kernels by GCC (for Arm: apt-get install gcc-aarch64-linux-gnu); auditwheel gives the tag, by what they need of the system.

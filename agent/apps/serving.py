@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from agent.realtime.robot import SharedRobot
 from agent.realtime.server.keys import Keys, is_loopback, read_key
 from agent.realtime.server.models import open_server_models
 from agent.realtime.server.server import RealtimeServer, until_stopped
+from agent.realtime.server.store import open_store
 from agent.robot.access import commanded, until_ready
 
 if TYPE_CHECKING:
@@ -56,12 +58,15 @@ async def run(loaded: Loaded, place: ServeOptions) -> None:
         opening = open_models(settings, given=loaded.origins, fetching=shown, shown=spinning, tell=telling, warm=True)
         opened = await stack.enter_async_context(opening)
         models = await stack.enter_async_context(open_server_models(opened, robot))
+        store = await stack.enter_async_context(open_store(settings.store, time.monotonic))
         server = RealtimeServer(
             models,
             settings.server,
             Keys(key, most=settings.server.secrets),
             model=settings.models.llm,
             voice=settings.models.voice,
+            store=store,
+            most_kept=settings.store.most_kb * 1024,
         )
         async with server.listening(place.host, place.port, tls) as port:
             tell_start(opened, verbose=place.verbose)

@@ -30,7 +30,7 @@ from agent.config.field_docs import field_docs
 from agent.conversation.options import TurnOptions
 from agent.costs.options import CostOptions
 from agent.errors import ConfigError
-from agent.realtime.server.options import ServerOptions
+from agent.realtime.server.options import ServerOptions, StoreOptions
 from audio.options import DeviceOptions, EarsOptions, VoiceOptions
 from descant.ranges import OutOfRange, limits, numbers, ranges, refuse_outside
 from reasoning.options import BESIDE_TOKENS, EngineOptions, LoopOptions, VllmOptions
@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     robot: RobotOptions = field(default_factory=RobotOptions)
     server: ServerOptions = field(default_factory=ServerOptions)
     costs: CostOptions = field(default_factory=CostOptions)
+    store: StoreOptions = field(default_factory=StoreOptions)
 
     @classmethod
     def settings_customise_sources(

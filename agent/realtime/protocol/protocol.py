@@ -12,6 +12,7 @@ knows a socket: time comes in as seconds of a monotonic clock. Invariants, whate
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from agent.realtime.protocol import fields, messages
@@ -19,6 +20,7 @@ from agent.realtime.protocol.briefs import brief_of, shape_of
 from agent.realtime.protocol.fields import InvalidRequest, Json, SessionFields, checked
 from agent.realtime.protocol.input_buffer import InputBuffer
 from agent.realtime.protocol.items import MOST, Item, Items, brought, told_by
+from agent.realtime.protocol.keeping import KeptConversation
 from agent.realtime.protocol.messages import Command, Happening, ResponseSpec
 from agent.realtime.protocol.pacing import PlayClock
 from agent.realtime.protocol.responses import Response
@@ -42,12 +44,17 @@ class Protocol:
         extensions: frozenset[str] = frozenset(),
         session: Mapping[str, Any] | None = None,
         check_voice: Callable[[fields.AudioOutput], None] = lambda _: None,
+        conversation_id: str | None = None,
+        unresumed: InvalidRequest | None = None,
     ) -> None:
         """Make a session; `session` is what an ephemeral key brings along. Raises Refused.
 
         check_voice: refuses a voice, or a speed of it, that is not to be had.
+        conversation_id: of the conversation; None: it gets a new one.
+        unresumed: why this is not the conversation that the client wanted to go on with.
         """
         self._make_id, self._extensions, self._check_voice = new_id, extensions, check_voice
+        self._unresumed = unresumed
         self.items = Items()
         self._fixed: Json = {"object": "realtime.session", "id": new_id("sess"), "expires_at": expires_at}
         detection = fields.ServerVad(type="server_vad")
@@ -56,7 +63,7 @@ class Protocol:
             input=fields.AudioInput(transcription=fields.Transcription(model="whisper"), turn_detection=detection),
             output=fields.AudioOutput(voice=voice),
         )
-        self._conversation_id = new_id("conv")
+        self.conversation_id = conversation_id or new_id("conv")
         self._input = InputBuffer(self.items, self._new_id, lambda: self.session.audio.input)
         self._responses: dict[str, Response] = {}
         self._active: Response | None = None
@@ -75,8 +82,34 @@ class Protocol:
             self._merge(session)
 
     def open(self) -> list[Command]:
-        """Greet the client."""
-        return [event_of("session.created", session=self.shown())]
+        """Greet the client, and tell it what the conversation holds already."""
+        greeting: list[Command] = [event_of("session.created", session=self.shown())]
+        before: str | None = None
+        for item in self.items:
+            shown = {"previous_item_id": before, "item": dict(item.wire)}
+            greeting += [event_of("conversation.item.added", **shown), event_of("conversation.item.done", **shown)]
+            before = item.id
+        return greeting if self._unresumed is None else [*greeting, error(self._unresumed)]
+
+    def go_on(self, kept: KeptConversation, now_s: float) -> None:
+        """Take over a conversation, before `open`. A reply that was broken off is not made again by itself."""
+        for item in kept.items:
+            self.items.add(item)
+        if kept.sounding is not None:
+            self._sounding, self._playing = self.items.get(kept.sounding), kept.playing(now_s)
+
+    def keep(self, now_s: float) -> KeptConversation:
+        """Give the conversation as another server could go on with it."""
+        active = None if self._active is None else self._active.message
+        items = tuple(self._broken_off(item) if item is active else item for item in self.items)
+        if self._sounding is None or self._playing is None:
+            return KeptConversation(items)
+        return KeptConversation(items, self._sounding.id, self._playing.sent_s, self._playing.left_s(now_s))
+
+    def _broken_off(self, item: Item) -> Item:
+        """Give the reply that is being made as it stands."""
+        assert self._active is not None  # whose message it is  # noqa: S101
+        return replace(item, wire={**item.wire, "status": "incomplete", "content": [self._active.content]})
 
     def shown(self) -> Json:
         """Give the session object."""
@@ -361,7 +394,7 @@ class Protocol:
             self.session,
             wanted,
             response_id=self._new_id("resp"),
-            conversation_id=self._conversation_id,
+            conversation_id=self.conversation_id,
             word_times="words" in self._extensions,
         )
         response = Response(shape, self._append_item, self._new_id)

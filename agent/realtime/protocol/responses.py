@@ -74,6 +74,13 @@ class Response:
         """Whether its items belong to the conversation."""
         return self.shape.conversation_id is not None
 
+    @property
+    def content(self) -> Json:
+        """What its message holds so far, as an item shows it."""
+        if self.shape.modality == "text":
+            return {"type": "output_text", "text": self.text}
+        return {"type": "output_audio", "transcript": self.text}
+
     def created(self) -> Json:
         """Give the event that begins it."""
         return {"type": "response.created", "response": self._shown("in_progress", None, None)}
@@ -167,7 +174,7 @@ class Response:
             yield {"type": "response.output_audio_transcript.done", **at, "transcript": self.text}
             part = {"type": "audio", "transcript": self.text}
         yield {"type": "response.content_part.done", **at, "part": part}
-        item.wire |= {"status": status, "content": [{**part, "type": f"output_{part['type']}"}]}
+        item.wire |= {"status": status, "content": [self.content]}
         yield from self._item_done(item)
 
     def _added(self, item: Item) -> Iterator[Json]:

@@ -14,6 +14,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from websockets.exceptions import ConnectionClosed
@@ -22,11 +23,14 @@ from websockets.frames import CloseCode
 from agent.realtime.protocol.fields import InvalidRequest
 from agent.realtime.protocol.wire import error, own_id
 from agent.realtime.server.limits import Bucket
+from agent.realtime.server.resuming import TakenOver
+from agent.realtime.server.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from agent.realtime.adapter import RealtimeAdapter
     from agent.realtime.server.meters import Meters
     from agent.realtime.server.options import ServerOptions
+    from agent.realtime.server.resuming import Keeping
     from agent.realtime.server.transport import HttpConnection
 
 _LOG: Final = logging.getLogger("descant.realtime")
@@ -49,7 +53,11 @@ class _Over(Exception):
 class ClientConnection:
     """Give `send` to a adapter, then `serve` it; `drain` ends it in good order."""
 
-    def __init__(self, socket: HttpConnection, options: ServerOptions, meters: Meters) -> None:
+    def __init__(
+        self, socket: HttpConnection, options: ServerOptions, meters: Meters, keeping: Keeping | None = None
+    ) -> None:
+        """Make it; `keeping` has the conversation kept as it changes."""
+        self._keeping = keeping
         self._socket, self._options, self._meters = socket, options, meters
         self._outbox: deque[str] = deque()
         self._waiting = 0
@@ -65,6 +73,9 @@ class ClientConnection:
         """Put a server event into the outbox; it never waits."""
         self._number += 1
         self._meter(event)
+        if self._keeping is not None:
+            # Whatever changes in a conversation, the client is told of.
+            self._keeping.changed(at_once=not event["type"].endswith(".delta"))
         text = json.dumps({"event_id": f"event_{self._number}", **event})
         self._outbox.append(text)
         self._waiting += len(text)
@@ -83,12 +94,18 @@ class ClientConnection:
             asyncio.create_task(self._guarded(self._until_gone()), name="socket end"),
             asyncio.create_task(self._guarded(self._keep_alive()), name="socket life"),
         ]
+        if self._keeping is not None:
+            tasks.append(asyncio.create_task(self._guarded(self._keeping.run()), name="keeping"))
         try:
             over = await self._over
             # Nothing is done any more for a session that is over; what it was told before still goes out.
             for task in tasks:
                 task.cancel()
             self._socket.finish()
+            if self._keeping is not None:
+                # Before the client is told, since it may go on elsewhere at once.
+                with suppress(StoreUnavailable, TakenOver):
+                    await self._keeping.last()
             await self._close(over)
         finally:
             for task in (*tasks, writer):
@@ -116,6 +133,10 @@ class ClientConnection:
             self._end(0, "the client has gone")
         except _Over as over:
             self._end(over.code, over.reason)
+        except TakenOver:
+            self._say_over("conversation_taken_over", "The conversation goes on in another session.")
+            # A client that connects again by itself after other codes would take it back.
+            self._end(CloseCode.NORMAL_CLOSURE, "the conversation goes on in another session")
         except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as fault:  # noqa: BLE001 - libraries in Rust panic with what is no Exception

@@ -47,6 +47,11 @@ class Keys:
         """Whether no key is needed."""
         return self._key is None
 
+    def owner(self, conversation_id: str) -> str:
+        """Tell whose a conversation is, to whoever has the same key, without telling the key."""
+        key = b"" if self._key is None else self._key.encode()
+        return hmac.new(key, conversation_id.encode(), hashlib.sha256).hexdigest()
+
     def grant(self, offered: str | None, now_s: float) -> Grant | None:
         """Judge what a client offers; None: it may not come in."""
         if offered is not None and offered.startswith("ek_"):
@@ -67,14 +72,19 @@ class Keys:
         return secret
 
 
-def read_key(file: Path) -> str:
-    """Read the server's key: the first line of a file. Raises ServerUnavailable."""
+def read_line(file: Path) -> str:
+    """Read the first line of a file that holds a secret. Raises ServerUnavailable."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or error
         raise ServerUnavailable(f"{file}: the key cannot be read ({why})") from None
-    key = lines[0].strip() if lines else ""
+    return lines[0].strip() if lines else ""
+
+
+def read_key(file: Path) -> str:
+    """Read the server's key: the first line of a file. Raises ServerUnavailable."""
+    key = read_line(file)
     if len(key) < _SHORTEST or not key.isascii():
         raise ServerUnavailable(
             f"{file}: its first line must be a key of at least {_SHORTEST} ASCII characters, "

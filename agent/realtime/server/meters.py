@@ -53,11 +53,16 @@ class MachineFigures(Collector):
 
 
 class Meters:
-    """What is counted; `sessions` tells how many are open."""
+    """What is counted; `sessions` tells how many are open, `free` how many more may be."""
 
-    def __init__(self, sessions: Callable[[], int]) -> None:
+    def __init__(self, sessions: Callable[[], int], free: Callable[[], int] = lambda: 0) -> None:
         self._registry = registry = CollectorRegistry()
         Gauge("descant_sessions", "Sessions that are open.", registry=registry).set_function(sessions)
+        places = Gauge("descant_sessions_free", "Sessions that may still be opened.", registry=registry)
+        places.set_function(free)
+        self.resumed = Counter(
+            "descant_conversations_resumed", "Wishes to go on with a conversation.", ["outcome"], registry=registry
+        )
         self.opened = Counter("descant_sessions_opened", "Sessions that were opened.", registry=registry)
         self.refused = Counter("descant_refused", "Connections that were refused.", ["reason"], registry=registry)
         self.closed = Counter("descant_closed", "Sessions that ended, by close code.", ["code"], registry=registry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from descant.ranges import Range
@@ -36,6 +37,8 @@ class ServerOptions:
     """Seconds without an event of the client until its session ends."""
     session_s: Annotated[float, Range(1.0, 604800.0, "in less nothing is said, and a week is never")] = 3600.0
     """Seconds that a session may last. The protocol has an hour."""
+    busy_status: bool = False
+    """Refuse a session that has no place by the status 503 in place of an event: a balancer then tries elsewhere."""
     drain_s: Annotated[float, Range(0.0, 3600.0, "whoever stops a server does not wait for an hour")] = 10.0
     """Seconds that running replies are given to end when the server stops."""
     handshake_s: Annotated[float, Range(0.1, 3600.0, "a request takes time, and silent connections must end")] = 10.0
@@ -50,3 +53,22 @@ class ServerOptions:
     """Browser keys that may be valid at once."""
     origins: tuple[str, ...] = ()
     """Web origins besides the server's own that may open a session, as in `https://example.org`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """Where conversations are kept, so that a client can go on with one: here again, or at another server."""
+
+    url: str = ""
+    """`redis://HOST:6379/0` (Redis or Valkey; `rediss://` is TLS), with `pip install 'descant[store]'`; `memory:` is
+    this process alone; empty: nowhere."""
+    password_file: Path | None = None
+    """File whose first line is the store's password."""
+    keep_s: Annotated[
+        int, Range(10, 2592000, "in less nobody comes back, and a month is long for what people said")
+    ] = 3600
+    """Seconds that a conversation is kept after its last change, or the end of its session."""
+    timeout_s: Annotated[float, Range(0.05, 10.0, "an answer takes time, and a client waits for it to begin")] = 1.0
+    """Seconds that the store may take for an answer; then the conversation goes on without it."""
+    most_kb: Annotated[int, Range(16, 16384, "a conversation does not fit into less, and each takes so much")] = 512
+    """Kilobytes of one conversation; of more, the oldest items are not kept."""

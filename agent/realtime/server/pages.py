@@ -42,19 +42,24 @@ _SAFE: Final = {
 }
 
 
-def answer(status: http.HTTPStatus, body: bytes | str | dict[str, Any], content_type: str = "") -> Response:
-    """Make a response; a dict becomes JSON."""
+def answer(
+    status: http.HTTPStatus, body: bytes | str | dict[str, Any], content_type: str = "", *, retry_after_s: int = 0
+) -> Response:
+    """Make a response; a dict becomes JSON. `retry_after_s`: when to ask again, if that may help."""
     kind = content_type or "text/plain; charset=utf-8"
     if isinstance(body, dict):
         body, kind = json.dumps(body), "application/json"
     data = body.encode() if isinstance(body, str) else body
     headers = Headers({"Content-Type": kind, "Content-Length": str(len(data)), "Connection": "close", **_SAFE})
+    if retry_after_s:
+        headers["Retry-After"] = str(retry_after_s)
     return Response(status.value, status.phrase, headers, data)
 
 
-def problem(status: http.HTTPStatus, code: str, message: str) -> Response:
+def problem(status: http.HTTPStatus, code: str, message: str, *, retry_after_s: int = 0) -> Response:
     """Make the response that clients of the API understand as an error."""
-    return answer(status, {"error": {"type": "invalid_request_error", "code": code, "message": message, "param": None}})
+    told = {"type": "invalid_request_error", "code": code, "message": message, "param": None}
+    return answer(status, {"error": told}, retry_after_s=retry_after_s)
 
 
 def page(path: str) -> Response:

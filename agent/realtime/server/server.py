@@ -30,6 +30,7 @@ from agent.realtime.server.connection import ClientConnection
 from agent.realtime.server.keys import Grant, Keys, is_loopback, may_call, offered_key
 from agent.realtime.server.memory import Tidy
 from agent.realtime.server.meters import Meters
+from agent.realtime.server.resuming import Keeping, resumed
 from agent.realtime.server.transport import HttpConnection, Lobby
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from websockets.http11 import Request, Response
 
     from agent.realtime.server.options import ServerOptions
+    from agent.realtime.server.resuming import Resumption
+    from agent.realtime.server.store import PatientStore
 
 _SUBPROTOCOL: Final = Subprotocol("realtime")
 REALTIME: Final = "/v1/realtime"
@@ -47,6 +50,8 @@ _LOG: Final = logging.getLogger("descant.realtime")
 _QUIET: Final = logging.getLogger("descant.websockets")
 _AT_ONCE: Final = 32
 """Connections that are accepted in one turn of the event loop: some ms of work."""
+_RETRY_S: Final = 1
+"""Seconds after which it is worth asking a full server again: sessions end at any time."""
 _CLEARED_S: Final = 5.0
 """Seconds that a client waits for the place of one that has left and is still being cleared away."""
 
@@ -54,11 +59,23 @@ _CLEARED_S: Final = 5.0
 class RealtimeServer:
     """All connections of one server."""
 
-    def __init__(self, models: ServerModels, options: ServerOptions, keys: Keys, *, model: str, voice: str) -> None:
+    def __init__(
+        self,
+        models: ServerModels,
+        options: ServerOptions,
+        keys: Keys,
+        *,
+        model: str,
+        voice: str,
+        store: PatientStore | None = None,
+        most_kept: int = 2**19,
+    ) -> None:
+        """`store` keeps conversations, each in at most about so many characters."""
         self._models, self._options, self._keys = models, options, keys
+        self._store, self._most_kept = store, most_kept
         self._model, self._voice = model, voice
         self._connections: dict[ClientConnection, RealtimeAdapter] = {}
-        self.meters = Meters(lambda: len(self._connections))
+        self.meters = Meters(lambda: len(self._connections), self._free)
         self.meters.watch_machine(MachineMeters())
         if models.robot is not None:
             self.meters.watch_robot(models.robot.refused)
@@ -66,6 +83,8 @@ class RealtimeServer:
         self._left = asyncio.Event()
         """Set when a session is over, with all that was done for it."""
         self._draining = False
+        self._coming = 0
+        """Sessions that have a place, and wait for their conversation."""
 
     @asynccontextmanager
     async def listening(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
@@ -142,14 +161,19 @@ class RealtimeServer:
         if path == "/healthz":
             return pages.answer(http.HTTPStatus.OK, "alive\n")
         if path == "/readyz":
-            if self._draining:
-                return pages.answer(http.HTTPStatus.SERVICE_UNAVAILABLE, "draining\n")
-            return pages.answer(http.HTTPStatus.OK, "ready\n")
+            return self._readiness()
         needs_grant = path in (REALTIME, "/metrics", f"{REALTIME}/client_secrets")
         grant = self._keys.grant(offered_key(request.headers), time.time()) if needs_grant else Grant()
         if grant is None:
             return self._refuse(http.HTTPStatus.UNAUTHORIZED, "invalid_api_key", "Incorrect API key provided.")
         return await self._granted(socket, request, path, grant)
+
+    def _readiness(self) -> Response:
+        if self._draining:
+            return pages.answer(http.HTTPStatus.SERVICE_UNAVAILABLE, "draining\n")
+        if self._full:
+            return pages.answer(http.HTTPStatus.SERVICE_UNAVAILABLE, "full\n", retry_after_s=_RETRY_S)
+        return pages.answer(http.HTTPStatus.OK, "ready\n")
 
     async def _granted(self, socket: HttpConnection, request: Request, path: str, grant: Grant) -> Response | None:
         if path == REALTIME:
@@ -180,6 +204,11 @@ class RealtimeServer:
         query = parse_qs(urlsplit(request.path).query)
         if "transcription" in query.get("intent", ()):
             return self._refuse(http.HTTPStatus.BAD_REQUEST, "intent_not_supported", "Only realtime sessions.")
+        if self._options.busy_status and (self._draining or (self._full and not self._clearing)):
+            self.meters.refused.labels("session_limit_reached").inc()
+            return pages.problem(
+                http.HTTPStatus.SERVICE_UNAVAILABLE, "session_limit_reached", self._no_place, retry_after_s=_RETRY_S
+            )
         socket.grant = grant
         return None
 
@@ -194,19 +223,29 @@ class RealtimeServer:
         assert socket.request is not None  # noqa: S101 - there was a handshake
         query = parse_qs(urlsplit(socket.request.path).query)
         asked = frozenset(name for value in query.get("extensions", ()) for name in value.split(","))
-        connection = ClientConnection(socket, self._options, self.meters)
         session = socket.grant.session
         try:
             await self._models.ahead.check_tools(session)
             await self._place(socket)
-            protocol = self._protocol(query.get("model", [""])[0], asked & EXTENSIONS, session)
+            self._coming += 1
+            try:
+                came = await self._resumed(query.get("conversation", [""])[0])
+            finally:
+                self._coming -= 1
+            protocol = self._protocol(query.get("model", [""])[0], asked & EXTENSIONS, session, came)
         except InvalidRequest as refused:
             self.meters.refused.labels(refused.code).inc()
             socket.finish()
             with suppress(ConnectionClosed):
                 await socket.send(_text(error(refused).event))
-            await socket.close(CloseCode.TRY_AGAIN_LATER, "all sessions are in use")
+            unknown = refused.code == "conversation_not_found"
+            await socket.close(
+                CloseCode.POLICY_VIOLATION if unknown else CloseCode.TRY_AGAIN_LATER,
+                "there is no such conversation" if unknown else "all sessions are in use",
+            )
             return
+        keeping = self._keeping(protocol, came)
+        connection = ClientConnection(socket, self._options, self.meters, keeping)
         adapter = RealtimeAdapter(self._models, protocol, connection.send, time.monotonic)
         self._connections[connection] = adapter
         self.meters.opened.inc()
@@ -222,37 +261,73 @@ class RealtimeServer:
         """Wait while the only places are those of sessions that are being cleared away. Raises Refused."""
         try:
             async with asyncio.timeout(_CLEARED_S):
-                while self._full and any(connection.ending for connection in self._connections):
+                while self._full and self._clearing:
                     self._left.clear()
                     await self._left.wait()
         except TimeoutError:
             pass
         if socket.gone.is_set() or self._full or self._draining:
-            raise InvalidRequest(
-                f"All {self._options.max_sessions} sessions of this server are in use; try again later.",
-                code="session_limit_reached",
-            )
+            raise InvalidRequest(self._no_place, code="session_limit_reached")
+
+    @property
+    def _no_place(self) -> str:
+        return f"All {self._options.max_sessions} sessions of this server are in use; try again later."
 
     @property
     def _full(self) -> bool:
-        return len(self._connections) >= self._options.max_sessions
+        return self._free() == 0
 
-    def _protocol(self, model: str, extensions: frozenset[str], session: Any) -> Protocol:  # noqa: ANN401 - JSON
-        return Protocol(
+    def _free(self) -> int:
+        return max(0, self._options.max_sessions - len(self._connections) - self._coming)
+
+    @property
+    def _clearing(self) -> bool:
+        """Whether some session is on its way out."""
+        return any(connection.ending for connection in self._connections)
+
+    async def _resumed(self, wanted: str) -> Resumption:
+        """Get the conversation that a client wants to go on with. Raises Refused."""
+        try:
+            came = await resumed(self._store, wanted, self._keys, _new_id, time.time())
+        except InvalidRequest as refused:
+            self.meters.resumed.labels(refused.code).inc()
+            raise
+        if wanted:
+            self.meters.resumed.labels("resumed" if came.problem is None else came.problem.code).inc()
+        return came
+
+    def _keeping(self, protocol: Protocol, came: Resumption) -> Keeping | None:
+        if self._store is None:
+            return None
+        return Keeping(
+            self._store, came.held, lambda: protocol.keep(time.monotonic()).text(time.time(), self._most_kept)
+        )
+
+    def _protocol(self, model: str, extensions: frozenset[str], session: Any, came: Resumption | None = None) -> Protocol:  # noqa: ANN401 - JSON
+        protocol = Protocol(
             # A client's name for the model is echoed: it may be one that only the client's framework knows.
             model=model[:128] or self._model,
             voice=self._voice,
-            new_id=lambda kind: f"{kind}_{secrets.token_hex(10)}",
+            new_id=_new_id,
             expires_at=int(time.time() + self._options.session_s),
             extensions=extensions,
             session=session,
             check_voice=(lambda _: None) if self._models.voices is None else self._models.voices.check,
+            conversation_id=None if came is None else came.held.conversation_id,
+            unresumed=None if came is None else came.problem,
         )
+        if came is not None and came.kept is not None:
+            protocol.go_on(came.kept, time.monotonic())
+        return protocol
 
     async def _checked_session(self, session: Any) -> Protocol:  # noqa: ANN401 - JSON
         await self._models.ahead.check_tools(session)
         model = session.get("model")
         return self._protocol(model if isinstance(model, str) else "", frozenset(), session)
+
+
+def _new_id(kind: str) -> str:
+    return f"{kind}_{secrets.token_hex(10)}"
 
 
 def _one(headers: Headers, name: str) -> str | None:
