@@ -49,6 +49,8 @@ class Actions:
         self._context, self._streams, self._emit = context, streams, emit
         self._session, self._options = context.session, context.options
         self._made = 0
+        self._until = 0
+        """Tokens of the writer that the calls at hand may come to, all ways to do what is asked together."""
 
     @property
     def _script(self) -> Script:
@@ -68,6 +70,7 @@ class Actions:
     async def write(self, turn: Turn, draft: Block) -> bool:
         """Write calls at the end of the draft and report them; False, and nothing called, where they are declined."""
         start, tools = len(draft), list(self._context.tools)
+        self._until = turn.attempt.tokens["writer"] + self._options.call_tokens
         for number in range(_PLANS):
             text, calls, reason = await self._plan(turn, draft, tools, again=number > 0)
             astray, senseless = ("", "") if reason else self._astray(calls)
@@ -115,13 +118,15 @@ class Actions:
         self, turn: Turn, draft: Block, before: str, tools: Sequence[Tool], *, again: bool
     ) -> tuple[str, str]:
         """Write calls, behind those that stand there; give them all, and why they cannot be made, if so."""
-        view, limit = self._context.view(turn, draft), self._options.call_tokens
+        view, left = self._context.view(turn, draft), self._until - turn.attempt.tokens["writer"]
+        if left <= 0:
+            return before, "no tokens left for calls"
         if before:
             await self._session.crop(draft, len(draft) - (draft.tokens[-1] in self._script.ends))
             await self._session.append(view, self._script.tokenizer.encode("\n"))
         text = f"{before}\n" if before else ""
         grammar = self._script.call_grammar(tools, self._options.calls)
-        async with self._streams.run(turn.attempt, view, "writer", self._script.ends, limit, grammar=grammar) as pieces:
+        async with self._streams.run(turn.attempt, view, "writer", self._script.ends, left, grammar=grammar) as pieces:
             async for piece in pieces:
                 # Where the first choice is not to be had, the second one is less probable, and not forced.
                 if self._forced(text, piece) and not (again and _FIRST_NAME.search(text)):

@@ -228,13 +228,13 @@ class Loop:
 
     async def _answer_thinking(self, turn: Turn) -> None:
         policy, wanted = await self._choose(turn)
-        if policy is not None:
-            turn.policy = policy
-            await self._think_and_speak(turn, told=not wanted)
         if wanted:
             # What a tool is to tell, thoughts do not settle.
             await self._replying.act(turn)
-        elif policy is None:
+        elif policy is not None:
+            turn.policy = policy
+            await self._think_and_speak(turn)
+        else:
             await self._replying.at_once(turn, "direct")
             if turn.attempt.rethink:
                 await self._drop_replies(turn)
@@ -247,16 +247,15 @@ class Loop:
         await self._thinker.think(turn)
         await (self._replying.act(turn) if wanted else self._replying.act_or_conclude(turn))
 
-    async def _think_and_speak(self, turn: Turn, *, told: bool = True) -> None:
-        """Think, and, where it is `told`, say what was found meanwhile."""
+    async def _think_and_speak(self, turn: Turn) -> None:
+        """Think, and say what was found meanwhile."""
         self._enter(turn.attempt, Phase.THINKING)
         await self._thinker.open(turn)
         try:
             async with asyncio.TaskGroup() as group:
                 thinker = group.create_task(self._thinker.think(turn), name="thinker")
-                if told:
-                    await self._speak(turn)
-                    thinker.cancel()
+                await self._speak(turn)
+                thinker.cancel()
         except* ContextFull as errors:
             raise ContextFull(str(errors.exceptions[0])) from errors
 
@@ -293,10 +292,11 @@ class Loop:
                 policy = await self._policy_for(turn, asked)
         except* ContextFull as errors:
             raise ContextFull(str(errors.exceptions[0])) from errors
-        if policy is None and turn.thought:
+        wanted = asked is not None and asked.result()
+        if (wanted or policy is None) and turn.thought and turn.carried is None:
             # Its head was read while the user spoke.
             await self._context.crop_thoughts(turn, 0)
-        return policy, asked is not None and asked.result()
+        return policy, wanted
 
     async def _policy_for(self, turn: Turn, wants_calls: asyncio.Task[bool] | None) -> Policy | None:
         if not self._options.direct_replies or turn.carried is not None:

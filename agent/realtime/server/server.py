@@ -303,7 +303,13 @@ class RealtimeServer:
             self._store, came.held, lambda: protocol.keep(time.monotonic()).text(time.time(), self._most_kept)
         )
 
-    def _protocol(self, model: str, extensions: frozenset[str], session: Any, came: Resumption | None = None) -> Protocol:  # noqa: ANN401 - JSON
+    def _protocol(
+        self,
+        model: str,
+        extensions: frozenset[str],
+        session: Any,  # noqa: ANN401 - JSON
+        came: Resumption | None = None,
+    ) -> Protocol:
         protocol = Protocol(
             # A client's name for the model is echoed: it may be one that only the client's framework knows.
             model=model[:128] or self._model,

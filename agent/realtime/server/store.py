@@ -172,7 +172,8 @@ class PatientStore:
         troubles: tuple[type[Exception], ...] = (OSError,),
     ) -> None:
         """`troubles`: what calls of this store raise where it cannot be used."""
-        self._store, self._timeout_s, self._now, self._troubles = store, timeout_s, now, troubles
+        self._store, self._timeout_s, self._now = store, timeout_s, now
+        self._troubles: tuple[type[Exception], ...] = (TimeoutError, *troubles)
         self._failed_at: float | None = None
         self.failures = 0
 
@@ -194,7 +195,7 @@ class PatientStore:
         try:
             async with asyncio.timeout(self._timeout_s):
                 result = await ask()
-        except (TimeoutError, *self._troubles) as problem:
+        except self._troubles as problem:
             late = isinstance(problem, TimeoutError)
             why = f"no answer within {self._timeout_s:g} s" if late else str(problem) or type(problem).__name__
             self._fails(why)

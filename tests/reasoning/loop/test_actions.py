@@ -137,13 +137,14 @@ async def test_a_writer_that_says_its_request_back_is_not_heard() -> None:
         assert [event.reason for event in one.of(Retracted)] == ["says its request back"]
 
 
-async def test_calls_come_after_thoughts_where_thoughts_are_needed() -> None:
-    async with rig(Model(needs_thought=True)) as one:
+@pytest.mark.parametrize("mode", ["async", "think-first"])
+async def test_calls_wait_for_thoughts_only_where_all_is_thought_first(mode: Mode) -> None:
+    async with rig(Model(needs_thought=True), mode=mode) as one:
         await one.loop.answer(GO)
         order = [type(event) for event in one.events if isinstance(event, Thought | ToolCall)]
         assert order[-1] is ToolCall
-        assert order.count(Thought) > 5
-        assert "So I go there." in one.last_view("reply0")
+        assert (order.count(Thought) > 5) == (mode == "think-first")
+        assert ("So I go there." in one.last_view("reply0")) == (mode == "think-first")
 
 
 async def test_several_calls_come_in_their_order_with_ids_of_their_own() -> None:
@@ -257,7 +258,7 @@ async def test_what_a_tool_is_to_tell_is_not_settled_by_thoughts(mode: Mode) -> 
 
 
 async def test_a_turn_that_was_cut_off_before_its_call_leaves_no_thoughts() -> None:
-    async with rig(Guessing()) as one:
+    async with rig(Guessing(), mode="think-first") as one:
         answer = asyncio.create_task(one.loop.answer(GO))
         while "25 degrees" not in "".join(event.text for event in one.of(Thought)):
             await one.engine.step()
@@ -416,17 +417,19 @@ async def test_notes_and_words_at_once_do_not_collide() -> None:
 NAMED = [Tool("go_to", "Drive to a place.", PLACES, guard=CallGuard(named=frozenset({"kitchen", "office"}))), TOOLS[1]]
 
 
-async def test_what_the_user_named_and_no_call_has_is_asked_for_again() -> None:
-    model = Model()
+@pytest.mark.parametrize("room", [2, 1.5])
+async def test_what_the_user_named_and_no_call_has_is_asked_for_again_within_one_budget(room: float) -> None:
+    model, tokens = Model(), len(Words().encode(f"{KITCHEN.text()}\n"))
 
     def write(before: str, name: str) -> str:
         again = before.endswith(f"{KITCHEN.text()}\n")
         return OFFICE.text() + END if again else Model.write(model, before, name)
 
     model.write = write  # type: ignore[method-assign]
-    async with rig(model, tools=NAMED) as one:
+    async with rig(model, tools=NAMED, options=LoopOptions(call_tokens=round(room * tokens))) as one:
         await one.loop.answer("Go to the kitchen, then to the Office.")
-        assert [call.arguments for call in one.of(ToolCall)] == [{"place": "kitchen"}, {"place": "office"}]
+        whole = [{"place": "kitchen"}, {"place": "office"}]
+        assert [call.arguments for call in one.of(ToolCall)] == (whole if room == 2 else [])
 
 
 async def test_a_request_is_not_done_by_half() -> None:
