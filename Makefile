@@ -2,6 +2,7 @@
 # make test   the test suite, in the same environment: test-units, then test-e2e with the real models
 # make test-broker   robots over a real MQTT broker (apt-get install mosquitto mosquitto-clients)
 # make test-balancer   two servers behind HAProxy, with a store (apt-get install haproxy redis-server, or valkey-server)
+# make test-router   vLLM's own router before two stand-in servers, one of which is killed again and again
 # make peer   the independent robot that they are tested against, if Node.js is there (apt-get install nodejs npm)
 # make test-slow   what takes the real model many minutes
 # make test-sets    the kernels for AVX-512 and AVX-VNNI, emulated on a processor with AVX2
@@ -39,9 +40,11 @@ DEMO_ANSWER ?= answer.wav
 TEST_MODELS ?= smollm2-135m qwen2.5-coder-1.5b whisper-tiny.en whisper-base piper-en-us-joe kokoro-82m smart-turn-v3.2
 PYTEST_ARGS ?=
 # What needs no more than this machine and some minutes.
-EVERYWHERE := not broker and not balancer and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel and not attack and not soak
+EVERYWHERE := not broker and not balancer and not router and not sound and not browser and not leaks and not vllm and not slow and not sets and not arm and not sanitizers and not wheel and not attack and not soak
 GPU_ARGS ?=
 
+ROUTER_VENV := .venv-router
+ROUTER_VERSION := 0.1.17
 VLLM_VENV := .venv-vllm
 VLLM_VERSION := 0.32.0
 VLLM_MODELS := smollm2-135m qwen2.5-coder-0.5b
@@ -53,7 +56,7 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test test-units test-e2e check-gpu test-broker test-balancer test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks soak test-attack test-browser conformance judge-big-bench-audio lint types models install llama-cpp clean
+.PHONY: demo test test-units test-e2e check-gpu test-broker test-balancer test-router router test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks soak test-attack test-browser conformance judge-big-bench-audio lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -94,6 +97,17 @@ test-wheel: $(STAMP) wheel-linux-$(shell uname -m)
 # By whatever Python is named, not by this environment: its torch is the one for the card.
 check-gpu:
 	@$(PYTHON) -m bench.gpu $(GPU_ARGS)
+
+# vLLM's own router, in an environment of its own.
+router: $(ROUTER_VENV)/.$(ROUTER_VERSION)
+
+$(ROUTER_VENV)/.$(ROUTER_VERSION):
+	$(PYTHON) -m venv $(ROUTER_VENV)
+	$(ROUTER_VENV)/bin/python -m pip --disable-pip-version-check install --quiet vllm-router==$(ROUTER_VERSION)
+	@touch $@
+
+test-router: $(STAMP) router
+	$(VENV)/bin/python -m pytest -m router -s tests/reasoning/vllm $(PYTEST_ARGS)
 
 # Two servers behind HAProxy, and what a store may do wrong.
 test-balancer: $(STAMP)

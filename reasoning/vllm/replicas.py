@@ -2,11 +2,14 @@
 
 A conversation stays where it is, since its cache lies there; a new one goes where the fewest are. A server that failed
 rests, longer each time, with some jitter so that a crowd does not come back at once; a health check that finds it well
-ends its rest. While all rest, nobody is asked.
+ends its rest. While all rest, nobody is asked. A single address is asked again at once when it fails for the first
+time: it may be that of a router, behind which another server is well.
 """
 
 from __future__ import annotations
 
+import math
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +31,7 @@ class Replica:
     """Requests that it is answering."""
     failures: int = 0
     """In a row."""
+    failed_at: float = -math.inf
     rests_until: float = 0.0
     live_views: bool = False
 
@@ -36,6 +40,8 @@ class Replica:
 class Home:
     """One conversation's place."""
 
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """As a router between here and the servers shall know it."""
     replica: Replica | None = None
     live_sessions: dict[str, str] = field(default_factory=dict)
     """Tokens of its sessions with servers that have live views, by address."""
@@ -72,12 +78,19 @@ class Replicas:
         """Give the seconds until one of them has rested."""
         return max(0.0, min(replica.rests_until for replica in self.all) - now)
 
-    def failed(self, replica: Replica, now: float) -> None:
-        """Let a server rest. What breaks at once, such as all requests of a server that dies, counts once."""
-        if replica.rests_until > now:
+    def failed(self, replica: Replica, now: float, began: float = math.inf) -> None:
+        """Let a server rest. What breaks at once, such as all requests of a server that dies, counts once.
+
+        began: when the request began that failed.
+        """
+        if replica.rests_until > now or began <= replica.failed_at:
             return
         replica.failures += 1
-        rest = min(_LONGEST_REST_S, _REST_S * 2 ** (replica.failures - 1))
+        replica.failed_at = now
+        alone = len(self.all) == 1
+        if alone and replica.failures == 1:
+            return
+        rest = min(_LONGEST_REST_S, _REST_S * 2 ** (replica.failures - 1 - alone))
         replica.rests_until = now + rest * (0.5 + self._random())
 
     @staticmethod

@@ -34,6 +34,8 @@ _CACHE: Final = re.compile(
 )
 _FIGURE: Final = re.compile(r"^vllm:(\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 _LIVE_VIEWS: Final = "/v1/live_views"
+_CONVERSATION: Final = "X-Session-ID"
+"""The header by which vllm-router keeps a conversation at one server."""
 _LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=2.0)
 """Servers close idle connections after five seconds; one that is used at that moment would break."""
 
@@ -155,16 +157,17 @@ class Servers:
         last = time.monotonic()
         while ask.max_tokens > 0:
             replica = await self._place(home, last)
+            began = time.monotonic()
             try:
                 session = None if ask.live is None else await self._live_session(home, replica)
                 reads = ask.live is not None and bool(ask.live.view)
-                async with aclosing(self._attempt(replica, ask, session)) as pieces:
+                async with aclosing(self._attempt(replica, ask, session, home.name)) as pieces:
                     async for piece in pieces:
                         ask, last = ask.after(piece), time.monotonic()
                         yield piece
             except Unavailable as error:
                 now = time.monotonic()
-                self._replicas.failed(replica, now)
+                self._replicas.failed(replica, now, began)
                 home.live_sessions.pop(replica.url, None)
                 if reads:
                     raise ViewLost(str(error)) from error
@@ -201,7 +204,8 @@ class Servers:
         """Give the conversation's session with a server that has live views; None where it has none."""
         if replica.live_views and replica.url not in home.live_sessions:
             try:
-                response = await self._http.post(f"{replica.url}{_LIVE_VIEWS}/sessions")
+                where = f"{replica.url}{_LIVE_VIEWS}/sessions"
+                response = await self._http.post(where, headers={_CONVERSATION: home.name})
                 # Two streams may ask at once; the conversation has one session.
                 home.live_sessions.setdefault(replica.url, response.raise_for_status().json()["session"])
             except httpx.TransportError as error:
@@ -218,7 +222,9 @@ class Servers:
             return False
         return True
 
-    async def _attempt(self, replica: Replica, ask: Ask, session: str | None = None) -> AsyncGenerator[CompletionPiece]:
+    async def _attempt(
+        self, replica: Replica, ask: Ask, session: str | None = None, conversation: str = ""
+    ) -> AsyncGenerator[CompletionPiece]:
         if session is None and ask.live is not None:
             if ask.live.view:
                 raise ViewLost("the conversation has moved to a server without live views")
@@ -226,10 +232,13 @@ class Servers:
         body, answer = ask.body(self._name, priorities=self._options.priorities, session=session), Completion(ask)
         replica.running += 1
         try:
-            async with self._http.stream("POST", f"{replica.url}{COMPLETIONS}", json=body) as response:
+            where, headers = f"{replica.url}{COMPLETIONS}", {_CONVERSATION: conversation} if conversation else {}
+            async with self._http.stream("POST", where, json=body, headers=headers) as response:
                 if response.status_code != httpx.codes.OK:
                     refused = refusal(response.status_code, await response.aread())
                     raise refused if ask.live is None else ViewLost(str(refused))
+                if "html" in response.headers.get("content-type", ""):
+                    raise Unavailable("a web page came in place of tokens; is a proxy in between?")
                 async for line in response.aiter_lines():
                     for piece in answer.read(line):
                         yield piece

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 
+import httpx
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
 from reasoning.errors import EngineFailed
+from reasoning.options import VllmOptions
 from reasoning.vllm.replicas import Home, Replicas
 from reasoning.vllm.scoring import ChoiceScoring
+from reasoning.vllm.servers import Servers
 from reasoning.vllm.wire import Ask, Completion, CompletionPiece, Unavailable, refusal
 
 
@@ -118,7 +121,8 @@ def test_the_fewest_conversations_are_joined_and_not_left() -> None:
 
 
 def test_a_failed_server_rests_longer_each_time_up_to_a_bound() -> None:
-    some, now, rests = replicas(1), 0.0, []
+    some, now, rests = replicas(2), 0.0, []
+    some.all[1].rests_until = 1000.0
     for _ in range(8):
         some.failed(some.all[0], now)
         assert some.place(Home(), now) is None
@@ -126,6 +130,21 @@ def test_a_failed_server_rests_longer_each_time_up_to_a_bound() -> None:
         now += rests[-1]
         assert some.place(Home(), now) is some.all[0]
     assert rests == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
+
+
+def test_a_single_address_is_asked_again_at_once_and_rests_if_that_fails_too() -> None:
+    some, now = replicas(1), 10.0
+    (only,) = some.all
+    for began in (8.0, 9.0, 10.0):
+        # All that a dying server was writing breaks together, and counts once.
+        some.failed(only, now, began)
+        assert some.place(Home(), now) is only
+    some.failed(only, 10.01, 10.005)
+    assert some.place(Home(), 10.01) is None
+    assert some.wait_s(10.01) == pytest.approx(0.25)
+    some.well(only)
+    some.failed(only, 20.0, 19.0)
+    assert some.place(Home(), 20.0) is only
 
 
 def test_what_fails_together_counts_once_and_health_ends_the_rest() -> None:
@@ -141,3 +160,39 @@ def test_what_fails_together_counts_once_and_health_ends_the_rest() -> None:
     some.well(first)
     assert some.place(home, 0.2) is second, "a conversation stays where its cache is"
     assert some.place(Home(), 0.2) is first
+
+
+# --- a router in between ---
+
+
+async def test_a_router_is_told_the_conversation_and_may_answer_a_web_page_or_half_a_stream() -> None:
+    told = {"tokens": ["token_id:5"], "token_logprobs": [-1.0], "top_logprobs": [{"token_id:5": -1.0}]}
+    token = {"choices": [{"index": 0, "text": "x", "token_ids": [5], "logprobs": told, "finish_reason": None}]}
+    last = {"choices": [{**token["choices"][0], "finish_reason": "length"}]}
+    page = httpx.Response(200, headers={"content-type": "text/html"}, text="<html>Sign in</html>")
+    half = httpx.Response(200, text=f"data: {json.dumps(token)}\n\n")
+    whole = httpx.Response(200, text=f"data: {json.dumps(last)}\n\ndata: [DONE]\n\n")
+    answers, asked = [page, half, whole], list[httpx.Request]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return answers[len(asked) - 1]
+
+    options = VllmOptions(servers=("http://router",), model="toy")
+    servers, home = Servers(options, transport=httpx.MockTransport(answer)), Home()
+    found = [piece.id async for piece in servers.complete(home, Ask((1, 2), 2))]
+    await servers.aclose()
+    assert found == [5, 5]
+    assert [json.loads(request.content)["prompt"] for request in asked] == [[1, 2], [1, 2], [1, 2, 5]]
+    assert {request.headers["X-Session-ID"] for request in asked} == {home.name}
+
+
+async def test_a_router_that_answers_web_pages_alone_is_given_up_in_one_clear_line() -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "text/html"}, text="<html>Sign in</html>")
+
+    options = VllmOptions(servers=("http://router",), model="toy", patience_s=0.0)
+    servers = Servers(options, transport=httpx.MockTransport(answer))
+    with pytest.raises(EngineFailed, match="a web page came in place of tokens"):
+        await anext(servers.complete(Home(), Ask((1, 2), 2)))
+    await servers.aclose()
