@@ -284,13 +284,13 @@ async def test_a_store_that_is_full_read_only_older_or_slow(tmp_path: Path) -> N
         for told, (breaks, mends) in faults.items():
             async with open_store(options, time.monotonic) as store:
                 assert store is not None
-                await raw.execute_command(breaks)
+                await raw.execute_command(breaks)  # type: ignore[no-untyped-call]
                 began = time.monotonic()
                 with pytest.raises(StoreUnavailable, match=told):
                     await store.put(HELD, "text")
                 assert time.monotonic() - began < 1
                 if mends:
-                    await raw.execute_command(mends)
+                    await raw.execute_command(mends)  # type: ignore[no-untyped-call]
                 else:
                     await raw.ping()
         async with open_store(options, time.monotonic) as store:
