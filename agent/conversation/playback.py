@@ -151,7 +151,9 @@ class Playback:
             return False
         clip = self._fillers.get(phrase)
         ends_s = self.now_s + (len(clip.samples) / clip.rate if clip else 0.0)
-        return ends_s > reply.writing_since_s + self._writes_s + _SPOKEN_S
+        ready_s = reply.writing_since_s + self._writes_s + _SPOKEN_S
+        # One that is late already may take any time.
+        return self.now_s <= ready_s < ends_s
 
     def _began(self, clip: ClipStarted, start_ms: float, reply: Reply | None) -> None:
         end_ms = start_ms + self._speaker.seconds_of(clip.clip) * 1000

@@ -296,8 +296,8 @@ async def test_a_slow_answer_is_held_honestly_and_then_comes() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "written", "first", "waited"),
-    [(1, 4, "content", 1.4), (1, 24, "filler", 1.6), (40, 12, "filler", 1.1)],
-    ids=["nearly written", "written slowly", "begun late"],
+    [(6, 2, "content", 1.15), (6, 24, "filler", 1.3), (1, 24, "filler", 1.1), (40, 12, "filler", 1.1)],
+    ids=["nearly written", "written slowly", "late already", "begun late"],
 )
 async def test_no_filler_holds_up_a_sentence_that_is_nearly_written(
     asked: int, written: int, first: str, waited: float

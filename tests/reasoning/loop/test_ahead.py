@@ -354,9 +354,9 @@ def views(one: Rig, name: str) -> list[str]:
 
 
 def answered(one: Rig) -> tuple[object, ...]:
-    """Give everything that a turn has told and spent after its end, but for early thoughts."""
+    """Give everything that a turn has told and spent on its answer after its end, but for early thoughts."""
     done = one.of(TurnDone)[-1]
-    spent = {role: count for role, count in done.tokens.items() if role != "early"}
+    spent = {role: count for role, count in done.tokens.items() if role not in {"early", "dropped"}}
     return one.said, one.thought, spent, done.reason
 
 
