@@ -313,13 +313,11 @@ class Loop:
             names.append(decided.name)
             log_odds.append(scores.log_odds)
             turn.attempt.tokens["probe"] += len(decided.tokens)
-            wanted = wants_calls is not None and await wants_calls
-            if wanted and isinstance(
-                self._choice.decide(log_odds, turn.input_text, script, tools=False), ProbeQuestion
-            ):
-                # A call is not held up by further questions: where one does not say that it takes thoughts, none do.
-                return None
-            talks = wants_calls is not None and not wanted
+            if wants_calls is not None:
+                if await wants_calls:
+                    # It is made at once, whatever else there is to ask.
+                    return None
+                talks = True
         for name, one in zip(names, decided.log_odds, strict=True):
             self._emit(Probe(name, one, 0.0, decision=one > 0))
         return decided.policy

@@ -37,15 +37,16 @@ class KeptConversation:
 
         at_s: seconds of a clock that all servers share.
         """
-        found, room = [], most
+        found, room = list[str](), most
         for item in reversed(self.items):
-            told = _told(item)
-            room -= len(json.dumps(told))
+            told = json.dumps(_told(item))
+            room -= len(told)
             if room < 0:
                 break
             found.append(told)
-        sounding = {"item": self.sounding, "sent_s": self.sent_s, "left_s": self.left_s}
-        return json.dumps({"at_s": at_s, "sounding": sounding, "items": found[::-1]})
+        sounding = json.dumps({"item": self.sounding, "sent_s": self.sent_s, "left_s": self.left_s})
+        # Each item is encoded once: a long conversation is written again and again.
+        return f'{{"at_s": {at_s}, "sounding": {sounding}, "items": [{", ".join(reversed(found))}]}}'
 
     def playing(self, now_s: float) -> PlayClock:
         """Give the clock of the sound that may still be playing."""
@@ -60,7 +61,7 @@ def kept_conversation(text: str, at_s: float) -> KeptConversation:
         sounding = told["sounding"]
         name, sent_s, left_s = sounding["item"], float(sounding["sent_s"]), float(sounding["left_s"])
         passed_s = max(0.0, at_s - float(told["at_s"]))
-    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as wrong:
+    except (KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as wrong:
         raise ValueError(f"it is no conversation ({type(wrong).__name__})") from None
     if len({item.id for item in items}) != len(items) or len(items) > MOST:
         raise ValueError("it holds items twice, or too many")

@@ -97,6 +97,15 @@ class House:
         (line,) = (line for line in told.splitlines() if line.startswith("descant_sessions "))
         return int(float(line.split()[1]))
 
+    async def until_stored(self, told: dict[str, str]) -> None:
+        """Wait until the store has these words, by conversation: they are put there a moment after they are sent."""
+        from redis.asyncio import Redis  # noqa: PLC0415 - an extra
+
+        async with Redis.from_url(self.store, decode_responses=True) as raw, asyncio.timeout(2):
+            for conversation, words in told.items():
+                while words not in str(await raw.hget(f"descant:conversation:{conversation}", "text")):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+
     def end(self) -> None:
         for process in self.servers.values():
             process.kill()
@@ -217,6 +226,9 @@ async def test_every_conversation_goes_on_when_a_server_drains_and_when_one_is_k
         await one.ready(0)
         await asyncio.gather(*(caller.ask("c", story=True) for caller in callers[::2]))
         await asyncio.gather(*(caller.ask("c") for caller in callers[1::2]))
+        begun = {caller.conversation: f"a{caller.number} and b{caller.number}" for caller in callers[::2]}
+        answered = {caller.conversation: caller.answers["c"][0] for caller in callers[1::2]}
+        await one.until_stored(begun | answered)
         one.servers[1].kill()
         await asyncio.gather(*(caller.client.close_code() for caller in callers if caller.client is not None))
         await asyncio.gather(*(caller.connect() for caller in callers))

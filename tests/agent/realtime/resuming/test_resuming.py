@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Final
 
 import httpx
 import pytest
@@ -286,8 +287,20 @@ def test_of_a_long_conversation_the_oldest_items_are_left_out() -> None:
     assert kept.items[-1].wire == list(rig.protocol.items)[-1].wire
 
 
+SOUNDING: Final = '"sounding": {"item": "a", "sent_s": 0, "left_s": 0}'
+
+
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"items": [{}], "sounding": {}, "at_s": 0}', "[" * 100_000, '{"items": null}']
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"items": [{}], "sounding": {}, "at_s": 0}',
+        "[" * 100_000,
+        '{"items": null}',
+        f'{{"at_s": 0, {SOUNDING}, "items": [{{"wire": {{"id": "a", "type": "message"}}, "size": Infinity}}]}}',
+    ],
 )
 def test_what_is_no_conversation_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
