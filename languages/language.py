@@ -115,10 +115,15 @@ class ListenerWords:
 
 @dataclass(frozen=True, slots=True)
 class AnswerWords:
-    """What a user answers to a robot's question."""
+    """What a user answers to a robot's question; `agent.robot.answers` has the grammar."""
 
     yes: frozenset[str]
+    """Each alone is a yes, and nothing that is hummed or said in thought."""
+    beside_yes: frozenset[str]
+    """What may stand beside a yes, and alone is none: "sir", "you may"."""
     no: frozenset[str]
+    withdrawn: frozenset[str]
+    """Take back all that was asked for: "wait", "never mind"."""
     resume: frozenset[str]
     """Ask for an end of a stop or a pause; they lead to a question, not to motion."""
     amends: frozenset[str]

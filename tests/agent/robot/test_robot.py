@@ -257,6 +257,34 @@ def test_there_is_no_place_to_go_to_for_what_is_done_on_the_spot(stage: Stage) -
     assert stage.told.said == ["R1 will wave."]
 
 
+@pytest.mark.parametrize("answer", ["Never mind.", "Don't do it!", "No, wait.", "Lieber nicht."])
+def test_who_takes_a_request_back_is_not_taken_to_the_place_that_was_heard_first(stage: Stage, answer: str) -> None:
+    assert stage.hands.heard("Go to the kitchen.", other="Go to the hall.") is None
+    assert stage.told.said == ["Do you mean the hall?"]
+    assert stage.hands.heard(answer) is None
+    assert stage.told.said[1:] == [stage.hands.language.robot.unchanged]
+    assert not stage.releases()
+    assert not stage.hands.asks
+
+
+@pytest.mark.parametrize(
+    "answer", ["No, the hall.", "Nein, die hall.", "Nicht in die hall.", "Not the hall.", "Yes, but go home first."]
+)
+def test_a_place_beside_a_no_is_no_choice_of_it(stage: Stage, answer: str) -> None:
+    assert stage.hands.heard("Go to the hall", (0.9, 0.9, 0.9, 0.3)) is None
+    stage.hands.heard(answer)
+    assert not stage.releases()
+
+
+@pytest.mark.parametrize(
+    ("answer", "done"), [("Yes, sir.", True), ("Sure, go ahead.", True), ("No, wait.", False), ("Not there.", False)]
+)
+def test_a_yes_counts_in_whatever_words_it_is_given(stage: Stage, answer: str, done: bool) -> None:
+    assert stage.hands.heard("Go to the hall, but only if it is open.") is None
+    assert stage.hands.heard(answer) is None
+    assert bool(stage.releases()) == done
+
+
 @pytest.mark.parametrize(
     ("event", "words"),
     [
