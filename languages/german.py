@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from languages.commands.german import COMMANDS
 from languages.language import (
     AnswerWords,
     CalendarWords,
@@ -204,7 +205,7 @@ _PLACES: Final = PlaceWords(
         "und", "dann", "bitte", "jetzt", "zuerst", "danach", "wieder", "vor", "nach", "für", "zurück", "fahren",
         "gehen", "bringen", "holen",
     )),
-    calls=frozenset({"hallo", "hey", "hi", "also", "oh", "ah", "so", "oder", "du", "gut"}),
+    calls=frozenset({"hallo", "hey", "hi", "also", "oh", "ah", "so", "oder", "du", "gut", "hier"}),
     there=frozenset({"dort", "dorthin", "dahin"}),
     there_is=frozenset({"ist", "sind", "war", "waren", "gibt", "drüben"}),
     over_there=frozenset({"ist", "sind", "gibt"}),
@@ -214,7 +215,7 @@ _PLACES: Final = PlaceWords(
         *(("[eiyäöü]+", "E"), ("[aou]+", "O"), (r"(.)\1+", r"\1")),
     ),
     one="{}",
-    inside="hier: {}",
+    inside="bei {}",
     meant="Meinst du {}?",
     where="Wohin genau: {}?",
     both=" und ",
@@ -385,4 +386,5 @@ LANGUAGE: Final = Language(
     working=_WORKING,
     requests=_REQUESTS,
     robot=SAYINGS,
+    commands=COMMANDS,
 )

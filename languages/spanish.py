@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from languages.commands.spanish import COMMANDS
 from languages.language import (
     AnswerWords,
     CalendarWords,
@@ -191,7 +192,7 @@ _PLACES: Final = PlaceWords(
         (r"(.)\1+", r"\1"),
     ),
     one="{}",
-    inside="aquí: {}",
+    inside="en {}",
     meant="¿Quieres decir {}?",
     where="¿Adónde exactamente: {}?",
     both=" y ",
@@ -348,4 +349,5 @@ LANGUAGE: Final = Language(
     working=_WORKING,
     requests=_REQUESTS,
     robot=SAYINGS,
+    commands=COMMANDS,
 )

@@ -199,7 +199,7 @@ class RobotController:
             places,
             confidence,
             other=other,
-            ordinary=skills,
+            ordinary=(*skills, *self._place_words),
             known=self._known or anywhere,
             language=self.language,
         )
@@ -273,6 +273,13 @@ class RobotController:
     def _at_once(self, call: SkillCall) -> bool:
         skill = self._robot.skills.get(call.skill)
         return skill is not None and skill.scope is SkillScope.AT_ONCE
+
+    @property
+    def _place_words(self) -> list[str]:
+        """Words that stand for a place of the map without being its name."""
+        commands = self.language.commands
+        found = {} if commands is None else commands.places
+        return [word for phrase, name in found.items() if name in self._places for word in phrase.split()]
 
     @property
     def _places(self) -> frozenset[str]:
