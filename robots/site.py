@@ -26,7 +26,8 @@ Polygon = Annotated[tuple[tuple[Metres, Metres], ...], Field(min_length=3, max_l
 HERE: Final = "here"
 """Where the robot stands; the name of no place."""
 
-PlaceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9 _-]{0,39}$")]
+PlaceName = Annotated[str, Field(pattern=r"^[\p{Ll}0-9][\p{Ll}0-9 _-]{0,39}$")]
+"""As it is said, in the letters of its language: "küche"."""
 
 
 class _OnceOnly(yaml.SafeLoader):

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from robots.skills import Skill
     from robots.terms.commands import Argument
 
-_TOKEN: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+(?:\.\d+)?|[.,;:!?]")
 _STOPS: Final = frozenset(".,;:!?")
 _LONGEST: Final = 5
 """Most words of a phrase."""
@@ -32,7 +31,10 @@ _SECONDS: Final = "seconds"
 _PICK: Final = "pick"
 _DROP: Final = "drop"
 _GUESSED: Final = "guessed number"
+_ROLES: Final = frozenset({CommandPart.FROM, CommandPart.TO, CommandPart.AT})
 _READ_OTHERWISE: Final = frozenset({_PICK, _DROP, _WAIT, GO_TO, GO_TO_POSE})
+_OPENS: Final = frozenset({CommandPart.SAID, CommandPart.AND, CommandPart.NEXT, *_ROLES})
+"""What may stand before an order."""
 _VERBS: Final = frozenset(
     {CommandPart.GO, CommandPart.CARRY, CommandPart.PICK, CommandPart.DROP, CommandPart.WAIT, CommandPart.SHOW}
 )
@@ -71,8 +73,8 @@ _Piece = tuple[CommandPart | str, Any]
 class _Clause:
     verbs: list[CommandPart] = field(default_factory=list)
     skills: list[str] = field(default_factory=list)
-    places: list[tuple[str, bool]] = field(default_factory=list)
-    """And whether something is taken from there."""
+    places: list[tuple[str, CommandPart | None]] = field(default_factory=list)
+    """And what the words before them say: from there, to there or there; None: nothing."""
     seconds: float | None = None
     pose: tuple[float, float] | None = None
     there: bool = False
@@ -83,8 +85,8 @@ def read(text: str, skills: Mapping[str, Skill], places: Iterable[str], language
     """Read a request to a robot with these skills."""
     if language.commands is None:
         return Reading((), whole=False, ordered=False, matter=frozenset())
-    pieces, matter = _pieces(text, skills, places, language.commands, language)
-    reader = _Reader(skills)
+    pieces, matter = _pieces(text, skills, tuple(places), language.commands, language)
+    reader = _Reader(skills, tells_roles=CommandPart.AT in language.commands.phrases.values())
     known = all(kind not in {"unknown", _GUESSED} for kind, _ in pieces)
     pieces = [("number", value) if kind == _GUESSED else (kind, value) for kind, value in pieces]
     clauses = _Clauses(pieces)
@@ -92,7 +94,7 @@ def read(text: str, skills: Mapping[str, Skill], places: Iterable[str], language
         reader.take(clause)
     spots = [value for kind, value in pieces if kind == "place"]
     open_choice = any(kind is CommandPart.OR for kind, _ in pieces) and len(set(spots)) > 1
-    first = next((kind for kind, _ in pieces if kind not in {CommandPart.SAID, CommandPart.AND}), "")
+    first = next((kind for kind, _ in pieces if kind not in _OPENS), "")
     return Reading(
         tuple(reader.steps),
         whole=known and clauses.clear and reader.clear and bool(reader.steps),
@@ -104,13 +106,14 @@ def read(text: str, skills: Mapping[str, Skill], places: Iterable[str], language
 
 
 def _pieces(
-    text: str, skills: Mapping[str, Skill], places: Iterable[str], words: CommandWords, language: Language
+    text: str, skills: Mapping[str, Skill], places: Sequence[str], words: CommandWords, language: Language
 ) -> tuple[list[_Piece], set[str]]:
     known: dict[str, _Piece] = {phrase: (part, None) for phrase, part in words.phrases.items()}
     known |= {name.replace("_", " ").lower(): ("skill", name) for name in skills if name not in _READ_OTHERWISE}
     known |= {phrase: ("skill", name) for phrase, name in words.skills.items() if name in skills}
+    known |= {phrase: ("place", name) for phrase, name in words.places.items() if name in places}
     known |= {name.lower(): ("place", name) for name in places}
-    tokens = [token.replace("’", "'") for token in _TOKEN.findall(text.lower())]
+    tokens = [token.replace("’", "'") for token in _tokens(text.lower(), language.numbers.point)]
     found: list[_Piece] = []
     matter: set[str] = set()
     at = 0
@@ -134,6 +137,11 @@ def _pieces(
     return found, matter
 
 
+def _tokens(text: str, point: str) -> list[str]:
+    """Give words, numbers in figures and the marks that end a clause."""
+    return re.findall(rf"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+(?:{re.escape(point)}\d+)?|[.,;:!?]", text)
+
+
 def _guess(tokens: Sequence[str], at: int, found: Sequence[_Piece], words: CommandWords) -> _Piece | None:
     """Take a word for a number that sounds like it, where nothing else can stand: "wait for seconds", "x to"."""
     value = words.sounds_like.get(tokens[at])
@@ -145,7 +153,7 @@ def _guess(tokens: Sequence[str], at: int, found: Sequence[_Piece], words: Comma
 def _number(tokens: Sequence[str], language: Language) -> tuple[int, float | None]:
     """Read a number at the beginning; give how many words it has."""
     if tokens[0][0].isdecimal():
-        return 1, float(tokens[0])
+        return 1, language.numbers.figure(tokens[0])
     for length in range(min(_LONGEST, len(tokens)), 0, -1):
         run = tokens[:length]
         if all(word in language.numbers.values or word in language.numbers.points for word in run):
@@ -162,8 +170,8 @@ class _Clauses:
         self.clear = True
         """Whether everything fits."""
         self.found: list[_Clause] = [_Clause()]
-        self._source = False
-        """Whether the next place is one from which something is taken."""
+        self._role: CommandPart | None = None
+        """What was said of the next place."""
         self._axis: CommandPart | None = None
         self._pose: dict[CommandPart, float] = {}
         kinds = [kind for kind, _ in pieces]
@@ -172,13 +180,19 @@ class _Clauses:
                 self._measure(kind, value, timed=behind is CommandPart.SECONDS)
             elif kind is CommandPart.SECONDS:
                 self.clear &= before == "number"
-            # "X three, y two" is one position.
-            elif kind is not CommandPart.AND:
+            elif kind not in {CommandPart.AND, CommandPart.NEXT}:
                 self._say(kind, value)
-            elif not self._unfinished:
+            # "Go then to the hall" is one clause, and "x three, y two" one position.
+            elif not (self._unfinished or (kind is CommandPart.NEXT and self._begun and behind not in _VERBS)):
                 self.found.append(_Clause())
-                self._source = False
+                self._role = None
         self.clear &= not self._unfinished
+
+    @property
+    def _begun(self) -> bool:
+        """Whether the clause says what is to be done, and neither where nor how long."""
+        clause = self.found[-1]
+        return clause == _Clause(verbs=clause.verbs) and bool(clause.verbs)
 
     @property
     def _unfinished(self) -> bool:
@@ -202,8 +216,7 @@ class _Clauses:
     def _say(self, kind: CommandPart | str, value: str) -> None:
         clause = self.found[-1]
         if kind == "place":
-            clause.places.append((value, self._source))
-            self._source = False
+            clause.places.append((value, self._role))
         elif kind == "skill" and value not in clause.skills:
             clause.skills.append(value)
         elif kind is CommandPart.AUDIENCE:
@@ -212,15 +225,19 @@ class _Clauses:
             clause.verbs.append(CommandPart(kind))
         clause.there = clause.there or kind is CommandPart.THERE
         clause.here = clause.here or kind is CommandPart.HERE
-        self._source = kind is CommandPart.FROM or (self._source and kind is not CommandPart.HERE)
+        if kind in {"place", CommandPart.HERE} or kind in _VERBS:
+            self._role = None
+        elif kind in _ROLES and not (kind is CommandPart.AT and self._role):
+            self._role = CommandPart(kind)
         self.clear &= kind is not CommandPart.OR
 
 
 class _Reader:
     """Makes steps of clauses, each of which begins where the one before has led."""
 
-    def __init__(self, skills: Mapping[str, Skill]) -> None:
-        self._skills = skills
+    def __init__(self, skills: Mapping[str, Skill], *, tells_roles: bool) -> None:
+        """`tells_roles`: the language tells by its prepositions whether a place is one to go to or one to be at."""
+        self._skills, self._tells_roles = skills, tells_roles
         self.steps: list[AskedStep] = []
         self.clear = True
         """Whether nothing was left open."""
@@ -265,10 +282,10 @@ class _Reader:
             case CommandPart.WAIT:
                 self._timed(clause)
             case CommandPart.PICK:
-                self._at(_PICK, self._where(clause))
+                self._at(_PICK, self._where(clause, CommandPart.AT, CommandPart.FROM))
                 self._loaded = True
             case CommandPart.DROP:
-                where = self._where(clause)
+                where = self._where(clause, CommandPart.AT, CommandPart.TO)
                 if not (self._dropped and where in {HERE, self._dropped}):
                     self._at(_DROP, where)
                 self._loaded = False
@@ -277,15 +294,15 @@ class _Reader:
         if verb is not CommandPart.WAIT:
             self.clear = self.clear and clause.seconds is None
 
-    def _go(self, clause: _Clause) -> None:
+    def _go(self, clause: _Clause, also: CommandPart = CommandPart.TO) -> None:
         if clause.pose is not None:
             self.clear = self.clear and not clause.places
             self._add(GO_TO_POSE, {"x": clause.pose[0], "y": clause.pose[1]})
             self._last = ""
         if not (clause.places or clause.pose):
             self.clear = False
-        for name, source in clause.places:
-            self.clear = self.clear and not source and name != self._last
+        for name, role in clause.places:
+            self.clear = self.clear and role in {None, CommandPart.TO, also} and name != self._last
             self._add(GO_TO, {PLACE: name})
             self._last = name
         self._dropped, self._goes = "", True
@@ -295,11 +312,12 @@ class _Reader:
         if skill is None or _SECONDS not in skill.parameters["properties"] or clause.seconds is None:
             self.clear = False
             return
-        self._at(_WAIT, self._where(clause), {_SECONDS: clause.seconds})
+        self._at(_WAIT, self._where(clause, CommandPart.AT), {_SECONDS: clause.seconds})
 
     def _carry(self, clause: _Clause) -> None:
-        sources = [name for name, source in clause.places if source]
-        goals = [name for name, source in clause.places if not source]
+        sources = [name for name, role in clause.places if role is CommandPart.FROM]
+        goals = [name for name, role in clause.places if role is not CommandPart.FROM]
+        self._play(clause, CommandPart.FROM, CommandPart.TO)
         if clause.there and not goals and self._last:
             goals = [self._last]
         if len(goals) != 1 or len(sources) > 1 or (sources and self._loaded):
@@ -316,14 +334,20 @@ class _Reader:
         if name == STOP or needed or clause.seconds is not None or clause.pose is not None:
             self.clear = False
         elif skill.scope is SkillScope.AT_PLACE:
-            self._at(name, self._where(clause))
+            self._at(name, self._where(clause, CommandPart.AT, CommandPart.TO))
         else:
             if clause.places:
-                self._go(clause)
+                self._go(clause, CommandPart.AT)
             self._add(name, {})
 
-    def _where(self, clause: _Clause) -> str:
+    def _play(self, clause: _Clause, *roles: CommandPart) -> None:
+        """Leave it open where a place plays another role: "hol das in die Küche" is no pick in the kitchen."""
+        named = {role for _, role in clause.places}
+        self.clear = self.clear and named <= {*roles, *(() if self._tells_roles else (None,))}
+
+    def _where(self, clause: _Clause, *roles: CommandPart) -> str:
         """Give where a clause says that something is to be done."""
+        self._play(clause, *roles)
         if len(clause.places) > 1:
             self.clear = False
         if clause.places:
