@@ -405,6 +405,10 @@ class CommandPart(StrEnum):
     WAIT = "wait"
     AND = "and"
     """Before what is to be done next."""
+    FIRST = "first"
+    """In what is to be done first, anywhere."""
+    LAST = "last"
+    """As NEXT, before what is to be done last."""
     NEXT = "next"
     """The same, or right behind its verb: "geh dann in die Küche"."""
     OR = "or"
@@ -415,9 +419,9 @@ class CommandPart(StrEnum):
     FROM = "from"
     """Before the place from which something is carried."""
     TO = "to"
-    """Before a place to which somebody goes, or something is brought; a language without such words leaves it open."""
+    """Before a place to which somebody goes, or something is brought."""
     AT = "at"
-    """Before a place at which something is or is done; the same."""
+    """Before a place at which something is or is done."""
     SHOW = "show"
     """Before a gesture."""
     SECONDS = "seconds"
@@ -436,7 +440,11 @@ class CommandWords:
     sounds_like: Mapping[str, float]
     """Words that are heard for numbers, where only a number can stand."""
     places: Mapping[str, str] = field(default_factory=dict)
-    """Other words for places, where the map has them: "nach hause" is "zuhause"."""
+    """Names that need no preposition, where the map has such places: "home"; and other words for them: "nach hause"."""
+    loaded: frozenset[str] = frozenset()
+    """Verbs that name what is carried, too: "llévala"."""
+    goes_at: bool = False
+    """Whether one may be sent "at" or "in" a place, or "visits" it without a preposition."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from agent.robot.answers import answer_of
 from agent.robot.misheard import Doubt
 from agent.robot.reading import read
 from audio.hearing.agreement import key
@@ -65,11 +66,13 @@ def plan(
     reading = read(text, skills, names, language)
     if reading.either:
         return RequestPlan(doubt=_between(text, reading.either, language), choice=reading.either)
-    if reading.whole:
+    negated = language.requests.negated.search(text) is not None
+    # "Leave it" is said to take something back, too.
+    if reading.whole and not negated and answer_of(text) is None:
         another = read(other, skills, names, language) if other else reading
         agreed = not another.whole or another.steps == reading.steps
         return RequestPlan(reading.steps, certain=agreed and _heard_well(text, reading, confidence))
-    if language.requests.negated.search(text) or not reading.ordered:
+    if negated or not reading.ordered:
         return RequestPlan()
     if reading.nowhere:
         asked = language.robot.go_to.format("…")

@@ -7,9 +7,12 @@ front of, before), "über", "durch", "lade" alone (to charge, to load).
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from languages.language import CommandPart, CommandWords
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _GO: Final = (
     *("fahr", "fahre", "fahren", "geh", "gehe", "gehen", "komm", "komme", "kommen", "lauf", "laufe", "laufen", "roll"),
@@ -55,30 +58,62 @@ _OBJECT: Final = (
     *("paket", "pakete", "päckchen", "ladung", "last", "ding", "sache", "gegenstand", "etwas"),
 )
 _SAID: Final = (
-    *("bitte", "kannst du", "könntest du", "würdest du", "du sollst", "du kannst", "mal", "doch", "jetzt", "einfach"),
+    *(
+        "bitte",
+        "wenn du fertig bist",
+        "kannst du",
+        "könntest du",
+        "würdest du",
+        "du sollst",
+        "du kannst",
+        "mal",
+        "doch",
+        "jetzt",
+        "einfach",
+    ),
     *("der", "die", "das", "den", "dem", "ein", "eine", "einen", "einem", "einer", "in", "auf", "ab", "an", "los"),
     *("zurück", "wieder", "hin", "rein", "hinein", "rüber", "hinüber", "schnell", "sofort", "gerne", "okay", "ok"),
     *("gut", "also", "hallo", "hey", "roboter", "punkt", "position", "koordinaten", "meter", "lang", "eben", "nun"),
 )
 _AUDIENCE: Final = (
-    *("gästen", "gäste", "besuchern", "besucher", "kindern", "kinder", "leuten", "leute", "allen", "publikum"),
+    *(
+        "gästen",
+        "gäste",
+        "der roboter",
+        "besuchern",
+        "besucher",
+        "kindern",
+        "kinder",
+        "leuten",
+        "leute",
+        "allen",
+        "publikum",
+    ),
     *("unseren gästen", "unseren besuchern", "unsere gäste", "kamera"),
 )
+
+
+def _verbs(words: Iterable[str], part: CommandPart) -> dict[str, CommandPart]:
+    """Give verbs, also as they are said to somebody who is not addressed as a friend: "fahren Sie"."""
+    return {form: part for word in words for form in (word, *((f"{word} sie",) if word.endswith("en") else ()))}
+
 
 COMMANDS: Final = CommandWords(
     phrases={
         **dict.fromkeys(_SAID, CommandPart.SAID),
         **dict.fromkeys(_AUDIENCE, CommandPart.AUDIENCE),
         **dict.fromkeys(_OBJECT, CommandPart.OBJECT),
-        **dict.fromkeys(_GO, CommandPart.GO),
-        **dict.fromkeys(_CARRY, CommandPart.CARRY),
-        **dict.fromkeys(_PICK, CommandPart.PICK),
-        **dict.fromkeys(_DROP, CommandPart.DROP),
-        **dict.fromkeys(("warte", "warten", "wart", "bleib", "bleibe", "bleiben"), CommandPart.WAIT),
+        **_verbs(_GO, CommandPart.GO),
+        **_verbs(_CARRY, CommandPart.CARRY),
+        **_verbs(_PICK, CommandPart.PICK),
+        **_verbs(_DROP, CommandPart.DROP),
+        **_verbs(("warte", "warten", "wart", "bleib", "bleibe", "bleiben"), CommandPart.WAIT),
         **dict.fromkeys(("und", "sowie"), CommandPart.AND),
-        **dict.fromkeys(("dann", "danach", "anschließend", "zuerst", "erst", "zunächst"), CommandPart.NEXT),
-        **dict.fromkeys(("als erstes", "als nächstes", "zum schluss", "im anschluss", "schließlich"), CommandPart.NEXT),
-        **dict.fromkeys(("wenn du fertig bist", "nachher", "zuletzt"), CommandPart.NEXT),
+        **dict.fromkeys(
+            ("dann", "danach", "anschließend", "nachher", "als nächstes", "im anschluss"), CommandPart.NEXT
+        ),
+        **dict.fromkeys(("zuerst", "erst", "zunächst", "als erstes"), CommandPart.FIRST),
+        **dict.fromkeys(("zum schluss", "schließlich", "zuletzt"), CommandPart.LAST),
         **dict.fromkeys(("dort", "dorthin", "dahin", "dort drüben"), CommandPart.THERE),
         **dict.fromkeys(("oder", "entweder"), CommandPart.OR),
         **dict.fromkeys(("hier", "genau hier", "da wo du bist"), CommandPart.HERE),
@@ -97,4 +132,5 @@ COMMANDS: Final = CommandWords(
     },
     sounds_like={"für": 4.0},
     places={"nach hause": "zuhause", "heim": "zuhause"},
+    loaded=frozenset({"abladen", "entladen", "entlade"}),
 )

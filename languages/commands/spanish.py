@@ -7,6 +7,7 @@ says more than it seems is left out, so that it is asked about: "para" (stop, fo
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from languages.language import CommandPart, CommandWords
@@ -62,7 +63,9 @@ _SAID: Final = (
     *("hola", "oye", "robot", "otra vez", "de vuelta", "de nuevo", "rápido", "punto", "posición", "coordenadas"),
     *("metros", "durante", "unos"),
 )
-_AUDIENCE: Final = (*("invitados", "visitantes", "niños", "todos", "gente", "público", "nuestros invitados", "cámara"),)
+_AUDIENCE: Final = (
+    *("invitados", "el robot", "visitantes", "niños", "todos", "gente", "público", "nuestros invitados", "cámara"),
+)
 
 COMMANDS: Final = CommandWords(
     phrases={
@@ -75,7 +78,9 @@ COMMANDS: Final = CommandWords(
         **dict.fromkeys(_DROP, CommandPart.DROP),
         **dict.fromkeys(("espera", "esperar", "quédate", "quedarte", "aguarda"), CommandPart.WAIT),
         **dict.fromkeys(("y", "e"), CommandPart.AND),
-        **dict.fromkeys(("luego", "después", "entonces", "primero", "por último", "finalmente"), CommandPart.NEXT),
+        **dict.fromkeys(("luego", "después", "entonces"), CommandPart.NEXT),
+        **dict.fromkeys(("primero", "en primer lugar"), CommandPart.FIRST),
+        **dict.fromkeys(("por último", "finalmente"), CommandPart.LAST),
         **dict.fromkeys(("allí", "allá", "ahí"), CommandPart.THERE),
         **dict.fromkeys(("o", "u", "o bien"), CommandPart.OR),
         **dict.fromkeys(("aquí", "aquí mismo", "donde estás"), CommandPart.HERE),
@@ -94,4 +99,6 @@ COMMANDS: Final = CommandWords(
     },
     sounds_like={},
     places={"a casa": "casa", "a tu base": "base"},
+    loaded=frozenset(word for word in (*_CARRY, *_PICK, *_DROP) if re.search(r"[áéíóú].*l[ao]s?$", word))
+    | {"ponla", "ponlo"},
 )
