@@ -180,15 +180,19 @@ class RequestClauses:
             else:
                 self._say(kind, value)
         self._close()
-        last = self.found[-1]
-        # "Go to the hall and" was cut off, and "and back" is more than nothing; "and home after that" is all.
-        more = self._joined_by is CommandPart.AND or (last.parts and not self._paused)
-        self.clear &= not (self._unfinished or (last.joined and last.empty and more))
+        self.clear &= not (self._unfinished or self._cut_off)
 
     @property
     def _unfinished(self) -> bool:
         """Whether a position lacks a number."""
         return self._axis is not None or len(self._pose) == 1
+
+    @property
+    def _cut_off(self) -> bool:
+        """Whether more was to come: "go to the hall and", or "and back"; "and home after that" is all."""
+        last = self.found[-1]
+        more = self._joined_by is CommandPart.AND or (bool(last.parts) and not self._paused)
+        return last.joined and last.empty and more
 
     def _join(self, kind: CommandPart | str, behind: CommandPart | str) -> None:
         """Begin the next clause."""

@@ -30,7 +30,7 @@ from robots.skills import GO_TO, GO_TO_POSE, PLACE, STOP
 from robots.terms.capabilities import SkillScope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from agent.robot.clauses import RequestClause
     from languages.language import CommandWords, Language
@@ -175,7 +175,7 @@ class _Reader:
             self._add(GO_TO_POSE, {"x": clause.pose[0], "y": clause.pose[1]})
             self._last = ""
         for name, role in clause.places:
-            self._need(role in roles or (role is None and name in self._words.places.values()), name != self._last)
+            self._need(self._fits(name, role, roles), name != self._last)
             self._add(GO_TO, {PLACE: name})
             self._last = name
         self._dropped, self._goes = "", True
@@ -217,8 +217,11 @@ class _Reader:
 
     def _play(self, clause: RequestClause, *roles: CommandPart) -> None:
         """Leave it open where a place plays another role: "hol das in die Küche" is no pick in the kitchen."""
-        alone = {None: self._words.places.values()}
-        self._need(all(role in roles or name in alone.get(role, ()) for name, role in clause.places))
+        self._need(all(self._fits(name, role, roles) for name, role in clause.places))
+
+    def _fits(self, name: str, role: CommandPart | None, roles: Sequence[CommandPart | None]) -> bool:
+        """Whether a place may play its role; "home" needs no preposition."""
+        return role in roles or (role is None and name in self._words.places.values())
 
     def _where(self, clause: RequestClause, *roles: CommandPart) -> str:
         """Give where a clause says that something is to be done."""

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from agent.config.settings import Settings
     from agent.models.registry import Files
     from audio.speaking.synthesizer import Synthesizer
+    from bench.robot.judging import SpokenOutcome
+    from bench.robot.spoken import Split, SpokenSet
     from bench.robot.stage import RobotStage
 
 WIRE_MS: Final = 500.0
@@ -61,13 +63,13 @@ class RobotBenchOptions:
     """Events of the robot to react to."""
     tasks: bool
     """Whether the spoken tasks are run, and nothing else."""
-    spoken: spoken.SpokenSet | None
+    spoken: SpokenSet | None
     """The set of spoken tasks that is run, and nothing else."""
     ordinary: float
     """Minutes of ordinary speech to listen to, and nothing else; 0: none."""
     skip: int
     """Sentences of it that an earlier run has said."""
-    split: spoken.Split
+    split: Split
     phrasings: tuple[int, ...] | None
     """Numbers of the phrasings; None: all."""
     json_file: Path | None
@@ -156,7 +158,7 @@ async def _tasks(models: Models, wanted: RobotBenchOptions, console: Console) ->
     ]
 
 
-async def _spoken(models: Models, of: spoken.SpokenSet, console: Console) -> tuple[dict[str, Any], list[Target]]:
+async def _spoken(models: Models, of: SpokenSet, console: Console) -> tuple[dict[str, Any], list[Target]]:
     with shown() as progress:
         folder = open_store(models.settings.models).ensure(spoken.VOICES_MODEL, progress)
     voices = await asyncio.to_thread(KokoroModel, folder, models.settings.voice)
@@ -185,7 +187,7 @@ async def _carried_out(
     return sample
 
 
-def _counted(counts: Mapping[str, int]) -> str:
+def _counted(counts: Mapping[SpokenOutcome, int]) -> str:
     return f"asked or refused {counts['asked']}, left undone {counts['undone']}, wrong {counts['wrong']}"
 
 
