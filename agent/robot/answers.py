@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from audio.hearing.agreement import key
 from languages.known import known_languages
+from robots.site import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,7 +65,7 @@ def place_chosen(text: str, asked: Doubt, places: Iterable[str]) -> str:
     Beside a no it is one only where another was asked about: "no, the hall" says nothing clear of the hall.
     """
     found = named(text, places)
-    rest = set(bare(text).split()) - {word for name in found for word in bare(name).split()}
+    rest = set(bare(text).split()) - {word for name in found for word in bare(spoken(name)).split()}
     if len(found) != 1 or not rest <= _AMENDS:
         return ""
     unclear = bool(rest & _NO) and (not asked.name or found[0] in {asked.name, *asked.also})
@@ -73,7 +74,7 @@ def place_chosen(text: str, asked: Doubt, places: Iterable[str]) -> str:
 
 def named(text: str, places: Iterable[str]) -> list[str]:
     """Give the places that a text names."""
-    return [name for name in places if f" {bare(name)} " in f" {bare(text)} "]
+    return [name for name in places if f" {bare(spoken(name))} " in f" {bare(text)} "]
 
 
 def bare(text: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from languages.language import CommandPart
+from robots.site import spoken
 from robots.skills import GO_TO, GO_TO_POSE
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def pieces_of(
     known |= {name.replace("_", " ").lower(): ("skill", name) for name in skills if name not in READ_OTHERWISE}
     known |= {phrase: ("skill", name) for phrase, name in words.skills.items() if name in skills}
     known |= {phrase: ("place", name) for phrase, name in words.places.items() if name in places}
-    known |= {name.lower(): ("place", name) for name in places}
+    known |= {spoken(name.lower()): ("place", name) for name in places}
     tokens = [token.replace("’", "'") for token in _tokens(text.lower(), language.numbers.point)]
     found: list[Piece] = []
     matter: set[str] = set()

@@ -14,6 +14,7 @@ from agent.robot.answers import answer_of
 from agent.robot.misheard import Doubt
 from agent.robot.reading import read
 from audio.hearing.agreement import key
+from robots.site import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -91,6 +92,6 @@ def _heard_well(text: str, reading: Reading, confidence: Sequence[float]) -> boo
 def _between(text: str, places: Sequence[str], language: Language) -> Doubt:
     """Give the question for one of several places, which stand side by side in a request."""
     words = [key(word) for word in text.split()]
-    named = {key(part) for name in places for part in name.split()}
+    named = {key(part) for name in places for part in spoken(name).split()}
     at = [number for number, word in enumerate(words) if word in named]
     return Doubt(text, at[0], at[-1] + 1, "", language=language)

@@ -101,6 +101,12 @@ def test_the_words_that_matter_say_what_where_and_how_long() -> None:
     assert reading("Please wait in the hall for nine seconds.").matter == {"wait", "hall", "nine"}
 
 
+def test_a_place_is_said_as_its_name_is_spoken() -> None:
+    made = read("Go to the front door, then to room 2.", ROBOT.skills, ("front_door", "room-2"), ENGLISH)
+    assert [step.arguments["place"] for step in made.steps] == ["front_door", "room-2"]
+    assert made.whole
+
+
 def test_without_words_of_its_language_nothing_is_read() -> None:
     bare = replace(ENGLISH, commands=None)
     assert not read("Go to the hall.", ROBOT.skills, ROBOT.site.places, bare).steps
