@@ -260,7 +260,7 @@ build/vllm/%/config.json: tests/vllm/model_folder.py | $(STAMP) $(VLLM_VENV)/.vl
 	$(VLLM_VENV)/bin/python $< "$$($(VENV)/bin/descant models pull $* | sed -n 's/^.*: verified, in //p')" $(@D)
 
 check-compose: build/compose/.installed
-	for profile in cpu gpu observability; do \
+	for profile in cpu gpu router observability; do \
 		build/compose/bin/python -c 'import compose, os, sys; \
 			os.execv(os.path.join(os.path.dirname(compose.__file__), "docker-compose"), ["docker-compose", *sys.argv[1:]])' \
 			--file compose.yaml --profile $$profile config --quiet || exit 1; done
