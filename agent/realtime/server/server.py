@@ -77,6 +77,7 @@ class RealtimeServer:
         self._connections: dict[ClientConnection, RealtimeAdapter] = {}
         self.meters = Meters(lambda: len(self._connections), self._free)
         self.meters.watch_machine(MachineMeters())
+        self.meters.watch_tokens(lambda: models.account.tokens)
         if models.robot is not None:
             self.meters.watch_robot(models.robot.refused)
         self._lobby, self._tidy = Lobby(options.connections_waiting), Tidy()
