@@ -67,7 +67,7 @@ async def run(loaded: Loaded, place: ServeOptions) -> None:
             model=settings.models.llm,
             voice=settings.models.voice,
             store=store,
-            most_kept=settings.store.most_kb * 1024,
+            most_kept=min(settings.store.most_kb * 1024, settings.server.outbox_mb * 2**20 // 3),
         )
         async with server.listening(place.host, place.port, tls) as port:
             tell_start(opened, verbose=place.verbose)

@@ -58,6 +58,8 @@ _BREATHER: Final = 4
 _BURST: Final = 64
 """Frames of one append that are taken as quickly as can be: two seconds. Of more, half of the time is for others."""
 _LONGEST_REST_S: Final = 0.05
+_GREETED: Final = 16
+"""Events with which a client is greeted until the other sessions have a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +166,12 @@ class RealtimeAdapter:
             async with self._ears, asyncio.TaskGroup() as self._group:
                 await self._configure()
                 await self._driver.open()
+                for number, command in enumerate(self._protocol.open(), 1):
+                    self._do([command])
+                    if number % _GREETED == 0:
+                        # A conversation that is gone on with may have thousands of items, each told twice.
+                        await asyncio.sleep(0)
                 ready.set()
-                self._do(self._protocol.open())
                 self._group.create_task(self._driver.run(), name="conversation")
                 self._group.create_task(self._tick(), name="clock")
         finally:

@@ -23,6 +23,7 @@ from agent.costs.meters import MachineMeters
 from agent.errors import ServerUnavailable
 from agent.realtime.adapter import RealtimeAdapter, ServerModels
 from agent.realtime.protocol.fields import InvalidRequest
+from agent.realtime.protocol.keeping import ConversationWriter
 from agent.realtime.protocol.protocol import EXTENSIONS, Protocol
 from agent.realtime.protocol.wire import error
 from agent.realtime.server import pages
@@ -300,9 +301,8 @@ class RealtimeServer:
     def _keeping(self, protocol: Protocol, came: Resumption) -> Keeping | None:
         if self._store is None:
             return None
-        return Keeping(
-            self._store, came.held, lambda: protocol.keep(time.monotonic()).text(time.time(), self._most_kept)
-        )
+        writer = ConversationWriter(self._most_kept)
+        return Keeping(self._store, came.held, lambda: writer.draft(protocol.keep(time.monotonic()), time.time()))
 
     def _protocol(
         self,
