@@ -52,6 +52,8 @@ class ReasonerConfig:
     """Tokens that a view may hold."""
     now: Callable[[], datetime] | None = None
     """The date and time of day that they know; None: none."""
+    price: Callable[[], float] = lambda: 1.0
+    """Of energy at this moment, by its mean over the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +271,7 @@ class SessionReasoner:
             self._clock,
             context=config.context,
             now=config.now,
+            price=config.price,
         )
         await loop.open()
         loop.speak(self._language)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.conversation.assembly import languages_of, local_time, spoken_fillers
 from agent.conversation.reply import ReplyRequest
+from agent.costs.price import price_now
 from agent.costs.sharing import ServerAccount
 from agent.models.assembly import voice_speaking
 from agent.realtime.adapter import ServerModels
@@ -35,7 +36,9 @@ async def open_server_models(
     speaking = partial(voice_speaking, speech, settings)
     async with Synthesizer(lambda: speech.voice, settings.voice, speaking) as synthesizer:
         recogniser = SharedRecogniser(speech.recogniser)
-        reasoning = ReasonerConfig(engine, script, settings.loop, settings.engine.context, local_time)
+        reasoning = ReasonerConfig(
+            engine, script, settings.loop, settings.engine.context, local_time, price_now(settings.costs)
+        )
         with models.times.span("voice: fillers spoken"):
             fillers = await spoken_fillers(synthesizer, languages_of(settings)[0])
         with models.times.span("a first reply"):
