@@ -93,6 +93,8 @@ class Sample:
     """It was, and the last stated result is that of the thoughts."""
     tokens: dict[str, int] = field(default_factory=dict)
     """Tokens spent by each stream."""
+    joules: float | None = None
+    """An estimate: what cores draw while the language model's steps are computed; None on a GPU, and in old files."""
     paces: dict[str, StreamPace] = field(default_factory=dict)
     """How quickly thinker and writer wrote."""
     reason: str = ""
