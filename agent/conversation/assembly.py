@@ -83,7 +83,7 @@ async def open_conversation(
             on_language=on_language,
             slowdown=lambda: engine.slowdown,
             # With cores to spare, the voice has one to itself.
-            give_way=engine.give_way if usable_cores() <= _FEW_CORES else lambda _: None,
+            give_way=engine.give_way if usable_cores() <= _FEW_CORES else lambda _: lambda: None,
         )
         await conversation.open()
         yield conversation
@@ -104,7 +104,7 @@ async def spoken_conversation(
     on_turn: Callable[[Words], str | None] | None = None,
     on_language: Callable[[Language], None] | None = None,
     slowdown: Callable[[], float] = lambda: 1.0,
-    give_way: Callable[[float], None] = lambda _: None,
+    give_way: Callable[[float], Callable[[], None]] = lambda _: lambda: None,
 ) -> ConversationDriver:
     """Put a conversation together around a reasoner.
 

@@ -77,7 +77,7 @@ class ConversationDriver:
         client: RemoteClient | None = None,
         pending: Callable[[], bool] = lambda: False,
         slowdown: Callable[[], float] = lambda: 1.0,
-        give_way: Callable[[float], None] = lambda _: None,
+        give_way: Callable[[float], Callable[[], None]] = lambda _: lambda: None,
     ) -> None:
         """Wire the parts.
 
@@ -92,7 +92,8 @@ class ConversationDriver:
             asks for none then, and `on_call` and `on_turn` are not used.
         pending: whether something goes on outside whose outcome will be noted, such as a call.
         slowdown: how many times as long as usual replies take, for the machine is busy.
-        give_way: called with the seconds for which the voice needs the processor, since the listener waits for it.
+        give_way: called with the seconds for which the voice needs the processor at most, since the listener waits for
+            it; what it gives is called when the voice does not any more.
         """
         self._ears, self._reasoner, self._emit = ears, reasoner, emit
         self._client, self._pending = client, pending

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _SECONDS_A_LETTER: Final = 0.065
 """Speech of text that is not synthesised yet: about 15 letters a second."""
-_CLAUSE_S: Final = 0.25
-"""For so long a voice needs the processor to itself, on a small machine, to speak a clause."""
+_CLAUSE_S: Final = 0.8
+"""For so long at most a voice has the processor to itself, on a small machine, to speak a clause."""
 _SOON_S: Final = 0.3
 """With no more than so much left to hear, the listener is about to wait for the next clause."""
 _NO_SENTENCE: Final = -1
@@ -40,7 +40,7 @@ class Speaker:
         voice: Synthesis,
         sink: Sink,
         options: VoiceOptions,
-        give_way: Callable[[float], None] = lambda _: None,
+        give_way: Callable[[float], Callable[[], None]] = lambda _: _nothing,
     ) -> None:
         """`give_way` is that of `ConversationDriver`."""
         self._voice, self._sink, self._options, self._give_way = voice, sink, options, give_way
@@ -172,9 +172,7 @@ class Speaker:
             reply, sentence, clause = await self._texts.get()
             if reply.cancelled:
                 continue
-            if reply.may_be_heard and self._sink.unplayed < _SOON_S * self._sink.rate:
-                self._give_way(_CLAUSE_S)
-            clip = None if sentence in reply.unsaid else await self._voice.synthesize(clause, reply.language)
+            clip = None if sentence in reply.unsaid else await self._spoken(reply, clause)
             if reply.cancelled:
                 continue
             reply.letters -= len(clause)
@@ -183,6 +181,15 @@ class Speaker:
             reply.unsynthesised -= 1
             if not reply.unsynthesised:
                 reply.synthesised.set()
+
+    async def _spoken(self, reply: Reply, clause: str) -> Clip:
+        """Speak a clause, on an idle processor if the listener is about to wait for it."""
+        soon = reply.may_be_heard and self._sink.unplayed < _SOON_S * self._sink.rate
+        over = self._give_way(_CLAUSE_S) if soon else _nothing
+        try:
+            return await self._voice.synthesize(clause, reply.language)
+        finally:
+            over()
 
     def _play(self, reply: Reply, piece: Piece) -> None:
         if reply.cancelled:
@@ -203,3 +210,7 @@ class Speaker:
 
     def _account(self, reply: Reply) -> None:
         reply.ledger.played(self._sink.played - reply.base)
+
+
+def _nothing() -> None:
+    """Nobody has given way."""

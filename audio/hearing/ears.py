@@ -59,7 +59,7 @@ class Ears:
         command: Callable[[str], Command | None] = lambda _: None,
         *,
         own: Callable[[Words, float], bool] = lambda *_: False,
-        give_way: Callable[[float], None] = lambda _: None,
+        give_way: Callable[[float], object] = lambda _: None,
         slowdown: Callable[[], float] = lambda: 1.0,
         stop_word: Callable[[Sound], float] | None = None,
     ) -> None:

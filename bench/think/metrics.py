@@ -191,8 +191,15 @@ def _tells(text: str, item: TaskQuestion) -> bool:
             return bool(text.strip())
         case "claim":
             return stated(text, item) is not None
+        case "option":
+            # All of them stand in the question: what is new is a sentence of which it holds no part.
+            return stated(text, item) is not None and _plain(text) not in _plain(item.question)
         case _:
             return bool(ungrounded(text, item.question)) or right(text, item)
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def _standing(pieces: Sequence[timeline.AudioOut], item: TaskQuestion, result: str | None) -> int | None:

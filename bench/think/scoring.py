@@ -162,8 +162,15 @@ def _options(text: str, item: TaskQuestion) -> Found:
     longest = sorted(item.options, key=len, reverse=True)
     pattern = "|".join(rf"(?:{re.escape(_bare(option))})" for option in longest)
     bare = {_bare(option).lower(): option for option in item.options}
+    one = rf"(?:\b(?:an?|the)\s+)?\b(?:{pattern})\b"
+    # Who says "the quail or the falcon" has named neither.
+    left_open = [match.span() for match in re.finditer(rf"(?:{one},\s+)*{one},?\s+or\s+{one}", text, re.IGNORECASE)]
     matches = re.finditer(rf"\b(?:{pattern})\b", text, re.IGNORECASE)
-    return [(bare[match[0].lower()], match.start(), match.end()) for match in matches]
+    return [
+        (bare[match[0].lower()], match.start(), match.end())
+        for match in matches
+        if not any(start <= match.start() < end for start, end in left_open)
+    ]
 
 
 def _bare(option: str) -> str:

@@ -9,7 +9,7 @@ This module holds the contract and its messages. It knows nothing about torch, t
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -150,8 +150,11 @@ class Engine(Protocol):
         """True: a running stream sees earlier blocks grow. False: it re-submits itself when they do."""
         ...
 
-    def give_way(self, seconds: float) -> None:
-        """Leave this machine's processor to others for so long; never blocks. An engine elsewhere ignores it."""
+    def give_way(self, seconds: float) -> Callable[[], None]:
+        """Leave this machine's processor to somebody for so long, or until what this gives is called; never blocks.
+
+        An engine elsewhere ignores it.
+        """
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""How long a step takes: measured for its own sake at first, watched in passing later.
+"""How long a step takes, measured at first for its own sake, watched in passing later; how long none is to be taken.
 
 What a step costs is known by its rows, whoever has them. Knows nothing of what is decided by it.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from reasoning.engine.attention import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from reasoning.engine.decoder import Decoder
 
@@ -60,3 +60,26 @@ class StepPace:
             times = min(_MOST, max(0.0, seconds) / self._usual_s[rows - 1])
             self._lately += _WEIGHT * (times - self._lately)
             self.slowdown = max(1.0, self._lately / _OURS)
+
+
+class Rests:
+    """Those that were asked for: `give` from one thread, `left` from any."""
+
+    def __init__(self) -> None:
+        self._until: dict[object, float] = {}
+
+    def give(self, seconds: float, now: float, over: Callable[[], None]) -> Callable[[], None]:
+        """Rest for so long from `now` on; gives what ends this rest early, and tells `over` that it did."""
+        rest = object()
+        # Replaced and never changed, but for the end of one: another thread reads it meanwhile.
+        self._until = {one: until for one, until in self._until.items() if until > now} | {rest: now + seconds}
+
+        def end() -> None:
+            if self._until.pop(rest, None) is not None:
+                over()
+
+        return end
+
+    def left(self, now: float) -> float:
+        """Give the seconds that are left; zero or less: none."""
+        return max(tuple(self._until.values()), default=now) - now

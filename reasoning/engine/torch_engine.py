@@ -27,7 +27,7 @@ import torch
 
 from reasoning.engine.contract import ChoiceScores, Sampling, Token
 from reasoning.engine.drafts import NO_DRAFT, Draft, Guesser
-from reasoning.engine.pace import StepPace, step_seconds
+from reasoning.engine.pace import Rests, StepPace, step_seconds
 from reasoning.engine.prompts import KeptPrompts
 from reasoning.engine.sampling import Reading, Sampler, read_together, scored_choices
 from reasoning.engine.schedule import Job, Schedule, Step, TorchBlock
@@ -75,7 +75,7 @@ class TorchEngine:
         """Something has changed that the worker should look at."""
         self._commands: deque[Callable[[], None]] = deque()
         self._closed = self._stopped = False
-        self._rest_until = 0.0
+        self._rests = Rests()
         self.steps = 0
         self._prompts = KeptPrompts()
         self._pace: StepPace | None = None
@@ -98,11 +98,11 @@ class TorchEngine:
         finally:
             await session.aclose()
 
-    def give_way(self, seconds: float) -> None:
-        """Compute no step for so long: somebody else needs the processor at once. Never blocks."""
+    def give_way(self, seconds: float) -> Callable[[], None]:
+        """Compute no step for so long, or until what this gives is called: somebody needs the processor at once."""
         if self.device.type != "cpu":
-            return
-        self._rest_until = max(self._rest_until, time.monotonic() + seconds)
+            return lambda: None
+        return self._rests.give(seconds, time.monotonic(), self._wake.set)
 
     @property
     def slowdown(self) -> float:
@@ -259,7 +259,7 @@ class TorchEngine:
         while True:
             # Cleared before the look, so that a change during it is looked at again.
             self._wake.clear()
-            rest = self._rest_until - time.monotonic()
+            rest = self._rests.left(time.monotonic())
             with self._lock:
                 while self._commands:
                     self._commands.popleft()()

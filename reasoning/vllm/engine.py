@@ -25,7 +25,7 @@ from reasoning.vllm.replicas import Home
 from reasoning.vllm.scoring import ChoiceScoring
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 
     from reasoning.engine.contract import Grammar
     from reasoning.tools.grammar import Grammars, Matcher
@@ -46,8 +46,10 @@ class VllmEngine:
         """Whether the servers have live views; without, a running stream re-submits itself when its view grows."""
         return self.servers.live_views
 
-    def give_way(self, seconds: float) -> None:
+    def give_way(self, seconds: float) -> Callable[[], None]:
         """Use no processor of this machine anyway."""
+        del seconds
+        return lambda: None
 
     @property
     def slowdown(self) -> float:

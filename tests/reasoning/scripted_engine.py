@@ -148,8 +148,10 @@ class ScriptedEngine:
         self.on_step(self.steps)
         coming.set_result(None)
 
-    def give_way(self, seconds: float) -> None:
+    def give_way(self, seconds: float) -> Callable[[], None]:
         """Use no processor anyway."""
+        del seconds
+        return lambda: None
 
     @property
     def slowdown(self) -> float:

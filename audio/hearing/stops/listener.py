@@ -80,7 +80,7 @@ class StopListener:
         decode: Callable[[Sound], Coroutine[None, None, Hypothesis]],
         command: Callable[[str], Command | None],
         options: EarsOptions,
-        give_way: Callable[[float], None] = lambda _: None,
+        give_way: Callable[[float], object] = lambda _: None,
         word: Callable[[Sound], float] | None = None,
     ) -> None:
         """Listen with `decode`; `command` gives the last command to stop in a text.

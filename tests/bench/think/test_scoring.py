@@ -113,3 +113,13 @@ def test_relations(text: str, value: str | None) -> None:
 )
 def test_right(kind: Kind, answer: str, text: str, verdict: bool) -> None:
     assert right(text, TaskQuestion("task", 0, APPLES, answer, kind)) is verdict
+
+
+def test_who_names_all_options_has_chosen_none() -> None:
+    item = TaskQuestion("a", 0, "Which is first: the quail, a blue jay, or the falcon?", "the quail", "option",
+                        options=("the quail", "a blue jay", "the falcon"))  # fmt: skip
+    assert stated("The falcon, the quail, or the blue jay.", item) is None
+    assert stated("It is the falcon or the quail.", item) is None
+    assert stated("The quail is first, or so I think.", item) == "the quail"
+    assert stated("Of the falcon, the blue jay and the quail, the quail is first.", item) == "the quail"
+    assert stated("The blue jay or the falcon is last. The quail is first.", item) == "the quail"

@@ -194,7 +194,7 @@ def test_an_engine_elsewhere_does_not_give_way_on_the_processor(quantised: GgufF
     for device, rests in ((CPU, True), (META, False)):
         engine = TorchEngine(Decoder(quantised, torch.bfloat16, device, portable=True))
         engine.give_way(600)
-        assert (engine._rest_until > 0) == rests
+        assert (engine._rests.left(0.0) > 0) == rests
         engine.close()
 
 

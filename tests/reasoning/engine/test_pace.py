@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasoning.engine.decoder import Decoder
-from reasoning.engine.pace import StepPace, step_seconds
+from reasoning.engine.pace import Rests, StepPace, step_seconds
 from reasoning.formats.gguf import open_gguf
 from tests.reasoning.tiny_models import Tiny, write_tiny
 
@@ -64,3 +64,26 @@ def test_slowness_is_bounded_whatever_clocks_say(steps: list[tuple[int, float]])
 def test_a_step_is_timed_on_blocks_of_its_own(tmp_path: Path) -> None:
     decoder = Decoder(open_gguf(write_tiny(tmp_path / "tiny.gguf", Tiny())), native="off")
     assert step_seconds(decoder, streams=2, reading=3, context=70) > 0
+
+
+def test_the_longest_counts_and_each_ends_for_itself() -> None:
+    rests, ended = Rests(), list[str]()
+    assert rests.left(5.0) <= 0
+    voice = rests.give(0.8, 10.0, lambda: ended.append("voice"))
+    ears = rests.give(0.3, 10.0, lambda: ended.append("ears"))
+    assert 0.6 < rests.left(10.1) < 0.8
+    voice()
+    voice()
+    assert ended == ["voice"], "once"
+    assert 0 < rests.left(10.1) < 0.3
+    ears()
+    assert rests.left(10.1) <= 0
+
+
+def test_one_that_is_over_is_forgotten() -> None:
+    rests = Rests()
+    for now in range(1000):
+        over = rests.give(0.5, float(now), lambda: None)
+    assert len(rests._until) == 1
+    over()
+    assert not rests._until
