@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -67,7 +69,7 @@ class Whispering:
     def __init__(self, likely: dict[str, float], asked: tuple[str, ...] = (), text: str = "word-{}") -> None:
         self.likely, self.asked, self.text = likely, asked or tuple(likely), text
 
-    def hearing(self, languages: list[str]) -> Whispering:
+    def hearing(self, languages: Sequence[str]) -> Whispering:
         return Whispering(self.likely, tuple(languages), self.text)
 
     def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:  # noqa: ARG002 - as it hears
