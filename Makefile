@@ -172,12 +172,10 @@ N ?= 40
 
 judge-big-bench-audio: models
 	$(VENV)/bin/python -m tests.judges.big_bench_audio $(if $(BBH),--questions $(BBH)) --n $(N)
-	$(VENV)/bin/python -m tests.judges.table
 
 # Those that are checkouts are named by TAU2 and PIPECAT.
 judge-%: models $(JUDGES)/%/venv/.installed
 	$(VENV)/bin/python -m tests.judges.run $* $(JUDGE_ARGS)
-	$(VENV)/bin/python -m tests.judges.table
 
 # Robots over a real Mosquitto, with kills and real time; against the independent peer, too, after `make peer`.
 test-broker: $(STAMP)

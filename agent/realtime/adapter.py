@@ -26,7 +26,7 @@ from agent.realtime.hearing import ClientEars, Decoded, Partial
 from agent.realtime.protocol import messages
 from agent.realtime.protocol.fields import InvalidRequest, ServerVad
 from agent.realtime.protocol.wire import error
-from agent.realtime.reasoner import ReasonerConfig, ResponseDetails, SessionReasoner
+from agent.realtime.reasoner import ReasonerConfig, ResponseDetails, SessionReasoner, begins_of
 from agent.realtime.robot import RobotLease, SharedRobot
 from agent.realtime.sound import Outgoing
 from agent.realtime.voices import SessionVoice, SessionVoices
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from reasoning.events import ToolCall
 
 _TICK_S: Final = 0.05
+_OWN_S: Final = 0.3
+"""In which a client sends instructions and tools, if it has any: a step that was begun before would hold them up."""
 _BREATHER: Final = 4
 """Frames of one append until the other sessions have a turn: some ms of work."""
 _BURST: Final = 64
@@ -116,6 +118,10 @@ class RealtimeAdapter:
             stop_word=models.stop_word,
         )
         self._reasoner = self._new_reasoner(self._emit)
+        self._begins = begins_of(protocol.brief())
+        """What is read before anybody speaks."""
+        self._got_ready = False
+        """Whether it was asked for."""
         languages = spoken(models.ears.language, models.ears.languages)
         self._voice = SessionVoice(models.voices, models.synthesizer, models.fillers, languages[0])
         self._driver = ConversationDriver(
@@ -165,7 +171,6 @@ class RealtimeAdapter:
         try:
             async with self._ears, asyncio.TaskGroup() as self._group:
                 await self._configure()
-                await self._driver.open()
                 for number, command in enumerate(self._protocol.open(), 1):
                     self._do([command])
                     if number % _GREETED == 0:
@@ -174,6 +179,7 @@ class RealtimeAdapter:
                 ready.set()
                 self._group.create_task(self._driver.run(), name="conversation")
                 self._group.create_task(self._tick(), name="clock")
+                self._group.create_task(self._open(), name="first reading")
         finally:
             self._close_robot()
             for response_id in self._counted:
@@ -199,8 +205,8 @@ class RealtimeAdapter:
                 case messages.Transcribe(item_id, sound):
                     await self._ears.transcribe(item_id, sound)
                 case messages.Configure():
+                    self._get_ready()
                     await self._configure()
-                    self._driver.get_ready()
                 case _:
                     self._do([command])
 
@@ -214,6 +220,19 @@ class RealtimeAdapter:
                 took_s = self._now() - began_s
                 await asyncio.sleep(0 if count < _BURST else min(max(took_s, 0), _LONGEST_REST_S))
                 began_s = self._now()
+
+    async def _open(self) -> None:
+        """Have read what replies begin with where the client says nothing about it."""
+        await asyncio.sleep(_OWN_S)
+        if not self._got_ready:
+            self._get_ready()
+
+    def _get_ready(self) -> None:
+        """Have read what replies begin with from now on, if that is something else than before."""
+        before, self._begins = self._begins, begins_of(self._protocol.brief())
+        if self._begins != before or not self._got_ready:
+            self._got_ready = True
+            self._driver.get_ready(anew=self._begins.settings != before.settings)
 
     async def _configure(self) -> None:
         await self._ears.configure(self._protocol.session)

@@ -317,7 +317,8 @@ class Loop:
         names: list[str] = []
         log_odds: list[float] = []
         talks = False
-        while isinstance(decided := self._choice.decide(log_odds, turn.input_text, script, tools=talks), ProbeQuestion):
+        told, decide = self._context.told, self._choice.decide
+        while isinstance(decided := decide(log_odds, turn.input_text, script, told=told, tools=talks), ProbeQuestion):
             scores = await self._session.score_choices(view, decided.tokens, decided.choices)
             names.append(decided.name)
             log_odds.append(scores.log_odds)

@@ -59,7 +59,8 @@ class Replicas:
         if not awake:
             return None
         self.leave(home)
-        home.replica = min(awake, key=lambda replica: (replica.conversations, replica.running))
+        # One whose newest answer is a failure may hang still: others first.
+        home.replica = min(awake, key=lambda replica: (replica.failing, replica.conversations, replica.running))
         home.replica.conversations += 1
         return home.replica
 

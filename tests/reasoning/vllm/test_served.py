@@ -132,6 +132,16 @@ def test_a_failed_server_rests_for_a_moment_and_nobody_is_asked_while_all_rest()
     assert some.place(Home(), 1.5) is some.all[0]
 
 
+def test_a_server_that_may_hang_is_joined_last_until_it_is_well() -> None:
+    some = replicas(2)
+    hanging, well = some.all
+    some.failed(hanging, 1.0)
+    for _ in range(3):
+        assert some.place(Home(), 2.0) is well
+    some.well(hanging)
+    assert some.place(Home(), 2.0) is hanging
+
+
 def test_a_single_address_is_asked_again_at_once_and_rests_if_that_fails_too() -> None:
     some, now = replicas(1), 10.0
     (only,) = some.all
