@@ -146,8 +146,9 @@ _STOPS: Final = StopWords(
 )  # fmt: skip
 _LISTENER: Final = ListenerWords(
     backchannels=(
-        *("mm", "mhm", "hm", "hmm", "aha", "ah", "oh", "äh", "ähm", "ja", "jo", "ok", "okay", "genau", "klar"),
-        *("stimmt", "verstehe", "ach so", "alles klar", "gut", "schön", "na gut"),
+        *("mm", "mhm", "hm", "hmm", "aha", "ah", "oh", "ach", "äh", "ähm", "ja", "jaja", "jo", "jep", "ok", "okay"),
+        *("genau", "klar", "na klar", "stimmt", "richtig", "sicher", "eben", "verstehe", "ich verstehe", "ach so"),
+        *("achso", "alles klar", "gut", "na gut", "sehr gut", "schön", "super", "prima", "interessant"),
     ),
     asking=frozenset((
         *("was", "warum", "wieso", "weshalb", "wer", "wen", "wem", "wessen", "wann", "wo", "wohin", "woher", "wie"),

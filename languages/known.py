@@ -30,4 +30,4 @@ def language_of(code: str) -> Language:
         return known_languages()[code]
     except KeyError:
         codes = ", ".join(f"{known} ({language.name})" for known, language in known_languages().items())
-        raise UnknownLanguage(f"there is no language {code!r} here; there are {codes}") from None
+        raise UnknownLanguage(f"there is no language {code[:40]!r} here; there are {codes}") from None

@@ -127,8 +127,9 @@ _STOPS: Final = StopWords(
 )  # fmt: skip
 _LISTENER: Final = ListenerWords(
     backchannels=(
-        *("mm", "mhm", "hm", "ajá", "aja", "ah", "oh", "eh", "sí", "si", "ok", "okay", "vale", "claro", "ya", "ya veo"),
-        *("entiendo", "bueno", "bien", "exacto", "de acuerdo", "muy bien"),
+        *("mm", "mhm", "hm", "ajá", "aja", "ah", "oh", "eh", "sí", "si", "ok", "okay", "okey", "vale", "claro"),
+        *("claro que sí", "por supuesto", "ya", "ya veo", "entiendo", "entendido", "bueno", "bien", "muy bien", "eso"),
+        *("eso es", "así es", "exacto", "exactamente", "correcto", "cierto", "perfecto", "de acuerdo", "desde luego"),
     ),
     asking=frozenset((
         *("qué", "que", "por", "quién", "quien", "cuándo", "cuando", "dónde", "donde", "cuál", "cual", "cómo", "como"),

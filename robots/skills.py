@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -81,6 +82,8 @@ MOST_ACTIONS: Final = 64
 """Of more actions a small model cannot choose, nor can it read them in time."""
 _TEXT_LIMIT: Final = 64
 """Longest text argument, characters."""
+_LARGEST: Final = sys.float_info.max
+"""JSON's integers have no end, and the largest become no float."""
 TOLD: Final = 60
 """Most characters of a foreign text in a fact."""
 
@@ -277,7 +280,7 @@ def _problem(skill: str, name: str, value: object, schema: Schema) -> Fact | Non
     right = {
         "boolean": isinstance(value, bool),
         "integer": isinstance(value, int) and not isinstance(value, bool),
-        "number": isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
+        "number": isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST,
         "string": isinstance(value, str),
     }[kind]
     if not right:

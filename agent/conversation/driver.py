@@ -196,9 +196,9 @@ class ConversationDriver:
         await self._replies.room()
         self._replies.note(text, unprompted=unprompted)
 
-    def get_ready(self) -> None:
-        """Compute what can be before anybody speaks: a client has changed what its replies begin with."""
-        self._replies.get_ready()
+    def get_ready(self, *, anew: bool = False) -> None:
+        """Compute what can be before anybody speaks; `anew`: nothing stands of what replies began with until now."""
+        self._replies.get_ready(anew=anew)
 
     def tell(self, text: str) -> None:
         """Tell the reasoner something for the reply that is being made."""

@@ -86,6 +86,10 @@ class ReplyMaker:
         """Times that the turn at hand went on after its reply had begun."""
         self._busy = False
         """Whether the reasoner is being told something."""
+        self._openings = 0
+        """Times that the reasoner is still to get ready: the last of them counts."""
+        self._opening: asyncio.Task[None] | None = None
+        """The reasoner's getting ready; None while it does not."""
         self._spoken_until_s: float | None = None
         """Second at which the turn ended that a client has not asked a reply to; None where there is none."""
         self.answered = 0
@@ -179,8 +183,14 @@ class ReplyMaker:
         """Tell the reasoner something from outside; `unprompted`: reply to it as soon as nobody has the turn."""
         self._put(NoteTaken(text, unprompted))
 
-    def get_ready(self) -> None:
-        """Have the reasoner open anew: a client has changed what its replies begin with."""
+    def get_ready(self, *, anew: bool = False) -> None:
+        """Have the reasoner read what replies begin with, before anybody speaks.
+
+        anew: nothing of it stands any more, so that what is being read is given up.
+        """
+        if anew and self._opening is not None:
+            self._opening.cancel()
+        self._openings += 1
         self._put(GetReady())
 
     def announce(self, text: str) -> None:
@@ -251,13 +261,24 @@ class ReplyMaker:
                 await self._note(text, unprompted=unprompted)
             case ReplyRequested(request, client_id):
                 await self._give(request, client_id)
-            case GetReady() if self._answering is None:
-                # What cannot be taken in is told by the reply that needs it.
-                with suppress(ReasoningError):
-                    await self._reasoner.open()
+            case GetReady():
+                await self._get_ready()
             case _:
                 # What is said over a reply that nothing interrupts waits until its turn is whole.
                 pass
+
+    async def _get_ready(self) -> None:
+        self._openings -= 1
+        if self._openings or self._answering is not None:
+            return
+        self._opening = self._group.create_task(self._open(), name="opening")
+        await asyncio.wait([self._opening])
+        self._opening = None
+
+    async def _open(self) -> None:
+        # What cannot be taken in is told by the reply that needs it.
+        with suppress(ReasoningError):
+            await self._reasoner.open()
 
     async def _settle(self, work: ReplyRetracted | ReplyCut | ReplyHeard) -> None:
         """Tell the reasoner what became of a reply."""

@@ -77,7 +77,7 @@ class ReplyRequested:
 
 @dataclass(frozen=True, slots=True)
 class GetReady:
-    """What a reply begins with has changed, and can be read before anybody speaks."""
+    """What a reply begins with is new, and can be read before anybody speaks."""
 
 
 Work = (

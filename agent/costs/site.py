@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
@@ -25,6 +26,8 @@ _JOULES: Final = 3.6e6
 _CARBON: Final = {"g/kWh": 1.0, "kg/MWh": 1.0, "kg/kWh": 1000.0}
 _WATER: Final = {"L/kWh": 1.0, "m3/MWh": 1.0}
 _ENERGY: Final = {"kWh": 1.0, "MWh": 1e-3}
+_LARGEST: Final = sys.float_info.max
+"""TOML's integers have no end, and the largest become no float."""
 _KEYS: Final = frozenset({"name", "pue", "carbon", "water_grid", "water_site", "tariff"})
 
 
@@ -147,6 +150,6 @@ def _tariff_unit(unit: str, where: str) -> tuple[str, float]:
 
 
 def _number(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
         raise ConfigError(f"{where}: {value!r} is not a number.")
     return float(value)

@@ -20,12 +20,13 @@ from agent.conversation.options import TurnOptions
 from agent.conversation.reply import ReplyRequest
 from agent.conversation.sinks import RemoteSink
 from agent.conversation.turn_taking import Answer, Authorize, HardStop, Hear, Interrupt
+from agent.costs.sharing import ServerAccount
 from agent.realtime.ahead import AheadOfEvents
 from agent.realtime.hearing import ClientEars, Decoded, Partial
 from agent.realtime.protocol import messages
 from agent.realtime.protocol.fields import InvalidRequest, ServerVad
 from agent.realtime.protocol.wire import error
-from agent.realtime.reasoner import ReasonerConfig, ResponseDetails, SessionReasoner
+from agent.realtime.reasoner import ReasonerConfig, ResponseDetails, SessionReasoner, begins_of
 from agent.realtime.robot import RobotLease, SharedRobot
 from agent.realtime.sound import Outgoing
 from agent.realtime.voices import SessionVoice, SessionVoices
@@ -34,7 +35,7 @@ from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.vad import VoiceActivity
 from audio.messages import HardEnd, SpeechStarted, Words
 from languages.spoken import spoken
-from reasoning.events import Thought
+from reasoning.events import Thought, TurnDone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,11 +53,15 @@ if TYPE_CHECKING:
     from reasoning.events import ToolCall
 
 _TICK_S: Final = 0.05
+_OWN_S: Final = 0.3
+"""In which a client sends instructions and tools, if it has any: a step that was begun before would hold them up."""
 _BREATHER: Final = 4
 """Frames of one append until the other sessions have a turn: some ms of work."""
 _BURST: Final = 64
 """Frames of one append that are taken as quickly as can be: two seconds. Of more, half of the time is for others."""
 _LONGEST_REST_S: Final = 0.05
+_GREETED: Final = 16
+"""Events with which a client is greeted until the other sessions have a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,8 @@ class ServerModels:
     """Opens a second ear for stops, if there is one."""
     ahead: AheadOfEvents = field(default_factory=AheadOfEvents)
     """Does the long part of what clients' events ask for."""
+    account: ServerAccount = field(default_factory=ServerAccount)
+    """Counts what all responses cost."""
 
 
 class RealtimeAdapter:
@@ -111,6 +118,10 @@ class RealtimeAdapter:
             stop_word=models.stop_word,
         )
         self._reasoner = self._new_reasoner(self._emit)
+        self._begins = begins_of(protocol.brief())
+        """What is read before anybody speaks."""
+        self._got_ready = False
+        """Whether it was asked for."""
         languages = spoken(models.ears.language, models.ears.languages)
         self._voice = SessionVoice(models.voices, models.synthesizer, models.fillers, languages[0])
         self._driver = ConversationDriver(
@@ -133,6 +144,8 @@ class RealtimeAdapter:
         """Responses out of band that are being made, by id."""
         self._beside: dict[str, SessionReasoner] = {}
         """What makes them."""
+        self._counted: set[str] = set()
+        """Responses that are being made, as the account has them."""
         self._words = ""
         """The user's turn so far; empty between turns."""
         self._untold: SpeechStarted | None = None
@@ -158,13 +171,19 @@ class RealtimeAdapter:
         try:
             async with self._ears, asyncio.TaskGroup() as self._group:
                 await self._configure()
-                await self._driver.open()
+                for number, command in enumerate(self._protocol.open(), 1):
+                    self._do([command])
+                    if number % _GREETED == 0:
+                        # A conversation that is gone on with may have thousands of items, each told twice.
+                        await asyncio.sleep(0)
                 ready.set()
-                self._do(self._protocol.open())
                 self._group.create_task(self._driver.run(), name="conversation")
                 self._group.create_task(self._tick(), name="clock")
+                self._group.create_task(self._open(), name="first reading")
         finally:
             self._close_robot()
+            for response_id in self._counted:
+                self._models.account.end(response_id)
             await self._reasoner.close()
 
     # --- what the client sends ---
@@ -186,8 +205,8 @@ class RealtimeAdapter:
                 case messages.Transcribe(item_id, sound):
                     await self._ears.transcribe(item_id, sound)
                 case messages.Configure():
+                    self._get_ready()
                     await self._configure()
-                    self._driver.get_ready()
                 case _:
                     self._do([command])
 
@@ -201,6 +220,19 @@ class RealtimeAdapter:
                 took_s = self._now() - began_s
                 await asyncio.sleep(0 if count < _BURST else min(max(took_s, 0), _LONGEST_REST_S))
                 began_s = self._now()
+
+    async def _open(self) -> None:
+        """Have read what replies begin with where the client says nothing about it."""
+        await asyncio.sleep(_OWN_S)
+        if not self._got_ready:
+            self._get_ready()
+
+    def _get_ready(self) -> None:
+        """Have read what replies begin with from now on, if that is something else than before."""
+        before, self._begins = self._begins, begins_of(self._protocol.brief())
+        if self._begins != before or not self._got_ready:
+            self._got_ready = True
+            self._driver.get_ready(anew=self._begins.settings != before.settings)
 
     async def _configure(self) -> None:
         await self._ears.configure(self._protocol.session)
@@ -229,6 +261,7 @@ class RealtimeAdapter:
         for command in commands:
             match command:
                 case messages.SendEvent(event):
+                    self._count(event)
                     self._send(event)
                 case messages.Respond():
                     self._respond(command)
@@ -243,6 +276,15 @@ class RealtimeAdapter:
                     self._driver.truncated()
                 case _:
                     raise AssertionError(f"{command} is carried out by receive")
+
+    def _count(self, event: Mapping[str, Any]) -> None:
+        """Begin and end the responses of which the client is told."""
+        if event["type"] == "response.created":
+            self._counted.add(event["response"]["id"])
+            self._models.account.begin(event["response"]["id"])
+        elif event["type"] == "response.done":
+            self._counted.discard(event["response"]["id"])
+            self._models.account.end(event["response"]["id"])
 
     def _respond(self, respond: messages.Respond) -> None:
         if not respond.in_band:
@@ -264,7 +306,7 @@ class RealtimeAdapter:
 
     async def _respond_aside(self, respond: messages.Respond) -> None:
         reply = self._driver.aside(self._request(respond), respond.response_id)
-        reasoner = self._beside[respond.response_id] = self._new_reasoner(lambda _: None)
+        reasoner = self._beside[respond.response_id] = self._new_reasoner(self._spent)
         try:
             await self._driver.make(reply, reasoner)
         finally:
@@ -352,7 +394,7 @@ class RealtimeAdapter:
         spent = most is not None and tokens.get("writer", 0) >= most
         unanswered = not reply.aside and self._reasoner.notes_waiting
         reasoner = self._beside.get(reply.client_id, self._reasoner)
-        usage = messages.Usage(reasoner.tokens(spec), written)
+        usage = messages.Usage(reasoner.tokens(spec), written, self._models.account.end(reply.client_id, tokens))
         reason: Any = "max_output_tokens" if spent else None
         self._happened(messages.Finished(reply.client_id, usage, reason, unanswered))
 
@@ -374,8 +416,13 @@ class RealtimeAdapter:
         self._prompt |= unprompted
 
     def _emit(self, event: timeline.Event) -> None:
+        self._spent(event)
         if isinstance(event, Thought):
             self._happened(messages.Aside("thoughts", event.text))
+
+    def _spent(self, event: timeline.Event) -> None:
+        if isinstance(event, TurnDone):
+            self._models.account.turn(event.tokens)
 
     def _show_robot(self, text: str) -> None:
         self._happened(messages.Aside("robot", text))

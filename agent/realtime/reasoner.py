@@ -8,13 +8,13 @@ twice; otherwise the loop is made anew and told the turns. Knows no items, only 
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from agent.realtime.protocol.messages import HistoryTurn
 from agent.realtime.protocol.wire import tools_of
+from descant.sound_json import sound_json
 from languages.english import ENGLISH
 from reasoning.errors import ContextFull, ReasoningError
 from reasoning.loop.loop import Loop
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from agent.conversation.reply import ReplyRequest
-    from agent.realtime.protocol.fields import AudioFormat
+    from agent.realtime.protocol.fields import AudioFormat, FunctionTool
     from agent.realtime.protocol.messages import Invoked, ResponseSpec
     from languages.language import Language
     from reasoning.engine.contract import Engine
@@ -52,15 +52,31 @@ class ReasonerConfig:
     """Tokens that a view may hold."""
     now: Callable[[], datetime] | None = None
     """The date and time of day that they know; None: none."""
+    price: Callable[[], float] = lambda: 1.0
+    """Of energy at this moment, by its mean over the day."""
 
 
 @dataclass(frozen=True, slots=True)
-class _LoopSettings:
+class LoopSettings:
     """What needs another loop when it changes."""
 
     instructions: str
     effort: str
     max_output_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What is read before anybody speaks."""
+
+    settings: LoopSettings
+    tools: tuple[FunctionTool, ...]
+
+
+def begins_of(brief: ResponseSpec) -> Beginning:
+    """Give what a reply that is made from this begins with."""
+    settings = LoopSettings(brief.instructions, brief.effort, brief.max_output_tokens)
+    return Beginning(settings, tuple(brief.tools))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +115,7 @@ class SessionReasoner:
         self._stack = AsyncExitStack()
         self._loop: Loop | None = None
         """None until it is opened, and after its end."""
-        self._settings: _LoopSettings | None = None
+        self._settings: LoopSettings | None = None
         self._tools: tuple[Tool, ...] = ()
         self._known: list[HistoryTurn] | None = []
         """Turns that the loop has in its history; None: it was cut off while they were written."""
@@ -114,8 +130,12 @@ class SessionReasoner:
         """Tokens of the texts that the newest reply was made from."""
 
     async def open(self) -> None:
-        """Get to the end of the conversation so far: what can be computed before anybody speaks, is."""
-        await self._prepare(self._spec(""))
+        """Get to the end of the conversation so far: what can be computed before anybody speaks, is.
+
+        One that is gone on with may not fit; the response that needs it tells that.
+        """
+        with suppress(ReasoningError):
+            await self._prepare(self._spec(""))
 
     async def close(self) -> None:
         """End the loop; another one is made if it is wanted again."""
@@ -205,7 +225,7 @@ class SessionReasoner:
 
     async def _prepare(self, brief: ResponseSpec) -> Loop:
         """Bring the loop to where this brief begins."""
-        settings = _LoopSettings(brief.instructions, brief.effort, brief.max_output_tokens)
+        settings = begins_of(brief).settings
         turns = list(brief.turns)
         remembered = replace(brief, turns=brief.turns[-self._config.options.history_turns :])
         longest = max(map(len, _texts(remembered)), default=0)
@@ -214,10 +234,9 @@ class SessionReasoner:
                 f"a text of {longest} characters does not fit the {self._config.context} tokens that are set; "
                 "say less at once or raise engine.context"
             )
-        loop = self._loop
+        loop, tools = self._loop, self._all_tools(brief)
         if loop is None or settings != self._settings or not await self._follow(loop, turns, brief.text):
-            loop = await self._renew(settings, turns)
-        tools = self._all_tools(brief)
+            loop = await self._renew(settings, turns, tools)
         if tools != self._tools:
             await loop.set_tools(tools)
             self._tools = tools
@@ -248,7 +267,7 @@ class SessionReasoner:
         self._known, self._answered = turns, False
         return True
 
-    async def _renew(self, settings: _LoopSettings, turns: Sequence[HistoryTurn]) -> Loop:
+    async def _renew(self, settings: LoopSettings, turns: Sequence[HistoryTurn], tools: tuple[Tool, ...]) -> Loop:
         await self._drop()
         config = self._config
         session = await self._stack.enter_async_context(config.engine.session())
@@ -264,14 +283,16 @@ class SessionReasoner:
             self._told,
             self._clock,
             context=config.context,
+            tools=tools,
             now=config.now,
+            price=config.price,
         )
         await loop.open()
         loop.speak(self._language)
         for turn in turns[-config.options.history_turns :]:
             await loop.hear(turn.user or self._language.replies.hello)
             await loop.finish(turn.reply, calls=_written(turn.calls))
-        self._settings, self._known, self._tools = settings, list(turns), ()
+        self._settings, self._known, self._tools = settings, list(turns), tools
         self._kept, self._noted = [], []
         self._open, self._answered = "", False
         return loop
@@ -291,8 +312,8 @@ def _written(calls: Sequence[Invoked]) -> list[WrittenCall]:
     """Give calls as the model wrote them; a client's own may hold anything, and what is no object is left out."""
     found = []
     for call in calls:
-        with suppress(ValueError, RecursionError):
-            arguments = json.loads(call.arguments)
+        with suppress(ValueError):
+            arguments = sound_json(call.arguments)
             if isinstance(arguments, dict):
                 found.append(WrittenCall(call.name, arguments))
     return found
@@ -304,7 +325,7 @@ def _script(script: Script, instructions: str) -> Script:
     return script.instructed(instructions.strip())
 
 
-def _options(options: LoopOptions, settings: _LoopSettings) -> LoopOptions:
+def _options(options: LoopOptions, settings: LoopSettings) -> LoopOptions:
     if settings.max_output_tokens is not None:
         options = replace(options, reply_tokens=min(options.reply_tokens, settings.max_output_tokens))
     if settings.effort == "minimal":

@@ -35,6 +35,11 @@ _SOUND: Final = re.compile(r"[hmn]+|(?:h+[aeiouäöü]+h*)+")
 _LIKE_A_HUM: Final = re.compile(r"[hmyaeiouäöüáéíóú]+")
 
 
+def hummed(text: str) -> bool:
+    """Say whether a text is spelt like hums or laughs, and so in no language."""
+    return all(map(_SOUND.fullmatch, _keys(text)))
+
+
 class Backchannels:
     """Those of a language, or of a user's own choice."""
 
@@ -64,7 +69,7 @@ class Backchannels:
         if asked:
             # The end of a sign of listening sounds like a word of its own: "Yeah, who?" is heard of "yeah".
             return len(said) <= _FEW and max(asked) < _SURE
-        if all(map(_SOUND.fullmatch, said)) or (len(said) >= _FEW and len(set(said)) == 1):
+        if hummed(text) or (len(said) >= _FEW and len(set(said)) == 1):
             return not self._chosen
         sure = self._words(said, confidence)
         return len(said) <= _FEW and bool(sure) and not any(sure_of >= _least(word) for word, sure_of in sure)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from audio.clock import RATE
 from audio.errors import EarsUnavailable
+from audio.hearing.backchannels import hummed
 from languages.english import ENGLISH
 from languages.following import LanguageFollower
 
@@ -60,7 +61,9 @@ class FollowingRecogniser:
         """Transcribe at most 30 s; what it gives names the language that counts as spoken."""
         heard = self._any.decode(sound, final=final, expected=expected)
         evidence = (heard.language.code, heard.language.probability, len(sound) / RATE)
-        follow = self._follower.heard if final and heard.words else self._follower.leaning
+        # A hum is of no language, whatever it is taken for.
+        tells = final and not hummed(" ".join(word.text for word in heard.words))
+        follow = self._follower.heard if tells else self._follower.leaning
         spoken = follow(*evidence)
         if spoken == heard.language.code:
             return heard

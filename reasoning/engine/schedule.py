@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _FULL_CHUNK: Final = 128
 """Rows of waiting text in a step that no stream is waiting for."""
+_FOR_THE_OLDEST: Final = 4
+"""One of so many rows of waiting text is the oldest job's: short ones without end cannot hold up a long one."""
 
 
 @dataclass(eq=False, slots=True)
@@ -153,9 +155,11 @@ class Schedule:
             job.finish(error)
 
     def next_step(self) -> Step:
-        """Lay out one step: every stream that may run, then waiting text, oldest first, in the rows that are left.
+        """Lay out one step: every stream that may run, then waiting text in the rows that are left, the shortest first.
 
-        Drafts come only where no text waits: they would make it wait longer.
+        So a question of a few tokens does not wait for the instructions of another session, and of several sessions
+        that begin at once one after the other is answered instead of all at the end. Drafts come only where no text
+        waits: they would make it wait longer.
         """
         for job in [job for job in self.jobs if job.done]:
             self.end(job, None)
@@ -163,23 +167,50 @@ class Schedule:
         ready = [job for job in self.jobs if job.runnable()]
         streams = [job for job in ready if job.on_logits is not None and job.block.waiting <= 1]
         rows = self.prefill_rows if streams else _FULL_CHUNK
-        for job in [*streams, *(job for job in ready if job not in streams)]:
-            for block in self._unread(job):
-                if rows > 0 and not _writes(step, block, 1):
-                    rows -= self._take(step, block.view, min(rows, block.unread), job)
+        for job in streams:
+            rows -= self._take_unread(step, job, rows)
         for job in streams:
             # What a stream reads is complete after this step, or the stream waits for a later one.
-            if all(_writes(step, block, block.unread) for block in self._unread(job)):
+            if self._readable(step, job):
                 if not job.block.waiting:
                     # Logits come only from computing a token: a stream that starts computes the last one once more.
                     job.block.cache.length -= 1
                 self._take(step, job.view, 1, job)
-        for job in ready:
-            if job not in streams and rows > 0:
-                wanted = min(rows, job.block.waiting - (0 if job.on_logits else job.leave))
-                rows -= self._take(step, job.view, wanted, job)
+        self._take_waiting(step, [job for job in ready if job not in streams], rows)
         self._add_drafts(step)
         return step
+
+    def _take_waiting(self, step: Step, jobs: Sequence[Job], rows: int) -> None:
+        """Let a step compute waiting text, the shortest first; `jobs` are no streams yet, the oldest first."""
+        kept = -(-rows // _FOR_THE_OLDEST) if rows else 0
+        ordered = sorted(jobs, key=self._left)
+        if jobs and ordered[0] is not jobs[0]:
+            ordered = [*(job for job in ordered if job is not jobs[0]), jobs[0]]
+        for job in ordered:
+            room = rows if job is jobs[0] else rows - kept
+            taken = self._take_unread(step, job, room)
+            if room > taken and self._readable(step, job):
+                wanted = min(room - taken, job.block.waiting - (0 if job.on_logits else job.leave))
+                taken += self._take(step, job.view, wanted, job)
+            rows -= taken
+            if job is jobs[0]:
+                kept = 0
+
+    def _take_unread(self, step: Step, job: Job, rows: int) -> int:
+        """Let a step compute what a job reads, in so many rows at most; give how many it took."""
+        taken = 0
+        for block in self._unread(job):
+            if rows > taken and not _writes(step, block, 1):
+                taken += self._take(step, block.view, min(rows - taken, block.unread), job)
+        return taken
+
+    def _readable(self, step: Step, job: Job) -> bool:
+        """Say whether all that a job reads is computed after this step."""
+        return all(_writes(step, block, block.unread) for block in self._unread(job))
+
+    def _left(self, job: Job) -> int:
+        """Tokens to be computed until the job has what it waits for."""
+        return job.block.waiting - job.leave + sum(block.unread for block in self._unread(job))
 
     def _add_drafts(self, step: Step) -> None:
         """Let the streams of a step that carries nothing else compute guesses with it, as many as are worth it."""

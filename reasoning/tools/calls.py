@@ -20,6 +20,7 @@ from jsonschema import Draft202012Validator, SchemaError, validators
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from descant.sound_json import sound_json
 from reasoning.engine.contract import Form, Grammar
 from reasoning.errors import BadTool
 from reasoning.tools.written import WrittenCall
@@ -191,10 +192,7 @@ def grammar_of(tools: Sequence[Tool], *, begin: str, end: str, at_most: int) -> 
 
 def read_call(text: str, tools: Sequence[Tool]) -> WrittenCall:
     """Read one call; `ValueError` says why it is none that the tools allow."""
-    try:
-        call = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    call = sound_json(text)
     if not isinstance(call, dict) or call.keys() != {"name", "arguments"}:
         raise ValueError("not an object with a name and arguments")
     tool = next((tool for tool in tools if tool.name == call["name"]), None)

@@ -27,6 +27,7 @@ from bench.think.think import Row, ThinkStage, open_model
 from bench.virtual.timed import Pace
 from reasoning.engine.torch_engine import TorchEngine
 from tests.judges.scenario import BUILD, Scenario
+from tests.judges.table import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -129,6 +130,7 @@ def main() -> None:
     (BUILD / "big-bench-audio.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     by_ear, as_text = (sum(line[name] for line in lines) for name in ("right_by_ear", "right"))
     print(f"{by_ear} of {len(lines)} right as they were heard, {as_text} by their text")
+    record(results)
 
 
 if __name__ == "__main__":

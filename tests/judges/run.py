@@ -1,7 +1,7 @@
-"""Has outside judges talk to `descant serve` and keeps what they say: `python -m tests.judges.run voicebench`.
+"""Has outside judges talk to `descant serve` and writes down what they say: `python -m tests.judges.run voicebench`.
 
 Each judge runs in its own virtual environment under build/judges, by its own rules; nothing here decides whether a turn
-was good. The page's table is made from the results by `python -m tests.judges.table`.
+was good. A score below the floor (`tests.judges.table`) fails.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tests.judges.judge_pipecat import pipecat
 from tests.judges.judge_tau_voice import tau_voice
 from tests.judges.judge_voice_evals import voice_evals
 from tests.judges.scenario import BUILD, HERE, ROOT, Scenario
+from tests.judges.table import record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -159,6 +160,8 @@ def main() -> None:
         print(
             f"{len(found)} gaps inside replies: 95th percentile {np.percentile(found, 95):.2f} s, longest {found[-1]} s"
         )
+    if given.at_once == 1:
+        record(results)
 
 
 if __name__ == "__main__":

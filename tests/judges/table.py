@@ -1,17 +1,15 @@
-"""Writes what the judges say into docs/judges.md and the README: `python -m tests.judges.table`.
+"""Writes what a judge says into docs/judges.md and the README, and holds it to the floor, which only rises.
 
-The results are those of `tests.judges.run` and `tests.judges.big_bench_audio`. What the page says is the floor, which
-only rises: a lower score fails, and a higher one is the new floor once the page is committed. A part of a judge's items
-sets no floor, and takes the place of none.
+`tests.judges.run` and `tests.judges.big_bench_audio` end with it. `floors.json` has the best score of each judge: a run
+below it fails and leaves all as it was; a better one is the new floor once the file is committed. A part of a judge's
+items sets no floor, and takes the place of none.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 import statistics
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +19,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "judges.md"
 README: Final = ROOT / "README.md"
-RESULTS: Final = ROOT / "build" / "judges"
+FLOORS: Final = Path(__file__).with_name("floors.json")
+"""The best score of each judge: what passed, and of how many."""
 UNITS: Final = {"big-bench-audio": "items", "tau-voice": "tests", "voice-evals": "checks"}
 """What judges count that do not judge turns."""
 HELD: Final = {"tau-voice": "passed but for the judge's own clock"}
@@ -78,30 +77,29 @@ def placed(page: str, judge: str, lines: str) -> str:
     return f"{page.partition(begin)[0]}{begin}\n{lines}\n{end}{page.partition(end)[2]}"
 
 
-def floor(page: str, judge: str) -> float:
-    """Give the share of turns that the page says a judge let pass; 0 before the first whole run."""
-    within = page.partition(f"<!-- {judge}: begin -->")[2].partition(f"<!-- {judge}: end -->")[0]
-    found = re.search(r"\*\*(\d+) of (\d+)\*\*", within)
-    return int(found[1]) / int(found[2]) if found else 0.0
+def scored(judge: str, passed: int, turns: int) -> str:
+    """Word a score."""
+    return f"{judge}: {passed} of {turns} {UNITS.get(judge, 'turns')} passed"
 
 
-def main() -> None:
-    for file in sorted(RESULTS.glob("*.json")):
-        results = json.loads(file.read_text(encoding="utf-8"))
-        judge, page = results["judge"], PAGE.read_text(encoding="utf-8")
-        passed, turns = score(results)
-        if results.get("part") and floor(page, judge):
-            print(f"{judge}: {passed} of {turns}, a part of its items; the pages keep what all of them gave")
-            continue
-        if passed / turns < (least := floor(page, judge)):
-            sys.exit(f"{judge}: {passed} of {turns} passed, where {least:.0%} did before; the pages stay as they are")
-        sessions = "one session" if results["repeat"] == 1 else f"{results['repeat']} sessions"
-        part = f" ({results['part']})" if results.get("part") else ""
-        told = f"{results['machine']}, {sessions} of each scenario{part}\n\n{table(results)}"
-        PAGE.write_text(placed(page, judge, told), encoding="utf-8")
-        line = f"{judge}: {passed} of {turns} {UNITS.get(judge, 'turns')} passed ({results['machine']}){part}"
-        README.write_text(placed(README.read_text(encoding="utf-8"), judge, line), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+def record(results: dict[str, Any]) -> None:
+    """Write a run's score down; exits where it is below the floor."""
+    judge = results["judge"]
+    passed, turns = score(results)
+    told = scored(judge, passed, turns)
+    floors = json.loads(FLOORS.read_text(encoding="utf-8"))
+    best = floors.get(judge)
+    if results.get("part") and best:
+        print(f"{told}, a part of its items; the pages keep what all of them gave")
+        return
+    if best and passed * best[1] < best[0] * turns:
+        raise SystemExit(f"{told}, where {best[0]} of {best[1]} did before; the pages stay as they are")
+    sessions = "one session" if results["repeat"] == 1 else f"{results['repeat']} sessions"
+    part = f" ({results['part']})" if results.get("part") else ""
+    lines = f"{results['machine']}, {sessions} of each scenario{part}\n\n{table(results)}"
+    PAGE.write_text(placed(PAGE.read_text(encoding="utf-8"), judge, lines), encoding="utf-8")
+    line = f"{told} ({results['machine']}){part}"
+    README.write_text(placed(README.read_text(encoding="utf-8"), judge, line), encoding="utf-8")
+    if not part:
+        rows = [f'  "{name}": [{of[0]}, {of[1]}]' for name, of in sorted({**floors, judge: (passed, turns)}.items())]
+        FLOORS.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")

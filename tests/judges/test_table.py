@@ -66,38 +66,44 @@ def test_a_silence_into_which_the_caller_speaks_is_no_gap() -> None:
     assert gaps([[0, 1], [3, 4]], [[0.5, 0.9]]) == [2.0]
 
 
-def test_the_floor_only_rises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    marks = "# A page\n<!-- voicebench: begin -->\n<!-- voicebench: end -->\nthe end\n"
+@pytest.fixture
+def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("PAGE", "README"):
         file = tmp_path / name
-        file.write_text(marks)
+        file.write_text("# A page\n<!-- voicebench: begin -->\n<!-- voicebench: end -->\nthe end\n")
         monkeypatch.setattr(table, name, file)
-    monkeypatch.setattr(table, "RESULTS", tmp_path)
-    for passed in (2, 3):
-        (tmp_path / "voicebench.json").write_text(json.dumps(results(passed)))
-        table.main()
-        page = (tmp_path / "PAGE").read_text()
+    monkeypatch.setattr(table, "FLOORS", tmp_path / "FLOORS")
+    (tmp_path / "FLOORS").write_text('{"another": [1, 2]}')
+    return tmp_path
+
+
+def test_the_floor_only_rises(pages: Path) -> None:
+    for passed in (2, 3, 3):
+        table.record(results(passed))
+        page = (pages / "PAGE").read_text()
         assert f"**{passed} of 4**" in page
         assert f"{passed} of 4 | 0 of 1 |" in page
         assert "| 1.4 s in 95 %, n = 1 |" in page
         assert "M, one session of each scenario" in page
         assert page.endswith("the end\n")
-        assert f"{passed} of 4 turns passed (M)" in (tmp_path / "README").read_text()
-    (tmp_path / "voicebench.json").write_text(json.dumps(results(2)))
-    with pytest.raises(SystemExit, match="2 of 4 passed, where 75% did before"):
-        table.main()
-    assert (tmp_path / "PAGE").read_text() == page
+        assert f"voicebench: {passed} of 4 turns passed (M)" in (pages / "README").read_text()
+        assert json.loads((pages / "FLOORS").read_text()) == {"another": [1, 2], "voicebench": [passed, 4]}
+    with pytest.raises(SystemExit, match="2 of 4 turns passed, where 3 of 4 did before"):
+        table.record(results(2))
+    assert (pages / "PAGE").read_text() == page
+    assert json.loads((pages / "FLOORS").read_text())["voicebench"] == [3, 4]
 
 
-def test_a_part_of_the_items_sets_no_floor_and_takes_the_place_of_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("PAGE", "README"):
-        file = tmp_path / name
-        file.write_text("<!-- voicebench: begin -->\n<!-- voicebench: end -->\n")
-        monkeypatch.setattr(table, name, file)
-    monkeypatch.setattr(table, "RESULTS", tmp_path)
+def test_a_part_of_the_items_sets_no_floor_and_takes_the_place_of_none(pages: Path) -> None:
     for part, passed, told in (("1 of 9", 4, "4 of 4"), ("", 3, "**3 of 4**"), ("1 of 9", 4, "**3 of 4**")):
-        (tmp_path / "voicebench.json").write_text(json.dumps({**results(passed), "part": part}))
-        table.main()
-        assert f"| all | {told} |" in (tmp_path / "PAGE").read_text()
+        table.record({**results(passed), "part": part})
+        assert f"| all | {told} |" in (pages / "PAGE").read_text()
+    assert json.loads((pages / "FLOORS").read_text())["voicebench"] == [3, 4]
+
+
+def test_the_pages_tell_the_best_scores() -> None:
+    page, readme = table.PAGE.read_text(), table.README.read_text()
+    for judge, (passed, turns) in json.loads(table.FLOORS.read_text()).items():
+        within = page.partition(f"<!-- {judge}: begin -->")[2].partition(f"<!-- {judge}: end -->")[0]
+        assert f"| **{passed} of {turns}** |" in within
+        assert f"\n{table.scored(judge, passed, turns)} (" in readme

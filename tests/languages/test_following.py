@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -64,16 +66,17 @@ def test_leaning_takes_no_note() -> None:
 class Whispering:
     """Hears a word in the likeliest of the languages that it is asked for."""
 
-    def __init__(self, likely: dict[str, float], asked: tuple[str, ...] = ()) -> None:
-        self.likely, self.asked = likely, asked or tuple(likely)
+    def __init__(self, likely: dict[str, float], asked: tuple[str, ...] = (), text: str = "word-{}") -> None:
+        self.likely, self.asked, self.text = likely, asked or tuple(likely), text
 
-    def hearing(self, languages: list[str]) -> Whispering:
-        return Whispering(self.likely, tuple(languages))
+    def hearing(self, languages: Sequence[str]) -> Whispering:
+        return Whispering(self.likely, tuple(languages), self.text)
 
     def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:  # noqa: ARG002 - as it hears
         code = max(self.asked, key=self.likely.__getitem__)
         total = sum(self.likely[one] for one in self.asked)
-        return Hypothesis((Word(f"word-{code}", 0.9),), language=DetectedLanguage(code, self.likely[code] / total))
+        language = DetectedLanguage(code, self.likely[code] / total)
+        return Hypothesis((Word(self.text.format(code), 0.9),), language=language)
 
     def spot(self, sound: Sound) -> Hypothesis:
         return self.decode(sound, final=False)
@@ -163,3 +166,10 @@ def test_a_text_that_tells_nothing_is_in_what_is_spoken() -> None:
 def test_a_setting_that_names_no_language_is_told_with_those_there_are(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"there is no language 'tlh' here; there are de \(German\), en"):
         load(overrides=options)
+
+
+@pytest.mark.parametrize(("text", "spoken_then"), [("Mhm.", "en"), ("Ja.", "de")])
+def test_hums_are_of_no_language(text: str, spoken_then: str) -> None:
+    ears = FollowingRecogniser(Whispering({"en": 0.3, "de": 0.7}, text=text), ["en", "de"])
+    ears.decode(np.zeros(RATE, np.float32), final=True)
+    assert ears._follower.spoken == spoken_then

@@ -13,7 +13,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +25,7 @@ from agent.realtime.protocol.wire import error, own_id
 from agent.realtime.server.limits import Bucket
 from agent.realtime.server.resuming import TakenOver
 from agent.realtime.server.store import StoreUnavailable
+from descant.sound_json import sound_json
 
 if TYPE_CHECKING:
     from agent.realtime.adapter import RealtimeAdapter
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger("descant.realtime")
 _MOST_VALUES: Final = 100_000
 """Lists, objects and their parts in one message: sound and text are long, and have few."""
+_DEEPEST: Final = 64
+"""Lists and objects inside one another in one message; the deepest that is of use is a function's schema, of 32."""
 _LOOKED_AT: Final = 2**16
 """Characters of a message that are counted at a time."""
 _LOOKS: Final = 20
@@ -265,14 +268,33 @@ def parsed(message: str | bytes) -> object:
                 code="message_too_large",
             )
     try:
-        return json.loads(message, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as problem:
+        value = sound_json(message)
+    except ValueError as problem:
         where = problem.msg if isinstance(problem, json.JSONDecodeError) else type(problem).__name__
         raise InvalidRequest(f"The message is not valid JSON ({where}).", code="invalid_json") from None
+    if _too_deep(value):
+        raise InvalidRequest(
+            f"The message has more than {_DEEPEST} lists and objects inside one another.", code="message_too_large"
+        )
+    return value
 
 
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
+def _too_deep(value: object) -> bool:
+    layer = [value]
+    for _ in range(_DEEPEST):
+        layer = [part for one in layer for part in _parts(one)]
+        if not layer:
+            return False
+    return True
+
+
+def _parts(value: object) -> Iterable[object]:
+    match value:
+        case dict():
+            return (part for part in value.values() if isinstance(part, dict | list))
+        case list():
+            return (part for part in value if isinstance(part, dict | list))
+    return ()
 
 
 def _broken(fault: BaseException, logged: str, told: str) -> InvalidRequest:

@@ -34,6 +34,7 @@ def test_energy_is_priced_by_the_hour_and_the_whole_site() -> None:
         ("100, 101,", "101,", "carbon: there are 23 values"),
         ("100, 101", "nan, 101", "carbon: nan is not a number"),
         ("100, 101", "inf, 101", "carbon: inf is not a number"),
+        ("100, 101", f"1{'0' * 400}, 101", "is not a number"),
         ("100, 101", "true, 101", "carbon: True is not a number"),
         ('"g/kWh"', '"t/kWh"', "the unit 't/kWh' is not known; write g/kWh"),
         ('"EUR/MWh"', '"euro"', "write a currency by energy"),

@@ -25,19 +25,22 @@ from agent.realtime.protocol.protocol import Protocol
 from agent.realtime.reasoner import ReasonerConfig
 from audio.clock import FRAME, RATE, Sound
 from audio.hearing.agreement import Word
+from audio.hearing.transcriber import Recogniser
 from audio.hearing.vad import VoiceActivity
 from audio.hearing.whisper import Hypothesis
 from audio.messages import EarsEvent, ToldAhead
 from audio.options import EarsOptions, VoiceOptions
 from audio.speaking.synthesizer import Synthesizer
 from languages.english import ENGLISH
+from languages.known import language_of
+from languages.language import Language
 from reasoning.options import LoopOptions
 from reasoning.prompting.script import Script
 from tests.agent.conversation import test_driver as desk
 from tests.agent.conversation.test_driver import TICK_S, WORD_S, World
 from tests.audio.hearing.test_vad import by_level
 from tests.reasoning.loop.test_loop import FAMILY, QUESTION, Model
-from tests.reasoning.scripted_engine import Words
+from tests.reasoning.scripted_engine import END, Words
 
 OWN = TurnOptions(pause_on_voice=False, stop_phrases=("enough",), backchannels=("righto",), grace_ms=2000)
 SAID = {
@@ -114,6 +117,9 @@ async def served(
     options: LoopOptions | None = None,
     script: Callable[[Words], Script] = lambda words: Script(words, FAMILY),
     context: int = 100_000,
+    decoder: Recogniser | None = None,
+    language: Language = ENGLISH,
+    detection: str = "semantic_vad",
 ) -> AsyncIterator[ServedWorld]:
     one = ServedWorld(model or Model(), options or LoopOptions(), context)
     numbers = itertools.count()
@@ -121,10 +127,10 @@ async def served(
         fillers = [await voice.synthesize(phrase) for phrase in ENGLISH.replies.fillers]
         models = ServerModels(
             ReasonerConfig(one.engine, script(one.engine.tokenizer), one.options, context),
-            SharedRecogniser(LevelDecoder()),
+            SharedRecogniser(decoder or LevelDecoder()),
             voice,
             tuple(fillers),
-            EarsOptions(partial_every_ms=100),
+            EarsOptions(partial_every_ms=100, language=language.code),
             VoiceOptions(),
             turns,
             None if judged is None else SharedJudge(Melody(judged)),
@@ -136,8 +142,8 @@ async def served(
         ready = asyncio.Event()
         running = asyncio.create_task(adapter.run(ready))
         await ready.wait()
-        semantic = {"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}
-        await adapter.receive({"type": "session.update", "session": {"type": "realtime", **semantic}})
+        detects = {"audio": {"input": {"turn_detection": {"type": detection}}}}
+        await adapter.receive({"type": "session.update", "session": {"type": "realtime", **detects}})
         assert adapter._ears._ears is not None
         one.ears = adapter._ears._ears
         one.engine.allowance = 0.0
@@ -295,3 +301,65 @@ async def test_a_turn_that_sounds_unfinished_is_waited_for_on_both_sides(side: S
     user: User = [(CORRECT, "now")]
     finished, unfinished = await lived(side, user, judged=0.98), await lived(side, user, judged=0.02)
     assert 0.5 < finished.over_s < unfinished.over_s - 0.1
+
+
+class Hears:
+    """Hears what belongs to a level of sound, sure of every word of it."""
+
+    def __init__(self, said: dict[float, str]) -> None:
+        self.said = said
+
+    def decode(self, sound: Sound, *, final: bool, expected: str = "") -> Hypothesis:  # noqa: ARG002 - both are the same to it
+        words: list[Word] = []
+        for level, text in self.said.items():
+            count = round(int((np.abs(sound - level) < 0.02).sum()) / RATE / WORD_S)
+            words += [Word(word, 0.9) for word in text.split()[:count]]
+        return Hypothesis(tuple(words), -0.1, 0.0)
+
+    def spot(self, sound: Sound) -> Hypothesis:
+        return self.decode(sound, final=False)
+
+
+class Talkative(Model):
+    """Answers at once, at length, in whatever language."""
+
+    def score_choices(self, before: str) -> float:
+        del before
+        return -20.0
+
+    def write(self, before: str, name: str) -> str:
+        del before, name
+        words = [f"{one}{two}lum" for one in "bdfgklm" for two in "aeiou"]
+        return f"{' '.join(words)}.{END}"
+
+
+@pytest.mark.parametrize("where", ["desk", "semantic_vad", "server_vad"])
+@pytest.mark.parametrize(
+    ("code", "asks", "listens", "turns"),
+    [
+        ("en", "How many eggs are there?", "Mhm, yeah, right.", "Wait, no eggs."),
+        ("de", "Wie viele Eier sind das?", "Mhm, ja, genau.", "Nein, ohne Eier."),
+        ("de", "Wie viele Eier sind das?", "Na klar.", "Ja, aber wann?"),
+        ("es", "¿Cuántos huevos hay?", "Sí, ajá, vale.", "No, sin huevos."),
+        ("es", "¿Cuántos huevos hay?", "Por supuesto.", "Sí, pero ¿cuándo?"),
+    ],
+)
+async def test_signs_of_listening_leave_a_reply_alone_in_every_language(
+    where: str, code: str, asks: str, listens: str, turns: str
+) -> None:
+    decoder, language = Hears({0.9: asks, 0.5: listens, 0.6: turns}), language_of(code)
+    opened: AbstractAsyncContextManager[World] = (
+        desk.world(Talkative(), decoder=decoder, languages=(language,))
+        if where == "desk"
+        else served(TurnOptions(), model=Talkative(), decoder=decoder, language=language, detection=where)
+    )
+    async with opened as one:
+        await one.hear(0.9, len(asks.split()) * WORD_S)
+        await waited(one, "heard")
+        await one.hear(0.5, len(listens.split()) * WORD_S)
+        await one.hear(SILENCE, 1.2)
+        assert not one.of(timeline.Interrupted)
+        assert not one.driver.idle
+        await one.hear(0.6, len(turns.split()) * WORD_S)
+        await one.hear(SILENCE, 1.2)
+        assert len(one.of(timeline.Interrupted)) == 1

@@ -4,7 +4,8 @@ import asyncio
 import base64
 import json
 import re
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import numpy as np
@@ -24,7 +25,7 @@ from languages.english import ENGLISH
 from reasoning.options import LoopOptions
 from reasoning.tools.written import WrittenCall
 from tests.agent.realtime.fakes import PRIVATE, QUESTION, Client, FakeModels, Halting, Script24, served, transcript
-from tests.reasoning.scripted_engine import END
+from tests.reasoning.scripted_engine import END, ScriptedSession, WordBlock
 
 KEY = "0123456789abcdef"
 
@@ -39,10 +40,12 @@ async def test_a_text_turn() -> None:
         assert not client.of("response.output_audio.delta")
 
 
+LOOK = {"type": "function", "name": "look", "description": "Look.", "parameters": {"type": "object"}}
+
+
 async def test_new_instructions_and_tools_are_read_before_anybody_speaks() -> None:
-    tool = {"type": "function", "name": "look", "description": "Look.", "parameters": {"type": "object"}}
     async with served() as one, one.client() as client:
-        for changed in ({"instructions": "Speak like a sailor."}, {"tools": [tool]}):
+        for changed in ({"instructions": "Speak like a sailor."}, {"tools": [LOOK]}):
             read = asyncio.Event()
             one.models.engine.on_step = lambda _, read=read: read.set()  # type: ignore[misc]
             await client.configure(**changed)
@@ -50,6 +53,48 @@ async def test_new_instructions_and_tools_are_read_before_anybody_speaks() -> No
         assert one.models.engine.log == []
         assert (await client.ask(QUESTION))["status"] == "completed"
         assert "Speak like a sailor." in one.models.engine.log[0][1]
+
+
+async def test_a_session_begins_while_its_instructions_are_read_and_reads_no_others_to_their_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.realtime.adapter._OWN_S", 60.0)
+    house = FakeModels()
+    begun, read = list[str](), list[str]()
+
+    class Slow(ScriptedSession):
+        async def append(self, view: Sequence[WordBlock], tokens: Sequence[int]) -> None:
+            await super().append(view, tokens)
+            text = house.engine.tokenizer.shown(view[-1].tokens)
+            begun.append(text)
+            if view[-1].name == "prompt" and "sailor" not in text:
+                await asyncio.Event().wait()
+            read.append(text)
+
+    @asynccontextmanager
+    async def session() -> AsyncIterator[ScriptedSession]:
+        yield Slow(house.engine)
+
+    house.engine.session = session  # type: ignore[method-assign]
+    async with served(house) as one, one.client() as client:
+        # It was greeted, though nothing is read yet; what is read now will never be needed.
+        assert begun == []
+        await client.configure(instructions="Speak like a pirate.", output_modalities=["text"])
+        await client.configure(instructions="Speak like a sailor.", tools=[LOOK])
+        assert (await client.ask(QUESTION))["status"] == "completed"
+        assert not any("pirate" in text for text in read)
+        prompts = [text for text in read if "<|im_start|>system" in text]
+        assert len(prompts) == 1
+        assert '"look"' in prompts[0]
+
+
+async def test_a_client_without_instructions_has_the_servers_own_read_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.realtime.adapter._OWN_S", 0.01)
+    async with served() as one:
+        read = asyncio.Event()
+        one.models.engine.on_step = lambda _: read.set()
+        async with one.client():
+            await asyncio.wait_for(read.wait(), 10)
 
 
 async def test_instructions_that_change_while_a_reply_is_made_do_not_disturb_it() -> None:

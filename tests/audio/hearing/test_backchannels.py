@@ -69,6 +69,34 @@ def test_each_language_has_words_that_want_the_turn(code: str, asks: str, heard:
     assert listens.heard(heard)
 
 
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        *(("de", text) for text in ("Mhm.", "Hm-hm.", "Ja, genau.", "Ja, ja.", "Jaja.", "Ach ja?", "Na klar!")),
+        *(("de", text) for text in ("Ich verstehe.", "Aha, okay.", "Richtig, stimmt.", "Sehr gut, alles klar.")),
+        *(("es", text) for text in ("Mhm.", "Mm, sí.", "Sí, sí.", "Ajá, vale.", "Claro que sí.", "Por supuesto.")),
+        *(("es", text) for text in ("De acuerdo.", "Ya, ya.", "Eso es.", "Sí, exacto.", "Vale, vale, entiendo.")),
+    ],
+)
+def test_signs_of_listening_of_other_languages(code: str, text: str) -> None:
+    listens = Backchannels(language_of(code))
+    assert listens.heard(text) or listens.misheard(text, (0.9,))
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        *(("de", text) for text in ("Ja, aber", "Ja bitte", "Gut, und wann?", "Genau sieben", "Nein.", "Moment mal")),
+        *(("es", text) for text in ("Sí, pero", "Por favor", "Bueno, espera", "Eso no", "Ya basta", "¿Y cuándo?")),
+    ],
+)
+def test_words_that_begin_like_them_want_the_turn(code: str, text: str) -> None:
+    listens, sure = Backchannels(language_of(code)), (0.9,) * len(text.split())
+    assert not listens.heard(text)
+    assert not listens.misheard(text, sure)
+    assert listens.glimpsed(text, sure)
+
+
 @pytest.mark.parametrize("text", ["", "mhm", "Right. Right.", "I", "Hahaha"])
 def test_what_does_not_want_the_turn_beyond_doubt_is_waited_for(text: str) -> None:
     assert not LISTENS.glimpsed(text, (1.0,) * len(text.split()))

@@ -46,6 +46,8 @@ def test_what_is_read_can_be_written_again() -> None:
         (written(place="kitchen", height=1), "'height' was unexpected"),
         ('{"name": "go_to", "arguments": {"place": "kitchen"}} and', "Extra data"),
         ("[" * 100_000, "nested too deeply"),
+        ('{"name": "go_to", "arguments": {"place": "kitchen", "speed": -1e999}}', "too large"),
+        ('{"name": "go_to", "arguments": {"place": "kitchen", "speed": NaN}}', "NaN is not JSON"),
     ],
 )
 def test_what_is_no_call_is_refused(text: str, why: str) -> None:

@@ -203,6 +203,21 @@ def test_a_message_of_too_many_parts_is_not_parsed() -> None:
     assert parsed(json.dumps({"audio": "A" * 15_000_000}))
 
 
+@pytest.mark.parametrize("opened", ["[", '{"a":'])
+def test_a_message_that_is_nested_deeply_is_refused_before_anybody_walks_it(opened: str) -> None:
+    for depth in (65, 300, 980, 5000):
+        text = opened * depth + "1" + ("]" if opened == "[" else "}") * depth
+        with pytest.raises(InvalidRequest, match=r"inside one another|valid JSON"):
+            parsed(text)
+    assert parsed(opened * 64 + "1" + ("]" if opened == "[" else "}") * 64)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1E400", "NaN", "Infinity", "-Infinity", "1" * 5000])
+def test_a_number_that_could_not_be_written_again_is_no_json(number: str) -> None:
+    with pytest.raises(InvalidRequest, match="not valid JSON"):
+        parsed(f'{{"type": "session.update", "session": {{"tracing": [{number}]}}}}')
+
+
 # --- sound ---
 
 
