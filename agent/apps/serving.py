@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from agent.apps.loading import spinning, tell_start, telling
 from agent.apps.printing import plain_console
 from agent.apps.progress import shown
+from agent.costs.sharing import ServerAccount
 from agent.errors import ConfigError, ServerUnavailable
 from agent.models.assembly import open_models
 from agent.realtime.robot import SharedRobot
@@ -52,12 +53,12 @@ async def run(loaded: Loaded, place: ServeOptions) -> None:
             f"{place.host} can be reached by others: a server there needs a key; add --api-key-file FILE, "
             "or serve on 127.0.0.1"
         )
-    tls = _tls(place)
+    tls, account = _tls(place), ServerAccount(settings.costs)
     async with AsyncExitStack() as stack:
         robot = await stack.enter_async_context(_shared_robot(settings)) if place.robot else None
         opening = open_models(settings, given=loaded.origins, fetching=shown, shown=spinning, tell=telling, warm=True)
         opened = await stack.enter_async_context(opening)
-        models = await stack.enter_async_context(open_server_models(opened, robot))
+        models = await stack.enter_async_context(open_server_models(opened, robot, account))
         store = await stack.enter_async_context(open_store(settings.store, time.monotonic))
         server = RealtimeServer(
             models,
@@ -66,7 +67,7 @@ async def run(loaded: Loaded, place: ServeOptions) -> None:
             model=settings.models.llm,
             voice=settings.models.voice,
             store=store,
-            most_kept=settings.store.most_kb * 1024,
+            most_kept=min(settings.store.most_kb * 1024, settings.server.outbox_mb * 2**20 // 3),
         )
         async with server.listening(place.host, place.port, tls) as port:
             tell_start(opened, verbose=place.verbose)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from agent.conversation import timeline
 from agent.conversation.driver import ConversationDriver
 from agent.conversation.reasoner import LoopReasoner
+from agent.costs.price import price_now
 from languages.spoken import spoken
 from reasoning.engine.cores import usable_cores
 from reasoning.loop.loop import Loop
@@ -61,12 +62,23 @@ async def open_conversation(
     async def note(text: str) -> None:
         await conversation.note(text, unprompted=True)
 
-    handled = [tool for tool in tools if tool.handler is not None]
+    handled, price = [tool for tool in tools if tool.handler is not None], price_now(settings.costs)
     async with engine.session() as blocks, ToolRunner(handled, emit, note) as runner:
 
         def make(tell: Callable[[LoopEvent], None]) -> Loop:
             context, opening = settings.engine.context, script.in_language(languages_of(settings)[0])
-            return Loop(blocks, opening, settings.loop, tell, clock, context=context, seed=seed, tools=tools, now=now)
+            return Loop(
+                blocks,
+                opening,
+                settings.loop,
+                tell,
+                clock,
+                context=context,
+                seed=seed,
+                tools=tools,
+                now=now,
+                price=price,
+            )
 
         conversation = await spoken_conversation(
             LoopReasoner(make, emit),
@@ -161,7 +173,18 @@ async def open_loop(
     """Open a loop for typed turns: no ears, no voice, no turn-taking."""
     async with engine.session() as blocks:
         context, opening = settings.engine.context, script.in_language(languages_of(settings)[0])
-        loop = Loop(blocks, opening, settings.loop, emit, clock, context=context, seed=seed, tools=tools, now=now)
+        loop = Loop(
+            blocks,
+            opening,
+            settings.loop,
+            emit,
+            clock,
+            context=context,
+            seed=seed,
+            tools=tools,
+            now=now,
+            price=price_now(settings.costs),
+        )
         await loop.open()
         yield loop
 

@@ -23,6 +23,8 @@ class CostOptions:
     """Table of sites (TOML), see docs/costs.md; without one, the public examples spain, california, norway, brazil."""
     watts_a_core: Annotated[float, Range(0.1, 200, "no core draws less or more")] = 3.5
     """Watts of a busy core, for the estimate where the processor's own meter cannot be read; docs/costs.md."""
+    in_usage: bool = False
+    """Whether a server tells clients what each response cost: `cost` in the `usage` of `response.done`."""
 
     def __post_init__(self) -> None:
         """Open `~`, which no shell opens in a file."""

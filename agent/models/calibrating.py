@@ -116,8 +116,8 @@ def _divided(
             f"{of[0]} does not tell small talk from problems: {wrong} of {asked} questions are on the wrong side; "
             "leave it without a calibration"
         )
-    numbers = (round(value, 3) for value in (bias, bonus, with_tools))
-    return NeedMeasured(Calibration(*of, *numbers), wrong, asked)
+    bias, bonus, with_tools = round(bias, 3), round(bonus, 3), round(with_tools, 3)
+    return NeedMeasured(Calibration(*of, bias, bonus, with_tools), wrong, asked)
 
 
 def dividing(low: Sequence[float], high: Sequence[float]) -> float:

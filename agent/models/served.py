@@ -51,13 +51,15 @@ def vocabulary_in(file: Path) -> Tokenizer:
 
 async def check_vocabulary(servers: Servers, tokenizer: Tokenizer, file: Path) -> bool:
     """Refuse a vocabulary that is not the served model's (BadModel); False where the server does not tell."""
-    found = await servers.tokenized(_SAMPLE)
-    if found is not None and found != tokenizer.encode(_SAMPLE):
+    found, own = await servers.tokenized(_SAMPLE), tokenizer.encode(_SAMPLE)
+    if any(each != found[0] for each in found):
+        raise BadModel("the servers have different vocabularies; give servers of one model, behind a router, too")
+    if found and found[0] != own:
         raise BadModel(
             f"{file} is not the vocabulary of the model that the servers have; "
             "give a folder with its tokenizer.json by --model (models.llm)"
         )
-    return found is not None
+    return bool(found)
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from agent.conversation.options import TurnOptions
 from agent.conversation.reply import ReplyRequest
 from agent.conversation.sinks import RemoteSink
 from agent.conversation.turn_taking import Answer, Authorize, HardStop, Hear, Interrupt
+from agent.costs.sharing import ServerAccount
 from agent.realtime.ahead import AheadOfEvents
 from agent.realtime.hearing import ClientEars, Decoded, Partial
 from agent.realtime.protocol import messages
@@ -34,7 +35,7 @@ from audio.hearing.stop_phrases import StopPhrases
 from audio.hearing.vad import VoiceActivity
 from audio.messages import HardEnd, SpeechStarted, Words
 from languages.spoken import spoken
-from reasoning.events import Thought
+from reasoning.events import Thought, TurnDone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +60,8 @@ _BREATHER: Final = 4
 _BURST: Final = 64
 """Frames of one append that are taken as quickly as can be: two seconds. Of more, half of the time is for others."""
 _LONGEST_REST_S: Final = 0.05
+_GREETED: Final = 16
+"""Events with which a client is greeted until the other sessions have a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class ServerModels:
     """Opens a second ear for stops, if there is one."""
     ahead: AheadOfEvents = field(default_factory=AheadOfEvents)
     """Does the long part of what clients' events ask for."""
+    account: ServerAccount = field(default_factory=ServerAccount)
+    """Counts what all responses cost."""
 
 
 class RealtimeAdapter:
@@ -139,6 +144,8 @@ class RealtimeAdapter:
         """Responses out of band that are being made, by id."""
         self._beside: dict[str, SessionReasoner] = {}
         """What makes them."""
+        self._counted: set[str] = set()
+        """Responses that are being made, as the account has them."""
         self._words = ""
         """The user's turn so far; empty between turns."""
         self._untold: SpeechStarted | None = None
@@ -164,13 +171,19 @@ class RealtimeAdapter:
         try:
             async with self._ears, asyncio.TaskGroup() as self._group:
                 await self._configure()
+                for number, command in enumerate(self._protocol.open(), 1):
+                    self._do([command])
+                    if number % _GREETED == 0:
+                        # A conversation that is gone on with may have thousands of items, each told twice.
+                        await asyncio.sleep(0)
                 ready.set()
-                self._do(self._protocol.open())
                 self._group.create_task(self._driver.run(), name="conversation")
                 self._group.create_task(self._tick(), name="clock")
                 self._group.create_task(self._open(), name="first reading")
         finally:
             self._close_robot()
+            for response_id in self._counted:
+                self._models.account.end(response_id)
             await self._reasoner.close()
 
     # --- what the client sends ---
@@ -248,6 +261,7 @@ class RealtimeAdapter:
         for command in commands:
             match command:
                 case messages.SendEvent(event):
+                    self._count(event)
                     self._send(event)
                 case messages.Respond():
                     self._respond(command)
@@ -262,6 +276,15 @@ class RealtimeAdapter:
                     self._driver.truncated()
                 case _:
                     raise AssertionError(f"{command} is carried out by receive")
+
+    def _count(self, event: Mapping[str, Any]) -> None:
+        """Begin and end the responses of which the client is told."""
+        if event["type"] == "response.created":
+            self._counted.add(event["response"]["id"])
+            self._models.account.begin(event["response"]["id"])
+        elif event["type"] == "response.done":
+            self._counted.discard(event["response"]["id"])
+            self._models.account.end(event["response"]["id"])
 
     def _respond(self, respond: messages.Respond) -> None:
         if not respond.in_band:
@@ -283,7 +306,7 @@ class RealtimeAdapter:
 
     async def _respond_aside(self, respond: messages.Respond) -> None:
         reply = self._driver.aside(self._request(respond), respond.response_id)
-        reasoner = self._beside[respond.response_id] = self._new_reasoner(lambda _: None)
+        reasoner = self._beside[respond.response_id] = self._new_reasoner(self._spent)
         try:
             await self._driver.make(reply, reasoner)
         finally:
@@ -371,7 +394,7 @@ class RealtimeAdapter:
         spent = most is not None and tokens.get("writer", 0) >= most
         unanswered = not reply.aside and self._reasoner.notes_waiting
         reasoner = self._beside.get(reply.client_id, self._reasoner)
-        usage = messages.Usage(reasoner.tokens(spec), written)
+        usage = messages.Usage(reasoner.tokens(spec), written, self._models.account.end(reply.client_id, tokens))
         reason: Any = "max_output_tokens" if spent else None
         self._happened(messages.Finished(reply.client_id, usage, reason, unanswered))
 
@@ -393,8 +416,13 @@ class RealtimeAdapter:
         self._prompt |= unprompted
 
     def _emit(self, event: timeline.Event) -> None:
+        self._spent(event)
         if isinstance(event, Thought):
             self._happened(messages.Aside("thoughts", event.text))
+
+    def _spent(self, event: timeline.Event) -> None:
+        if isinstance(event, TurnDone):
+            self._models.account.turn(event.tokens)
 
     def _show_robot(self, text: str) -> None:
         self._happened(messages.Aside("robot", text))

@@ -52,6 +52,8 @@ class ReasonerConfig:
     """Tokens that a view may hold."""
     now: Callable[[], datetime] | None = None
     """The date and time of day that they know; None: none."""
+    price: Callable[[], float] = lambda: 1.0
+    """Of energy at this moment, by its mean over the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,12 @@ class SessionReasoner:
         """Tokens of the texts that the newest reply was made from."""
 
     async def open(self) -> None:
-        """Get to the end of the conversation so far: what can be computed before anybody speaks, is."""
-        await self._prepare(self._spec(""))
+        """Get to the end of the conversation so far: what can be computed before anybody speaks, is.
+
+        One that is gone on with may not fit; the response that needs it tells that.
+        """
+        with suppress(ReasoningError):
+            await self._prepare(self._spec(""))
 
     async def close(self) -> None:
         """End the loop; another one is made if it is wanted again."""
@@ -279,6 +285,7 @@ class SessionReasoner:
             context=config.context,
             tools=tools,
             now=config.now,
+            price=config.price,
         )
         await loop.open()
         loop.speak(self._language)

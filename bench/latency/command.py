@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -151,8 +152,17 @@ def summarise(exchanges: Sequence[SpokenExchange]) -> dict[str, Any]:
         "underruns": sum(exchange.underruns for exchange in exchanges),
         "word_error_rate": sum(exchange.word_errors for exchange in exchanges) / words if words else None,
         "event_loop_held_s": max((e.held_s for e in exchanges if e.held_s is not None), default=None),
+        "joules": _joules(exchanges),
         "memory_mb": {"first": memory[0], "last": memory[-1], "most": max(memory)} if memory else None,
     }
+
+
+def _joules(exchanges: Sequence[SpokenExchange]) -> dict[str, Any] | None:
+    told = [(e.joules, e.cpu_s) for e in exchanges if e.joules is not None and e.cpu_s is not None]
+    if not told:
+        return None
+    joules, cpu_s = (fmean(column) for column in zip(*told, strict=True))
+    return {"mean": joules, "processor_s": cpu_s, "measured": all(e.joules_measured for e in exchanges)}
 
 
 def _share(happened: Sequence[bool]) -> dict[str, float | None]:
@@ -195,6 +205,10 @@ def _show(console: Console, results: Mapping[str, Any], speed: float | None) -> 
     console.print(f"word error rate {rate}, real-time factor of a final decode {factor}", highlight=False)
     if results["event_loop_held_s"] is not None:
         console.print(f"longest hold of the event loop {1000 * results['event_loop_held_s']:.0f} ms", highlight=False)
+    if (cost := results["joules"]) is not None:
+        kind = "measured" if cost["measured"] else "an estimate"
+        took = f"{cost['mean']:.0f} J an exchange ({kind}), {cost['processor_s']:.1f} s of processor"
+        console.print(took, highlight=False)
     if memory:
         console.print(f"memory {memory['first']:.0f} MB at first, {memory['last']:.0f} MB at last", highlight=False)
 

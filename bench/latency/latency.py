@@ -21,6 +21,8 @@ import numpy as np
 
 from agent.apps.desktop import Controls, LiveTalk
 from agent.conversation import timeline
+from agent.costs.ledger import PowerModel, spent
+from agent.costs.meters import MachineMeters
 from agent.models.assembly import load_speech, open_speech
 from audio.clock import RATE
 from audio.hearing.agreement import edits, key
@@ -107,6 +109,11 @@ class SpokenExchange:
     word_errors: int = 0
     memory_mb: float | None = None
     """Resident, after the exchange."""
+    cpu_s: float | None = None
+    """Seconds of processor that the process took for it, ears, voice and the virtual user with it."""
+    joules: float | None = None
+    joules_measured: bool = False
+    """Else they are estimated by `costs.watts_a_core`."""
     held_s: float | None = None
     """The longest time that something held the event loop, which feeds the loudspeaker, and that the system did."""
 
@@ -136,6 +143,7 @@ class LatencyStage:
     def __init__(self, settings: Settings, files: Files, engine: TorchEngine, script: Script) -> None:
         self._settings, self._engine, self._script = settings, engine, script
         self._speech = load_speech(files, settings)
+        self._meters = MachineMeters()
         self.entries: list[timeline.TimelineEntry] = []
         """Timeline of the newest exchange."""
 
@@ -143,6 +151,7 @@ class LatencyStage:
         """Hold one exchange, in real time."""
         # A conversation is a knot of objects; what the last one left would count as growth until Python finds it.
         gc.collect()
+        before = self._meters.read()
         room, watch, controls = Room(noise=dialogue.noise), _Watch(), Controls()
         card = SoundCard(self._settings.devices, lambda _: None, room)
         voice = OwnVoice()
@@ -159,6 +168,8 @@ class LatencyStage:
                 await running
         found = measure(dialogue, room, self.entries, asked, underruns=card.counters.underruns)
         found.held_s = holding.result()
+        cost = spent(before, self._meters.read(), PowerModel(self._settings.costs.watts_a_core))
+        found.cpu_s, found.joules, found.joules_measured = cost.cpu_s, cost.joules, cost.measured
         return found
 
     async def _user(

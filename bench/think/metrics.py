@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 from agent.conversation import timeline
 from bench.think.scoring import right, stated
-from reasoning.events import NEED
 from reasoning.policies.grounding import ungrounded
 
 if TYPE_CHECKING:
@@ -94,6 +93,8 @@ class Sample:
     """It was, and the last stated result is that of the thoughts."""
     tokens: dict[str, int] = field(default_factory=dict)
     """Tokens spent by each stream."""
+    joules: float | None = None
+    """An estimate: what cores draw while the language model's steps are computed; None on a GPU, and in old files."""
     paces: dict[str, StreamPace] = field(default_factory=dict)
     """How quickly thinker and writer wrote."""
     reason: str = ""
@@ -123,10 +124,6 @@ def measure(row: str, item: TaskQuestion, record: Record, pace: Pace, decode: Ca
         for entry in record.entries
         if isinstance(probe := entry.event, timeline.Probe)
     ]
-    needed = [decision for _, question, _, _, decision in sample.probes if question == NEED]
-    if needed and not needed[-1]:
-        # The reply came without thoughts: what had been begun of them was dropped, and nobody has read it.
-        sample.thoughts = ""
     sample.timeline = [((out.start_ms - zero_ms) / 1000, out.kind, out.text) for out in pieces]
     for event in events:
         if isinstance(event, timeline.TurnDone):
@@ -192,8 +189,9 @@ def _tells(text: str, item: TaskQuestion) -> bool:
         case "claim":
             return stated(text, item) is not None
         case "option":
-            # All of them stand in the question: what is new is a sentence of which it holds no part.
-            return stated(text, item) is not None and _plain(text) not in _plain(item.question)
+            # All of them stand in the question: what is new is what is no part of a sentence there.
+            asked = [_plain(sentence) for sentence in re.split(r"[.:?!]", item.question)]
+            return stated(text, item) is not None and not any(_plain(text) in one for one in asked)
         case _:
             return bool(ungrounded(text, item.question)) or right(text, item)
 

@@ -23,7 +23,7 @@ _WAITS_S: Final = 4.0
 """Items whose first word think-first makes wait this long are those where promptness is compared."""
 _MEANS: Final = (
     "delay_to_first_s", "total_delay_s", "waited_s", "adjusted_delay_s", "steps_to_first", "delay_steps",
-    "delay_minus10_steps", "words", "words_until_answer", "fillers", "unsaid_words", "revised_words",
+    "delay_minus10_steps", "words", "words_until_answer", "fillers", "unsaid_words", "revised_words", "joules",
 )  # fmt: skip
 _SPREADS: Final = ("first_sound_s", "first_content_s", "final_correct_s", "longest_silence_s", "reply_end_s")
 _AWAITED: Final = ("first_sound_s", "first_content_s")

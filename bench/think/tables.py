@@ -44,6 +44,7 @@ _LINES: Final[Sequence[tuple[str, Callable[[dict[str, Any]], str]]]] = (
     ("words unsaid", _shown("unsaid_words", "{:.1f}")),
     ("contradictions", _shown("contradictions", "{:.0%}")),
     ("tokens", lambda of: f"{sum(of['tokens'].values()):.0f}"),
+    ("joules a turn, estimate", _shown("joules", "{:.1f}")),
     ("thinker, tokens a step", _shown("thinker_tokens_per_step")),
     ("writer, tokens a step", _shown("writer_tokens_per_step")),
     ("thinker, tokens a second", _shown("thinker_tokens_per_s", "{:.1f}")),

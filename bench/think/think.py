@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import torch
 
+from agent.costs.ledger import PowerModel
 from agent.models.registry import load_decoder, row_costs
 from bench.stopping import stoppable
 from bench.think.baselines import Aloud
@@ -107,6 +108,12 @@ class ThinkStage:
     settings: Settings
     pace: Pace
 
+    def joules(self, computed_s: float) -> float | None:
+        """Estimate what seconds of the model's steps take; None where they are not the processor's."""
+        if self.model.decoder.device.type != "cpu":
+            return None
+        return PowerModel(self.settings.costs.watts_a_core).joules(computed_s * self.model.options.threads)
+
     async def conversation(self, engine: TorchEngine, row: Row, plan: ScenarioPlan) -> Sample:
         """Hold one conversation on an engine, on the clock of the running event loop, and measure it."""
         script, options = self.model.script, self.model.options
@@ -163,6 +170,7 @@ def simulate(
                 engine = Lane(model.decoder, model.options.prefill_rows, row_costs(model.decoder, model.options))
                 clock = VirtualLoop(engine, number, shared, costs)
                 sample = run_virtual(clock, stage.conversation(engine, row, plan))
+                sample.joules = stage.joules(clock.computed_s)
                 samples[row.name, plan] = sample
                 done(sample)
         except (queue.Empty, asyncio.CancelledError):

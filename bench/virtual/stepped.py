@@ -209,6 +209,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._runs: Sequence[Run] = ()
         self._step_ends = 0.0
         self._cancelled = False
+        self.computed_s = 0.0
+        """Seconds in which the lane's steps were computed."""
         super().__init__(_IdleSelector(self))
 
     def time(self) -> float:
@@ -233,6 +235,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if not self._runs:
             raise Stalled("every task waits, and nothing is going on")
         self._now = self._step_ends
+        self.computed_s += self._costs.of(self._runs)
         self._lane.deliver(self._batch.compute(self._number, self._runs))
         self._runs = self._lane.plan()
         self._step_ends = self._now + self._costs.of(self._runs) if self._runs else 0.0

@@ -115,7 +115,7 @@ class Ahead:
         if not asked or decided is None:
             # Nothing is to be asked, or all was and leaves it open.
             return None
-        meant = self._choice.decide(log_odds, turn.input_text, context.script, tools=bool(context.tools))
+        meant = self._decide(turn, log_odds)
         if isinstance(meant, ProbeQuestion):
             return None
         for question, one in zip(asked, meant.log_odds, strict=False):
@@ -178,10 +178,14 @@ class Ahead:
         """Give what is asked next, or chosen in spite of all doubt of the answers; None: that leaves it open."""
         told: list[Chosen] = []
         for doubt in _DOUBTS:
-            doubted = [one + doubt for one in log_odds]
-            match self._choice.decide(doubted, turn.input_text, self._context.script, tools=bool(self._context.tools)):
+            match self._decide(turn, [one + doubt for one in log_odds]):
                 case ProbeQuestion() as question:
                     return question
                 case chosen:
                     told.append(chosen)
         return told[0] if told[0].policy == told[1].policy else None
+
+    def _decide(self, turn: Turn, log_odds: Sequence[float]) -> ProbeQuestion | Chosen:
+        context = self._context
+        tools = bool(context.tools)
+        return self._choice.decide(log_odds, turn.input_text, context.script, told=context.told, tools=tools)

@@ -29,6 +29,7 @@ from reasoning.errors import ContextFull
 from reasoning.events import HistoryDropped, LoopEvent, Probe, State, StateChanged, TurnDone
 from reasoning.loop.actions import Actions
 from reasoning.loop.ahead import Ahead
+from reasoning.loop.budget import thinking_tokens
 from reasoning.loop.context import LoopContext
 from reasoning.loop.early import EarlyThoughts
 from reasoning.loop.replying import Replying
@@ -84,11 +85,13 @@ class Loop:
         tools: Sequence[Tool] = (),
         choice: PolicyChoice | None = None,
         now: Callable[[], datetime] | None = None,
+        price: Callable[[], float] = lambda: 1.0,
     ) -> None:
         """Make the loop; `context` is the number of tokens that a view may hold, `seed` that of what is drawn.
 
         choice: which policy a question is answered by; without one, what the options say.
         now: the date and time of day, asked for at the beginning of each turn; without it nothing is known of them.
+        price: what energy costs now, by its mean over the day: `loop.budget` goes by it.
         """
         self._session, self._options = session, options
         self._emit, self._clock = emit, clock
@@ -98,7 +101,10 @@ class Loop:
         streams = Streams(session, script, options, seed=seed)
         self._changed = asyncio.Event()
         """Set when there may be something to tell: a finding, the end of the thoughts, room to speak."""
-        self._thinker = Thinker(self._context, streams, emit, self._enter, clock=clock, changed=self._changed)
+        self._price = price
+        self._thinker = Thinker(
+            self._context, streams, emit, self._enter, clock=clock, changed=self._changed, budget=self._budget
+        )
         self._writer = Writer(self._context, streams, emit, self._enter)
         self._replying = Replying(self._context, self._writer, Actions(self._context, streams, emit), self._enter)
         early = EarlyThoughts(self._context, Streams(session, script, options, seed=seed), clock)
@@ -108,6 +114,9 @@ class Loop:
         self._room = True
         """Whether so little is left to play that the next sentence is wanted."""
         self._state: State | None = None
+
+    def _budget(self, turn: Turn) -> int:
+        return thinking_tokens(self._options, turn.policy.name, self._price())
 
     # --- what the caller tells ---
 
@@ -308,7 +317,8 @@ class Loop:
         names: list[str] = []
         log_odds: list[float] = []
         talks = False
-        while isinstance(decided := self._choice.decide(log_odds, turn.input_text, script, tools=talks), ProbeQuestion):
+        told, decide = self._context.told, self._choice.decide
+        while isinstance(decided := decide(log_odds, turn.input_text, script, told=told, tools=talks), ProbeQuestion):
             scores = await self._session.score_choices(view, decided.tokens, decided.choices)
             names.append(decided.name)
             log_odds.append(scores.log_odds)

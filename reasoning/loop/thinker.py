@@ -36,11 +36,12 @@ class Thinker:
         *,
         clock: Callable[[], float],
         changed: asyncio.Event,
+        budget: Callable[[Turn], int],
     ) -> None:
-        """Make the role; it sets `changed` at every finding and at the end."""
+        """Make the role; it sets `changed` at every finding and at the end, and spends at most `budget` tokens."""
         self._context, self._streams, self._emit, self._enter = context, streams, emit, enter
         self._session, self._options = context.session, context.options
-        self._clock, self._changed = clock, changed
+        self._clock, self._changed, self._budget = clock, changed, budget
 
     @property
     def _script(self) -> Script:
@@ -105,7 +106,7 @@ class Thinker:
         None: the stretch is long enough and another one was begun, or a step was put right.
         """
         attempt, view, ended, right, long = turn.attempt, self._context.view(turn), False, None, False
-        left = self._options.think_tokens - attempt.tokens["thinker"]
+        left = self._budget(turn) - attempt.tokens["thinker"]
         # Where the step at hand begins, and where the newest token ends, in tokens of the block.
         begins = at = len(turn.thoughts)
         async with self._streams.run(attempt, view, "thinker", self._script.think_ends, left) as pieces:
@@ -146,7 +147,7 @@ class Thinker:
 
     def _long_enough(self, turn: Turn, *, ended: bool, between: bool) -> bool:
         """Say whether the stretch at hand is to end: at the end of a step, if one comes."""
-        spent = turn.attempt.tokens["thinker"] >= self._options.think_tokens
+        spent = turn.attempt.tokens["thinker"] >= self._budget(turn)
         most = self._options.stretch_tokens * (1 if between else 2)
         return not (ended or spent) and len(turn.thoughts) >= most
 

@@ -38,9 +38,11 @@ class Always:
 
     first: Policy
 
-    def decide(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> ProbeQuestion | Chosen:
+    def decide(
+        self, log_odds: Sequence[float], asked: str, script: Script, *, told: str = "", tools: bool
+    ) -> ProbeQuestion | Chosen:
         """Choose the one there is."""
-        del log_odds, asked, script, tools
+        del log_odds, asked, script, told, tools
         return Chosen(self.first, ())
 
 
@@ -50,13 +52,16 @@ class ByProbes:
 
     first: Policy
     other: Policy | None = None
-    """None: what is no sum is answered at once."""
+    """For what is no sum, where that gains by notes with this model; None: it is answered at once."""
 
-    def decide(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> ProbeQuestion | Chosen:
+    def decide(
+        self, log_odds: Sequence[float], asked: str, script: Script, *, told: str = "", tools: bool
+    ) -> ProbeQuestion | Chosen:
         """Ask of what kind the question is; where that is not clear, whether there is something to compute.
 
         Where no kinds were measured, the second is asked alone; where nothing was, nothing is asked, and only the
-        smallest turns go without thoughts.
+        smallest turns go without thoughts. With a model that gains by sums alone, neither is asked where nothing was
+        told to reckon with.
         """
         measured, prompts = script.calibration, script.family.prompts
         if measured is None:
@@ -64,9 +69,12 @@ class ByProbes:
         other, answers, calibrated = None, list(log_odds), list[float]()
         ahead = measured.need_of_numbers if several_numbers(asked, script.language) else 0.0
         if self.other is not None and script.knows_kinds:
+            if not measured.notes and not several_numbers(f"{told}\n{asked}", script.language):
+                return Chosen(None, ())
             if not answers:
                 return ProbeQuestion(KIND, script.kind, script.kinds)
-            kind, other = answers.pop(0) - prompts.kind_bias + ahead, self.other
+            kind = answers.pop(0) - prompts.kind_bias + ahead
+            other = self.other if measured.notes else None
             if kind <= 0 or kind > prompts.kind_clear:
                 return Chosen(self.first if kind > 0 else None, (kind,))
             calibrated.append(kind)

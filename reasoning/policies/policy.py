@@ -168,10 +168,13 @@ class PolicyChoice(Protocol):
         """The policy by which the thoughts begin, before anything is known of the question."""
         ...
 
-    def decide(self, log_odds: Sequence[float], asked: str, script: Script, *, tools: bool) -> ProbeQuestion | Chosen:
+    def decide(
+        self, log_odds: Sequence[float], asked: str, script: Script, *, told: str = "", tools: bool
+    ) -> ProbeQuestion | Chosen:
         """Give what the model is asked next about the user's words, or what its answers so far choose.
 
         log_odds: of yes, one for each question until now.
+        told: what was told in the turns before.
         tools: the prompt lists tools, and none of them is wanted; told from the first answer on.
         """
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reasoning.errors import BlockBusy, ContextFull
+from reasoning.errors import BlockBusy, ContextFull, EngineFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +49,14 @@ class ServerLimits:
             raise ContextFull(
                 f"a view of {length} tokens does not fit the {self.context} that are set; "
                 "drop history, raise engine.context, or start the server with a larger --max-model-len"
+            )
+
+    def check_answer(self, token: int) -> None:
+        """Refuse a token of an answer that the model does not have."""
+        if not 0 <= token < self.vocabulary:
+            raise EngineFailed(
+                f"a server answered with token {token}, and the vocabulary of the model has {self.vocabulary}: "
+                "it serves another model; behind a router, too, all must serve the same one"
             )
 
     def check_writable(self, view: Sequence[ServedBlock], more: Sequence[int] = ()) -> None:

@@ -273,6 +273,7 @@ class _ServedStream:
         try:
             async with aclosing(self._engine.servers.complete(self._home, ask)) as pieces:
                 async for piece in pieces:
+                    self._engine.limits.check_answer(piece.id)
                     if self._request is asyncio.current_task():
                         self._ready.append(piece)
                         self._arrived.set()

@@ -1,9 +1,8 @@
-"""Which of several servers a conversation is put to: sans-I/O, with the time and the chance given from outside.
+"""Which of several servers a conversation is put to: sans-I/O, with the time given from outside.
 
 A conversation stays where it is, since its cache lies there; a new one goes where the fewest are. A server that failed
-rests, longer each time, with some jitter so that a crowd does not come back at once; a health check that finds it well
-ends its rest. While all rest, nobody is asked. A single address is asked again at once when it fails for the first
-time: it may be that of a router, behind which another server is well.
+rests for a moment, or until a health check finds it well. While all rest, nobody is asked. A single address is asked
+again at once when it fails for the first time: it may be that of a router, behind which another server is well.
 """
 
 from __future__ import annotations
@@ -14,11 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-_REST_S: Final = 0.25
-"""The first rest after a failure; it doubles with each further one."""
-_LONGEST_REST_S: Final = 5.0
+_REST_S: Final = 0.5
+"""Seconds of a rest. A server that is gone costs the next one who asks hardly anything, one that hangs `stall_s`."""
 
 
 @dataclass(eq=False, slots=True)
@@ -29,8 +27,8 @@ class Replica:
     conversations: int = 0
     running: int = 0
     """Requests that it is answering."""
-    failures: int = 0
-    """In a row."""
+    failing: bool = False
+    """Its newest request or health check failed."""
     failed_at: float = -math.inf
     rests_until: float = 0.0
     live_views: bool = False
@@ -50,10 +48,8 @@ class Home:
 class Replicas:
     """All servers, and how they are."""
 
-    def __init__(self, urls: Sequence[str], random: Callable[[], float]) -> None:
-        """`random`: numbers from 0 to 1, for jitter."""
+    def __init__(self, urls: Sequence[str]) -> None:
         self.all = [Replica(url) for url in urls]
-        self._random = random
 
     def place(self, home: Home, now: float) -> Replica | None:
         """Give the conversation's server, or move it where that one rests; None while all rest."""
@@ -63,7 +59,8 @@ class Replicas:
         if not awake:
             return None
         self.leave(home)
-        home.replica = min(awake, key=lambda replica: (replica.conversations, replica.running))
+        # One whose newest answer is a failure may hang still: others first.
+        home.replica = min(awake, key=lambda replica: (replica.failing, replica.conversations, replica.running))
         home.replica.conversations += 1
         return home.replica
 
@@ -85,15 +82,11 @@ class Replicas:
         """
         if replica.rests_until > now or began <= replica.failed_at:
             return
-        replica.failures += 1
-        replica.failed_at = now
-        alone = len(self.all) == 1
-        if alone and replica.failures == 1:
-            return
-        rest = min(_LONGEST_REST_S, _REST_S * 2 ** (replica.failures - 1 - alone))
-        replica.rests_until = now + rest * (0.5 + self._random())
+        again, replica.failing, replica.failed_at = replica.failing, True, now
+        if again or len(self.all) > 1:
+            replica.rests_until = now + _REST_S
 
     @staticmethod
     def well(replica: Replica) -> None:
         """Take a server back: it answered."""
-        replica.failures, replica.rests_until = 0, 0.0
+        replica.failing, replica.rests_until = False, 0.0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import re
 import time
 from collections import defaultdict
@@ -36,6 +35,8 @@ _FIGURE: Final = re.compile(r"^vllm:(\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 _LIVE_VIEWS: Final = "/v1/live_views"
 _CONVERSATION: Final = "X-Session-ID"
 """The header by which vllm-router keeps a conversation at one server."""
+_BEHIND_A_ROUTER: Final = 8
+"""Times that a single address is asked what only some of the servers behind it may answer otherwise."""
 _LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=2.0)
 """Servers close idle connections after five seconds; one that is used at that moment would break."""
 
@@ -73,8 +74,10 @@ class Servers:
     ) -> None:
         """`key` is sent as a bearer token; `transport` replaces the sockets."""
         self._options = options
-        self._replicas = Replicas([_base(url) for url in options.servers], random.random)
+        self._replicas = Replicas([_base(url) for url in options.servers])
         self._name = options.model
+        self._names: set[str] = set()
+        """All names that the servers listed; an answer tells one of them, not always that which was asked for."""
         self._http = httpx.AsyncClient(
             headers={} if key is None else {"Authorization": f"Bearer {key}"},
             timeout=httpx.Timeout(options.stall_s, connect=options.connect_s),
@@ -138,15 +141,19 @@ class Servers:
                 found[name] += float(value)
         return found
 
-    async def tokenized(self, text: str) -> list[int] | None:
-        """Let a server tokenise text, without special tokens; None where it does not offer that."""
+    async def tokenized(self, text: str) -> list[list[int]]:
+        """Let each server tokenise text, without special tokens; empty where they do not offer that.
+
+        A single address is asked some times, since it may be that of a router with several behind it.
+        """
         body = {"model": self._name, "prompt": text, "add_special_tokens": False}
-        for replica in self._replicas.all:
-            with suppress(httpx.TransportError, ValueError, KeyError):
+        found: list[list[int]] = []
+        for replica in self._replicas.all if len(self._replicas.all) > 1 else self._replicas.all * _BEHIND_A_ROUTER:
+            with suppress(httpx.TransportError, ValueError, KeyError, TypeError):
                 response = await self._http.post(f"{replica.url}/tokenize", json=body)
                 if response.is_success:
-                    return [int(token) for token in response.json()["tokens"]]
-        return None
+                    found.append([int(token) for token in response.json()["tokens"]])
+        return found
 
     async def complete(self, home: Home, ask: Ask) -> AsyncGenerator[CompletionPiece]:
         """Give the tokens that are asked for, whatever happens to servers meanwhile.
@@ -229,7 +236,10 @@ class Servers:
             if ask.live.view:
                 raise ViewLost("the conversation has moved to a server without live views")
             ask = replace(ask, live=None)
-        body, answer = ask.body(self._name, priorities=self._options.priorities, session=session), Completion(ask)
+        body, answer = (
+            ask.body(self._name, priorities=self._options.priorities, session=session),
+            Completion(ask, self._names),
+        )
         replica.running += 1
         try:
             where, headers = f"{replica.url}{COMPLETIONS}", {_CONVERSATION: conversation} if conversation else {}
@@ -287,6 +297,7 @@ class Servers:
     def _served(self, response: httpx.Response, replica: Replica) -> ServedModel:
         try:
             models: list[dict[str, Any]] = response.json()["data"]
+            self._names.update(str(model["id"]) for model in models)
             wanted = [model for model in models if self._options.model in {"", model["id"]}]
             # Adapters are listed behind the model that they belong to.
             first = wanted[0]

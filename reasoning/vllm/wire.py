@@ -16,7 +16,7 @@ from reasoning.errors import EngineFailed
 from reasoning.vllm.live import LiveViews, ViewLost
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 COMPLETIONS: Final = "/v1/completions"
 TOKENS_AT_ONCE: Final = 20
@@ -106,8 +106,9 @@ class Unavailable(Exception):
 class Completion:
     """Reads the lines of one streamed answer."""
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
+    def __init__(self, ask: Ask, served: Collection[str] = ()) -> None:
+        """Read the answer to `ask`. `served`: names of the model that may answer; none: any."""
+        self._ask, self._served = ask, served
         self.complete = False
         """Whether the server said that this is all."""
 
@@ -119,8 +120,19 @@ class Completion:
             return []
         try:
             told = json.loads(data)
+        except json.JSONDecodeError:
+            # What stands between here and the server has ended the answer as if it were whole.
+            raise Unavailable("the answer broke off in the middle of a line") from None
+        except (ValueError, RecursionError) as error:
+            raise EngineFailed(f"the server does not speak vLLM's interface: {error!r}") from error
+        try:
             if "error" in told:
                 raise (Unavailable if self._ask.live is None else ViewLost)(_message(told))
+            if self._served and (name := told.get("model")) is not None and name not in self._served:
+                raise EngineFailed(
+                    f"the model {str(name)[:100]!r} answered in place of {' or '.join(sorted(self._served))[:200]}; "
+                    "behind a router, too, all servers must serve the same model"
+                )
             return [piece for choice in told["choices"] for piece in self._choice(choice)]
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise EngineFailed(f"the server does not speak vLLM's interface: {error!r}") from error
@@ -163,7 +175,8 @@ def refusal(status: int, content: bytes) -> Unavailable | EngineFailed:
     try:
         told = _message(json.loads(content))
     except (ValueError, RecursionError):
-        told = content[:200].decode("utf-8", "replace")
+        page = content.lstrip().startswith(b"<")
+        told = "a web page; is a proxy in between?" if page else content[:200].decode("utf-8", "replace")
     message = f"the server answers {status}: {' '.join(told.split()) or 'no reason given'}"
     return Unavailable(message) if status in {408, 425, 429} or status >= 500 else EngineFailed(message)
 

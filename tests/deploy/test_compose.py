@@ -17,7 +17,8 @@ from tests.deploy.services import COMPOSE, ROOT, SERVICES
 
 ONCE = {"volumes", "fetch"}
 LASTING = sorted(SERVICES.keys() - ONCE)
-DESCANT = ["descant-cpu", "descant-gpu"]
+DESCANT = ["descant-cpu", "descant-gpu", "descant-router"]
+SERVED_BY = {"descant-gpu": ["vllm"], "descant-router": ["vllm-one", "vllm-two"]}
 
 
 @pytest.mark.parametrize("name", LASTING)
@@ -65,11 +66,26 @@ def test_the_command_and_the_settings_of_the_server_are_understood(name: str, mo
     settings = load().settings
     assert settings.robot.broker == "mosquitto:1883"
     assert settings.robot.password_file == Path("/run/secrets/mqtt_password")
-    if name == "descant-gpu":
-        assert (parsed["engine"], parsed["server"]) == ("vllm", "http://vllm:8000")
+    if name in SERVED_BY:
+        (waited_for,) = service["depends_on"].keys() - {"volumes", "mosquitto"}
+        assert (parsed["engine"], parsed["server"]) == ("vllm", f"http://{waited_for}:8000")
         assert settings.vllm.api_key_file == Path("/run/secrets/vllm_key")
-        (room,) = (word for word in SERVICES["vllm"]["command"] if word.startswith("--max-model-len="))
-        assert int(room.partition("=")[2]) > settings.engine.context
+        for server in SERVED_BY[name]:
+            (room,) = (word for word in SERVICES[server]["command"] if word.startswith("--max-model-len="))
+            assert int(room.partition("=")[2]) > settings.engine.context
+
+
+def test_the_router_is_the_one_that_is_tested_and_knows_servers_of_its_profile_with_a_card_each() -> None:
+    service = SERVICES["router"]
+    version = service["image"].partition(":")[2]
+    assert f"vllm-router=={version}" in (ROOT / "deploy" / service["build"]["dockerfile"]).read_text(encoding="utf-8")
+    assert f"ROUTER_VERSION := {version}\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    urls = service["command"][service["command"].index("--worker-urls") + 1 :]
+    servers = [url.removeprefix("http://").removesuffix(":8000") for url in urls]
+    assert servers == SERVED_BY["descant-router"] == sorted(service["depends_on"])
+    assert all(SERVICES[server]["profiles"] == service["profiles"] for server in servers)
+    cards = [SERVICES[one]["deploy"]["resources"]["reservations"]["devices"][0]["device_ids"] for one in servers]
+    assert cards == [["0"], ["1"]]
 
 
 def test_prometheus_asks_services_that_there_are_with_keys_that_it_has() -> None:

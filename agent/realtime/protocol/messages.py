@@ -199,6 +199,8 @@ class Usage:
 
     read: int = 0
     written: int = 0
+    cost: Mapping[str, Any] | None = None
+    """What else it cost; None where clients are not told."""
 
 
 @dataclass(frozen=True, slots=True)

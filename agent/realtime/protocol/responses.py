@@ -219,4 +219,5 @@ def _shown_usage(usage: Usage) -> Json:
             "cached_tokens_details": nothing,
         },
         "output_token_details": {"text_tokens": usage.written, "audio_tokens": 0},
+        **({} if usage.cost is None else {"cost": dict(usage.cost)}),
     }  # fmt: skip

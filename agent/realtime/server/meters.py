@@ -17,19 +17,17 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 
 
-class RobotFigures(Collector):
-    """What was refused of a robot's messages; the robot's commander counts."""
+class CountedElsewhere(Collector):
+    """A counter with one label, which others count."""
 
-    def __init__(self, refused: Callable[[], Mapping[str, int]]) -> None:
-        self._refused = refused
+    def __init__(self, name: str, told: str, label: str, counts: Callable[[], Mapping[str, int]]) -> None:
+        self._name, self._told, self._label, self._counts = name, told, label, counts
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """Yield the counter, by the code of the reason."""
-        told = CounterMetricFamily(
-            "descant_robot_messages_refused", "Messages of the robot that could not be used.", labels=["reason"]
-        )
-        for reason, times in self._refused().items():
-            told.add_metric([reason], times)
+        """Yield the counter, by its label."""
+        told = CounterMetricFamily(self._name, self._told, labels=[self._label])
+        for name, count in self._counts().items():
+            told.add_metric([name], count)
         yield told
 
 
@@ -82,7 +80,13 @@ class Meters:
 
     def watch_robot(self, refused: Callable[[], Mapping[str, int]]) -> None:
         """Tell what is refused of a robot's messages, by reason, from now on."""
-        self._registry.register(RobotFigures(refused))
+        name, told = "descant_robot_messages_refused", "Messages of the robot that could not be used."
+        self._registry.register(CountedElsewhere(name, told, "reason", refused))
+
+    def watch_tokens(self, tokens: Callable[[], Mapping[str, int]]) -> None:
+        """Tell the tokens of all turns by role, from now on."""
+        told = "Tokens of all turns that have ended: what thinker, writer and questions took, and what was dropped."
+        self._registry.register(CountedElsewhere("descant_tokens", told, "role", tokens))
 
     def text(self) -> bytes:
         """Write all figures in Prometheus' text format."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from agent.conversation.assembly import languages_of, local_time, spoken_fillers
 from agent.conversation.reply import ReplyRequest
+from agent.costs.price import price_now
+from agent.costs.sharing import ServerAccount
 from agent.models.assembly import voice_speaking
 from agent.realtime.adapter import ServerModels
 from agent.realtime.hearing import SharedJudge, SharedRecogniser
@@ -25,14 +27,18 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def open_server_models(models: OpenModels, robot: SharedRobot | None = None) -> AsyncIterator[ServerModels]:
+async def open_server_models(
+    models: OpenModels, robot: SharedRobot | None = None, account: ServerAccount | None = None
+) -> AsyncIterator[ServerModels]:
     """Load ears and voice, warm all models, and free what is the server's at the end."""
     await models.warm()
     engine, script, speech, settings = models.engine, models.script, await models.speech(), models.settings
     speaking = partial(voice_speaking, speech, settings)
     async with Synthesizer(lambda: speech.voice, settings.voice, speaking) as synthesizer:
         recogniser = SharedRecogniser(speech.recogniser)
-        reasoning = ReasonerConfig(engine, script, settings.loop, settings.engine.context, local_time)
+        reasoning = ReasonerConfig(
+            engine, script, settings.loop, settings.engine.context, local_time, price_now(settings.costs)
+        )
         with models.times.span("voice: fillers spoken"):
             fillers = await spoken_fillers(synthesizer, languages_of(settings)[0])
         with models.times.span("a first reply"):
@@ -49,6 +55,7 @@ async def open_server_models(models: OpenModels, robot: SharedRobot | None = Non
             robot=robot,
             voices=None if speech.voices is None else SessionVoices(speech.voices, settings.models.voice),
             stop_word=speech.stop_word,
+            account=account or ServerAccount(settings.costs),
         )
 
 

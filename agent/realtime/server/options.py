@@ -71,4 +71,5 @@ class StoreOptions:
     timeout_s: Annotated[float, Range(0.05, 10.0, "an answer takes time, and a client waits for it to begin")] = 1.0
     """Seconds that the store may take for an answer; then the conversation goes on without it."""
     most_kb: Annotated[int, Range(16, 16384, "a conversation does not fit into less, and each takes so much")] = 512
-    """Kilobytes of one conversation; of more, the oldest items are not kept."""
+    """Kilobytes of one conversation; of more, the oldest items are not kept. A third of `server.outbox_mb` at most,
+    since a client that comes back is told each item twice."""

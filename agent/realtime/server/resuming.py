@@ -72,7 +72,8 @@ async def resumed(
                 code="conversation_not_found",
                 param="conversation",
             )
-        return Resumption(held, kept_conversation(text, wall_s))
+        # In a thread, as all that takes the longer the longer the conversation is: the other sessions go on.
+        return Resumption(held, await asyncio.to_thread(kept_conversation, text, wall_s))
     except StoreUnavailable:
         return Resumption(fresh, problem=_not_resumed("the store of conversations cannot be used now"))
     except (StoredOtherwise, ValueError) as unread:
@@ -94,9 +95,9 @@ def _not_resumed(why: str) -> InvalidRequest:
 class Keeping:
     """`run` it in a task beside the session, tell it what has `changed`, and put the `last` state at the end."""
 
-    def __init__(self, store: PatientStore, held: Held, written: Callable[[], str]) -> None:
-        """`written` gives the whole conversation as text."""
-        self._store, self._held, self._written = store, held, written
+    def __init__(self, store: PatientStore, held: Held, draft: Callable[[], Callable[[], str]]) -> None:
+        """`draft` notes the whole conversation as it stands; what it gives writes it, in any thread."""
+        self._store, self._held, self._draft = store, held, draft
         self._changed, self._urgent = asyncio.Event(), asyncio.Event()
         self._put = ""
 
@@ -135,7 +136,7 @@ class Keeping:
 
     async def last(self) -> None:
         """Put it there as it stands. Raises TakenOver and StoreUnavailable."""
-        text = self._written()
+        text = await asyncio.to_thread(self._draft())
         self._check(await self._store.put(self._held, text))
         self._put = text
 

@@ -23,6 +23,7 @@ from agent.costs.meters import MachineMeters
 from agent.errors import ServerUnavailable
 from agent.realtime.adapter import RealtimeAdapter, ServerModels
 from agent.realtime.protocol.fields import InvalidRequest
+from agent.realtime.protocol.keeping import ConversationWriter
 from agent.realtime.protocol.protocol import EXTENSIONS, Protocol
 from agent.realtime.protocol.wire import error
 from agent.realtime.server import pages
@@ -77,6 +78,7 @@ class RealtimeServer:
         self._connections: dict[ClientConnection, RealtimeAdapter] = {}
         self.meters = Meters(lambda: len(self._connections), self._free)
         self.meters.watch_machine(MachineMeters())
+        self.meters.watch_tokens(lambda: models.account.tokens)
         if models.robot is not None:
             self.meters.watch_robot(models.robot.refused)
         self._lobby, self._tidy = Lobby(options.connections_waiting), Tidy()
@@ -302,9 +304,8 @@ class RealtimeServer:
     def _keeping(self, protocol: Protocol, came: Resumption) -> Keeping | None:
         if self._store is None:
             return None
-        return Keeping(
-            self._store, came.held, lambda: protocol.keep(time.monotonic()).text(time.time(), self._most_kept)
-        )
+        writer = ConversationWriter(self._most_kept)
+        return Keeping(self._store, came.held, lambda: writer.draft(protocol.keep(time.monotonic()), time.time()))
 
     def _protocol(
         self,

@@ -36,15 +36,33 @@ if not kept[1] or kept[2] ~= ARGV[1] then return {} end
 if kept[1] ~= ARGV[2] then return {kept[1]} end
 redis.call('HSET', KEYS[1], 'holder', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
-return {kept[1], kept[3]}
+local found, piece = {kept[1]}, tonumber(ARGV[5])
+for at = 1, #kept[3], piece do found[#found + 1] = string.sub(kept[3], at, at + piece - 1) end
+return found
+"""
+_PART: Final = """
+local holder = redis.call('HGET', KEYS[1], 'holder')
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[2], ARGV[3], ARGV[4])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return 1
 """
 _PUT: Final = """
 local holder = redis.call('HGET', KEYS[1], 'holder')
 if holder and holder ~= ARGV[3] then return 0 end
-redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'version', ARGV[2], 'holder', ARGV[3], 'text', ARGV[5])
+local parts = {}
+for number = 1, tonumber(ARGV[6]) do
+  parts[number] = redis.call('HGET', KEYS[2], number)
+  if not parts[number] then return -1 end
+end
+parts[#parts + 1] = ARGV[5]
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'version', ARGV[2], 'holder', ARGV[3], 'text', table.concat(parts))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('DEL', KEYS[2])
 return 1
 """
+_PIECE: Final = 262_144
+"""Characters, all of them ASCII, that pass to or from the network at a time: the event loop copies them on the way."""
 _HOLDS: Final = """
 local holder = redis.call('HGET', KEYS[1], 'holder')
 if holder and holder ~= ARGV[1] then return 0 end
@@ -137,23 +155,33 @@ class RedisStore:
 
     def __init__(self, client: Any, keep_s: float) -> None:  # noqa: ANN401 - the client is an extra
         self._keep_ms = round(keep_s * 1000)
-        self._take, self._put, self._holds = (client.register_script(script) for script in (_TAKE, _PUT, _HOLDS))
+        scripts = (client.register_script(script) for script in (_TAKE, _PART, _PUT, _HOLDS))
+        self._take, self._part, self._put, self._holds = scripts
 
     async def take(self, held: Held) -> str | None:
         """Become the holder. Raises StoredOtherwise."""
-        args = [held.owner, VERSION, held.holder, self._keep_ms]
+        args = [held.owner, VERSION, held.holder, self._keep_ms, _PIECE]
         match await self._take(keys=[_PREFIX + held.conversation_id], args=args):
-            case [_, text]:
-                return str(text)
-            case [version]:
+            case [version, *pieces] if version == VERSION:
+                return await asyncio.to_thread("".join, pieces)
+            case [version, *_]:
                 raise StoredOtherwise(f"it was kept by another version ({str(version)[:20]}, this one has {VERSION})")
             case _:
                 return None
 
     async def put(self, held: Held, text: str) -> bool:
-        """Put it there."""
-        args = [held.owner, VERSION, held.holder, self._keep_ms, text]
-        return bool(await self._put(keys=[_PREFIX + held.conversation_id], args=args))
+        """Put it there: a long one in pieces beside the old one, whose place they take with the last of them."""
+        key = _PREFIX + held.conversation_id
+        keys, count = [key, f"{key}:{held.holder}"], max(0, len(text) - 1) // _PIECE
+        for number in range(count):
+            piece = text[number * _PIECE : (number + 1) * _PIECE]
+            if not await self._part(keys=keys, args=[held.holder, self._keep_ms, number + 1, piece]):
+                return False
+        args = [held.owner, VERSION, held.holder, self._keep_ms, text[count * _PIECE :], count]
+        outcome = int(await self._put(keys=keys, args=args))
+        if outcome < 0:
+            raise OSError("it has lost a piece of what it was given a moment ago")
+        return outcome > 0
 
     async def holds(self, held: Held) -> bool:
         """Whether this is the holder."""

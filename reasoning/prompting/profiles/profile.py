@@ -46,7 +46,7 @@ class RoleBudgets:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Where the need question divides small talk from problems, in log-odds of yes, with one model."""
+    """What was measured with one model: where the need question divides, in log-odds of yes; what notes are worth."""
 
     measured_on: str
     """The model's name: with another, the numbers mean nothing."""
@@ -55,6 +55,8 @@ class Calibration:
     need_bias: float = 0.0
     need_of_numbers: float = 0.0
     need_bias_with_tools: float = 0.0
+    notes: bool = True
+    """Whether a question that is no sum gains by thoughts in notes. False: it is answered at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,14 +112,15 @@ class _Table:
         return RoleBudgets(**{name: self._whole(name, allowed[name]) for name in _BUDGETS if name in self._table})
 
     def measures(self) -> Calibration:
-        self.only(frozenset({"measured_on", "language", *_BIASES}))
+        self.only(frozenset({"measured_on", "language", "notes", *_BIASES}))
         measured_on, language = self._text("measured_on", ""), self._text("language", "")
         if not measured_on:
             raise self._wrong("measured_on", "names the model that the numbers were measured on")
         given = [name for name in _BIASES if name in self._table]
         if given and (len(given) < len(_BIASES) or not language):
             raise self._wrong(given[0], f"goes with all of {', '.join(_BIASES)} and with language")
-        return Calibration(measured_on, language, **{name: self._number(name, _RANGES["act_margin"]) for name in given})
+        biases = {name: self._number(name, _RANGES["act_margin"]) for name in given}
+        return Calibration(measured_on, language, notes=self._yes_or_no("notes", default=True), **biases)
 
     # --- fields ---
 
@@ -139,6 +140,12 @@ class _Table:
         ):
             raise self._wrong(name, "is a list of texts, none of them empty")
         return tuple(values)
+
+    def _yes_or_no(self, name: str, *, default: bool) -> bool:
+        value = self._table.get(name, default)
+        if not isinstance(value, bool):
+            raise self._wrong(name, "is true or false")
+        return value
 
     def _number(self, name: str, allowed: Range) -> float:
         value = self._table[name]

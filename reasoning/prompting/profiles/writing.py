@@ -27,9 +27,8 @@ def as_toml(profile: ModelProfile) -> str:
         lines += _inline(f"sampling.{role}", asdict(getattr(profile, role)), asdict(getattr(UNKNOWN, role)))
     lines += _inline("budgets", asdict(profile.budgets), asdict(UNKNOWN.budgets))
     if (measured := profile.calibration) is not None:
-        lines += _inline(
-            "calibration", asdict(measured) if measured.language else {"measured_on": measured.measured_on}
-        )
+        short = {"measured_on": measured.measured_on, "notes": measured.notes}
+        lines += _inline("calibration", asdict(measured) if measured.language else short, {"notes": True})
     return "\n".join(lines) + "\n"
 
 
@@ -39,5 +38,5 @@ def _inline(name: str, values: Mapping[str, object], usual: Mapping[str, object]
 
 
 def _value(value: object) -> str:
-    # Texts, lists of texts and numbers are written alike in JSON and TOML.
+    # Texts, lists of texts, numbers and truths are written alike in JSON and TOML.
     return json.dumps(value, ensure_ascii=False)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 import re
 import sys
@@ -130,17 +131,31 @@ def test_a_question_ends_with_what_it_cost_if_that_is_asked(descant: Descant) ->
     model = write_babbler(descant.home / "babbler.gguf")
     budget = ["--set", "loop.think_tokens=40", "--set", "loop.reply_tokens=40", "--set", "loop.direct_replies=false"]
     asked = ("ask", "why?", "--model", str(model))
-    last = descant(*budget, "--set", "costs.site=spain", *asked, "--cost").out.splitlines()[-1]
-    assert re.fullmatch(
-        r"cost of 1 turn: \d+\.\d s of processor, tokens: \d+ thinker, .*\d+ writer.*; \d+\.\d J \(.*\); "
+    before_s = kernel_s()
+    last = descant(*budget, "--set", "costs.site=spain", *asked, "--timeline", "t.jsonl", "--cost").out.splitlines()[-1]
+    told = re.fullmatch(
+        r"cost of 1 turn: (\d+\.\d) s of processor, tokens: (.*); \d+\.\d J \(.*\); "
         r"spain: \S+ g CO2e, \S+ mL water, \S+ EUR",
         last,
     )
+    assert told is not None
+    assert float(told[1]) <= kernel_s() - before_s + 0.1
+    (done,) = (entry.event for entry in read_timeline(descant.home / "t.jsonl") if isinstance(entry.event, TurnDone))
+    assert {role: int(count) for count, role in (part.split() for part in told[2].split(", "))} == {
+        role: count for role, count in done.tokens.items() if count
+    }
+    assert done.tokens["thinker"] > 0
     assert "cost of" not in descant(*budget, *asked).out
-    done = descant("--set", "costs.site=atlantis", *asked, "--cost")
-    assert (done.code, "atlantis" in done.line) == (2, True)
+    refused = descant("--set", "costs.site=atlantis", *asked, "--cost")
+    assert (refused.code, "atlantis" in refused.line) == (2, True)
     refused = descant("ask", "why?", "--server", "http://127.0.0.1:1", "--cost")
     assert (refused.code, "--cost" in refused.line) == (2, True)
+
+
+def kernel_s() -> float:
+    """Seconds of processor of this process, as the kernel has them: fields 14 and 15 of its `stat`."""
+    fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_thoughts_can_be_left_out(descant: Descant) -> None:

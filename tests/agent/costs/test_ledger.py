@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import hashlib
+import os
+import re
 import shutil
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from agent.costs.account import Account
 from agent.costs.ledger import CostLedger, MeterReading, PowerModel, spent
 from agent.costs.meters import MachineMeters, Nvml, Rapl
+from agent.costs.options import CostOptions
 from agent.costs.site import shipped_sites
 from agent.realtime.server.meters import Meters
 
@@ -66,6 +72,34 @@ def test_the_processors_time_is_that_of_the_process(tmp_path: Path) -> None:
     while time.process_time() - reference < 0.05:
         pass
     assert 0.05 <= meters.read().cpu_s - before.cpu_s < 0.5
+
+
+def kernel_s() -> float:
+    """Seconds of processor of this process, as the kernel has them: fields 14 and 15 of its `stat`."""
+    fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_the_seconds_of_a_line_are_those_that_the_kernel_counts_for_all_threads() -> None:
+    account, before_s = Account(CostOptions()), kernel_s()
+    account.begin()
+    block = bytes(2**20)
+
+    def work() -> None:
+        began_s = time.thread_time()
+        while time.thread_time() - began_s < 0.3:
+            hashlib.sha256(block).digest()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    told = re.search(r"(\d+\.\d) s of processor.*?(\d+\.\d) J", account.line())
+    assert told is not None
+    # The line has tenths, the kernel ticks.
+    assert float(told[1]) == pytest.approx(kernel_s() - before_s, abs=0.08)
+    assert float(told[1]) >= 0.6
 
 
 def test_joules_are_measured_where_there_is_a_meter_and_called_an_estimate_else() -> None:

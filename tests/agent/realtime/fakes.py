@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from agent.conversation.options import TurnOptions
+from agent.costs.sharing import ServerAccount
 from agent.realtime.adapter import ServerModels
 from agent.realtime.hearing import SharedJudge, SharedRecogniser
 from agent.realtime.reasoner import ReasonerConfig
@@ -110,6 +111,7 @@ class FakeModels:
     judge: Judge | None = None
     voices: SessionVoices | None = None
     decoder: LevelDecoder = field(default_factory=LevelDecoder)
+    account: ServerAccount = field(default_factory=ServerAccount)
     engine: ScriptedEngine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -133,6 +135,7 @@ class FakeModels:
                 lambda options: VoiceActivity(options, by_level),
                 self.robot,
                 self.voices,
+                account=self.account,
             )
 
 

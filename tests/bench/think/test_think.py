@@ -57,6 +57,10 @@ def test_a_signal_ends_a_run_with_what_was_measured(stage: ThinkStage) -> None:
 
     found = simulate(stage, jobs, StepCosts(COSTS), batch=2, done=done)
     assert 2 <= len(found.samples) < 6
+    for sample in found.samples.values():
+        # An estimate: one core at 3.5 W for the steps, which take 0.03 s at least each.
+        assert sample.joules is not None
+        assert 0.03 * 3.5 * sum(sample.tokens.values()) / 8 < sample.joules < 3.5 * 20
     assert set(found.samples) <= {(job.name, plan) for job, plan in jobs}
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     (name, plan), sample = next(iter(found.samples.items()))

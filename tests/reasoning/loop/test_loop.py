@@ -25,6 +25,7 @@ from reasoning.policies.choosing import choice_of
 from reasoning.policies.grounding import last_number, numbers
 from reasoning.policies.policy import PolicyChoice
 from reasoning.policies.sums.switches import ALL_POLICIES, PolicySwitches
+from reasoning.prompting.profiles.profile import ModelProfile
 from reasoning.prompting.script import Script, family_of
 from tests.reasoning.scripted_engine import END, Mind, ScriptedEngine, ScriptedSession, Words
 from tests.reasoning.scripted_server import ShownSession, served_session
@@ -160,13 +161,14 @@ async def rig(
     mode: Mode = "async",
     policies: PolicySwitches = WRITTEN,
     choice: PolicyChoice | None = None,
+    profile: ModelProfile | None = None,
     seed: int = 0,
 ) -> AsyncIterator[Rig]:
     model = model or Model()
     engine = ScriptedEngine(Mind(model.write, model.score_choices, model.steps), Words(), context)
     events: list[LoopEvent] = []
     async with _SESSIONS[_over](engine) as session:
-        script = Script(engine.tokenizer, FAMILY)
+        script = Script(engine.tokenizer, FAMILY, profile=profile)
         options = options or LoopOptions(mode=mode)
         choice = choice or choice_of("sums", policies, tagged=script.thinks_in_tags)
         loop = Loop(session, script, options, events.append, engine.clock, context=context, choice=choice, seed=seed)

@@ -28,6 +28,8 @@ over = test_loop.over
 QUESTION = "Ann is taller than Bob, and Bob is taller than Cid. Who is the smallest?"
 NOTES = f" Ann is above Bob. Bob is above Cid. So the smallest one is Cid.{END}"
 NOTED = ByProbes(Sums(), Plain())
+NOTING = ModelProfile("noting", ("*",), calibration=Calibration("noting"))
+"""Of a model that gains by notes, too."""
 
 
 class Noting(Model):
@@ -174,7 +176,7 @@ async def test_a_no_holds_the_published_writer_back_between_two_sentences() -> N
 
 
 async def test_notes_are_thought_to_their_end_and_the_writer_tells_what_they_conclude() -> None:
-    async with rig(noting(), choice=NOTED) as one:
+    async with rig(noting(), choice=NOTED, profile=NOTING) as one:
         await one.turn(QUESTION)
         assert one.said == ["The smallest one is Cid."]
         assert one.thought.rpartition("\n")[2] == NOTES.removesuffix(END)
@@ -189,7 +191,7 @@ async def test_notes_are_thought_to_their_end_and_the_writer_tells_what_they_con
 async def test_a_clear_sum_is_asked_about_once() -> None:
     firsts: list[int] = []
     for choice in (ByProbes(Sums()), NOTED):
-        async with rig(noting(need=20.0, kind=20.0), choice=choice) as one:
+        async with rig(noting(need=20.0, kind=20.0), choice=choice, profile=NOTING) as one:
             await one.loop.answer(test_loop.QUESTION)
             assert last_number(one.said[-1]) == 24.0
             firsts.append(one.engine.steps)
@@ -197,7 +199,7 @@ async def test_a_clear_sum_is_asked_about_once() -> None:
 
 
 async def test_small_talk_is_answered_at_once() -> None:
-    async with rig(noting(kind=-20.0), choice=NOTED) as one:
+    async with rig(noting(kind=-20.0), choice=NOTED, profile=NOTING) as one:
         await one.turn("Who are you?")
         assert one.said == ["It is Bob."]
 
@@ -214,14 +216,14 @@ async def test_a_private_note_is_no_last_resort(mode: Mode, context: int) -> Non
 
 @pytest.mark.parametrize("lie", ["The smallest one is Dora.", "The smallest one is 30."])
 async def test_a_name_or_a_number_that_nobody_gave_is_not_told_of_notes(lie: str) -> None:
-    async with rig(noting(f"Well, {lie}{END}"), choice=NOTED) as one:
+    async with rig(noting(f"Well, {lie}{END}"), choice=NOTED, profile=NOTING) as one:
         await one.turn(QUESTION)
         assert one.said == [FAMILY.language.replies.no_answer]
         assert [event.text for event in one.of(Retracted)] == [f"Well, {lie}"]
 
 
 async def test_notes_go_on_behind_new_words_and_are_dropped_when_they_are_taken_back() -> None:
-    async with rig(noting(), choice=NOTED) as one:
+    async with rig(noting(), choice=NOTED, profile=NOTING) as one:
         await one.loop.hear(QUESTION)
         await one.loop.answer(QUESTION)
         await one.loop.finish("", interrupted=True)
@@ -241,16 +243,19 @@ async def test_notes_go_on_behind_new_words_and_are_dropped_when_they_are_taken_
 
 @pytest.mark.parametrize("context", range(100, 260, 20))
 async def test_a_context_that_is_full_ends_the_choice_too(context: int) -> None:
-    async with rig(noting(), choice=NOTED, context=context) as one:
+    async with rig(noting(), choice=NOTED, profile=NOTING, context=context) as one:
         await one.loop.answer(QUESTION)
         assert one.said
         assert isinstance(one.events[-1], TurnDone)
 
 
-def decided(choice: PolicyChoice, answers: Sequence[float], asked: str, script: Script) -> tuple[str | None, list[str]]:
+def decided(
+    choice: PolicyChoice, answers: Sequence[float], asked: str, script: Script, told: str = ""
+) -> tuple[str | None, list[str]]:
     """Answer what the choice asks; give the name of what it chooses, and what it asked."""
     names: list[str] = []
-    while isinstance(one := choice.decide(answers[: len(names)], asked, script, tools=False), ProbeQuestion):
+    while isinstance(one := choice.decide(answers[: len(names)], asked, script, told=told, tools=False), ProbeQuestion):
+        assert len(names) < len(answers), f"{one.name} is asked, too"
         names.append(one.name)
     assert len(one.log_odds) == len(names)
     return one.policy.name if one.policy else None, names
@@ -275,7 +280,20 @@ def test_what_the_questions_say_chooses(
 ) -> None:
     said = {NEED: FAMILY.prompts.need_bias + need, KIND: FAMILY.prompts.kind_bias + kind}
     answers = [said[name] for name in asked]
-    assert decided(choice, answers, "Who is it?", Script(Words(), FAMILY)) == (chosen, asked)
+    assert decided(choice, answers, "Who is it?", Script(Words(), FAMILY, profile=NOTING)) == (chosen, asked)
+
+
+def test_a_model_that_gains_by_sums_alone_thinks_about_nothing_else() -> None:
+    measured = Calibration("theirs", notes=False)
+    script = Script(Words(), FAMILY, profile=ModelProfile("theirs", ("*",), calibration=measured))
+    numbers, need, kind = FAMILY.prompts.need_of_numbers, FAMILY.prompts.need_bias, FAMILY.prompts.kind_bias
+    clear = kind + FAMILY.prompts.kind_clear + 0.1 - numbers
+    assert decided(NOTED, (), "Who is it?", script) == (None, [])
+    assert decided(NOTED, (clear,), "What is 3 times 4?", script) == ("sums", [KIND])
+    assert decided(NOTED, (clear + numbers,), "How many are left?", script, "I have 3 and eat 2.") == ("sums", [KIND])
+    unclear = kind - numbers + 0.1
+    assert decided(NOTED, (unclear, need - numbers - 0.1), "Is 3 before 4?", script) == (None, [KIND, NEED])
+    assert decided(NOTED, (unclear, need - numbers + 0.1), "Is 3 before 4?", script) == ("sums", [KIND, NEED])
 
 
 def test_a_model_that_somebody_else_measured_is_not_asked_for_the_kind() -> None:

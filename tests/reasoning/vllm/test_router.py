@@ -17,6 +17,7 @@ from reasoning.options import VllmOptions
 from reasoning.vllm.replicas import Home
 from reasoning.vllm.servers import Servers
 from reasoning.vllm.wire import Ask
+from tests.deploy.services import SERVICES
 from tests.reasoning.toy_vllm import logits_behind
 from tests.reasoning.vllm.stand_in import VOCABULARY
 from tests.robots.stage.mosquitto import free_port, until_open
@@ -61,11 +62,13 @@ class Row:
         until_open(port, 60)
 
     def route(self) -> None:
-        urls = [f"http://127.0.0.1:{port}" for port in self.ports]
-        words = [ROUTER, "--host", "127.0.0.1", "--port", str(self.front), "--worker-urls", *urls]
-        words += ["--policy", "sticky_least_loaded", "--health-check-interval-secs", "1"]
-        words += ["--health-failure-threshold", "1", "--health-success-threshold", "1"]
-        words += ["--cb-failure-threshold", "2", "--cb-timeout-duration-secs", "1"]
+        # As compose.yaml has it, at other places.
+        there = ("0.0.0.0", "port=8000", "http://vllm-one:8000", "http://vllm-two:8000")  # noqa: S104 - a container's
+        here = ("127.0.0.1", f"port={self.front}", *(f"http://127.0.0.1:{port}" for port in self.ports))
+        words = [ROUTER, *SERVICES["router"]["command"]]
+        for old, new in zip(there, here, strict=True):
+            assert any(old in word for word in words)
+            words = [word.replace(old, new) for word in words]
         self._run("router", *words, "--prometheus-port", str(self._figures))
         until_open(self.front, 60)
 

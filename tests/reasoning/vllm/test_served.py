@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import httpx
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from reasoning.errors import EngineFailed
+from agent.models.served import check_vocabulary, vocabulary_in
+from reasoning.errors import BadModel, EngineFailed
 from reasoning.options import VllmOptions
 from reasoning.vllm.replicas import Home, Replicas
 from reasoning.vllm.scoring import ChoiceScoring
 from reasoning.vllm.servers import Servers
 from reasoning.vllm.wire import Ask, Completion, CompletionPiece, Unavailable, refusal
+from tests.agent.command_line import write_babbler
 
 
 def line(ids: list[int], *, reason: str | None = None, **more: object) -> str:
@@ -45,7 +48,7 @@ def test_an_answer_that_the_server_gave_up_can_be_had_elsewhere(reason: str) -> 
         Completion(Ask((1,), 9)).read('data: {"error": {"message": "the engine is dead"}}')
 
 
-@pytest.mark.parametrize("data", ["{", "[]", '{"choices": [3]}', '{"choices": [{"token_ids": [1], "logprobs": 5}]}'])
+@pytest.mark.parametrize("data", ["[]", "3", '{"choices": [3]}', '{"choices": [{"token_ids": [1], "logprobs": 5}]}'])
 def test_an_answer_that_makes_no_sense_is_refused(data: str) -> None:
     with pytest.raises(EngineFailed):
         Completion(Ask((1,), 9)).read(f"data: {data}")
@@ -68,7 +71,7 @@ def test_some_refusals_are_final(status: int, again: bool) -> None:
     found = refusal(status, b'{"error": {"message": "because of\\nthis"}}')
     assert isinstance(found, Unavailable if again else EngineFailed)
     assert str(found) == f"the server answers {status}: because of this"
-    assert "502" in str(refusal(502, b"<html>"))
+    assert str(refusal(502, b"<html><h1>Bad gateway")) == "the server answers 502: a web page; is a proxy in between?"
 
 
 # --- weighing ---
@@ -106,7 +109,7 @@ def test_odds_of_what_is_hardly_possible_are_finite() -> None:
 
 
 def replicas(count: int) -> Replicas:
-    return Replicas([f"http://{number}" for number in range(count)], lambda: 0.5)
+    return Replicas([f"http://{number}" for number in range(count)])
 
 
 def test_the_fewest_conversations_are_joined_and_not_left() -> None:
@@ -120,16 +123,23 @@ def test_the_fewest_conversations_are_joined_and_not_left() -> None:
     assert [replica.conversations for replica in some.all] == [2, 2, 2]
 
 
-def test_a_failed_server_rests_longer_each_time_up_to_a_bound() -> None:
-    some, now, rests = replicas(2), 0.0, []
-    some.all[1].rests_until = 1000.0
-    for _ in range(8):
-        some.failed(some.all[0], now)
-        assert some.place(Home(), now) is None
-        rests.append(some.wait_s(now))
-        now += rests[-1]
-        assert some.place(Home(), now) is some.all[0]
-    assert rests == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
+def test_a_failed_server_rests_for_a_moment_and_nobody_is_asked_while_all_rest() -> None:
+    some = replicas(2)
+    for replica in some.all:
+        some.failed(replica, 1.0)
+    assert some.place(Home(), 1.4) is None
+    assert some.wait_s(1.4) == pytest.approx(0.1)
+    assert some.place(Home(), 1.5) is some.all[0]
+
+
+def test_a_server_that_may_hang_is_joined_last_until_it_is_well() -> None:
+    some = replicas(2)
+    hanging, well = some.all
+    some.failed(hanging, 1.0)
+    for _ in range(3):
+        assert some.place(Home(), 2.0) is well
+    some.well(hanging)
+    assert some.place(Home(), 2.0) is hanging
 
 
 def test_a_single_address_is_asked_again_at_once_and_rests_if_that_fails_too() -> None:
@@ -141,7 +151,7 @@ def test_a_single_address_is_asked_again_at_once_and_rests_if_that_fails_too() -
         assert some.place(Home(), now) is only
     some.failed(only, 10.01, 10.005)
     assert some.place(Home(), 10.01) is None
-    assert some.wait_s(10.01) == pytest.approx(0.25)
+    assert some.wait_s(10.01) == pytest.approx(0.5)
     some.well(only)
     some.failed(only, 20.0, 19.0)
     assert some.place(Home(), 20.0) is only
@@ -154,7 +164,7 @@ def test_what_fails_together_counts_once_and_health_ends_the_rest() -> None:
     assert first is not None
     for _ in range(10):
         some.failed(first, 0.0)
-    assert first.failures == 1
+    assert first.rests_until == 0.5
     second = some.place(home, 0.1)
     assert second is not first
     some.well(first)
@@ -195,4 +205,54 @@ async def test_a_router_that_answers_web_pages_alone_is_given_up_in_one_clear_li
     servers = Servers(options, transport=httpx.MockTransport(answer))
     with pytest.raises(EngineFailed, match="a web page came in place of tokens"):
         await anext(servers.complete(Home(), Ask((1, 2), 2)))
+    await servers.aclose()
+
+
+def test_an_answer_that_ends_in_the_middle_of_a_line_can_be_had_again() -> None:
+    with pytest.raises(Unavailable, match="middle of a line"):
+        Completion(Ask((1,), 9)).read('data: {"choices": [{"token_i')
+
+
+async def test_another_model_that_answers_behind_a_router_is_told_in_one_line_and_nothing_of_it_is_used() -> None:
+    asked = 0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        if request.url.path == "/v1/models":
+            return httpx.Response(200, json={"data": [{"id": name, "max_model_len": 99} for name in ("toy", "alias")]})
+        if request.url.path != "/v1/completions":
+            return httpx.Response(404)
+        asked += 1
+        told = {"tokens": ["token_id:5"], "token_logprobs": [-1.0], "top_logprobs": [{"token_id:5": -1.0}]}
+        choice = {"index": 0, "text": "x", "token_ids": [5], "logprobs": told, "finish_reason": "length"}
+        model = "alias" if asked == 1 else "llama"
+        return httpx.Response(200, text=f"data: {json.dumps({'model': model, 'choices': [choice]})}\n\n")
+
+    servers = Servers(VllmOptions(servers=("http://router",)), transport=httpx.MockTransport(answer))
+    await servers.model()
+    assert [piece.id async for piece in servers.complete(Home(), Ask((1, 2), 1))] == [5]
+    with pytest.raises(EngineFailed, match="the model 'llama' answered in place of alias or toy"):
+        await anext(servers.complete(Home(), Ask((1, 2), 1)))
+    assert asked == 2, "what is wrong everywhere is not asked again"
+    await servers.aclose()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_servers_of_different_vocabularies_are_found_at_the_start_behind_a_router_too(
+    count: int, tmp_path: Path
+) -> None:
+    file = write_babbler(tmp_path / "babbler.gguf")
+    words = vocabulary_in(file)
+    asked = 0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        own = words.encode(json.loads(request.content)["prompt"])
+        return httpx.Response(200, json={"tokens": own if asked % 2 else own[::-1]})
+
+    urls = tuple(f"http://{number}" for number in range(count))
+    servers = Servers(VllmOptions(servers=urls), transport=httpx.MockTransport(answer))
+    with pytest.raises(BadModel, match="different vocabularies"):
+        await check_vocabulary(servers, words, file)
     await servers.aclose()

@@ -365,6 +365,18 @@ async def test_an_answer_waits_for_a_server_that_comes_back(file: GgufFile) -> N
         assert math.isfinite((await weighing).log_odds)
 
 
+async def test_a_token_that_the_vocabulary_does_not_have_ends_the_stream_and_the_session_goes_on(
+    file: GgufFile,
+) -> None:
+    async with house(file, toy=ToyVllm(babbling(LLAMA.vocabulary + 500))) as one, one.engine.session() as session:
+        text = session.block("text")
+        await session.append([text], [1, 2, 3])
+        with pytest.raises(EngineFailed, match=rf"token \d+, and the vocabulary of the model has {LLAMA.vocabulary}"):
+            await read(session.generate([text], Sampling(max_tokens=200)))
+        assert all(token < LLAMA.vocabulary for token in text.tokens)
+        await session.append([text], [4])
+
+
 async def test_patience_ends(file: GgufFile) -> None:
     async with house(file, options=quick(patience_s=0.05)) as one, one.engine.session() as session:
         text = session.block("text")

@@ -19,9 +19,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from agent.realtime.protocol.keeping import ConversationWriter
 from agent.realtime.server.options import StoreOptions
 from agent.realtime.server.store import Held, StoredOtherwise, StoreUnavailable, open_store
 from tests.agent.realtime.fakes import Client
+from tests.agent.realtime.resuming.long import MOST, at_once_s, long_conversation, watched
 from tests.robots.stage.mosquitto import free_port, until_open
 
 pytestmark = pytest.mark.balancer
@@ -280,6 +282,50 @@ async def test_a_store_is_the_same_over_the_network(tmp_path: Path) -> None:
             assert not await store.put(HELD, "older")
             assert not await store.holds(HELD)
             assert await store.take(Held("conv_" + "1" * 20, "me", "x")) is None
+
+
+async def test_a_conversation_of_16_mb_passes_to_and_from_the_store_without_holding_the_event_loop(
+    tmp_path: Path,
+) -> None:
+    text = ConversationWriter(MOST).draft(long_conversation(), 0.0)()
+    with a_store(tmp_path) as url:
+        async with open_store(StoreOptions(url=url, timeout_s=10), time.monotonic) as store, watched() as hold:
+            assert store is not None
+            assert await store.put(HELD, "the one before")
+            assert await store.put(HELD, text)
+            second = Held(HELD.conversation_id, "me", "second")
+            assert await store.take(second) == text
+            assert not await store.put(HELD, text), "a long one is refused, too"
+            assert await store.take(second) == text
+        print(f"\nlongest hold {1000 * hold.longest_s:.1f} ms, written at once {1000 * at_once_s():.1f} ms")
+        assert hold.longest_s < at_once_s() / 4
+
+
+def a_certificate(folder: Path) -> tuple[Path, Path]:
+    key, certificate = folder / "key.pem", folder / "cert.pem"
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=store", "-addext"]
+    words += ["subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", *words], check=True, capture_output=True)  # noqa: S607
+    return key, certificate
+
+
+async def test_the_way_to_a_store_may_be_tls_and_a_certificate_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    (key, certificate), port = a_certificate(tmp_path), free_port()
+    tls = ["--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
+    with a_store(tmp_path, *tls, "--tls-auth-clients", "no", "--requirepass", KEY):
+        until_open(port)
+        (tmp_path / "password").write_text(f"{KEY}\n")
+        known = StoreOptions(
+            url=f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}", password_file=tmp_path / "password"
+        )
+        async with open_store(known, time.monotonic) as store:
+            assert store is not None
+            assert await store.put(HELD, "text")
+        unknown = StoreOptions(url=f"rediss://127.0.0.1:{port}/0", password_file=tmp_path / "password")
+        async with open_store(unknown, time.monotonic) as store:
+            assert store is not None
+            with pytest.raises(StoreUnavailable, match="certificate"):
+                await store.put(HELD, "text")
 
 
 async def test_a_store_that_is_full_read_only_older_or_slow(tmp_path: Path) -> None:

@@ -15,11 +15,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from agent.errors import ConfigError
+from agent.realtime.adapter import RealtimeAdapter
 from agent.realtime.protocol import messages
-from agent.realtime.protocol.keeping import KeptConversation, kept_conversation
+from agent.realtime.protocol.keeping import ConversationWriter, KeptConversation, kept_conversation
 from agent.realtime.protocol.protocol import Protocol
 from agent.realtime.server.keys import Keys
 from agent.realtime.server.options import ServerOptions, StoreOptions
+from agent.realtime.server.resuming import Keeping, resumed
 from agent.realtime.server.server import RealtimeServer
 from agent.realtime.server.store import (
     Held,
@@ -31,6 +33,7 @@ from agent.realtime.server.store import (
 )
 from tests.agent.realtime.fakes import QUESTION, Client, FakeModels, Halting, Script24, Served
 from tests.agent.realtime.invariants import Rig
+from tests.agent.realtime.resuming.long import MOST, an_item, at_once_s, long_conversation, watched
 from tests.reasoning.scripted_engine import END
 
 KEY = "0123456789abcdef"
@@ -216,7 +219,7 @@ async def test_what_another_version_or_nobody_has_written_is_told_and_left() -> 
 
     wanted = "conversation=conv_00000000000000000000"
     broken = Trouble()
-    await broken.put(Held("conv_" + "0" * 20, Keys(None, most=1).owner("conv_" + "0" * 20), "x"), '{"items": 3}')
+    await broken.put(Held("conv_" + "0" * 20, Keys(None, most=1).owner("conv_" + "0" * 20), "x"), '{"at_s": 3}\n3')
     for store in (Older(), broken):
         async with two_servers(store) as (one, _), one.client(wanted) as client:
             assert (await client.until("error"))["error"]["code"] == "conversation_not_resumed"
@@ -265,7 +268,7 @@ def test_sound_that_still_plays_is_cut_by_the_clock_at_the_next_server_too() -> 
     rig.say("two", 1.0)
     rig.say("three", 1.0)
     rig.now_s = 0.5
-    text = rig.protocol.keep(rig.now_s).text(100.0, 10_000)
+    text = ConversationWriter(10_000).draft(rig.protocol.keep(rig.now_s), 100.0)()
     assert "AAAA" not in text, "no sound"
     other = Protocol(model="m", voice="joe", new_id=lambda kind: f"{kind}_x")
     # 0.6 s later, on another clock: 1.1 s of the three have been played.
@@ -280,7 +283,7 @@ def test_of_a_long_conversation_the_oldest_items_are_left_out() -> None:
     for number in range(50):
         content = [{"type": "input_text", "text": f"{number} {'x' * 1000}"}]
         rig.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
-    text = rig.protocol.keep(0.0).text(0.0, 16 * 1024)
+    text = ConversationWriter(16 * 1024).draft(rig.protocol.keep(0.0), 0.0)()
     kept = kept_conversation(text, 0.0)
     assert len(text) < 17 * 1024
     assert 10 < len(kept.items) < 16
@@ -296,10 +299,11 @@ SOUNDING: Final = '"sounding": {"item": "a", "sent_s": 0, "left_s": 0}'
         "",
         "[]",
         "{}",
-        '{"items": [{}], "sounding": {}, "at_s": 0}',
+        '{"sounding": {}, "at_s": 0}\n{}',
         "[" * 100_000,
-        '{"items": null}',
-        f'{{"at_s": 0, {SOUNDING}, "items": [{{"wire": {{"id": "a", "type": "message"}}, "size": Infinity}}]}}',
+        "null",
+        f'{{"at_s": 0, {SOUNDING}}}\nnull',
+        f'{{"at_s": 0, {SOUNDING}}}\n{{"wire": {{"id": "a", "type": "message"}}, "size": Infinity}}',
     ],
 )
 def test_what_is_no_conversation_is_refused(text: str) -> None:
@@ -347,3 +351,62 @@ async def test_an_address_that_is_none_is_refused() -> None:
     async with open_store(StoreOptions(), lambda: 0.0) as nothing:
         assert nothing is None
     assert KeptConversation().items == ()
+
+
+def test_an_item_is_written_once_until_it_changes() -> None:
+    kept, writer = KeptConversation(tuple(an_item(number) for number in range(3))), ConversationWriter(2**20)
+    writer.draft(kept, 0.0)()
+    first, second, third = kept.items
+    second.wire["status"] = "incomplete"
+    third.pieces.append(("more", 10, "content"))
+    writes = writer.draft(kept, 1.0)
+    # What comes after the draft is for the next one.
+    first.heard_ms = 5.0
+    third.pieces.append(("and more", 10, "content"))
+    again = kept_conversation(writes(), 1.0)
+    assert [item.wire["status"] for item in again.items] == ["completed", "incomplete", "completed"]
+    assert (again.items[0].heard_ms, again.items[2].pieces) == (None, [("more", 10, "content")])
+    last = kept_conversation(writer.draft(replace(kept, items=kept.items[::2]), 2.0)(), 2.0)
+    assert [item.id for item in last.items] == [first.id, third.id]
+    assert (last.items[0].heard_ms, len(last.items[1].pieces)) == (5.0, 2)
+
+
+async def test_a_conversation_of_16_mb_does_not_hold_the_event_loop() -> None:
+    kept, writer, store = long_conversation(), ConversationWriter(MOST), Trouble()
+    patient = PatientStore(store, 60.0, asyncio.get_running_loop().time)
+    keys = Keys(None, most=1)
+    held = Held("conv_" + "0" * 20, keys.owner("conv_" + "0" * 20), "x")
+    keeping = Keeping(patient, held, lambda: writer.draft(kept, 0.0))
+    async with watched() as hold:
+        await keeping.last()
+        again = (await resumed(patient, held.conversation_id, keys, lambda kind: f"{kind}_x", 0.0)).kept
+    assert again is not None
+    assert len(again.items) == len(kept.items)
+    assert len(store.newest) > 15 * 2**20
+    assert hold.longest_s < at_once_s() / 4
+
+
+async def test_the_items_of_a_long_conversation_are_told_a_few_at_a_time() -> None:
+    sent: list[str] = []
+    most = 0
+
+    async def others() -> None:
+        nonlocal most
+        before = 0
+        while True:
+            await asyncio.sleep(0)
+            most, before = max(most, len(sent) - before), len(sent)
+
+    protocol = Protocol(model="m", voice="joe", new_id=lambda kind: f"{kind}_x")
+    protocol.go_on(long_conversation(), 0.0)
+    async with FakeModels().open() as models:
+        adapter = RealtimeAdapter(models, protocol, lambda event: sent.append(event["type"]), lambda: 0.0)
+        ready = asyncio.Event()
+        tasks = [asyncio.create_task(work) for work in (others(), adapter.run(ready))]
+        await asyncio.wait_for(ready.wait(), 20)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert sent.count("conversation.item.done") == len(long_conversation().items)
+    assert sent[0] == "session.created"
+    assert most <= 16
