@@ -149,11 +149,14 @@ class RealtimeServer:
         """Answer a request; None lets a websocket in. What cannot be read as a request is one, with a 400."""
         assert isinstance(socket, HttpConnection)  # noqa: S101 - that is what `listening` has them made of
         try:
-            return await self._answered(socket, request)
+            answer = await self._answered(socket, request)
         except (ValueError, LookupError, OSError) as unread:
             # Addresses, headers and names of files as nobody means them, read by three libraries.
             _LOG.warning("a request was refused that cannot be read (%s)", type(unread).__name__)
             return self._refuse(http.HTTPStatus.BAD_REQUEST, "bad_request", "The request cannot be read.")
+        if answer is not None and request.method == "HEAD":
+            answer.body = b""
+        return answer
 
     async def _answered(self, socket: HttpConnection, request: Request) -> Response | None:
         path = urlsplit(request.path).path

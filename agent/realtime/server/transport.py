@@ -13,8 +13,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import HeaderLineTooLong, RequestLineTooLong, TooManyHeaders
 from websockets.frames import DATA_OPCODES, Frame, Opcode
+from websockets.http11 import Request
 from websockets.protocol import State
+from websockets.streams import StreamReader
 
 from agent.realtime.server.keys import Grant
 from agent.realtime.server.limits import Bucket
@@ -33,6 +36,10 @@ _MOST_BYTES: Final = 2**20
 """Messages, and bytes of them, that may wait to be worked on; then no more is read."""
 _MOST_UNREAD: Final = 2 * 2**20
 """Bytes that may wait for the client in the socket, which are answers to pings where they are more than one event."""
+_REFUSED: Final = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 28\r\n"
+    b"Connection: close\r\n\r\nThe request cannot be read.\n"
+)
 _HANGUP: Final = getattr(select, "POLLRDHUP", 0)
 
 
@@ -57,6 +64,20 @@ class Lobby:
     def leave(self, connection: HttpConnection) -> None:
         """Let it go: it is a session now, or over."""
         self._waiting.pop(connection, None)
+
+
+def _readable(head: bytes) -> bool:
+    """Say whether the parser makes a request of this, or an answer: where it cannot read, it says nothing at all."""
+    reader = StreamReader()
+    reader.feed_data(head + b"\r\n\r\n")
+    reader.feed_eof()
+    try:
+        deque(Request.parse(reader.read_line), maxlen=0)
+    except (RequestLineTooLong, HeaderLineTooLong, TooManyHeaders):
+        return True
+    except (ValueError, EOFError, NotImplementedError, AssertionError):
+        return False
+    return True
 
 
 class HttpConnection(ServerConnection):
@@ -176,16 +197,28 @@ class HttpConnection(ServerConnection):
         head, rest = bytes(self._backlog[:end]), self._backlog[end + 4 :]
         lines = head.split(b"\r\n")
         lengths = [line.split(b":", 1)[1].strip() for line in lines if line.lower().startswith(b"content-length:")]
-        length = int(lengths[0]) if len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < 9 else 0
-        # The parser refuses a request that has a body.
-        if head.startswith(b"POST ") and length <= _LARGEST_BODY:
+        length = int(lengths[0]) if len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < 9 else -1
+        if head.startswith(b"POST ") and lengths:
+            if not 0 <= length <= _LARGEST_BODY:
+                self._refuse()
+                return
+            # The parser refuses a request that has a body.
             if len(rest) < length:
                 return
             self.body, rest = bytes(rest[:length]), rest[length:]
             head = b"\r\n".join(line for line in lines if not line.lower().startswith(b"content-length:"))
+        if not _readable(head):
+            self._refuse()
+            return
         self._requested, self._backlog = True, rest
         super().data_received(head + b"\r\n\r\n")
         self._go_on()
+
+    def _refuse(self) -> None:
+        """Answer what is no request that could be passed on."""
+        self._backlog.clear()
+        self.transport.write(_REFUSED)
+        self.transport.close()
 
     # --- slices ---
 

@@ -430,6 +430,9 @@ UPGRADE = (
 )
 
 
+SECRETS = b"POST /v1/realtime/client_secrets HTTP/1.1\r\nHost: localhost\r\n"
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -443,6 +446,19 @@ UPGRADE = (
         UPGRADE + b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n",
         UPGRADE + b"Host: localhost\r\n\r\n",
         UPGRADE + b"Upgrade: websocket\r\n\r\n",
+        # What the library closes without a word.
+        UPGRADE + b" folded: a\r\n\r\n",
+        UPGRADE + b"NoColon\r\n\r\n",
+        UPGRADE + b"X\x00Y: a\r\n\r\n",
+        UPGRADE + b"Transfer-Encoding: chunked\r\n\r\n",
+        UPGRADE + b"Content-Length: 5\r\n\r\nhello",
+        b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n",
+        b"GET /\xff.html HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"\x16\x03\x01\r\n\r\n",
+        # A body that is not read would stand for an empty one.
+        SECRETS + b"Content-Length: 99999999999999\r\n\r\n",
+        SECRETS + b"Content-Length: -1\r\n\r\n",
+        SECRETS + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ",
     ],
 )
 async def test_a_request_that_cannot_be_read_is_refused_in_one_line(
