@@ -92,7 +92,7 @@ async def test_a_client_without_instructions_has_the_servers_own_read_for_it(mon
     monkeypatch.setattr("agent.realtime.adapter._OWN_S", 0.01)
     async with served() as one:
         read = asyncio.Event()
-        one.models.engine.on_step = lambda _: read.set()  # type: ignore[misc]
+        one.models.engine.on_step = lambda _: read.set()
         async with one.client():
             await asyncio.wait_for(read.wait(), 10)
 
