@@ -13,7 +13,8 @@ AgentError             exit code 1: the environment, or the run
 ├── OutputLost         what is told cannot be written
 ├── ForeignRecord      a file of measurements that is not what was written there
 ├── NotMeasured        the clock gave no time of a step that makes sense
-└── RobotNotReady      the robot cannot be commanded
+├── RobotNotReady      the robot cannot be commanded
+└── NobodyAnswered     a robot asked before it did something, and nobody was there
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ class ForeignRecord(AgentError):
 
 class RobotNotReady(AgentError):
     """The robot cannot be commanded."""
+
+
+class NobodyAnswered(AgentError):
+    """What was to be done was asked about first, and nobody was there to answer."""
 
 
 class OutputLost(AgentError):

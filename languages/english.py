@@ -123,14 +123,36 @@ _LISTENER: Final = ListenerWords(
     )),
 )  # fmt: skip
 _ANSWERS: Final = AnswerWords(
-    yes=frozenset({"yes", "yeah", "yep", "sure", "do it", "go ahead", "confirmed", "i confirm", "correct"}),
-    no=frozenset({"no", "nope", "dont", "do not", "cancel", "never mind", "no way"}),
+    yes=frozenset((
+        "yes", "yeah", "yep", "yup", "aye", "sure", "sure thing", "of course", "certainly", "absolutely", "definitely",
+        "affirmative", "by all means", "do it", "do that", "please do", "go ahead", "go ahead and do it", "go for it",
+        "confirmed", "i confirm", "correct", "thats right", "that is right", "thats correct", "that is correct",
+        "sounds good",
+    )),
+    beside_yes=frozenset((
+        "do", "i do", "i am", "i am sure", "im sure", "it is", "right", "all right", "alright", "fine", "good",
+        "great", "you may", "you can", "you should", "it may", "it can", "it should", "it shall", "he may", "she may",
+        "go", "then",
+    )),
+    no=frozenset((
+        "no", "nope", "nah", "negative", "not that", "not this", "not there", "not that one", "not this one", "wrong",
+        "thats wrong", "that is wrong", "incorrect",
+    )),
+    withdrawn=frozenset((
+        "wait", "wait a moment", "wait a minute", "wait a second", "hold on", "hold it", "hang on", "not now",
+        "not yet", "cancel", "cancel it", "cancel that", "never mind", "nevermind", "forget it", "forget that",
+        "forget about it", "leave it", "dont", "do not", "i dont", "i do not", "dont do it", "dont do that",
+        "do not do it", "do not do that", "no way", "no thanks", "no thank you", "not at all", "of course not",
+        "certainly not", "absolutely not", "definitely not", "better not", "rather not", "id rather not",
+    )),
     resume=frozenset((
         "resume", "continue", "carry on", "go on", "keep going", "you may move", "you may move again", "move again",
         "you can move again", "resume the robot", "robot resume", "unpause", "resume driving",
     )),
     amends=frozenset({"i", "mean", "meant", "said", "say", "the", "to", "in", "go", "it", "is", "was", "yes", "no"}),
-    polite=frozenset({"please", "ok", "okay", "now", "thanks", "well", "robot"}),
+    polite=frozenset((
+        "please", "ok", "okay", "now", "thanks", "thank you", "well", "robot", "sir", "maam", "oh", "uh", "um", "hey",
+    )),
 )  # fmt: skip
 _PLACES: Final = PlaceWords(
     before=frozenset((

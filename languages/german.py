@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from languages.commands.german import COMMANDS
 from languages.language import (
     AnswerWords,
     CalendarWords,
@@ -161,17 +162,40 @@ _LISTENER: Final = ListenerWords(
     )),
 )  # fmt: skip
 _ANSWERS: Final = AnswerWords(
-    yes=frozenset({"ja", "jawohl", "jo", "genau", "klar", "sicher", "mach das", "richtig", "bestätigt", "natürlich"}),
-    no=frozenset({"nein", "nee", "nö", "nicht", "abbrechen", "auf keinen fall", "lass das", "vergiss es"}),
+    yes=frozenset((
+        "ja", "jawohl", "jo", "jep", "jap", "genau", "klar", "na klar", "sicher", "aber sicher", "aber ja",
+        "natürlich", "selbstverständlich", "gern", "gerne", "aber gern", "aber gerne", "mach das", "mach es", "tu das",
+        "tu es", "mach nur", "nur zu", "richtig", "stimmt", "das stimmt", "das ist richtig", "so ist es", "bestätigt",
+        "einverstanden", "in ordnung", "auf jeden fall", "unbedingt",
+    )),
+    beside_yes=frozenset((
+        "mach", "tu", "mach mal", "gut", "das soll er", "soll er", "er soll", "das darf er", "darf er", "er darf",
+        "kann er", "er kann", "das sollst du", "du darfst", "du kannst", "darfst du", "kannst du", "doch", "los",
+    )),
+    no=frozenset((
+        "nein", "nee", "nö", "nicht da", "nicht dort", "nicht dahin", "nicht dorthin", "da nicht", "dort nicht",
+        "dahin nicht", "dorthin nicht", "nicht das", "das nicht", "falsch", "das ist falsch", "stimmt nicht",
+        "das stimmt nicht", "das ist nicht richtig",
+    )),
+    withdrawn=frozenset((
+        "warte", "warte mal", "warten sie", "moment", "moment mal", "einen moment", "abbrechen", "brich ab",
+        "vergiss es", "lass das", "lass es", "jetzt nicht", "nicht jetzt", "noch nicht", "nicht", "gar nicht",
+        "auf keinen fall", "auf gar keinen fall", "keinesfalls", "keineswegs", "bloss nicht", "lieber nicht",
+        "besser nicht", "nein danke", "natürlich nicht", "sicher nicht", "ganz sicher nicht", "mach das nicht",
+        "mach es nicht", "tu das nicht", "tu es nicht",
+    )),
     resume=frozenset((
         "weiter", "mach weiter", "fahr weiter", "weiterfahren", "weitermachen", "fortsetzen", "du darfst weiterfahren",
         "du kannst weiterfahren", "du darfst fahren", "weiter gehts",
     )),
     amends=frozenset((
         "ich", "meine", "meinte", "sagte", "habe", "gesagt", "in", "die", "der", "das", "den", "zur", "zum", "ins",
-        "ist", "war", "ja", "nein", "nicht", "doch", "sondern",
+        "ist", "war", "ja", "nein", "doch", "sondern",
     )),
-    polite=frozenset({"bitte", "danke", "gut", "also", "roboter", "jetzt", "okay"}),
+    polite=frozenset((
+        "bitte", "danke", "gut", "also", "roboter", "jetzt", "ok", "okay", "danke schön", "vielen dank", "oh", "äh",
+        "ähm",
+    )),
 )  # fmt: skip
 _PLACES: Final = PlaceWords(
     before=frozenset((
@@ -182,7 +206,7 @@ _PLACES: Final = PlaceWords(
         "und", "dann", "bitte", "jetzt", "zuerst", "danach", "wieder", "vor", "nach", "für", "zurück", "fahren",
         "gehen", "bringen", "holen",
     )),
-    calls=frozenset({"hallo", "hey", "hi", "also", "oh", "ah", "so", "oder", "du", "gut"}),
+    calls=frozenset({"hallo", "hey", "hi", "also", "oh", "ah", "so", "oder", "du", "gut", "hier"}),
     there=frozenset({"dort", "dorthin", "dahin"}),
     there_is=frozenset({"ist", "sind", "war", "waren", "gibt", "drüben"}),
     over_there=frozenset({"ist", "sind", "gibt"}),
@@ -192,7 +216,7 @@ _PLACES: Final = PlaceWords(
         *(("[eiyäöü]+", "E"), ("[aou]+", "O"), (r"(.)\1+", r"\1")),
     ),
     one="{}",
-    inside="hier: {}",
+    inside="bei {}",
     meant="Meinst du {}?",
     where="Wohin genau: {}?",
     both=" und ",
@@ -363,4 +387,5 @@ LANGUAGE: Final = Language(
     working=_WORKING,
     requests=_REQUESTS,
     robot=SAYINGS,
+    commands=COMMANDS,
 )

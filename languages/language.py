@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -115,10 +115,15 @@ class ListenerWords:
 
 @dataclass(frozen=True, slots=True)
 class AnswerWords:
-    """What a user answers to a robot's question."""
+    """What a user answers to a robot's question; `agent.robot.answers` has the grammar."""
 
     yes: frozenset[str]
+    """Each alone is a yes, and nothing that is hummed or said in thought."""
+    beside_yes: frozenset[str]
+    """What may stand beside a yes, and alone is none: "sir", "you may"."""
     no: frozenset[str]
+    withdrawn: frozenset[str]
+    """Take back all that was asked for: "wait", "never mind"."""
     resume: frozenset[str]
     """Ask for an end of a stop or a pause; they lead to a question, not to motion."""
     amends: frozenset[str]
@@ -400,6 +405,12 @@ class CommandPart(StrEnum):
     WAIT = "wait"
     AND = "and"
     """Before what is to be done next."""
+    FIRST = "first"
+    """In what is to be done first, anywhere."""
+    LAST = "last"
+    """As NEXT, before what is to be done last."""
+    NEXT = "next"
+    """The same, or right behind its verb: "geh dann in die Küche"."""
     OR = "or"
     THERE = "there"
     """The place that was named last."""
@@ -407,6 +418,10 @@ class CommandPart(StrEnum):
     """Where the robot stands."""
     FROM = "from"
     """Before the place from which something is carried."""
+    TO = "to"
+    """Before a place to which somebody goes, or something is brought."""
+    AT = "at"
+    """Before a place at which something is or is done."""
     SHOW = "show"
     """Before a gesture."""
     SECONDS = "seconds"
@@ -424,6 +439,12 @@ class CommandWords:
     """Other words for skills, where a robot has them."""
     sounds_like: Mapping[str, float]
     """Words that are heard for numbers, where only a number can stand."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Names that need no preposition, where the map has such places: "home"; and other words for them: "nach hause"."""
+    loaded: frozenset[str] = frozenset()
+    """Verbs that name what is carried, too: "llévala"."""
+    goes_at: bool = False
+    """Whether one may be sent "at" or "in" a place, or "visits" it without a preposition."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from languages.commands.spanish import COMMANDS
 from languages.language import (
     AnswerWords,
     CalendarWords,
@@ -143,9 +144,24 @@ _LISTENER: Final = ListenerWords(
 )  # fmt: skip
 _ANSWERS: Final = AnswerWords(
     yes=frozenset((
-        "sí", "si", "claro", "correcto", "confirmado", "confirmo", "hazlo", "adelante", "exacto", "de acuerdo",
+        "sí", "si", "claro", "claro que sí", "claro que si", "por supuesto", "desde luego", "correcto", "es correcto",
+        "confirmado", "confirmo", "hazlo", "hágalo", "adelante", "exacto", "de acuerdo", "así es", "eso es", "sin duda",
+        "afirmativo", "está bien", "dale",
     )),
-    no=frozenset({"no", "cancela", "cancelar", "de ninguna manera", "olvídalo", "mejor no"}),
+    beside_yes=frozenset((
+        "señor", "señora", "puede", "puedes", "puede hacerlo", "puedes hacerlo", "que lo haga", "que sí", "que vaya",
+        "ve",
+    )),
+    no=frozenset((
+        "no", "que no", "ahí no", "allí no", "allá no", "no ahí", "no allí", "eso no", "no eso", "así no",
+        "no es correcto", "incorrecto", "negativo",
+    )),
+    withdrawn=frozenset((
+        "espera", "espere", "espera un momento", "un momento", "cancela", "cancelar", "olvídalo", "olvidalo", "déjalo",
+        "dejalo", "ahora no", "no ahora", "todavía no", "aún no", "de ninguna manera", "mejor no", "no gracias",
+        "claro que no", "por supuesto que no", "desde luego que no", "para nada", "en absoluto", "no lo hagas",
+        "no hagas eso",
+    )),
     resume=frozenset((
         "sigue", "continúa", "continua", "continuar", "sigue adelante", "puedes seguir", "puedes continuar", "reanuda",
         "reanudar", "puedes moverte",
@@ -154,7 +170,10 @@ _ANSWERS: Final = AnswerWords(
         "quise", "decir", "quiero", "quería", "dije", "digo", "la", "el", "a", "al", "en", "es", "era", "sí", "si",
         "no", "sino", "ve",
     )),
-    polite=frozenset({"por", "favor", "gracias", "vale", "bueno", "bien", "robot", "ahora", "pues"}),
+    polite=frozenset((
+        "por", "favor", "gracias", "muchas gracias", "vale", "ok", "okay", "bueno", "bien", "robot", "ahora", "pues",
+        "oye",
+    )),
 )  # fmt: skip
 _PLACES: Final = PlaceWords(
     before=frozenset((
@@ -174,7 +193,7 @@ _PLACES: Final = PlaceWords(
         (r"(.)\1+", r"\1"),
     ),
     one="{}",
-    inside="aquí: {}",
+    inside="en {}",
     meant="¿Quieres decir {}?",
     where="¿Adónde exactamente: {}?",
     both=" y ",
@@ -331,4 +350,5 @@ LANGUAGE: Final = Language(
     working=_WORKING,
     requests=_REQUESTS,
     robot=SAYINGS,
+    commands=COMMANDS,
 )

@@ -14,6 +14,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from robots.core.robot import Robot
+from robots.core.role import CommandRole
 from robots.ending import end
 from robots.events import Happening
 from robots.facts.link import NoAnswerYet
@@ -195,6 +196,7 @@ async def command_robot(
     *,
     site: Site,
     audit: Callable[[Mapping[str, object]], None],
+    role: CommandRole = CommandRole.COMMANDER,
     lease: Lease | None = None,
     new_id: Callable[[], str] = _new_id,
 ) -> AsyncIterator[RobotSession]:
@@ -207,7 +209,7 @@ async def command_robot(
 
     """
     gate = Gate(adapter.name, site, audit)
-    robot = Robot(adapter.name, gate, new_id)
+    robot = Robot(adapter.name, gate, new_id, role)
     robot.world.unlinked = NoAnswerYet(adapter.reached_at)
     session = RobotSession(robot, adapter.link(gate.publisher, time.monotonic, new_id), lease)
     async with asyncio.TaskGroup() as group:
@@ -232,7 +234,7 @@ async def stop_robot(adapter: ProtocolAdapter) -> Event:
         BadSetting: a password or certificate file cannot be used; a group of exceptions holds it.
 
     """
-    async with command_robot(adapter, site=NOWHERE, audit=lambda _: None) as session:
+    async with command_robot(adapter, site=NOWHERE, audit=lambda _: None, role=CommandRole.BYSTANDER) as session:
         session.stop("from outside")
         async for event in session.events():
             if event.happening in {Happening.STOPPED, Happening.UNCONFIRMED, Happening.DENIED}:

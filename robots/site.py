@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import yaml
@@ -26,7 +27,13 @@ Polygon = Annotated[tuple[tuple[Metres, Metres], ...], Field(min_length=3, max_l
 HERE: Final = "here"
 """Where the robot stands; the name of no place."""
 
-PlaceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9 _-]{0,39}$")]
+PlaceName = Annotated[str, Field(pattern=r"^[\p{Ll}0-9][\p{Ll}0-9 _-]{0,39}$")]
+"""As it is said, in the letters of its language: "küche"."""
+
+
+def spoken(name: str) -> str:
+    """Give a place's name as it is said: "front_door" is "front door"."""
+    return " ".join(part for part in re.split(r"[ _-]+", name) if part)
 
 
 class _OnceOnly(yaml.SafeLoader):
@@ -117,6 +124,13 @@ class Site(_Section):
     def _places_lie_inside(self) -> Site:
         if HERE in self.places:
             raise ValueError(f"no place can be called {HERE!r}: that is where the robot stands")
+        said: dict[str, str] = {}
+        for name in self.places:
+            before = said.setdefault(spoken(name).replace(" ", ""), name)
+            if before != name:
+                raise ValueError(
+                    f"places {before!r} and {name!r} are one name when they are said: give one another name"
+                )
         unknown = sorted(self.limits.confirm_places - self.places.keys())
         if unknown:
             raise ValueError(f"limits.confirm_places names {unknown[0]!r}, and there is no such place")

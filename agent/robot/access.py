@@ -12,6 +12,7 @@ from agent.errors import RobotNotReady
 from agent.robot.misheard import alike
 from agent.robot.telling import told, told_event, told_question
 from languages.english import ENGLISH
+from robots.core.role import CommandRole
 from robots.events import Happening
 from robots.lease import leased
 from robots.protocols.reach import adapter_of
@@ -85,7 +86,7 @@ class RobotLook:
 async def look(options: RobotOptions) -> RobotLook:
     """Look what the robot reports, and whether it can be commanded."""
     site = Site.load(options.map) if options.map else NOWHERE
-    async with command_robot(adapter_of(options), site=site, audit=lambda _: None) as robot:
+    async with command_robot(adapter_of(options), site=site, audit=lambda _: None, role=CommandRole.BYSTANDER) as robot:
         await _until_known(robot)
         world = robot.world
         return RobotLook(

@@ -11,17 +11,15 @@ said or typed do. Works with any `RobotConversation`; knows neither sound nor MQ
 
 from __future__ import annotations
 
-import re
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
+from agent.robot.answers import UserAnswer, answer_of, asks_to_resume, bare, named, place_chosen
 from agent.robot.misheard import alike, doubt
 from agent.robot.proposal import Proposal, plan
 from agent.robot.telling import sentences, told, told_calls, told_event, told_question
-from audio.hearing.agreement import key
 from languages.english import ENGLISH
-from languages.known import known_languages
 from reasoning.tools.calls import Tool
 from reasoning.tools.guards import CallGuard
 from robots.core.robot import QUEUE
@@ -41,13 +39,6 @@ if TYPE_CHECKING:
     from robots.port import RobotPort
     from robots.site import Site
     from robots.skills import Skill
-
-_YES: Final = frozenset(word for language in known_languages().values() for word in language.answers.yes)
-_NO: Final = frozenset(word for language in known_languages().values() for word in language.answers.no)
-_RESUME: Final = frozenset(word for language in known_languages().values() for word in language.answers.resume)
-_AMENDS: Final = frozenset(word for language in known_languages().values() for word in language.answers.amends)
-_POLITE: Final = frozenset(word for language in known_languages().values() for word in language.answers.polite)
-"""Answers of all languages: whatever is being spoken, a person in need takes the first word that comes."""
 
 SAID: Final = frozenset(
     {
@@ -162,45 +153,53 @@ class RobotController:
         then is the request with the place that was meant.
         """
         self._epoch, self._previous, self._trusted = self._robot.epoch, None, False
-        words = _bare(text)
+        said = answer_of(text)
         proposal, self._proposal = self._proposal, None
-        if proposal is not None and words in _YES | _NO and time.monotonic() <= proposal.at + ANSWER_WITHIN_S:
-            self._decide(proposal, yes=words in _YES)
+        if proposal is not None and said is not None and time.monotonic() <= proposal.at + ANSWER_WITHIN_S:
+            self._decide(proposal, yes=said is UserAnswer.YES)
             return None
-        if self._question is not None and words in _YES | _NO:
+        if self._question is not None and said is not None:
             question, self._question = self._question, None
-            self._answer(question, yes=words in _YES)
+            self._answer(question, yes=said is UserAnswer.YES)
             return None
         # Other words: the user is past the question, and what waited behind it with him.
         self._question = None
         self._held.clear()
-        if words in _RESUME and self._robot.latch is not None:
-            self._doubt = None
+        asked, self._doubt = self._doubt, None
+        if asks_to_resume(text) and self._robot.latch is not None:
             self._ask(self._robot.resume())
             return None
-        asked, self._doubt = self._doubt, None
-        if time.monotonic() > self._doubted_at + ANSWER_WITHIN_S:
-            asked = None
-        if asked is not None and (name := _answered(words, asked, self._places)):
+        if asked is None or time.monotonic() > self._doubted_at + ANSWER_WITHIN_S:
+            return self._understood(text, confidence, other)
+        return self._place_told(asked, said, text, confidence, other)
+
+    def _place_told(
+        self, asked: Doubt, said: UserAnswer | None, text: str, confidence: Sequence[float], other: str
+    ) -> str | None:
+        """Take what the user says to a question for a place."""
+        name = asked.name if said is UserAnswer.YES else place_chosen(text, asked, self._places)
+        if name:
             return self._understood(asked.mended(name))
-        if asked is not None and words in _NO:
-            if not asked.otherwise:
-                self._conversation.announce(self.language.robot.say_again)
-            return self._planned(asked.otherwise) if asked.otherwise else None
-        return self._understood(text, confidence, other)
+        if said is UserAnswer.NO and asked.otherwise:
+            return self._planned(asked.otherwise)
+        if said not in {UserAnswer.NO, UserAnswer.WITHDRAWN}:
+            return self._understood(text, confidence, other)
+        sayings = self.language.robot
+        self._conversation.announce(sayings.say_again if said is UserAnswer.NO else sayings.unchanged)
+        return None
 
     def _understood(self, text: str, confidence: Sequence[float] = (), other: str = "") -> str | None:
         """Give a request in which no place is doubtful; None: the user is asked for the place."""
         places = self._places
         skills = self._robot.skills
-        words = set(_bare(text).split())
+        words = set(bare(text).split())
         anywhere = any(skill.scope is SkillScope.AT_ONCE and skill.name in words for skill in skills.values())
         self._doubt = found = doubt(
             text,
             places,
             confidence,
             other=other,
-            ordinary=skills,
+            ordinary=(*skills, *self._place_words),
             known=self._known or anywhere,
             language=self.language,
         )
@@ -212,7 +211,7 @@ class RobotController:
     def _planned(self, text: str, confidence: Sequence[float] = (), other: str = "") -> str | None:
         """Do what a plain request asks for, or ask about it; give any other request."""
         places = self._places
-        self._known = self._known or bool(_named(_bare(text), places))
+        self._known = self._known or bool(named(text, places))
         made = plan(text, self._robot.skills, places, self.language, confidence=confidence, other=other)
         if made.doubt is not None:
             self._ask_where(made.doubt, made.choice or places)
@@ -274,6 +273,13 @@ class RobotController:
     def _at_once(self, call: SkillCall) -> bool:
         skill = self._robot.skills.get(call.skill)
         return skill is not None and skill.scope is SkillScope.AT_ONCE
+
+    @property
+    def _place_words(self) -> list[str]:
+        """Words that stand for a place of the map without being its name."""
+        commands = self.language.commands
+        found = {} if commands is None else commands.places
+        return [word for phrase, name in found.items() if name in self._places for word in phrase.split()]
 
     @property
     def _places(self) -> frozenset[str]:
@@ -406,26 +412,6 @@ def tools_of(
         )
         for skill in offered(skills, site).values()
     ]
-
-
-def _named(words: str, places: Iterable[str]) -> list[str]:
-    """Give the places that bare words name."""
-    return [name for name in places if f" {_bare(name)} " in f" {words} "]
-
-
-def _answered(words: str, asked: Doubt, places: Iterable[str]) -> str:
-    """Give the place with which bare words answer a question for it, or nothing."""
-    if words in _YES:
-        return asked.name
-    named = _named(words, places)
-    rest = set(words.split()) - {word for name in named for word in _bare(name).split()}
-    return named[0] if len(named) == 1 and rest <= _AMENDS else ""
-
-
-def _bare(text: str) -> str:
-    """Return words without case, punctuation and politeness."""
-    words = [key(word) for word in re.sub(r"[.,!?;:]", " ", text).split()]
-    return " ".join(word for word in words if word not in _POLITE)
 
 
 def _listed(arguments: Mapping[str, object]) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from audio.hearing.agreement import edits, key
 from languages.english import ENGLISH
+from robots.site import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -81,7 +82,7 @@ def doubt(
     known: whether "there" may be a place that was named before, or no place to go to.
     """
     near_by = language.places
-    places = {name: tuple(map(key, name.split())) for name in sorted(names)}
+    places = {name: tuple(map(key, spoken(name).split())) for name in sorted(names)}
     words = heard.split()
     named = _named(words, places)
     heard_names = {name for _, name in named}
@@ -102,7 +103,9 @@ def doubt(
 
 def alike(names: Iterable[str], language: Language = ENGLISH) -> list[tuple[str, str]]:
     """Return pairs of names that sound alike but for their vowels: a request for one is perhaps heard as the other."""
-    sounds = {name: _VOWEL.sub("", _sound(name, language.places)) for name in sorted(names)}
+    numbers = language.numbers.values
+    words = {name: [f"{numbers.get(word, word)}" for word in spoken(name).split()] for name in sorted(names)}
+    sounds = {name: _VOWEL.sub("", _sound(" ".join(said), language.places)) for name, said in words.items()}
     return [(one, other) for one, other in combinations(sounds, 2) if sounds[one] and sounds[one] == sounds[other]]
 
 
@@ -131,7 +134,7 @@ def _near(
         for name, parts in places.items():
             span = range(start, start + len(parts))
             said = " ".join(keys[start : span.stop])
-            far = _far(said, name, around)
+            far = _far(said, spoken(name), around)
             free = span.stop <= len(keys) and not taken & set(span) and said not in ordinary
             if free and far <= max(1, len(name) // 5) and _place_stands(words, keys, span, around):
                 found.append((far, name, span))

@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from agent.robot.answers import answer_of
 from agent.robot.misheard import Doubt
 from agent.robot.reading import read
 from audio.hearing.agreement import key
+from robots.site import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -65,11 +67,13 @@ def plan(
     reading = read(text, skills, names, language)
     if reading.either:
         return RequestPlan(doubt=_between(text, reading.either, language), choice=reading.either)
-    if reading.whole:
+    negated = language.requests.negated.search(text) is not None
+    # "Leave it" is said to take something back, too.
+    if reading.whole and not negated and answer_of(text) is None:
         another = read(other, skills, names, language) if other else reading
         agreed = not another.whole or another.steps == reading.steps
         return RequestPlan(reading.steps, certain=agreed and _heard_well(text, reading, confidence))
-    if language.requests.negated.search(text) or not reading.ordered:
+    if negated or not reading.ordered:
         return RequestPlan()
     if reading.nowhere:
         asked = language.robot.go_to.format("…")
@@ -88,6 +92,6 @@ def _heard_well(text: str, reading: Reading, confidence: Sequence[float]) -> boo
 def _between(text: str, places: Sequence[str], language: Language) -> Doubt:
     """Give the question for one of several places, which stand side by side in a request."""
     words = [key(word) for word in text.split()]
-    named = {key(part) for name in places for part in name.split()}
+    named = {key(part) for name in places for part in spoken(name).split()}
     at = [number for number, word in enumerate(words) if word in named]
     return Doubt(text, at[0], at[-1] + 1, "", language=language)

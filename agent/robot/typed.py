@@ -21,6 +21,7 @@ from agent.apps.printing import plain_console
 from agent.apps.progress import shown
 from agent.conversation.assembly import languages_of, local_time, open_loop
 from agent.conversation.options import TurnOptions
+from agent.errors import NobodyAnswered
 from agent.models.assembly import open_models
 from agent.robot.access import commanded, until_ready
 from agent.robot.controller import RobotController
@@ -61,7 +62,13 @@ class TypedOptions:
 
 
 async def run(loaded: Loaded, typed: TypedOptions) -> bool:
-    """Carry out typed requests; return whether everything that was begun was done."""
+    """Carry out typed requests; return whether everything that was begun was done.
+
+    Raises:
+        RobotNotReady: the robot cannot be commanded.
+        NobodyAnswered: something was asked about that nobody was there to answer, so it was not done.
+
+    """
     settings = loaded.settings
     site_of(settings.robot)
     opening = open_models(settings, given=loaded.origins, fetching=shown, shown=spinning, tell=telling)
@@ -127,6 +134,10 @@ class TypedConversation:
         self._said: list[str] = []
         self._reply: asyncio.Task[None] | None = None
         self._more = typed.listen
+        self._announced = ""
+        """What was announced last: a question, where one waits."""
+        self._unanswered: list[str] = []
+        """Questions that nobody was there to answer."""
 
     # --- what the controller asks for ---
 
@@ -138,6 +149,7 @@ class TypedConversation:
 
     def announce(self, text: str) -> None:
         """Show what would be spoken."""
+        self._announced = text
         self._screen.show("says", text)
         self._news.set()
 
@@ -166,7 +178,7 @@ class TypedConversation:
     # --- the run ---
 
     async def hold(self, engine: Engine, script: Script, settings: Settings) -> bool:
-        """Talk until nothing is left to do; return whether all went well."""
+        """Talk until nothing is left to do; return whether all went well. Raises NobodyAnswered."""
         opening = open_loop(
             engine=engine,
             script=script,
@@ -188,6 +200,12 @@ class TypedConversation:
                     self._read_lines()
                 await self._serve(loop, group, languages)
                 follower.cancel()
+        if self._unanswered:
+            asked = ", ".join(map(repr, self._unanswered))
+            raise NobodyAnswered(
+                f"not done, since nobody was there to answer {asked}: say yes in advance with --yes, "
+                "name the place in the request, or type the answer as a further line"
+            )
         return not self._controller.undone
 
     async def _serve(self, loop: Loop, group: asyncio.TaskGroup, languages: Sequence[Language]) -> None:
@@ -211,7 +229,7 @@ class TypedConversation:
             elif self._controller.asks and not self._answers():
                 # An answer must be later than its question.
                 await asyncio.sleep(_LOOKS_S)
-                self._take("yes" if self._typed.confirmed else "no")
+                self._answer_alone()
             elif not busy and self._controller.idle and not self._more and not self._notes:
                 return
             else:
@@ -221,6 +239,14 @@ class TypedConversation:
     def _answers(self) -> bool:
         """Whether somebody may still answer a question."""
         return self._more and not self._typed.confirmed
+
+    def _answer_alone(self) -> None:
+        """Answer where nobody else does: yes, if that was said in advance and is an answer to what is asked."""
+        doubt = self._controller.doubt
+        yes = self._typed.confirmed and (doubt is None or bool(doubt.name))
+        if not yes:
+            self._unanswered.append(self._announced)
+        self._take("yes" if yes else "never mind")
 
     async def _answer(self, loop: Loop, text: str) -> None:
         self._said.clear()

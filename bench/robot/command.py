@@ -26,7 +26,6 @@ from bench.plots import require
 from bench.report import Report, Target
 from bench.robot import false_stops, spoken
 from bench.robot import plot as robot_plot
-from bench.robot import tasks as robot_tasks
 from bench.robot.gate import commands_per_second
 from bench.robot.news import reactions
 from bench.robot.rig import rig
@@ -42,6 +41,8 @@ if TYPE_CHECKING:
     from agent.config.settings import Settings
     from agent.models.registry import Files
     from audio.speaking.synthesizer import Synthesizer
+    from bench.robot.judging import SpokenOutcome
+    from bench.robot.spoken import Split, SpokenSet
     from bench.robot.stage import RobotStage
 
 WIRE_MS: Final = 500.0
@@ -62,13 +63,13 @@ class RobotBenchOptions:
     """Events of the robot to react to."""
     tasks: bool
     """Whether the spoken tasks are run, and nothing else."""
-    spoken: spoken.SpokenSet | None
+    spoken: SpokenSet | None
     """The set of spoken tasks that is run, and nothing else."""
     ordinary: float
     """Minutes of ordinary speech to listen to, and nothing else; 0: none."""
     skip: int
     """Sentences of it that an earlier run has said."""
-    split: robot_tasks.Split
+    split: Split
     phrasings: tuple[int, ...] | None
     """Numbers of the phrasings; None: all."""
     json_file: Path | None
@@ -138,53 +139,33 @@ async def _stops(models: Models, wanted: RobotBenchOptions, console: Console) ->
 
 
 async def _tasks(models: Models, wanted: RobotBenchOptions, console: Console) -> tuple[dict[str, Any], list[Target]]:
-    samples = []
-    table = Table("task", "request", "heard", "happened", "outcome", box=None)
-    for item in robot_tasks.items(wanted.split, wanted.phrasings):
-        sample = await robot_tasks.carry_out(item, models)
-        samples.append(sample)
-        told = (sample.task, sample.request, " / ".join(sample.heard), ", ".join(sample.happened) or "nothing")
-        table.add_row(*told, sample.outcome)
-    console.print(table)
+    tasks = spoken.phrased_tasks(wanted.split, wanted.phrasings)
+    samples = [await _carried_out(task, models, spoken.piper, console) for task in tasks]
     counts = Counter(sample.outcome for sample in samples)
     done, failed = counts["done"], len(samples) - counts["done"]
     low, high = wilson(done, len(samples))
-    asked_first = sum(sample.outcome == "done" and bool(sample.asked) for sample in samples)
     console.print(
         f"{wanted.split} phrasings: done {done} of {len(samples)} "
-        f"(95 % interval {100 * low:.0f} to {100 * high:.0f} %; {asked_first} after a question for the place), "
-        f"asked or refused {counts['refused']}, wrong {counts['wrong']}"
+        f"(95 % interval {100 * low:.0f} to {100 * high:.0f} %), {_counted(counts)}"
     )
-    results = {
-        "split": wanted.split,
-        "counts": counts,
-        "asked_first": asked_first,
-        "samples": [asdict(sample) for sample in samples],
-    }
+    results = {"split": wanted.split, "counts": counts, "samples": [asdict(sample) for sample in samples]}
     if wanted.split != "test":
         # What may be tuned on proves nothing.
         return results, []
     return results, [
         Target("tasks_done", done / len(samples), at_least=TASKS_DONE),
-        Target("failures_that_ask_or_refuse", counts["refused"] / failed if failed else 1.0, at_least=1.0),
+        Target("failures_that_ask_or_refuse", counts["asked"] / failed if failed else 1.0, at_least=1.0),
     ]
 
 
-async def _spoken(models: Models, of: spoken.SpokenSet, console: Console) -> tuple[dict[str, Any], list[Target]]:
+async def _spoken(models: Models, of: SpokenSet, console: Console) -> tuple[dict[str, Any], list[Target]]:
     with shown() as progress:
         folder = open_store(models.settings.models).ensure(spoken.VOICES_MODEL, progress)
     voices = await asyncio.to_thread(KokoroModel, folder, models.settings.voice)
-    samples = []
-    for task in spoken.spoken_tasks(of):
-        sample = await spoken.carry_out_spoken(task, models, voices)
-        samples.append(sample)
-        told = "right" if sample.right else sample.outcome
-        happened, heard = ", ".join(sample.happened) or "nothing", " / ".join(sample.heard)
-        console.print(
-            f"{told:6} {task.say} | {heard} | {happened} | {sample.seconds:.1f} s", markup=False, soft_wrap=True
-        )
+    tasks = spoken.spoken_tasks(of)
+    samples = [await _carried_out(task, models, spoken.kokoro(voices, task.voice), console) for task in tasks]
     counts, right = Counter(sample.outcome for sample in samples), sum(sample.right for sample in samples)
-    console.print(f"set {of}: right {right} of {len(samples)}, wrong {counts['wrong']}")
+    console.print(f"set {of}: right {right} of {len(samples)}; done {counts['done']}, {_counted(counts)}")
     results = {"set": of, "counts": counts, "right": right, "samples": [asdict(sample) for sample in samples]}
     if of == "develop":
         # What may be tuned on proves nothing.
@@ -193,6 +174,21 @@ async def _spoken(models: Models, of: spoken.SpokenSet, console: Console) -> tup
         Target("spoken_tasks_right", right / len(samples), at_least=spoken.RIGHT),
         Target("spoken_tasks_wrong", counts["wrong"], at_most=0),
     ]
+
+
+async def _carried_out(
+    task: spoken.SpokenTask, models: Models, say: spoken.Say, console: Console
+) -> spoken.SpokenSample:
+    """Have one task done, and show what became of it."""
+    sample = await spoken.carry_out(task, models, say)
+    told = "right" if sample.right else sample.outcome
+    happened, heard = ", ".join(sample.happened) or "nothing", " / ".join(sample.heard)
+    console.print(f"{told:6} {task.say} | {heard} | {happened} | {sample.seconds:.1f} s", markup=False, soft_wrap=True)
+    return sample
+
+
+def _counted(counts: Mapping[SpokenOutcome, int]) -> str:
+    return f"asked or refused {counts['asked']}, left undone {counts['undone']}, wrong {counts['wrong']}"
 
 
 async def _ordinary(

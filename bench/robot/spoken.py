@@ -1,7 +1,6 @@
-"""Spoken tasks in fresh phrasings and voices: done, asked about, refused, or done wrongly; see `spoken_tasks.toml`.
+"""Spoken tasks: done, asked about, refused, or done wrongly; see `spoken_tasks.toml` and `robot_tasks.toml`.
 
-The voices are Kokoro's. The user answers what is asked truthfully: yes to what the task says, no to anything else.
-"Wrong" is whatever happened that the sentence did not ask for, however little.
+Whoever speaks answers what is asked truthfully: yes to what the task says, no to anything else.
 """
 
 from __future__ import annotations
@@ -20,30 +19,35 @@ from agent.robot.misheard import Doubt
 from agent.robot.proposal import Proposal
 from audio.clock import RATE
 from audio.speaking.kokoro import KokoroModel, KokoroVoice
+from bench.robot.judging import SpokenOutcome, asked_or_refused, expected, happenings, judge_spoken
 from bench.robot.rig import rig
 from bench.robot.stage import until, with_stage
-from bench.robot.tasks import SPEED, asked_or_refused, happenings, reply_to
-from bench.voices import trimmed
-from robots.site import HERE
-from robots.skills import GO_TO, GO_TO_POSE, PLACE
+from bench.voices import PIPER, spoken, trimmed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from audio.clock import Sound
     from audio.speaking.synthesizer import Synthesizer
     from bench.robot.stage import Models, RobotStage
     from robots.safety.gate import Question
-    from robots.skills import SkillCall
+
+    Say = Callable[[Synthesizer, str], Awaitable[Sound]]
+    """Says a text, from its first to its last sample; by the agent's own voice, if it likes."""
 
 SpokenSet = Literal["a", "b", "develop"]
-SpokenOutcome = Literal["done", "asked", "undone", "wrong"]
+Split = Literal["test", "develop"]
 VOICES_MODEL: Final = "kokoro-82m"
 RIGHT: Final = 0.9
-"""Part of the tasks that is to be done, or rightly asked about or refused."""
+"""Part of the tasks of a set that is to be done, or rightly asked about or refused."""
+SPEED: Final = 4.0
+"""Simulated seconds per second."""
 _PATIENCE_S: Final = 120.0
+"""A request that keeps the robot busy for longer is given up, s."""
 _TURN_S: Final = 20.0
+"""How long the ears may take for a turn, s."""
 _QUIET_S: Final = 1.0
+"""When nobody has had anything to say or do for so long, the request is over, s."""
 _LOOKS_S: Final = 0.05
 
 
@@ -65,11 +69,16 @@ class SpokenSample:
     say: str
     voice: str
     heard: tuple[str, ...]
+    """What the ears made of it, and of the answers."""
     happened: tuple[str, ...]
     shown: tuple[tuple[str, str], ...]
     """Calls, questions and answers of the gate and the ears, in order."""
     answers: tuple[str, ...]
     """What the user answered."""
+    stops: tuple[str, ...]
+    """Stop phrases that were heard."""
+    dropped: tuple[tuple[str, str], ...]
+    """Calls and sentences that were taken back, and why."""
     said: str
     outcome: SpokenOutcome
     right: bool
@@ -78,25 +87,58 @@ class SpokenSample:
 
 def spoken_tasks(name: SpokenSet) -> list[SpokenTask]:
     """Give the tasks of a set, each in the next of its voices."""
-    text = package_files("bench.robot").joinpath("spoken_tasks.toml").read_text(encoding="utf-8")
-    data = tomllib.loads(text)
+    data = _read("spoken_tasks.toml")
     voices: list[str] = data["voices"][name]
-    return [_task(task, voices[number % len(voices)]) for number, task in enumerate(data["sets"][name])]
+    return [
+        SpokenTask(task["say"], voices[number % len(voices)], task.get("start", "home"), tuple(task["truth"]))
+        for number, task in enumerate(data["sets"][name])
+    ]
 
 
-def _task(task: Mapping[str, Any], voice: str) -> SpokenTask:
-    return SpokenTask(task["say"], voice, task.get("start", "home"), tuple(task["truth"]))
+def phrased_tasks(split: Split, phrasings: Sequence[int] | None = None) -> list[SpokenTask]:
+    """Give ten tasks in the default voice, phrasing by phrasing; `phrasings` chooses some by number."""
+    tasks = _read("robot_tasks.toml")["task"]
+    numbers = range(max(len(task[split]) for task in tasks)) if phrasings is None else phrasings
+    return [_phrased(task, task[split][number]) for number in numbers for task in tasks if number < len(task[split])]
 
 
-async def carry_out_spoken(task: SpokenTask, models: Models, voices: KokoroModel) -> SpokenSample:
+def _phrased(task: Mapping[str, Any], phrasing: str | dict[str, Any]) -> SpokenTask:
+    given: dict[str, Any] = {"say": phrasing} if isinstance(phrasing, str) else phrasing
+    return SpokenTask(given["say"], PIPER, task["start"], tuple(step.format_map(given) for step in task["truth"]))
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads(package_files("bench.robot").joinpath(name).read_text(encoding="utf-8"))
+
+
+def kokoro(model: KokoroModel, speaker: str) -> Say:
+    """Give one of Kokoro's voices."""
+    language = "en-US" if speaker.startswith("a") else "en-GB"
+
+    async def say(_: Synthesizer, text: str) -> Sound:
+        pcm = await asyncio.to_thread(model.create, text, speaker, language, 1.0)
+        return trimmed(soxr.resample(pcm.astype(np.float32) / 32768, KokoroVoice.rate, RATE))
+
+    return say
+
+
+async def piper(synthesizer: Synthesizer, text: str) -> Sound:
+    """Say a text in the agent's own voice."""
+    return await spoken(synthesizer, PIPER, text)
+
+
+async def carry_out(task: SpokenTask, models: Models, say: Say) -> SpokenSample:
     """Say it to a fresh robot, answer what is asked, wait until there is nothing left to do, and judge."""
-    voice, begun = SpokenVoice(voices, task.voice), time.monotonic()
+    begun = time.monotonic()
 
-    async def ask(stage: RobotStage, _: Synthesizer) -> SpokenSample:
-        answers = await _converse(stage, voice, task)
+    async def ask(stage: RobotStage, synthesizer: Synthesizer) -> SpokenSample:
+        answers, ended = await _converse(stage, lambda text: say(synthesizer, text), task)
         happened = happenings([seen.message for seen in stage.rig.wire.seen], task.start, task.truth)
         said = " ".join(sound.text for _, sound in stage.sounds)
         outcome = judge_spoken(task.truth, happened, asked=bool(answers) or asked_or_refused(said))
+        if not ended:
+            # Whatever it has done so far: it does more.
+            outcome = "wrong"
         return SpokenSample(
             task.say,
             task.voice,
@@ -104,6 +146,8 @@ async def carry_out_spoken(task: SpokenTask, models: Models, voices: KokoroModel
             happened=happened,
             shown=tuple(one for one in stage.shown if one[0] in {"calls", "gate", "ears"}),
             answers=tuple(answers),
+            stops=tuple(stage.stops),
+            dropped=tuple(stage.dropped),
             said=said,
             outcome=outcome,
             right=outcome == ("done" if task.truth else "asked"),
@@ -114,22 +158,11 @@ async def carry_out_spoken(task: SpokenTask, models: Models, voices: KokoroModel
         return await with_stage(stands, models, ask, busy=False)
 
 
-class SpokenVoice:
-    """One of Kokoro's voices, for one user."""
-
-    def __init__(self, model: KokoroModel, speaker: str) -> None:
-        self._model, self._speaker = model, speaker
-        self._language = "en-US" if speaker.startswith("a") else "en-GB"
-
-    async def say(self, text: str) -> Sound:
-        """Say a text: from its first to its last sample."""
-        pcm = await asyncio.to_thread(self._model.create, text, self._speaker, self._language, 1.0)
-        return trimmed(soxr.resample(pcm.astype(np.float32) / 32768, KokoroVoice.rate, RATE))
-
-
-async def _converse(stage: RobotStage, voice: SpokenVoice, task: SpokenTask) -> list[str]:
-    """Say the task, and answer what is asked; return the answers."""
-    stage.microphone.say(await voice.say(task.say))
+async def _converse(
+    stage: RobotStage, say: Callable[[str], Awaitable[Sound]], task: SpokenTask
+) -> tuple[list[str], bool]:
+    """Say the task, and answer what is asked; return the answers, and whether it came to an end."""
+    stage.microphone.say(await say(task.say))
     await until(lambda: bool(stage.turns), _TURN_S)
     ends, quiet, answers = time.monotonic() + _PATIENCE_S, 0.0, list[str]()
     answered: Question | Doubt | Proposal | None = None
@@ -139,43 +172,18 @@ async def _converse(stage: RobotStage, voice: SpokenVoice, task: SpokenTask) -> 
         if question is not None and question is not answered and stage.conversation.idle:
             answered = question
             answers.append(answer_to(question, task))
-            stage.microphone.say(await voice.say(answers[-1]))
+            stage.microphone.say(await say(answers[-1]))
         quiet = quiet + _LOOKS_S if stage.conversation.idle and stage.robot.idle else 0.0
-    return answers
+    return answers, quiet >= _QUIET_S
 
 
 def answer_to(question: Question | Doubt | Proposal, task: SpokenTask) -> str:
     """Give what a truthful user answers."""
     if isinstance(question, Proposal):
-        return "Yes." if expected(question.calls, task.start) == task.truth else "No."
-    if isinstance(question, Doubt):
-        return reply_to(question, task.say)
-    meant = question.call is not None and any(step.split()[0] == question.call.skill for step in task.truth)
-    return "Yes." if meant else "No."
-
-
-def expected(calls: Sequence[SkillCall], start: str) -> tuple[str, ...]:
-    """Give what happens when these calls are carried out, as tasks tell it."""
-    here, told = start, list[str]()
-    for call in calls:
-        arguments = dict(call.arguments)
-        place = str(arguments.pop(PLACE, HERE))
-        if place not in {HERE, here}:
-            here = place
-            told.append(f"at {place}")
-        if call.skill == GO_TO_POSE:
-            here = ""
-            told.append(f"pose {float(arguments['x']):g} {float(arguments['y']):g}")
-        elif call.skill != GO_TO:
-            numbers = [f"{float(value):g}" for value in arguments.values() if isinstance(value, int | float)]
-            told.append(" ".join((call.skill, *numbers)))
-    return tuple(told)
-
-
-def judge_spoken(truth: Sequence[str], happened: Sequence[str], *, asked: bool) -> SpokenOutcome:
-    """Compare what happened with what was to happen; `asked`: the user was asked, or told that it cannot be done."""
-    if list(happened) != list(truth[: len(happened)]):
-        return "wrong"
-    if truth and len(happened) == len(truth):
-        return "done"
-    return "asked" if asked else "undone"
+        yes = expected(question.calls, task.start) == task.truth
+    elif isinstance(question, Doubt):
+        named = [name for name in (question.name, *question.also) if name]
+        yes = bool(named) and all(name in task.say.lower() for name in named)
+    else:
+        yes = question.call is not None and any(step.split()[0] == question.call.skill for step in task.truth)
+    return "Yes." if yes else "No."

@@ -19,6 +19,8 @@ from agent.conversation.assembly import open_conversation
 from agent.conversation.frames import FrameQueue
 from agent.conversation.sinks import PlayoutSink
 from agent.models.assembly import load_speech, open_speech
+from agent.models.spans import StartTimes
+from agent.models.warming import warm_ears, warm_mind
 from agent.robot.adapter import RobotAdapter
 from audio.clock import FRAME, RATE
 from audio.speaking.playout import Playout
@@ -136,10 +138,15 @@ class RobotStage:
 async def with_stage(
     rig: Rig, models: Models, work: Callable[[RobotStage, Synthesizer], Awaitable[T]], *, busy: bool
 ) -> T:
-    """Run some work with everything wired; `busy`: two streams keep the engine computing."""
+    """Run some work with everything wired and warm, as wherever a robot is commanded by voice.
+
+    busy: two streams keep the engine computing.
+    """
     engine, script, settings = models.engine, models.script, models.settings
     async with AsyncExitStack() as stack:
         speech = await asyncio.to_thread(load_speech, models.files, settings)
+        await warm_mind(engine, script, StartTimes())
+        await asyncio.to_thread(warm_ears, speech.recogniser, speech.judge, StartTimes())
         ears, synthesizer = await stack.enter_async_context(open_speech(speech, settings, engine))
         robot = RobotAdapter(rig.robot, lambda who, text: stage.show(who, text))  # noqa: PLW0108 - the stage is made from it
         ears.expect(robot.words)

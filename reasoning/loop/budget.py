@@ -25,7 +25,7 @@ class Gain(NamedTuple):
     """Tokens that they take in the mean: most thoughts end before."""
 
 
-WORTH: Final[Mapping[BudgetName, float]] = {"frugal": 150.0, "generous": 1000.0}
+WORTH: Final[Mapping[BudgetName, float]] = {"frugal": 180.0, "generous": 1000.0}
 """Tokens that one more right answer may cost at the mean price."""
 GAINS: Final[Mapping[str, Sequence[Gain]]] = {
     "sums": (Gain(32, 0.20, 30), Gain(48, 0.40, 40), Gain(96, 0.53, 53), Gain(128, 0.53, 58), Gain(320, 0.53, 71)),

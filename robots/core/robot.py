@@ -16,6 +16,7 @@ from robots.core.asking import Asking
 from robots.core.instants import InstantActionsUnderWay
 from robots.core.motion import MotionWatch
 from robots.core.planning import deed_of, plan_of
+from robots.core.role import CommandRole
 from robots.core.tasks import TaskPhase, TaskRun
 from robots.core.unpausing import Unpausing
 from robots.events import Event, Happening
@@ -82,6 +83,7 @@ class Robot:
     gate: Gate
     new_id: Callable[[], str]
     """Makes unique identifiers."""
+    role: CommandRole = CommandRole.COMMANDER
     world: World = field(default_factory=World)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=256))
     """Taken from the left by whoever listens."""
@@ -156,8 +158,8 @@ class Robot:
         if times & (times - 1) == 0:
             self.gate.keep("unusable", why, now, times=times)
         # The robot may understand what another program sends, though nobody does here.
-        if message.about is About.COMMAND and self.gate.latch is not Latch.STOPPED:
-            self._hold_back(now)
+        if message.about is About.COMMAND:
+            self._overhear(Intent.MOVE, now)
 
     def receive(self, news: RobotNews, now: float) -> None:
         """Take in what an adapter tells."""
@@ -260,11 +262,8 @@ class Robot:
         self._watch(now)
 
     def _overhear(self, intent: Intent, now: float) -> None:
-        """Another program commands the robot: a stop is everybody's right; who moves it is in charge.
-
-        Who can move it nowhere, as a warden, has nothing to give up, and no stop of others to carry on.
-        """
-        if intent is Intent.HARMLESS or self.gate.latch is Latch.STOPPED or self.gate.site is NOWHERE:
+        """Another program commands the robot: a stop is everybody's right; who moves it is in charge."""
+        if intent is Intent.HARMLESS or self.gate.latch is Latch.STOPPED or self.role is CommandRole.BYSTANDER:
             return
         if intent is Intent.STOP:
             self.stop("another program", now)

@@ -1,8 +1,8 @@
 """The second process of a lease (`robots.lease`): pauses the robot when its commander is frozen, and can do no more.
 
 It reads the settings of the robot as one line of JSON, then the commander's signs of life, and ends with its input. It
-commands like any other program, with a gate of its own that has no place to go to; its pauses are named like last
-wills, so that the commander, once it lives again, takes them for what they are.
+commands like any other program, but as a bystander, with a gate of its own that has no place to go to; its pauses are
+named like last wills, so that the commander, once it lives again, takes them for what they are.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import uuid
 from typing import TYPE_CHECKING
 
+from robots.core.role import CommandRole
 from robots.facts.tasks import CommanderFroze
 from robots.lease import BUSY, LAPSE_S, SETTINGS
 from robots.protocols.reach import adapter_of
@@ -50,7 +51,9 @@ async def main() -> None:
     loop.add_signal_handler(signal.SIGTERM, lambda: None)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(signs), sys.stdin)
     adapter = adapter_of(SETTINGS.validate_json(await signs.readline()))
-    async with command_robot(adapter, site=NOWHERE, audit=lambda _: None, new_id=_new_id) as robot:
+    async with command_robot(
+        adapter, site=NOWHERE, audit=lambda _: None, role=CommandRole.BYSTANDER, new_id=_new_id
+    ) as robot:
         await watch(signs, robot)
 
 

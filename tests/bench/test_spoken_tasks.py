@@ -4,7 +4,8 @@ import pytest
 
 from agent.robot.misheard import doubt
 from agent.robot.proposal import Proposal
-from bench.robot.spoken import SpokenOutcome, SpokenTask, answer_to, expected, judge_spoken, spoken_tasks
+from bench.robot.judging import SpokenOutcome, asked_or_refused, expected, judge_spoken
+from bench.robot.spoken import SpokenTask, answer_to, spoken_tasks
 from robots.safety.gate import Question
 from robots.simulator.run import EXAMPLE_MAP
 from robots.site import Site
@@ -68,3 +69,12 @@ def test_a_user_says_yes_to_what_was_said_alone() -> None:
     asked = doubt("Bring it to the hole.", {"hall", "kitchen"})
     assert asked is not None
     assert answer_to(asked, task) == "Yes."
+    assert answer_to(asked, SpokenTask("Bring it to the pole.", "af_heart", "home", ())) == "No."
+
+
+@pytest.mark.parametrize(
+    ("said", "openly"),
+    [("Which hall do you mean?", True), ("I cannot go there.", True), ("On my way!", False), ("I am there.", False)],
+)
+def test_a_reply_that_asks_or_refuses_is_told_from_one_that_does_not(said: str, openly: bool) -> None:
+    assert asked_or_refused(said) == openly

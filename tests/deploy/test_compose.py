@@ -44,6 +44,13 @@ def test_a_service_is_pinned_and_what_it_names_is_there(name: str) -> None:
         assert port.startswith("127.0.0.1:"), "nothing is open to others unless somebody says so"
 
 
+def test_a_secret_is_where_it_is_needed_and_nowhere_else() -> None:
+    used = {name: set(re.findall(r"/run/secrets/(\w+)", json.dumps(service))) for name, service in SERVICES.items()}
+    used["mosquitto"] |= set(re.findall(r"/run/secrets/(\w+)", (ROOT / "deploy/mosquitto.conf").read_text()))
+    used["prometheus"] |= set(re.findall(r"/run/secrets/(\w+)", (ROOT / "deploy/prometheus.yml").read_text()))
+    assert {name: set(service.get("secrets", [])) for name, service in SERVICES.items()} == used
+
+
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_what_a_service_waits_for_starts_with_it_and_can_be_waited_for(name: str) -> None:
     for other, how in SERVICES[name].get("depends_on", {}).items():

@@ -113,6 +113,18 @@ def test_a_place_that_stands_twice_in_the_file_is_refused(tmp_path: Path) -> Non
         Site.load(path)
 
 
+@pytest.mark.parametrize("pair", [("front door", "front_door"), ("front-door", "frontdoor"), ("dock 1", "dock1")])
+def test_two_names_that_are_one_when_they_are_said_are_refused(tmp_path: Path, pair: tuple[str, str]) -> None:
+    path = tmp_path / "site.yaml"
+    one, other = pair
+    path.write_text(
+        "map: m\nfence: [[0, 0], [9, 0], [9, 9], [0, 9]]\n"
+        f"places:\n  {one}: {{x: 1, y: 1}}\n  {other}: {{x: 2, y: 2}}\n"
+    )
+    with pytest.raises(BadMap, match=f"{one!r} and {other!r} are one name"):
+        Site.load(path)
+
+
 def declaring(count: int) -> Capabilities:
     """What a robot can do whose factsheet has so many actions."""
     actions = tuple(AgvAction(action_type=f"do{n}", action_scopes=(ActionScope.NODE,)) for n in range(count))

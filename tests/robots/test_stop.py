@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from robots.core.robot import LEASE_S
+from robots.core.role import CommandRole
 from robots.events import Happening
+from robots.facts.tasks import CommanderFroze
 from robots.protocols.vda5050.messages import (
     ActionState,
     ActionStatus,
@@ -32,7 +34,8 @@ from robots.safety.stop import (
 )
 from robots.simulator.faults import Mishap, Network
 from robots.skills import SkillCall
-from robots.terms.commands import StopStep
+from robots.terms.commands import StopCommand, StopStep
+from robots.terms.heard import Intent, Overheard
 from tests.robots.stage.rig import Rig
 from tests.robots.stage.words import reported
 from tests.robots.test_gate import STATE
@@ -367,3 +370,28 @@ def test_more_than_a_few_calls_do_not_wait() -> None:
     verdicts = [rig.robot.call(SkillCall(f"q{k}", "go_to", {"place": "hall"}, 1), rig.now) for k in range(12)]
     assert sum(isinstance(verdict, Admitted) for verdict in verdicts) == 9
     assert isinstance(verdicts[-1], Refused)
+
+
+@pytest.mark.parametrize(("role", "latch"), [(CommandRole.COMMANDER, Latch.STOPPED), (CommandRole.BYSTANDER, None)])
+def test_a_stop_of_another_program_is_carried_on_by_the_commander_alone(role: CommandRole, latch: Latch | None) -> None:
+    rig = Rig()
+    rig.robot.role = role
+    rig.run(1.0)
+    sent = len(rig.commands)
+    rig.robot.receive(Overheard(Intent.STOP), rig.now)
+    assert rig.gate.latch is latch
+    rig.run(0.5)
+    stops = [command for command in rig.commands[sent:] if isinstance(command, StopCommand)]
+    assert bool(stops) == (role is CommandRole.COMMANDER)
+
+
+def test_a_bystander_holds_a_robot_that_others_move_and_gives_up_nothing() -> None:
+    rig = Rig()
+    rig.robot.role = CommandRole.BYSTANDER
+    rig.run(1.0)
+    rig.robot.receive(Overheard(Intent.MOVE), rig.now)
+    assert rig.gate.latch is None
+    rig.robot.hold(CommanderFroze(), rig.now)
+    rig.run(1.0)
+    assert rig.gate.latch is Latch.HELD
+    assert rig.heard(Happening.HELD)

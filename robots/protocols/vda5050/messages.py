@@ -275,8 +275,9 @@ class Reference(Part):
 class Error(Part):
     """Something the robot reports as wrong; its texts are untrusted data."""
 
-    error_type: Name
-    error_level: Annotated[ErrorLevel, carefully(ErrorLevel, ErrorLevel.FATAL, "errorLevel")]
+    error_type: Name = ""
+    """Some fleets leave it out, and a robot with its first error is not to become one that cannot be read."""
+    error_level: Annotated[ErrorLevel, carefully(ErrorLevel, ErrorLevel.FATAL, "errorLevel")] = ErrorLevel.FATAL
     error_references: tuple[Reference, ...] | None = None
     error_description: Words | None = None
     error_hint: Words | None = None

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import platformdirs
 import pytest
 
 from agent.config.settings import load
 from agent.conversation.assembly import open_loop
 from agent.models.assembly import open_models
 from agent.models.spans import StartTimes
+from agent.models.warming import warm_ears
 from agent.realtime.server.models import open_server_models
-from audio.hearing.whisper import Hypothesis
+from audio.clock import RATE
+from audio.hearing.whisper import Hypothesis, WhisperDecoder
+from audio.options import EarsOptions
 from languages.english import ENGLISH
 from reasoning.engine.torch_engine import TorchEngine
 from tests.agent.command_line import write_babbler
@@ -159,3 +164,17 @@ async def test_what_fails_has_no_span() -> None:
     with pytest.raises(OSError, match="no"), times.span("a thing"):
         raise OSError("no")
     assert times.spans == []
+
+
+@pytest.mark.e2e
+def test_the_first_short_decode_of_warm_ears_takes_no_longer_than_those_that_follow() -> None:
+    folder = platformdirs.user_cache_path("descant") / "models" / "whisper-tiny.en"
+    ears = WhisperDecoder(folder, EarsOptions())
+    warm_ears(ears, None, StartTimes())
+    noise = np.random.default_rng(0).normal(0, 0.1, 2 * RATE).astype(np.float32)
+    took = []
+    for _ in range(7):
+        began = time.perf_counter()
+        ears.spot(noise)
+        took.append(time.perf_counter() - began)
+    assert took[0] < 3 * sorted(took[1:])[3]

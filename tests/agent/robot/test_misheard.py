@@ -79,4 +79,5 @@ def test_there_is_doubtful_where_no_place_was_named() -> None:
 def test_names_that_sound_alike_are_found() -> None:
     assert alike({"hall", "hole", "kitchen", "home"}) == [("hall", "hole")]
     assert alike({"halle", "küche", "laden", "loden"}, language_of("de")) == [("laden", "loden")]
-    assert alike({"desk", "hall", "home", "kitchen"}) == []
+    assert alike({"room 2", "room two", "room_3"}) == [("room 2", "room two")]
+    assert alike({"desk", "hall", "home", "kitchen", "room 2", "room 3"}) == []

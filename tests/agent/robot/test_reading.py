@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agent.robot.reading import Reading, read
 from languages.english import ENGLISH
-from languages.known import language_of
 from tests.agent.standing_robot import standing_robot
 
 ROBOT = standing_robot()
@@ -100,5 +101,12 @@ def test_the_words_that_matter_say_what_where_and_how_long() -> None:
     assert reading("Please wait in the hall for nine seconds.").matter == {"wait", "hall", "nine"}
 
 
+def test_a_place_is_said_as_its_name_is_spoken() -> None:
+    made = read("Go to the front door, then to room 2.", ROBOT.skills, ("front_door", "room-2"), ENGLISH)
+    assert [step.arguments["place"] for step in made.steps] == ["front_door", "room-2"]
+    assert made.whole
+
+
 def test_without_words_of_its_language_nothing_is_read() -> None:
-    assert not read("Fahr in die Halle.", ROBOT.skills, ROBOT.site.places, language_of("de")).steps
+    bare = replace(ENGLISH, commands=None)
+    assert not read("Go to the hall.", ROBOT.skills, ROBOT.site.places, bare).steps

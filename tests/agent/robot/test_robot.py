@@ -257,6 +257,34 @@ def test_there_is_no_place_to_go_to_for_what_is_done_on_the_spot(stage: Stage) -
     assert stage.told.said == ["R1 will wave."]
 
 
+@pytest.mark.parametrize("answer", ["Never mind.", "Don't do it!", "No, wait.", "Lieber nicht."])
+def test_who_takes_a_request_back_is_not_taken_to_the_place_that_was_heard_first(stage: Stage, answer: str) -> None:
+    assert stage.hands.heard("Go to the kitchen.", other="Go to the hall.") is None
+    assert stage.told.said == ["Do you mean the hall?"]
+    assert stage.hands.heard(answer) is None
+    assert stage.told.said[1:] == [stage.hands.language.robot.unchanged]
+    assert not stage.releases()
+    assert not stage.hands.asks
+
+
+@pytest.mark.parametrize(
+    "answer", ["No, the hall.", "Nein, die hall.", "Nicht in die hall.", "Not the hall.", "Yes, but go home first."]
+)
+def test_a_place_beside_a_no_is_no_choice_of_it(stage: Stage, answer: str) -> None:
+    assert stage.hands.heard("Go to the hall", (0.9, 0.9, 0.9, 0.3)) is None
+    stage.hands.heard(answer)
+    assert not stage.releases()
+
+
+@pytest.mark.parametrize(
+    ("answer", "done"), [("Yes, sir.", True), ("Sure, go ahead.", True), ("No, wait.", False), ("Not there.", False)]
+)
+def test_a_yes_counts_in_whatever_words_it_is_given(stage: Stage, answer: str, done: bool) -> None:
+    assert stage.hands.heard("Go to the hall, but only if it is open.") is None
+    assert stage.hands.heard(answer) is None
+    assert bool(stage.releases()) == done
+
+
 @pytest.mark.parametrize(
     ("event", "words"),
     [
@@ -383,3 +411,53 @@ def test_a_request_after_the_question_drops_it(stage: Stage) -> None:
     assert stage.hands.heard("what time is it?") == "what time is it?"
     assert stage.hands.heard("yes") == "yes"
     assert not stage.releases()
+
+
+@pytest.mark.parametrize(
+    ("code", "lines", "does"),
+    [
+        (
+            "de",
+            ("Fahr zur hall und warte dort vier Sekunden.", "R1 macht jetzt: Fahrt zu hall, dann wait bei hall"),
+            True,
+        ),
+        ("de", ("Fahr zum desk, aber leise.", "Soll R1 das tun: Fahrt zu desk?", "Ja, mach das.", "In Ordnung."), True),
+        (
+            "de",
+            ("Fahr zum desk, aber leise.", "Soll R1 das tun: Fahrt zu desk?", "Nein, warte.", "In Ordnung, es"),
+            False,
+        ),
+        ("de", ("Fahr in den Garten.", "Wohin genau: desk, hall,", "Zum desk.", "R1 macht jetzt: Fahrt zu desk"), True),
+        ("es", ("Ve a la hall y espera allí cuatro segundos.", "R1 va a hacer esto: ir a hall"), True),
+        (
+            "es",
+            ("Ve al jardín.", "¿Adónde exactamente: desk, hall,", "Al desk.", "R1 va a hacer esto: ir a desk"),
+            True,
+        ),
+        ("es", ("Ve al desk con cuidado.", "¿Debe R1 hacer esto: ir a desk?", "Claro que sí.", "De acuerdo."), True),
+    ],
+)
+def test_requests_in_other_languages_are_done_or_asked_in_them(
+    stage: Stage, code: str, lines: tuple[str, ...], does: bool
+) -> None:
+    stage.hands.language = language_of(code)
+    for line, reply in zip(lines[::2], lines[1::2], strict=True):
+        assert not stage.releases()
+        assert stage.hands.heard(line) is None
+        assert stage.told.said[-1].startswith(reply)
+    assert bool(stage.releases()) == does
+
+
+def test_places_may_be_named_in_the_letters_of_their_language() -> None:
+    session = standing_robot()
+    places = {"küche": HOUSE.places["kitchen"], "straße": HOUSE.places["hall"], "zuhause": HOUSE.places["home"]}
+    session.robot.gate.site = HOUSE.model_validate({**HOUSE.model_dump(), "places": places})
+    told = Told()
+    hands = RobotController(session, told, lambda _, __: None)
+    hands.language = language_of("de")
+    assert hands.heard("Fahr in die Küche und komm dann zurück nach Hause.") is None
+    assert hands.heard("Fahr zur Straße.") is None
+    assert told.said == [
+        "R1 macht jetzt: Fahrt zu küche, dann Fahrt zu zuhause.",
+        "R1 macht jetzt: Fahrt zu straße.",
+    ]

@@ -39,11 +39,11 @@ def test_the_users_floor_and_limit_hold(price: float, most: int, least: int, bud
         assert min(most, least) <= thinking_tokens(options, policy, price) <= most
 
 
-@pytest.mark.parametrize(("price", "tokens"), [(0.1, 500), (0.29, 500), (0.31, 100), (1.9, 100), (2.1, 32)])
+@pytest.mark.parametrize(("price", "tokens"), [(0.1, 500), (0.35, 500), (0.37, 100), (2.3, 100), (2.5, 32)])
 def test_the_length_is_taken_at_which_right_answers_are_worth_most_above_the_thoughts(
     price: float, tokens: int
 ) -> None:
-    # Worth 150 tokens: from 100 to all costs 50 for 0.1, 15 tokens' worth; from 32 to 100 costs 30 for 0.4, 60.
+    # Worth 180 tokens: from 100 to all costs 50 for 0.1, 18 tokens' worth; from 32 to 100 costs 30 for 0.4, 72.
     options = LoopOptions(budget="frugal", think_tokens=500, least_think_tokens=1)
     assert thinking_tokens(options, "some", price, CURVE) == tokens
 

@@ -105,11 +105,14 @@ def texts(client: Client) -> list[str]:
 
 
 async def test_another_server_goes_on_with_the_history_and_answers_nothing_twice() -> None:
-    async with two_servers(Trouble()) as (one, other):
+    store = Trouble()
+    async with two_servers(store) as (one, other):
         async with one.client() as client:
             await client.configure(output_modalities=["text"])
             done = await client.ask(QUESTION)
             said = texts(client)
+            # It is put there a moment after it was sent.
+            await store.until(said[-1])
         async with other.client(again(done)) as client:
             await client.configure(output_modalities=["text"])
             assert texts(client) == said
