@@ -42,6 +42,7 @@ from audio.speaking.voices import VOICES
 from languages.english import ENGLISH
 from languages.spoken import spoken
 from reasoning.engine.torch_engine import TorchEngine
+from reasoning.policies.fillers import told_later
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Container
@@ -161,7 +162,7 @@ class FoundSpeech:
         if not warm:
             return voice
         with times.span("voice: fillers spoken"):
-            return RehearsedVoice(voice, ENGLISH.replies.fillers)
+            return RehearsedVoice(voice, ENGLISH.replies.fillers, told_later(ENGLISH))
 
 
 def find_speech(

@@ -31,6 +31,12 @@ _LONGEST_TOLD_S: Final = 60
 """Beyond it nobody is told how long a wait has lasted: so many phrases there are at most."""
 
 
+def told_later(language: Language) -> list[str]:
+    """Give all that may fill a wait behind the fillers: how things stand, and for how long."""
+    lasted = range(_ROUNDED_S, _LONGEST_TOLD_S + 1, _ROUNDED_S)
+    return [*language.replies.statuses, *(language.replies.elapsed.format(seconds) for seconds in lasted)]
+
+
 class Filler(NamedTuple):
     """A phrase for a wait."""
 

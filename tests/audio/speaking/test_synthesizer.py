@@ -12,6 +12,7 @@ import pytest
 from audio.errors import VoiceUnavailable
 from audio.options import VoiceOptions
 from audio.speaking.piper import PiperVoice
+from audio.speaking.rehearsed import RehearsedVoice
 from audio.speaking.synthesizer import Synthesizer, trim
 
 if TYPE_CHECKING:
@@ -107,3 +108,13 @@ def test_a_damaged_voice_is_told(tmp_path: Path) -> None:
     pytest.importorskip("piper")
     with pytest.raises(VoiceUnavailable, match="cannot be loaded"):
         PiperVoice(tmp_path / "voice.onnx", OPTIONS)
+
+
+def test_a_phrase_for_waits_is_spoken_once_and_others_each_time() -> None:
+    voice = Letters()
+    rehearsed = RehearsedVoice(voice, ["Well,"], later=["Still at it."])
+    assert voice.said == ["Well,"]
+    for _ in range(2):
+        for text in ("Well,", "Still at it.", "Something else."):
+            assert len(rehearsed.speak(text))
+    assert voice.said == ["Well,", "Still at it.", "Something else.", "Something else."]

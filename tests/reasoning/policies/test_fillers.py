@@ -12,7 +12,7 @@ from languages.known import known_languages
 from languages.language import Language
 from reasoning.options import LoopOptions
 from reasoning.policies.admission import judge
-from reasoning.policies.fillers import FillerClock
+from reasoning.policies.fillers import FillerClock, told_later
 from reasoning.policies.grounding import numbers
 
 OPTIONS = LoopOptions()
@@ -127,3 +127,11 @@ def test_what_fills_a_wait_promises_nothing(language: Language) -> None:
         assert judge(phrase, "", "", "", grounding=True, language=language).speak
         assert len(phrase.split()) <= 8
     assert sayings.elapsed.format(10) != sayings.elapsed.format(15)
+
+
+@pytest.mark.parametrize("language", known_languages().values(), ids=lambda language: language.code)
+def test_all_that_is_said_in_a_long_wait_can_be_spoken_once_for_all(language: Language) -> None:
+    fillers = FillerClock(OPTIONS, waiting_since=0.0, language=language)
+    said = {say(fillers, at / 10) for at in range(1500)} - {None}
+    assert said - {*language.replies.fillers} <= {*told_later(language)}
+    assert len(told_later(language)) < 30
