@@ -365,7 +365,7 @@ async def test_a_note_while_the_user_talks_stays_behind_the_words() -> None:
 
 async def test_the_thoughts_see_a_note_while_they_go_on() -> None:
     async with rig(Model(needs_thought=True)) as one:
-        answer = asyncio.create_task(one.loop.answer("Why not?"))
+        answer = asyncio.create_task(one.loop.answer("What is 3 times 4?"))
         while not one.of(Thought):
             await one.engine.step()
         await one.loop.note("[robot] at the kitchen")
