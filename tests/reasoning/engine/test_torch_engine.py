@@ -547,8 +547,9 @@ async def test_closing_the_engine_ends_everything(file: GgufFile) -> None:
         stream = session.generate([text], Sampling())
         await anext(stream)
         decoder.gated = True
+        # Neither is computed in one step.
         waiting = asyncio.create_task(session.append([other], [1] * 300))
-        asked = asyncio.create_task(session.score_choices([text], [1, 2], [frozenset({1}), frozenset({2})]))
+        asked = asyncio.create_task(session.score_choices([text], [1] * 300, [frozenset({1}), frozenset({2})]))
         await entered(decoder)
         decoder.gated = False
         closing = asyncio.create_task(asyncio.to_thread(engine.close))
