@@ -29,7 +29,8 @@ class Realtime(WebSocketAdapter):
         """`tool` has `name`, `description`, `parameters` and the `output` that it gives."""
         super().__init__(url, agent_sample_rate=RATE, **options)
         self._tool, self._instructions = tool, instructions
-        self._ready = asyncio.Event()
+        self._ready, self._silent = asyncio.Event(), asyncio.Event()
+        self._silent.set()
 
     async def connect(self) -> None:
         """Open the session as the scenario wants it; the clock runs on meanwhile, as a caller waits for the tone."""
@@ -66,6 +67,10 @@ class Realtime(WebSocketAdapter):
                 self.emit(AgentClear(now))
             case "conversation.item.input_audio_transcription.completed":
                 self.emit(Transcript("user", event["transcript"], now))
+            case "response.created":
+                self._silent.clear()
+            case "response.done":
+                self._silent.set()
             case "response.function_call_arguments.done" if self._tool is not None:
                 self._calls = asyncio.ensure_future(self._give(event["call_id"], self._tool["output"]))
             case "error":
@@ -74,6 +79,8 @@ class Realtime(WebSocketAdapter):
     async def _give(self, call_id: str, output: str) -> None:
         item = {"type": "function_call_output", "call_id": call_id, "output": output}
         await self._send({"type": "conversation.item.create", "item": item})
+        # The response that called may still say so: while it does, another one is refused.
+        await self._silent.wait()
         await self._send({"type": "response.create"})
 
     async def _send(self, event: dict[str, Any]) -> None:
