@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agent.conversation import timeline
 from agent.conversation.driver import ConversationDriver
+from agent.conversation.ports import nobody_gives_way
 from agent.conversation.reasoner import LoopReasoner
 from agent.costs.price import price_now
 from languages.spoken import spoken
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from agent.config.settings import Settings
-    from agent.conversation.ports import Reasoner, Recognition, Sink, Synthesis
+    from agent.conversation.ports import GiveWay, Reasoner, Recognition, Sink, Synthesis
     from audio.messages import Clip, Words
     from languages.language import Language
     from reasoning.engine.contract import Engine
@@ -62,26 +64,11 @@ async def open_conversation(
     async def note(text: str) -> None:
         await conversation.note(text, unprompted=True)
 
-    handled, price = [tool for tool in tools if tool.handler is not None], price_now(settings.costs)
+    handled = [tool for tool in tools if tool.handler is not None]
+    new_loop = _loops(settings, script, clock, tools=tools, now=now, seed=seed)
     async with engine.session() as blocks, ToolRunner(handled, emit, note) as runner:
-
-        def make(tell: Callable[[LoopEvent], None]) -> Loop:
-            context, opening = settings.engine.context, script.in_language(languages_of(settings)[0])
-            return Loop(
-                blocks,
-                opening,
-                settings.loop,
-                tell,
-                clock,
-                context=context,
-                seed=seed,
-                tools=tools,
-                now=now,
-                price=price,
-            )
-
         conversation = await spoken_conversation(
-            LoopReasoner(make, emit),
+            LoopReasoner(lambda tell: new_loop(blocks, emit=tell), emit),
             runner,
             settings,
             ears=ears,
@@ -95,7 +82,7 @@ async def open_conversation(
             on_language=on_language,
             slowdown=lambda: engine.slowdown,
             # With cores to spare, the voice has one to itself.
-            give_way=engine.give_way if usable_cores() <= _FEW_CORES else lambda _: lambda: None,
+            give_way=engine.give_way if usable_cores() <= _FEW_CORES else nobody_gives_way,
         )
         await conversation.open()
         yield conversation
@@ -116,7 +103,7 @@ async def spoken_conversation(
     on_turn: Callable[[Words], str | None] | None = None,
     on_language: Callable[[Language], None] | None = None,
     slowdown: Callable[[], float] = lambda: 1.0,
-    give_way: Callable[[float], Callable[[], None]] = lambda _: lambda: None,
+    give_way: GiveWay = nobody_gives_way,
 ) -> ConversationDriver:
     """Put a conversation together around a reasoner.
 
@@ -172,21 +159,32 @@ async def open_loop(
 ) -> AsyncIterator[Loop]:
     """Open a loop for typed turns: no ears, no voice, no turn-taking."""
     async with engine.session() as blocks:
-        context, opening = settings.engine.context, script.in_language(languages_of(settings)[0])
-        loop = Loop(
-            blocks,
-            opening,
-            settings.loop,
-            emit,
-            clock,
-            context=context,
-            seed=seed,
-            tools=tools,
-            now=now,
-            price=price_now(settings.costs),
-        )
+        loop = _loops(settings, script, clock, tools=tools, now=now, seed=seed)(blocks, emit=emit)
         await loop.open()
         yield loop
+
+
+def _loops(
+    settings: Settings,
+    script: Script,
+    clock: Callable[[], float],
+    *,
+    tools: Sequence[Tool],
+    now: Callable[[], datetime] | None,
+    seed: int,
+) -> partial[Loop]:
+    """Give what makes loops as the settings have them, of an engine session and of whom they tell (`emit`)."""
+    return partial(
+        Loop,
+        script=script.in_language(languages_of(settings)[0]),
+        options=settings.loop,
+        clock=clock,
+        context=settings.engine.context,
+        seed=seed,
+        tools=tools,
+        now=now,
+        price=price_now(settings.costs),
+    )
 
 
 def local_time() -> datetime:

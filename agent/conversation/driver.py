@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from agent.conversation import timeline
 from agent.conversation.playback import Playback
+from agent.conversation.ports import nobody_gives_way
 from agent.conversation.replies import ReplyMaker
 from agent.conversation.speaker import Speaker
 from agent.conversation.turn_taking import (
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from agent.conversation.options import TurnOptions
-    from agent.conversation.ports import Reasoner, Recognition, RemoteClient, Sink, Synthesis
+    from agent.conversation.ports import GiveWay, Reasoner, Recognition, RemoteClient, Sink, Synthesis
     from agent.conversation.reply import Reply, ReplyRequest
     from agent.conversation.turn_taking import Action, InterruptedBy
     from audio.clock import Pcm, Sound
@@ -77,7 +78,7 @@ class ConversationDriver:
         client: RemoteClient | None = None,
         pending: Callable[[], bool] = lambda: False,
         slowdown: Callable[[], float] = lambda: 1.0,
-        give_way: Callable[[float], Callable[[], None]] = lambda _: lambda: None,
+        give_way: GiveWay = nobody_gives_way,
     ) -> None:
         """Wire the parts.
 
@@ -92,8 +93,7 @@ class ConversationDriver:
             asks for none then, and `on_call` and `on_turn` are not used.
         pending: whether something goes on outside whose outcome will be noted, such as a call.
         slowdown: how many times as long as usual replies take, for the machine is busy.
-        give_way: called with the seconds for which the voice needs the processor at most, since the listener waits for
-            it; what it gives is called when the voice does not any more.
+        give_way: asked for the processor when the listener waits for the voice.
         """
         self._ears, self._reasoner, self._emit = ears, reasoner, emit
         self._client, self._pending = client, pending

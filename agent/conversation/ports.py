@@ -24,6 +24,20 @@ if TYPE_CHECKING:
     from reasoning.events import LoopEvent, ToolCall
 
 
+class GiveWay(Protocol):
+    """Asks whoever computes beside the voice to leave it the processor."""
+
+    def __call__(self, seconds: float, /) -> Callable[[], None]:
+        """Ask for so long at most; what this gives is called when the voice does not need it any more."""
+        ...
+
+
+def nobody_gives_way(seconds: float, /) -> Callable[[], None]:
+    """Have nobody to ask."""
+    del seconds
+    return lambda: None
+
+
 class Recognition(Protocol):
     """Frames in, words out."""
 

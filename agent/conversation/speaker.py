@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from agent.conversation.ports import nobody_gives_way
 from agent.conversation.reply import Piece, Reply
 from audio.speaking.clauses import Clauses
 from languages.english import ENGLISH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from agent.conversation.ports import Sink, Synthesis
+    from agent.conversation.ports import GiveWay, Sink, Synthesis
     from audio.clock import Pcm
     from audio.messages import Clip, Kind, PlayoutEvent
     from audio.options import VoiceOptions
@@ -40,9 +41,9 @@ class Speaker:
         voice: Synthesis,
         sink: Sink,
         options: VoiceOptions,
-        give_way: Callable[[float], Callable[[], None]] = lambda _: _nothing,
+        give_way: GiveWay,
     ) -> None:
-        """`give_way` is that of `ConversationDriver`."""
+        """`give_way` is called when the listener is about to wait for the voice."""
         self._voice, self._sink, self._options, self._give_way = voice, sink, options, give_way
         self._texts: asyncio.Queue[tuple[Reply, int, str]] = asyncio.Queue()
         """Clauses that wait for the voice; bounded by what replies may hold."""
@@ -185,7 +186,7 @@ class Speaker:
     async def _spoken(self, reply: Reply, clause: str) -> Clip:
         """Speak a clause, on an idle processor if the listener is about to wait for it."""
         soon = reply.may_be_heard and self._sink.unplayed < _SOON_S * self._sink.rate
-        over = self._give_way(_CLAUSE_S) if soon else _nothing
+        over = (self._give_way if soon else nobody_gives_way)(_CLAUSE_S)
         try:
             return await self._voice.synthesize(clause, reply.language)
         finally:
@@ -210,7 +211,3 @@ class Speaker:
 
     def _account(self, reply: Reply) -> None:
         reply.ledger.played(self._sink.played - reply.base)
-
-
-def _nothing() -> None:
-    """Nobody has given way."""

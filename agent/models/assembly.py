@@ -39,7 +39,6 @@ from audio.hearing.vad import VoiceActivity
 from audio.speaking.rehearsed import RehearsedVoice
 from audio.speaking.synthesizer import Synthesizer
 from audio.speaking.voices import VOICES
-from languages.english import ENGLISH
 from languages.spoken import spoken
 from reasoning.engine.torch_engine import TorchEngine
 from reasoning.policies.fillers import told_later
@@ -162,7 +161,8 @@ class FoundSpeech:
         if not warm:
             return voice
         with times.span("voice: fillers spoken"):
-            return RehearsedVoice(voice, ENGLISH.replies.fillers, told_later(ENGLISH))
+            language = spoken(settings.ears.language, settings.ears.languages)[0]
+            return RehearsedVoice(voice, language.replies.fillers, told_later(language), language)
 
 
 def find_speech(

@@ -130,12 +130,8 @@ class SessionReasoner:
         """Tokens of the texts that the newest reply was made from."""
 
     async def open(self) -> None:
-        """Get to the end of the conversation so far: what can be computed before anybody speaks, is.
-
-        One that is gone on with may not fit; the response that needs it tells that.
-        """
-        with suppress(ReasoningError):
-            await self._prepare(self._spec(""))
+        """Get to the end of the conversation so far: what can be computed before anybody speaks, is."""
+        await self._prepare(self._spec(""))
 
     async def close(self) -> None:
         """End the loop; another one is made if it is wanted again."""

@@ -46,16 +46,7 @@ _SAID: Final = (
     *("to us", "to me", "at us", "at me", "to the charger"),
 )
 _AUDIENCE: Final = (
-    "visitors",
-    "guests",
-    "visitor",
-    "guest",
-    "everybody",
-    "everyone",
-    "children",
-    "crowd",
-    "camera",
-    "the robot",
+    *("visitors", "guests", "visitor", "guest", "everybody", "everyone", "children", "crowd", "camera", "the robot"),
 )
 
 COMMANDS: Final = CommandWords(

@@ -40,55 +40,20 @@ _AT: Final = (
     *("in der", "in dem", "im", "an der", "an dem", "am", "auf der", "auf dem", "bei", "bei der", "bei dem", "beim"),
 )
 _OBJECT: Final = (
-    *(
-        "es",
-        "ihn",
-        "sie",
-        "dies",
-        "dieses",
-        "diese",
-        "diesen",
-        "kiste",
-        "kisten",
-        "kasten",
-        "karton",
-        "box",
-        "schachtel",
-    ),
+    *("es", "ihn", "sie", "dies", "dieses", "diese", "diesen", "kiste", "kisten", "kasten", "karton", "box"),
+    *("schachtel",),
     *("paket", "pakete", "päckchen", "ladung", "last", "ding", "sache", "gegenstand", "etwas"),
 )
 _SAID: Final = (
-    *(
-        "bitte",
-        "wenn du fertig bist",
-        "kannst du",
-        "könntest du",
-        "würdest du",
-        "du sollst",
-        "du kannst",
-        "mal",
-        "doch",
-        "jetzt",
-        "einfach",
-    ),
+    *("bitte", "wenn du fertig bist", "kannst du", "könntest du", "würdest du", "du sollst", "du kannst", "mal"),
+    *("doch", "jetzt", "einfach"),
     *("der", "die", "das", "den", "dem", "ein", "eine", "einen", "einem", "einer", "in", "auf", "ab", "an", "los"),
     *("zurück", "wieder", "hin", "rein", "hinein", "rüber", "hinüber", "schnell", "sofort", "gerne", "okay", "ok"),
     *("gut", "also", "hallo", "hey", "roboter", "punkt", "position", "koordinaten", "meter", "lang", "eben", "nun"),
 )
 _AUDIENCE: Final = (
-    *(
-        "gästen",
-        "gäste",
-        "der roboter",
-        "besuchern",
-        "besucher",
-        "kindern",
-        "kinder",
-        "leuten",
-        "leute",
-        "allen",
-        "publikum",
-    ),
+    *("gästen", "gäste", "der roboter", "besuchern", "besucher", "kindern", "kinder", "leuten", "leute", "allen"),
+    *("publikum",),
     *("unseren gästen", "unseren besuchern", "unsere gäste", "kamera"),
 )
 

@@ -25,38 +25,13 @@ _PICK: Final = (
     *("levanta", "levántala", "levántalo"),
 )
 _DROP: Final = (
-    *(
-        "deja",
-        "dejar",
-        "déjala",
-        "déjalo",
-        "déjalas",
-        "déjalos",
-        "pon",
-        "poner",
-        "ponla",
-        "ponlo",
-        "suelta",
-        "suéltala",
-    ),
+    *("deja", "dejar", "déjala", "déjalo", "déjalas", "déjalos", "pon", "poner", "ponla", "ponlo", "suelta"),
+    *("suéltala",),
     *("suéltalo", "descarga", "descárgala", "descárgalo"),
 )
 _OBJECT: Final = (
-    *(
-        "esto",
-        "eso",
-        "este",
-        "esta",
-        "caja",
-        "cajas",
-        "paquete",
-        "paquetes",
-        "la carga",
-        "bulto",
-        "cosa",
-        "objeto",
-        "algo",
-    ),
+    *("esto", "eso", "este", "esta", "caja", "cajas", "paquete", "paquetes", "la carga", "bulto", "cosa", "objeto"),
+    *("algo",),
 )
 _SAID: Final = (
     *("por favor", "puedes", "podrías", "el", "la", "los", "las", "un", "una", "me", "ahora", "ya", "bueno", "vale"),

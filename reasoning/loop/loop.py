@@ -29,7 +29,7 @@ from reasoning.errors import ContextFull
 from reasoning.events import HistoryDropped, LoopEvent, Probe, State, StateChanged, TurnDone
 from reasoning.loop.actions import Actions
 from reasoning.loop.ahead import Ahead
-from reasoning.loop.budget import thinking_tokens
+from reasoning.loop.budget import GAINS, thinking_tokens
 from reasoning.loop.context import LoopContext
 from reasoning.loop.early import EarlyThoughts
 from reasoning.loop.replying import Replying
@@ -116,7 +116,9 @@ class Loop:
         self._state: State | None = None
 
     def _budget(self, turn: Turn) -> int:
-        return thinking_tokens(self._options, turn.policy.name, self._price())
+        # What thinking brings was measured with one model.
+        gains = GAINS if self._script.measured else {}
+        return thinking_tokens(self._options, turn.policy.name, self._price(), gains)
 
     # --- what the caller tells ---
 

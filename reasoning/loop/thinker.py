@@ -106,7 +106,8 @@ class Thinker:
         None: the stretch is long enough and another one was begun, or a step was put right.
         """
         attempt, view, ended, right, long = turn.attempt, self._context.view(turn), False, None, False
-        left = self._budget(turn) - attempt.tokens["thinker"]
+        most = self._budget(turn)
+        left = most - attempt.tokens["thinker"]
         # Where the step at hand begins, and where the newest token ends, in tokens of the block.
         begins = at = len(turn.thoughts)
         async with self._streams.run(attempt, view, "thinker", self._script.think_ends, left) as pieces:
@@ -126,7 +127,7 @@ class Thinker:
                 if reason := self._given_up(turn, grown=bool(new)):
                     attempt.reason = reason
                     break
-                if long := self._long_enough(turn, ended=ended, between=bool(new)):
+                if long := not ended and self._long_enough(turn, most, between=bool(new)):
                     break
         if right is not None:
             await self._put_right(turn, begins, right)
@@ -145,11 +146,10 @@ class Thinker:
             return "circling"
         return "time" if self._clock() > turn.attempt.deadline else None
 
-    def _long_enough(self, turn: Turn, *, ended: bool, between: bool) -> bool:
-        """Say whether the stretch at hand is to end: at the end of a step, if one comes."""
-        spent = turn.attempt.tokens["thinker"] >= self._budget(turn)
+    def _long_enough(self, turn: Turn, budget: int, *, between: bool) -> bool:
+        """Say whether another stretch is to begin: at the end of a step, if one comes, and while there is budget."""
         most = self._options.stretch_tokens * (1 if between else 2)
-        return not (ended or spent) and len(turn.thoughts) >= most
+        return turn.attempt.tokens["thinker"] < budget and len(turn.thoughts) >= most
 
     async def _put_right(self, turn: Turn, begins: int, right: str) -> None:
         """Write the newest finished step anew, with what was begun behind it cropped."""
