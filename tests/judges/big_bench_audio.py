@@ -20,14 +20,13 @@ from agent.config.invocation import open_store
 from agent.config.settings import load
 from agent.models.registry import find, row_costs
 from agent.models.voices import VoiceShelf
-from agent.plan.machine import this_machine
 from bench.think.items import public
 from bench.think.speech import SpeechStage
 from bench.think.think import Row, ThinkStage, open_model
 from bench.virtual.timed import Pace
 from reasoning.engine.torch_engine import TorchEngine
 from tests.judges.scenario import BUILD, Scenario
-from tests.judges.table import record
+from tests.judges.table import machine_told, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,7 +120,7 @@ def main() -> None:
     lines = asyncio.run(ask_all(settings, asked(given.questions, given.n)))
     results = {
         "judge": "big-bench-audio",
-        "machine": this_machine(settings).processor,
+        "machine": machine_told(settings),
         "repeat": 1,
         "at_once": 1,
         "part": "" if given.n >= _WHOLE else f"{given.n} of {_WHOLE} items of each",

@@ -22,13 +22,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from agent.config.settings import load
-from agent.plan.machine import this_machine
 from tests.judges.callers import speak_callers
 from tests.judges.judge_pipecat import pipecat
 from tests.judges.judge_tau_voice import tau_voice
 from tests.judges.judge_voice_evals import voice_evals
 from tests.judges.scenario import BUILD, HERE, ROOT, Scenario
-from tests.judges.table import record
+from tests.judges.table import machine_told, record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -133,7 +132,7 @@ async def run(judge: str, repeat: int, at_once: int) -> dict[str, Any]:
         scenarios = await JUDGES[judge](url, repeat, at_once)
     return {
         "judge": judge,
-        "machine": this_machine(settings).processor,
+        "machine": machine_told(settings),
         "repeat": repeat,
         "at_once": at_once,
         "scenarios": [asdict(one) for one in scenarios],

@@ -13,8 +13,12 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from agent.plan.machine import this_machine
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from agent.config.settings import Settings
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "judges.md"
@@ -75,6 +79,12 @@ def placed(page: str, judge: str, lines: str) -> str:
     if begin not in page or end not in page:
         raise ValueError(f"the page has no place for {judge}: {begin} and {end}")
     return f"{page.partition(begin)[0]}{begin}\n{lines}\n{end}{page.partition(end)[2]}"
+
+
+def machine_told(settings: Settings) -> str:
+    """Name the machine that a run was on: its processor, and the kernels that suit it."""
+    machine = this_machine(settings)
+    return f"{machine.processor}, {machine.kernels}"
 
 
 def scored(judge: str, passed: int, turns: int) -> str:
